@@ -1,0 +1,60 @@
+# The commands of this project; `make` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Neither Kedro nor MLflow reports usage from here.
+export DO_NOT_TRACK := true
+
+.PHONY: help run test lint viz ui clean constraints
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 20
+
+run: .venv/installed ## fit all three models on the embedded data
+	@echo "==> kedro run: clustering, pca and cvae on the embedded data"
+	$(BIN)/kedro run
+	@echo "==> done: open data/08_reporting/<pipeline>/report.html; 'make ui' and 'make viz' show the rest"
+
+test: .venv/installed-dev ## run the tests
+	@echo "==> pytest"
+	$(BIN)/pytest
+
+lint: .venv/installed-dev ## check style, types and the direction of imports
+	@echo "==> ruff, mypy, import-linter"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+viz: .venv/installed ## show the pipelines in Kedro-Viz
+	@echo "==> Kedro-Viz on http://127.0.0.1:4141 (Ctrl-C ends it)"
+	$(BIN)/kedro viz run --no-browser --host 127.0.0.1
+
+ui: .venv/installed ## show the runs in the MLflow UI
+	@echo "==> MLflow on http://127.0.0.1:5000 (Ctrl-C ends it)"
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --workers 1 \
+		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+
+clean: ## remove what runs and tools have left; downloads and .venv stay
+	@echo "==> removing outputs, MLflow's database and artifacts, and caches"
+	find data -mindepth 1 -maxdepth 1 ! -name 01_raw ! -name README.md -exec rm -rf {} +
+	rm -rf mlflow.db mlartifacts .viz build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+constraints: .venv/installed-dev ## resolve constraints.txt anew from pyproject.toml
+	@echo "==> uv pip compile"
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --upgrade \
+		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt pyproject.toml
+
+# TORCH_INDEX=<address> takes torch and torchvision from another index, such as PyTorch's own of CPU builds.
+.venv/installed: pyproject.toml constraints.txt
+	@echo "==> making .venv and installing latents (some minutes the first time)"
+	$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python 3.11 or later is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --constraint constraints.txt --index-url $(TORCH_INDEX) torch torchvision)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	@echo "==> installing the development tools"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@

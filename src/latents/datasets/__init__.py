@@ -1,0 +1,33 @@
+"""Reading and writing: the Kedro datasets that the catalog names.
+
+Each class is imported on first use, so that an entry costs only the libraries that it needs.
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "CSVDataset": "whole",
+    "DigitsDataset": "images",
+    "DocstringsDataset": "documents",
+    "EstimatorDataset": "arrays",
+    "FitMonitorDataset": "tracking",
+    "JSONDataset": "whole",
+    "MatplotlibDataset": "whole",
+    "MetricsDataset": "tracking",
+    "MlflowModelDataset": "tracking",
+    "NewsgroupsDataset": "documents",
+    "NpzDataset": "arrays",
+    "ParquetDataset": "whole",
+    "PlotlyDataset": "whole",
+    "SparseMatrixDataset": "arrays",
+    "TextDataset": "whole",
+    "TorchvisionImagesDataset": "images",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,77 @@
+"""Arrays, sparse matrices and fitted estimators on disk, without pickle."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kedro.io import AbstractDataset, DatasetError
+from numpy.typing import NDArray
+from scipy import sparse
+
+from latents import estimators
+from latents.files import whole_file
+
+
+class _LocalFile:
+    """What the datasets of this module share: one local file and its metadata."""
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+
+class NpzDataset(_LocalFile, AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
+    """A mapping of names to arrays as one ``.npz`` file; arrays of objects (pickles) are refused.
+
+    It is also the way to bring one's own images: ``images`` (N x height x width, or with three colour
+    channels last), and optionally ``labels`` (N) and ``held_out`` (N truth values).
+    """
+
+    def load(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name."""
+        try:
+            with np.load(self._filepath, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        except ValueError as error:
+            raise DatasetError(f"{self._filepath} is not a readable .npz file: {error}") from error
+
+    def save(self, data: dict[str, NDArray[Any]]) -> None:
+        """Write the arrays, whole or not at all."""
+        for name, array in data.items():
+            if array.dtype.hasobject:
+                raise DatasetError(
+                    f"array {name!r} holds Python objects; allowed are numbers, truth values and strings"
+                )
+        with whole_file(self._filepath) as temporary, temporary.open("wb") as file:
+            np.savez(file, **data)  # type: ignore[arg-type]
+
+
+class SparseMatrixDataset(_LocalFile, AbstractDataset[sparse.csr_array, sparse.csr_array]):
+    """A SciPy sparse matrix as ``.npz``, in compressed rows."""
+
+    def load(self) -> sparse.csr_array:
+        """Return the matrix."""
+        return sparse.csr_array(sparse.load_npz(self._filepath))
+
+    def save(self, data: sparse.csr_array) -> None:
+        """Write the matrix, whole or not at all."""
+        with whole_file(self._filepath) as temporary, temporary.open("wb") as file:
+            sparse.save_npz(file, data)
+
+
+class EstimatorDataset(_LocalFile, AbstractDataset[Any, Any]):
+    """A fitted estimator of this project, as safetensors with a JSON header."""
+
+    def load(self) -> Any:
+        """Return the estimator, of whichever of the three classes was saved."""
+        return estimators.load(self._filepath)
+
+    def save(self, data: Any) -> None:
+        """Write the estimator, whole or not at all."""
+        data.save(self._filepath)

@@ -1,0 +1,100 @@
+"""Image sets as mappings: ``images`` (N x height x width), ``labels`` (N) and, where given, ``held_out`` (N)."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kedro.io import AbstractDataset, DatasetError
+from numpy.typing import NDArray
+
+Images = dict[str, NDArray[Any]]
+
+
+class DigitsDataset(AbstractDataset[None, Images]):
+    """scikit-learn's bundled digits: 1,797 images of 8 x 8 pixels, grey from 0 to 16.
+
+    Parameters
+    ----------
+    limit : int, optional
+        Keep only the first so many images, for a quick try.
+    metadata : dict, optional
+        For Kedro's plugins.
+    """
+
+    def __init__(self, limit: int | None = None, metadata: dict[str, Any] | None = None) -> None:
+        self._limit = limit
+        self.metadata = metadata
+
+    def load(self) -> Images:
+        """Return the images as uint8 and their labels."""
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        return {
+            "images": digits.images[: self._limit].astype(np.uint8),
+            "labels": digits.target[: self._limit],
+        }
+
+    def save(self, data: None) -> None:
+        """Refuse: the digits are read only."""
+        raise DatasetError("scikit-learn's digits are read only")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"limit": self._limit}
+
+
+class TorchvisionImagesDataset(AbstractDataset[None, Images]):
+    """MNIST or one of its successors through torchvision's loader and its cache.
+
+    The loader's own test images are the held-out ones.
+
+    Parameters
+    ----------
+    data_home : str
+        The folder that holds torchvision's cache (``<data_home>/<dataset>/raw``), or that it is downloaded to.
+    dataset : {"MNIST", "FashionMNIST", "KMNIST"}
+        The class of ``torchvision.datasets``.
+    metadata : dict, optional
+        For Kedro's plugins.
+    """
+
+    DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
+
+    def __init__(
+        self, data_home: str, dataset: str = "MNIST", metadata: dict[str, Any] | None = None
+    ) -> None:
+        if dataset not in self.DATASETS:
+            raise DatasetError(f"dataset is {dataset!r}; allowed are {', '.join(self.DATASETS)}")
+        self._data_home = Path(data_home)
+        self._dataset = dataset
+        self.metadata = metadata
+
+    def load(self) -> Images:
+        """Return training and test images as uint8, their labels, and which are held out."""
+        from torchvision import datasets
+
+        loader = getattr(datasets, self._dataset)
+        try:
+            parts = [loader(str(self._data_home), train=train, download=True) for train in (True, False)]
+        except (OSError, RuntimeError) as error:
+            raw = self._data_home / self._dataset / "raw"
+            raise DatasetError(
+                f"{self._dataset} is not in {raw} and could not be downloaded ({error}). On a machine with "
+                f"network run torchvision.datasets.{self._dataset}(root, download=True) once, then put the "
+                f"files of <root>/{self._dataset}/raw into that folder, or let LATENTS_DATA_HOME name the "
+                "root."
+            ) from error
+        images = [part.data.numpy() for part in parts]
+        labels = [np.asarray(part.targets) for part in parts]
+        return {
+            "images": np.concatenate(images),
+            "labels": np.concatenate(labels),
+            "held_out": np.repeat([False, True], [len(part) for part in images]),
+        }
+
+    def save(self, data: None) -> None:
+        """Refuse: the images are read only."""
+        raise DatasetError(f"{self._dataset} is read only")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"data_home": str(self._data_home), "dataset": self._dataset}

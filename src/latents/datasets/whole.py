@@ -1,0 +1,63 @@
+"""Kedro's own datasets for tables, text and figures, made to appear whole or not at all."""
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro_datasets.json import JSONDataset as KedroJSONDataset
+from kedro_datasets.matplotlib import MatplotlibDataset as KedroMatplotlibDataset
+from kedro_datasets.pandas import CSVDataset as KedroCSVDataset
+from kedro_datasets.pandas import ParquetDataset as KedroParquetDataset
+from kedro_datasets.plotly import JSONDataset as KedroPlotlyDataset
+from kedro_datasets.text import TextDataset as KedroTextDataset
+
+from latents.files import whole_file
+
+
+class WholeFile:
+    """Put before a Kedro file dataset: saves beside the file, then renames.
+
+    Other protocols than the local disk are left to their own file systems: object stores show an upload
+    when it is complete.
+    """
+
+    _protocol: str
+    _filepath: PurePosixPath
+
+    def save(self, data: Any) -> None:
+        """Save `data`, leaving the former file untouched until the new one is complete."""
+        # Kedro wraps every `save` once per class; the inner function is called to be wrapped only once.
+        save = super().save.__wrapped__  # type: ignore[misc]
+        if self._protocol != "file":
+            save(self, data)
+            return
+        final = self._filepath
+        try:
+            with whole_file(Path(final)) as temporary:
+                self._filepath = PurePosixPath(temporary)
+                save(self, data)
+        finally:
+            self._filepath = final
+
+
+class CSVDataset(WholeFile, KedroCSVDataset):  # type: ignore[misc]
+    """``kedro_datasets.pandas.CSVDataset``, whole or not at all."""
+
+
+class ParquetDataset(WholeFile, KedroParquetDataset):  # type: ignore[misc]
+    """``kedro_datasets.pandas.ParquetDataset``, whole or not at all."""
+
+
+class JSONDataset(WholeFile, KedroJSONDataset):  # type: ignore[misc]
+    """``kedro_datasets.json.JSONDataset``, whole or not at all."""
+
+
+class TextDataset(WholeFile, KedroTextDataset):  # type: ignore[misc]
+    """``kedro_datasets.text.TextDataset``, whole or not at all."""
+
+
+class PlotlyDataset(WholeFile, KedroPlotlyDataset):  # type: ignore[misc]
+    """``kedro_datasets.plotly.JSONDataset``, whole or not at all."""
+
+
+class MatplotlibDataset(WholeFile, KedroMatplotlibDataset):  # type: ignore[misc]
+    """``kedro_datasets.matplotlib.MatplotlibDataset``, whole or not at all."""

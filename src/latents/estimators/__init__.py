@@ -1,0 +1,56 @@
+"""The three models as scikit-learn estimators: mathematics, and nothing else.
+
+``ConditionalVAE`` is imported on first use, because torch takes seconds to load and the other two do
+without it.
+"""
+
+from importlib import import_module
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from latents.estimators._persistence import read
+
+if TYPE_CHECKING:
+    from latents.estimators.conditional_vae import ConditionalVAE, bayes, binarise
+    from latents.estimators.minimum_error_pca import MinimumErrorPCA
+    from latents.estimators.multinomial_mixture import MultinomialMixture
+
+_HOMES = {
+    "ConditionalVAE": "latents.estimators.conditional_vae",
+    "MinimumErrorPCA": "latents.estimators.minimum_error_pca",
+    "MultinomialMixture": "latents.estimators.multinomial_mixture",
+    "bayes": "latents.estimators.conditional_vae",
+    "binarise": "latents.estimators.conditional_vae",
+}
+_ESTIMATORS = ("ConditionalVAE", "MinimumErrorPCA", "MultinomialMixture")
+
+
+__all__ = ["ConditionalVAE", "MinimumErrorPCA", "MultinomialMixture", "bayes", "binarise", "load"]
+
+
+def load(path: "str | PathLike[str]") -> "ConditionalVAE | MinimumErrorPCA | MultinomialMixture":
+    """Read a saved estimator of any of the three classes.
+
+    Parameters
+    ----------
+    path : path-like
+        A file written by an estimator's ``save``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, of an unknown estimator, or of an unknown format version.
+    """
+    name = read(path)[0]["estimator"]
+    if name not in _ESTIMATORS:
+        raise ValueError(f"{path} holds a {name!r}; allowed are {', '.join(_ESTIMATORS)}")
+    estimator: ConditionalVAE | MinimumErrorPCA | MultinomialMixture = __getattr__(name).load(path)  # type: ignore[attr-defined]
+    return estimator
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,577 @@
+"""``ConditionalVAE``: the class-conditioned variational autoencoder as a scikit-learn estimator."""
+
+from collections.abc import Callable, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from latents.estimators._persistence import PersistentEstimator
+from latents.estimators.conditional_vae.networks import (
+    NETWORKS,
+    PRIORS,
+    ConditionalNetwork,
+    Gaussian,
+    build,
+)
+from latents.estimators.conditional_vae.objective import (
+    batches,
+    bayes,
+    evaluate_bound,
+    evaluate_log_likelihood,
+)
+from latents.estimators.conditional_vae.pixels import check_pixels
+from latents.estimators.conditional_vae.training import train
+
+Callback = Callable[[str, float, int], None]
+
+# Evaluations always draw the same noise: a model scores the same twice, and two models meet the
+# same luck.
+_EVALUATION_SEED = 0
+_NETWORK = "network_."
+_HISTORY = "history_."
+
+
+class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PersistentEstimator, BaseEstimator):
+    r"""Variational autoencoder with every distribution conditioned on a class y.
+
+    The model draws latents z from p(z | y) and then each pixel of x from a Bernoulli distribution
+    whose logit is a network's output, p(x | z, y). A second network gives q(z | x, y), a diagonal
+    Gaussian. Both are trained by ascending the lower bound (source, section 3), in nats per image,
+
+    .. math::
+
+        \mathcal{L}(x, y) = E_{q(z \mid x, y)}[\log p(x \mid z, y)]
+            - KL(q(z \mid x, y) \,\|\, p(z \mid y)) \le \log p(x \mid y)
+
+    with one sample of z in the expectation and the KL term in closed form. Grey values are
+    probabilities: training binarises an image afresh each time it is drawn.
+
+    Parameters
+    ----------
+    n_latents : int, default=40
+        Dimension L of z.
+    hidden : sequence of int, default=(500, 500)
+        Widths of the encoder's hidden layers; the decoder has them in reverse. Empty: linear
+        networks.
+    network : {"reference"}, default="reference"
+        The architecture. ``"reference"`` is the source's: ReLU layers, y one-hot beside x in the
+        encoder and beside z in the decoder.
+    prior : {"standard", "per_class"}, default="standard"
+        p(z | y): N(0, I) for every class, or a mean and a variance learned for each, the source's
+        "unique p(z) for each y".
+    epochs : int, default=30
+        Passes over the training images.
+    batch_size : int, default=128
+        Images per step of the optimiser; the last batch of an epoch may be smaller.
+    learning_rate : float, default=1e-3
+        Adam's.
+    device : str, default="auto"
+        A torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where there is one.
+    random_state : int, RandomState instance or None, default=None
+        Gives initial weights, the order of the images, their binarisations and the noise. An int
+        repeats a fit exactly on the same machine with the same number of threads. Torch's global
+        random state is neither used nor changed.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        The labels, sorted.
+    class_prior_ : ndarray of shape (C,)
+        p(y), the share of each class in the training images.
+    network_ : torch.nn.Module
+        The trained encoder, decoder and prior.
+    history_ : dict of str to list of float
+        One value per epoch: ``lower_bound`` (the running mean over the epoch, as the source prints
+        it), its terms ``reconstruction`` and ``kl``, and ``lower_bound_test`` where `fit` was given
+        a validation set. Nats per image.
+    n_features_in_ : int
+        Number of pixels p.
+    feature_names_in_ : ndarray of shape (p,)
+        Names of the pixels, where X had any.
+
+    Notes
+    -----
+    Every evaluation draws its noise from one fixed seed, so that it repeats and models can be
+    compared. The noise goes by position, so an image's Monte Carlo error depends on its place in X.
+
+    References
+    ----------
+    Kingma, Welling (2014), "Auto-Encoding Variational Bayes". Sohn, Lee, Yan (2015), "Learning
+    Structured Output Representation using Deep Conditional Generative Models". Burda, Grosse,
+    Salakhutdinov (2016), "Importance Weighted Autoencoders".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = ConditionalVAE(n_latents=8, hidden=(64,), epochs=5, random_state=0).fit(X / 16, y)
+    >>> model.sample([0, 1, 2]).shape
+    (3, 64)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_latents": [Interval(Integral, 1, None, closed="left")],
+        "hidden": [list, tuple],
+        "network": [StrOptions(set(NETWORKS))],
+        "prior": [StrOptions(set(PRIORS))],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "device": [str],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_latents: int = 40,
+        hidden: Sequence[int] = (500, 500),
+        network: str = "reference",
+        prior: str = "standard",
+        epochs: int = 30,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_latents = n_latents
+        self.hidden = hidden
+        self.network = network
+        self.prior = prior
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.device = device
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        validation: tuple[ArrayLike, ArrayLike] | None = None,
+        callback: Callback | None = None,
+    ) -> Self:
+        """Train the model on images and their classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+            Grey values in [0, 1], of any real type.
+        y : array-like of shape (N,)
+            Class labels, numbers or strings.
+        validation : (X_test, y_test), optional
+            Images whose single-sample bound is measured after each epoch, used as given
+            (``binarise`` them first). They influence nothing.
+        callback : callable, optional
+            Called after each epoch (from 1) as ``callback(name, value, epoch)`` with every entry of
+            ``history_``. What it raises ends the fit.
+
+        Returns
+        -------
+        ConditionalVAE
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is impossible, y is missing, or a value of X lies outside [0, 1].
+        FloatingPointError
+            If the bound stops being finite; names epoch and step.
+        """
+        self._validate_params()
+        self._validate_widths()
+        device = self._device()
+        X, y = validate_data(self, X, y)
+        check_classification_targets(y)
+        grey = _to_pixels(X).to(device)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        self.class_prior_ = np.bincount(codes) / len(codes)
+        test = None if validation is None else self._check(*validation)
+
+        weight_seed, training_seed = check_random_state(self.random_state).randint(2**31, size=2)
+        network = self._build(torch.Generator().manual_seed(int(weight_seed))).to(device)
+        history: dict[str, list[float]] = {}
+        epochs = train(
+            network,
+            grey,
+            torch.from_numpy(codes).to(device),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            generator=torch.Generator(device).manual_seed(int(training_seed)),
+        )
+        for epoch, means in enumerate(epochs, start=1):
+            values = means._asdict()
+            if test is not None:
+                terms = evaluate_bound(network, *test, _evaluation_noise(device))
+                values["lower_bound_test"] = float((terms.reconstruction - terms.kl).mean())
+            for name, value in values.items():
+                history.setdefault(name, []).append(value)
+                if callback is not None:
+                    callback(name, value, epoch)
+        self.network_ = network
+        self.history_ = history
+        return self
+
+    def bound_terms(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return both terms of the single-sample bound, each (N,), in nats per image.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+            Images in [0, 1], taken as they are: ``binarise`` grey ones for a true likelihood.
+        y : array-like of shape (N,)
+            Labels out of ``classes_``.
+
+        Returns
+        -------
+        reconstruction : ndarray of shape (N,)
+            log p(x | z, y) at one z drawn from q(z | x, y).
+        kl : ndarray of shape (N,)
+            KL(q(z | x, y) || p(z | y)).
+
+        Raises
+        ------
+        ValueError
+            If a label is unknown or a value of X lies outside [0, 1].
+        """
+        check_is_fitted(self)
+        terms = evaluate_bound(self.network_, *self._check(X, y), _evaluation_noise(self._device()))
+        return terms.reconstruction.numpy(), terms.kl.numpy()
+
+    def score_samples(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        """Return the single-sample bound of each image, (N,), in nats. See ``bound_terms``."""
+        reconstruction, kl = self.bound_terms(X, y)
+        return reconstruction - kl
+
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return the mean bound over the images, in nats per image. See ``bound_terms``."""
+        return float(self.score_samples(X, y).mean())
+
+    def log_likelihood(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        n_samples: int = 1000,
+        callback: Callback | None = None,
+    ) -> NDArray[np.float64]:
+        """Estimate log p(x | y) of each image by importance sampling from q(z | x, y), in nats.
+
+        log (1/S) sum_s p(x | z_s, y) p(z_s | y) / q(z_s | x, y), which on average lies between the
+        bound and log p(x | y) and rises to the latter with S (Burda et al. 2016).
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+            Images in [0, 1], taken as they are.
+        y : array-like of shape (N,)
+            Labels out of ``classes_``.
+        n_samples : int, default=1000
+            S.
+        callback : callable, optional
+            Called as ``callback("log_likelihood", share_done, images_done)``, several times a
+            second.
+
+        Returns
+        -------
+        ndarray of shape (N,)
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is below 1, a label is unknown or a value of X lies outside [0, 1].
+        """
+        check_is_fitted(self)
+        x, codes = self._check(X, y)
+        return self._log_likelihood(x, codes, n_samples, _progress(callback, len(x)))
+
+    def class_log_likelihood(
+        self, X: ArrayLike, *, n_samples: int = 1000, callback: Callback | None = None
+    ) -> NDArray[np.float64]:
+        """Estimate log p(x | y) of each image under every class, in nats.
+
+        The one pass from which ``bayes`` gives both log p(x) and p(y | x). All classes meet the
+        same noise, and column c is what ``log_likelihood`` gives for images labelled
+        ``classes_[c]``.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+            Images in [0, 1], taken as they are.
+        n_samples : int, default=1000
+            Importance samples per image and class.
+        callback : callable, optional
+            Called as ``callback("log_likelihood", share_done, images_done)``, an image counting
+            once for each class.
+
+        Returns
+        -------
+        ndarray of shape (N, C)
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is below 1 or a value of X lies outside [0, 1].
+        """
+        check_is_fitted(self)
+        x = self._check_images(X)
+        n_classes = len(self.classes_)
+        columns = []
+        for code in range(n_classes):
+            progress = _progress(callback, n_classes * len(x), done_before=code * len(x))
+            codes = torch.full((len(x),), code)
+            columns.append(self._log_likelihood(x, codes, n_samples, progress))
+        return np.column_stack(columns)
+
+    def log_marginal(
+        self, X: ArrayLike, *, n_samples: int = 1000, callback: Callback | None = None
+    ) -> NDArray[np.float64]:
+        """Estimate log p(x) = log sum_y p(y) p(x | y) of each image, (N,), in nats.
+
+        p(y) is ``class_prior_``. Parameters and errors are those of ``class_log_likelihood``, and
+        so is the cost: as many likelihoods as there are classes.
+        """
+        likelihoods = self.class_log_likelihood(X, n_samples=n_samples, callback=callback)
+        return bayes(likelihoods, self.class_prior_)[0]
+
+    def predict_proba(
+        self, X: ArrayLike, *, n_samples: int = 100, callback: Callback | None = None
+    ) -> NDArray[np.float64]:
+        """Return p(y | x) by Bayes' rule, (N, C), columns in the order of ``classes_``.
+
+        Parameters and errors are those of ``class_log_likelihood``; ranking classes takes fewer
+        samples than measuring likelihoods.
+        """
+        likelihoods = self.class_log_likelihood(X, n_samples=n_samples, callback=callback)
+        return bayes(likelihoods, self.class_prior_)[1]
+
+    def predict(self, X: ArrayLike, *, n_samples: int = 100) -> NDArray[Any]:
+        """Return the class with the largest p(y | x) for each image. See ``predict_proba``."""
+        classes: NDArray[Any] = self.classes_[self.predict_proba(X, n_samples=n_samples).argmax(axis=1)]
+        return classes
+
+    def transform(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
+        """Return the means of q(z | x, y), (N, n_latents).
+
+        Unlike scikit-learn's other transformers this one needs the classes of the images.
+
+        Raises
+        ------
+        ValueError
+            If y is missing, a label is unknown or a value of X lies outside [0, 1].
+        """
+        check_is_fitted(self)
+        return _to_numpy(self._posterior(*self._check(X, y)).mean)
+
+    def fit_transform(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> NDArray[np.float32]:
+        """Fit the model and return the means of q(z | x, y) of its images, (N, n_latents)."""
+        return self.fit(X, y, **fit_params).transform(X, y)
+
+    def reconstruct(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
+        """Return the pixel probabilities of p(x | z, y) at the mean z of q(z | x, y), (N, p).
+
+        Raises
+        ------
+        ValueError
+            If a label is unknown or a value of X lies outside [0, 1].
+        """
+        check_is_fitted(self)
+        x, codes = self._check(X, y)
+        return self._decode(self._posterior(x, codes).mean, codes)
+
+    def sample(
+        self, y: ArrayLike, *, random_state: int | np.random.RandomState | None = None
+    ) -> NDArray[np.float32]:
+        """Generate one image for each entry of `y`: z from p(z | y), then the pixel probabilities.
+
+        Parameters
+        ----------
+        y : array-like of shape (N,)
+            Labels out of ``classes_``.
+        random_state : int, RandomState instance or None, default=None
+            Where z comes from; None is the estimator's own `random_state`, as in scikit-learn's
+            mixtures.
+
+        Returns
+        -------
+        ndarray of shape (N, p)
+            Probabilities in [0, 1]; ``binarise`` draws binary images from them.
+
+        Raises
+        ------
+        ValueError
+            If a label is unknown.
+        """
+        check_is_fitted(self)
+        codes = self._encode(y)
+        state = check_random_state(self.random_state if random_state is None else random_state)
+        noise = state.standard_normal((len(codes), self.network_.n_latents)).astype(np.float32)
+        z = self._prior(codes).draw(torch.from_numpy(noise).to(self._device()))
+        return self._decode(z, codes)
+
+    def active_units(self, X: ArrayLike, y: ArrayLike, *, threshold: float = 0.01) -> NDArray[np.bool_]:
+        """Tell which latents carry information about the images.
+
+        A unit is active when the mean of q(z | x, y) varies over the images by more than
+        `threshold` (Burda et al. 2016, section 5.2). The mean is taken in units of p(z | y), (m_q -
+        m_p) / s_p, so that a learned prior that differs by class does not count; for N(0, I) that
+        is the paper's definition.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+            Images in [0, 1].
+        y : array-like of shape (N,)
+            Labels out of ``classes_``.
+        threshold : float, default=0.01
+            Variance above which a unit is active.
+
+        Returns
+        -------
+        ndarray of shape (n_latents,), bool
+            Sum it for the number of active units.
+        """
+        check_is_fitted(self)
+        x, codes = self._check(X, y)
+        prior = self._prior(codes)
+        scaled = (self._posterior(x, codes).mean - prior.mean) * torch.exp(-0.5 * prior.log_variance)
+        return _to_numpy(scaled.double().var(dim=0, correction=0) > threshold)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.network_.n_latents
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def _state(self) -> dict[str, Any]:
+        state = super()._state()
+        for name, tensor in state.pop("network_").state_dict().items():
+            state[_NETWORK + name] = tensor.cpu().numpy()
+        for name, values in state.pop("history_").items():
+            state[_HISTORY + name] = values
+        return state
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        plain = {k: v for k, v in state.items() if not k.startswith((_NETWORK, _HISTORY))}
+        super()._restore(plain)
+        self.history_ = {k.removeprefix(_HISTORY): v for k, v in state.items() if k.startswith(_HISTORY)}
+        # The weights drawn here are overwritten at once.
+        self.network_ = self._build(torch.Generator())
+        self.network_.load_state_dict(
+            {
+                k.removeprefix(_NETWORK): torch.from_numpy(v)
+                for k, v in state.items()
+                if k.startswith(_NETWORK)
+            }
+        )
+        self.network_.to(self._device())
+
+    def _build(self, generator: torch.Generator) -> ConditionalNetwork:
+        return build(
+            self.network,
+            self.prior,
+            n_pixels=self.n_features_in_,
+            n_classes=len(self.classes_),
+            n_latents=self.n_latents,
+            hidden=self.hidden,
+            generator=generator,
+        )
+
+    def _validate_widths(self) -> None:
+        for width in self.hidden:
+            if not isinstance(width, Integral) or width < 1:
+                raise ValueError(
+                    f"hidden is {self.hidden!r}, but every width must be an integer of at least 1"
+                )
+
+    def _device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(self.device)
+
+    def _check(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
+        x = self._check_images(X)
+        codes = self._encode(y)
+        check_consistent_length(x, codes)
+        return x, codes
+
+    def _check_images(self, X: ArrayLike) -> Tensor:
+        return _to_pixels(validate_data(self, X, reset=False))
+
+    def _encode(self, y: ArrayLike) -> Tensor:
+        if y is None:
+            raise ValueError(
+                "y is missing: every distribution of a ConditionalVAE is conditioned on the class"
+            )
+        labels = column_or_1d(y).tolist()
+        known = {label: code for code, label in enumerate(self.classes_.tolist())}
+        for row, label in enumerate(labels):
+            if label not in known:
+                raise ValueError(
+                    f"y[{row}] is {label!r}, which is no class of the training data; known are {list(known)}"
+                )
+        return torch.tensor([known[label] for label in labels], dtype=torch.int64)
+
+    def _log_likelihood(
+        self, x: Tensor, codes: Tensor, n_samples: int, on_progress: Callable[[int], None] | None
+    ) -> NDArray[np.float64]:
+        if n_samples < 1:
+            raise ValueError(f"n_samples is {n_samples}, but must be at least 1")
+        generator = _evaluation_noise(self._device())
+        values = evaluate_log_likelihood(self.network_, x, codes, n_samples, generator, on_progress)
+        return values.numpy()
+
+    @torch.inference_mode()
+    def _posterior(self, x: Tensor, codes: Tensor) -> Gaussian:
+        parts = [self.network_.encoder(*rows) for rows in batches(x, codes, self._device())]
+        return Gaussian(*map(torch.cat, zip(*parts, strict=True)))
+
+    @torch.inference_mode()
+    def _prior(self, codes: Tensor) -> Gaussian:
+        prior: Gaussian = self.network_.prior(codes.to(self._device()))
+        return prior
+
+    @torch.inference_mode()
+    def _decode(self, z: Tensor, codes: Tensor) -> NDArray[np.float32]:
+        parts = [
+            _to_numpy(torch.sigmoid(self.network_.decoder(*rows)))
+            for rows in batches(z, codes, self._device())
+        ]
+        return np.concatenate(parts)
+
+
+def _to_pixels(X: NDArray[Any]) -> Tensor:
+    # A copy, always: torch wants to own writable memory, and X may be a read-only map of a file.
+    pixels = np.array(X, dtype=np.float32)
+    check_pixels(pixels)
+    return torch.from_numpy(pixels)
+
+
+def _to_numpy(tensor: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.cpu().numpy()
+    return array
+
+
+def _evaluation_noise(device: torch.device) -> torch.Generator:
+    return torch.Generator(device).manual_seed(_EVALUATION_SEED)
+
+
+def _progress(callback: Callback | None, total: int, done_before: int = 0) -> Callable[[int], None] | None:
+    if callback is None:
+        return None
+    return lambda done: callback("log_likelihood", (done_before + done) / total, done_before + done)

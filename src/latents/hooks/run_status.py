@@ -1,0 +1,65 @@
+"""An MLflow run that was interrupted says so."""
+
+import atexit
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+import mlflow
+from kedro.framework.hooks import hook_impl
+
+from latents.tracking.current_run import current_run
+
+
+class RunStatusHook:
+    """Ends the MLflow run as KILLED on Ctrl-C and SIGTERM.
+
+    kedro-mlflow ends a run as FINISHED or, on an exception, FAILED. An interrupt is neither: it passes by
+    Kedro's hooks, and MLflow itself would call the run finished when the process exits.
+    """
+
+    def __init__(self) -> None:
+        self._former_handlers: dict[int, Any] = {}
+
+    @hook_impl(trylast=True)
+    def before_pipeline_run(self) -> None:
+        """Note the run that kedro-mlflow has opened, and watch for interrupts."""
+        active = mlflow.active_run()
+        current_run.begin(active.info.run_id if active else None)
+        # Registered after MLflow's own exit function, and therefore run before it.
+        atexit.register(self._end_as_killed)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._former_handlers[number] = signal.signal(number, self._interrupt)
+
+    @hook_impl(tryfirst=True)
+    def after_pipeline_run(self) -> None:
+        """Stop watching."""
+        self._stop_watching()
+
+    @hook_impl(tryfirst=True)
+    def on_pipeline_error(self) -> None:
+        """Stop watching; kedro-mlflow marks the run as FAILED."""
+        self._stop_watching()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # Fits in worker threads stop at their next step; the main thread stops here.
+        current_run.request_stop()
+        if number == signal.SIGTERM:
+            raise SystemExit(128 + number)
+        raise KeyboardInterrupt
+
+    def _end_as_killed(self) -> None:
+        if current_run.run_id is not None:
+            if mlflow.active_run():
+                mlflow.end_run("KILLED")
+            mlflow.MlflowClient().set_terminated(current_run.run_id, "KILLED")
+            current_run.end()
+
+    def _stop_watching(self) -> None:
+        current_run.end()
+        atexit.unregister(self._end_as_killed)
+        for number, handler in self._former_handlers.items():
+            signal.signal(number, handler)
+        self._former_handlers.clear()

@@ -1,0 +1,15 @@
+"""The pipelines that ``kedro run --pipelines`` knows."""
+
+from kedro.pipeline import Pipeline
+
+from latents.pipelines import clustering, cvae, pca
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Return the three pipelines by name; without a name all three run."""
+    pipelines = {
+        "clustering": clustering.create_pipeline(),
+        "pca": pca.create_pipeline(),
+        "cvae": cvae.create_pipeline(),
+    }
+    return {**pipelines, "__default__": sum(pipelines.values(), start=Pipeline([]))}

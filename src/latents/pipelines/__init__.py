@@ -1,0 +1,1 @@
+"""The three pipelines: ingest, features, split, fit, evaluate, report."""

@@ -1,0 +1,55 @@
+"""The clustering pipeline."""
+
+from kedro.pipeline import Pipeline, node
+
+from latents.pipelines.clustering import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Return the pipeline, its nodes and datasets named ``clustering.*``."""
+    return Pipeline(
+        [
+            node(nodes.ingest, ["raw_documents", "params:ingest"], "documents", name="ingest"),
+            node(
+                nodes.count_words,
+                ["documents", "params:features"],
+                ["counts", "vocabulary"],
+                name="features",
+            ),
+            node(nodes.split, ["counts", "documents", "params:split"], "split", name="split"),
+            node(
+                nodes.fit,
+                ["counts", "split", "params:fit", "monitor"],
+                ["model", "mlflow_model", "fit_record"],
+                name="fit",
+            ),
+            node(
+                nodes.evaluate,
+                [
+                    "model",
+                    "counts",
+                    "vocabulary",
+                    "documents",
+                    "split",
+                    "fit_record",
+                    "params:evaluate",
+                ],
+                ["assignments", "topics", "metrics"],
+                name="evaluate",
+            ),
+            node(
+                nodes.report,
+                ["model", "assignments", "topics", "metrics", "params:clustering"],
+                {
+                    "bound": "bound_figure",
+                    "topics": "topics_figure",
+                    "labels": "labels_figure",
+                    "sizes": "sizes_figure",
+                    "page": "report",
+                },
+                name="report",
+            ),
+        ],
+        namespace="clustering",
+        parameters={"params:clustering"},
+    )

@@ -1,0 +1,44 @@
+"""Parameters of the class-conditioned VAE pipeline."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from latents.pipelines.shared import Parameters, PositiveInt, Seed
+
+
+class FeaturesParameters(Parameters):
+    """How pixels become probabilities."""
+
+    white: Annotated[float, Field(gt=0)]
+
+
+class FitParameters(Parameters):
+    """The arguments of ``ConditionalVAE``."""
+
+    network: Literal["reference"]
+    prior: Literal["standard", "per_class"]
+    n_latents: PositiveInt
+    hidden: Annotated[list[PositiveInt], Field(min_length=1)]
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: Annotated[float, Field(gt=0)]
+    device: str
+    random_state: Seed
+
+
+class EvaluateParameters(Parameters):
+    """How closely the likelihoods are estimated, and what is drawn from the model."""
+
+    n_importance_samples: PositiveInt
+    n_likelihood_images: PositiveInt | None
+    n_marginal_images: PositiveInt | None
+    n_generated: PositiveInt
+    n_reconstructions: PositiveInt
+    random_state: Seed
+
+
+class ReportParameters(Parameters):
+    """What the figures show."""
+
+    n_scatter_points: PositiveInt

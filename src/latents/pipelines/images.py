@@ -1,0 +1,74 @@
+"""The first stages of the two pipelines on images: check what came in, and flatten it."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
+
+Images = dict[str, NDArray[Any]]
+
+
+def check_images(raw_images: Mapping[str, Any]) -> Images:
+    """Check a set of images and give it one form.
+
+    Parameters
+    ----------
+    raw_images : mapping
+        ``images`` (N x height x width, or with 3 colour channels last), and optionally ``labels`` (N) and
+        ``held_out`` (N truth values).
+
+    Returns
+    -------
+    mapping
+        The same names, as arrays.
+
+    Raises
+    ------
+    ValueError
+        If there are no images or only one, their sizes differ, pixels are no finite numbers, or labels and
+        held-out marks are not one per image.
+    """
+    if "images" not in raw_images:
+        raise ValueError(f"no array 'images' among {', '.join(sorted(raw_images)) or 'nothing'}")
+    given = raw_images["images"]
+    shapes = [np.shape(image) for image in given]
+    if len(shapes) < 2:
+        raise ValueError(f"{len(shapes)} image(s) given; at least 2 are needed to learn anything from")
+    for row, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"image {row} has shape {shape}, image 0 has {shapes[0]}; all must be of one size"
+            )
+    if len(shapes[0]) not in (2, 3) or 0 in shapes[0]:
+        raise ValueError(
+            f"images have shape {shapes[0]}; allowed are (height, width) and (height, width, channels)"
+        )
+    images = np.asarray(given)
+    if images.dtype.kind not in "buif":
+        raise ValueError(f"pixels are of type {images.dtype}; allowed are numbers")
+    bad = ~np.isfinite(images).reshape(len(images), -1).all(axis=1)
+    if bad.any():
+        raise ValueError(f"image {bad.argmax()} has pixels that are NaN or infinite")
+    checked = {"images": images}
+    for name in ("labels", "held_out"):
+        if name in raw_images:
+            values = np.asarray(raw_images[name])
+            if values.shape != (len(images),):
+                raise ValueError(
+                    f"{name} has shape {values.shape}; one value per image makes ({len(images)},)"
+                )
+            checked[name] = values
+    constant = int((images == images[0]).all(axis=0).sum())
+    if constant == images[0].size:
+        raise ValueError(f"all {len(images)} images are the same: there is nothing to learn")
+    logger.info("%d images of shape %s, %d pixels constant", len(images), shapes[0], constant)
+    return checked
+
+
+def flatten(images: NDArray[Any]) -> NDArray[Any]:
+    """Return images as rows of pixels, (N, p)."""
+    return images.reshape(len(images), -1)

@@ -1,0 +1,173 @@
+"""From images to a few numbers each and back: the nodes of the PCA pipeline."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from latents import reporting
+from latents.estimators import MinimumErrorPCA
+from latents.pipelines.images import Images, check_images, flatten
+from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
+from latents.pipelines.shared import Rows, SplitParameters, plain, split_rows
+
+
+def ingest(raw_images: dict[str, Any]) -> Images:
+    """Check the images (see ``check_images``)."""
+    return check_images(raw_images)
+
+
+def flatten_pixels(images: Images) -> dict[str, NDArray[Any]]:
+    """Return the images as rows ``X`` of pixels, (N, p), in the units they came in."""
+    return {"X": flatten(images["images"])}
+
+
+def split(images: Images, params: SplitParameters) -> Rows:
+    """Divide the images into training and held-out rows, as they are marked or at random."""
+    return split_rows(len(images["images"]), images.get("held_out"), params)
+
+
+def fit(
+    pixels: dict[str, NDArray[Any]], split: Rows, params: FitParameters
+) -> tuple[MinimumErrorPCA, dict[str, Any], dict[str, float]]:
+    """Find the basis of least error for the training images.
+
+    Returns
+    -------
+    model : MinimumErrorPCA
+        The fitted basis.
+    mlflow_model : mapping
+        The model and an example of its input, for MLflow.
+    fit_record : mapping
+        ``fit_seconds``.
+    """
+    train = pixels["X"][split["train"]]
+    model = MinimumErrorPCA(**params.model_dump())
+    started = time.perf_counter()
+    model.fit(train)
+    seconds = time.perf_counter() - started
+    example = train[:2].astype(np.float64)
+    return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}
+
+
+def evaluate(
+    model: MinimumErrorPCA,
+    pixels: dict[str, NDArray[Any]],
+    images: Images,
+    split: Rows,
+    fit_record: dict[str, float],
+    params: EvaluateParameters,
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, NDArray[Any]], dict[str, float]]:
+    """Project and rebuild every image, and hold J(d) against the measured error.
+
+    Returns
+    -------
+    scores : DataFrame
+        One row per image: its coordinates ``pc1``, ``pc2``, ..., ``error`` (squared input units), ``held_out``
+        and, where known, ``label``.
+    distortions : DataFrame
+        One row per d: J(d) as ``distortion``, and the ``measured`` and ``heldout_measured`` mean squared errors
+        for d up to the model's.
+    reconstructions : mapping
+        A few ``originals``, and as ``d<d>`` what is left of them.
+    metrics : mapping
+        Flat names and numbers.
+    """
+    X = pixels["X"]
+    train, held_out = X[split["train"]], X[split["held_out"]]
+
+    z = model.transform(X)
+    scores = pd.DataFrame(z, columns=[f"pc{i}" for i in range(1, z.shape[1] + 1)]).assign(
+        error=model.reconstruction_errors(X), held_out=np.isin(np.arange(len(X)), split["held_out"])
+    )
+    if "labels" in images:
+        scores["label"] = images["labels"]
+
+    measured = model.distortion_curve(train)
+    distortions = pd.DataFrame({"distortion": model.distortion_curve_}).rename_axis("d").reset_index()
+    distortions["measured"] = pd.Series(measured)
+    metrics = {
+        "n_samples": len(train),
+        "n_features": X.shape[1],
+        "n_components": int(model.n_components_),
+        "distortion": float(model.distortion_),
+        "distortion_gap": _relative_gap(float(model.distortion_), float(measured[-1]), float(measured[0])),
+        "explained_variance_ratio": float(model.explained_variance_ratio_.sum()),
+        "fit_seconds": fit_record["fit_seconds"],
+    }
+    if len(held_out):
+        distortions["heldout_measured"] = pd.Series(model.distortion_curve(held_out))
+        metrics["heldout_distortion"] = model.distortion(held_out)
+
+    shown = X[split["held_out"] if len(held_out) else split["train"]][: params.n_reconstructions]
+    return scores, distortions, _rebuild(model, shown, params.reconstruct_from), metrics
+
+
+def _relative_gap(distortion: float, measured: float, total: float) -> float:
+    """Return the difference between J and the measured error as a share of the error.
+
+    Where nothing is discarded both are rounding errors of the total variance, and the share is taken of that.
+    """
+    scale = measured if measured > 1e-9 * total else total
+    return abs(distortion - measured) / scale
+
+
+def _rebuild(model: MinimumErrorPCA, X: NDArray[Any], dimensions: list[int]) -> dict[str, NDArray[Any]]:
+    """Rebuild rows from their first d coordinates, x~ = mean + sum_{i<=d} (x - mean)'mu_i mu_i."""
+    basis = model.components_
+    centred = (X - model.mean_) @ basis.T
+    rebuilt = {"originals": X}
+    for d in sorted({*dimensions, int(model.n_components_)}):
+        if d <= model.n_components_:
+            rebuilt[f"d{d}"] = model.mean_ + centred[:, :d] @ basis[:d]
+    return rebuilt
+
+
+def report(
+    model: MinimumErrorPCA,
+    images: Images,
+    scores: pd.DataFrame,
+    distortions: pd.DataFrame,
+    reconstructions: dict[str, NDArray[Any]],
+    metrics: dict[str, float],
+    params: ReportParameters,
+    parameters: dict[str, Any],
+) -> dict[str, Any]:
+    """Draw the figures and write the report page.
+
+    Returns
+    -------
+    mapping
+        ``eigenimages`` and ``reconstructions`` (Matplotlib figures), ``distortion``, ``spectrum`` and
+        ``scatter`` (Plotly figures) and ``page`` (HTML).
+    """
+    shape = images["images"].shape[1:]
+    curve = distortions["distortion"].to_numpy()
+    measured = distortions["measured"].dropna()
+    rebuilt = {
+        int(name[1:]): values.reshape(-1, *shape)
+        for name, values in reconstructions.items()
+        if name != "originals"
+    }
+    train = scores[~scores["held_out"]]
+    drawn = train.sample(min(len(train), params.n_scatter_points), random_state=0).sort_index()
+    figures = {
+        "eigenimages": reporting.pca.eigenimages(
+            model.components_, shape, model.explained_variance_ratio_, params.n_eigenimages
+        ),
+        "reconstructions": reporting.pca.reconstructions(
+            reconstructions["originals"].reshape(-1, *shape), rebuilt, {d: measured[d] for d in rebuilt}
+        ),
+        "distortion": reporting.pca.distortion_curve(
+            curve, measured.index.to_numpy(), measured.to_numpy(), model.n_components_
+        ),
+        "spectrum": reporting.pca.spectrum(-np.diff(curve) / curve[0], model.n_components_),
+        "scatter": (
+            reporting.pca.scatter(drawn[["pc1", "pc2"]].to_numpy(), drawn.get("label"))
+            if "pc2" in drawn
+            else reporting.absent("First two components", "The model has one component only.")
+        ),
+    }
+    return {**figures, "page": reporting.pages.pca(figures, metrics, plain(parameters))}

@@ -1,0 +1,85 @@
+"""What the three pipelines have in common: typed parameters and the split into training and held-out rows."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Annotated, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Rows = dict[str, NDArray[np.intp]]
+
+
+class Parameters(BaseModel):
+    """A group of parameters: every key is required, no other is allowed, and types are not converted."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_unknown_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            for key in data.keys() - cls.model_fields.keys():
+                raise ValueError(
+                    f"unknown key {key!r} with value {data[key]!r}; allowed are {', '.join(cls.model_fields)}"
+                )
+        return data
+
+
+class SplitParameters(Parameters):
+    """How rows are held out, where the data themselves do not say."""
+
+    held_out_fraction: Annotated[float, Field(ge=0, lt=1)]
+    random_state: Seed
+
+
+def plain(value: Any) -> Any:
+    """Return parameters as nested mappings, lists and numbers, with validated groups undone."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+class Monitor(Protocol):
+    """What a node hands to a long computation to be watched by (``latents.datasets.FitMonitorDataset``)."""
+
+    def watch(
+        self, task: str, total: int | None = None, log_metrics: bool = True
+    ) -> AbstractContextManager[Callable[[str, float, int], None]]:
+        """Give a callback ``(name, value, step)`` for the length of a block."""
+
+
+def split_rows(n_rows: int, held_out: NDArray[Any] | None, params: SplitParameters) -> Rows:
+    """Divide the rows 0..n_rows - 1 into ``train`` and ``held_out``, both in rising order.
+
+    Parameters
+    ----------
+    n_rows : int
+        Number of documents or images.
+    held_out : array of shape (n_rows,), optional
+        Truth values that say which rows are held out; they win over `params`.
+    params : SplitParameters
+        The share to hold out at random, and the seed.
+
+    Raises
+    ------
+    ValueError
+        If nothing would be left to train on.
+    """
+    if held_out is None:
+        chosen = np.zeros(n_rows, dtype=bool)
+        order = np.random.default_rng(params.random_state).permutation(n_rows)
+        chosen[order[: round(params.held_out_fraction * n_rows)]] = True
+    else:
+        chosen = np.asarray(held_out, dtype=bool)
+    if chosen.all():
+        raise ValueError(
+            f"all {n_rows} rows would be held out and none trained on; hold out fewer (held_out_fraction is "
+            f"{params.held_out_fraction})"
+        )
+    return {"train": np.flatnonzero(~chosen), "held_out": np.flatnonzero(chosen)}

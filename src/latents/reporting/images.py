@@ -1,0 +1,159 @@
+"""Pictures made of small images, laid out in inches on a sheet.
+
+Each image keeps its numbers (one `matplotlib` image per tile, no mosaic), and figures are built
+without `pyplot` and without touching `rcParams`, so that nodes may draw in several threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+INK = "#1f2933"
+MUTED = "#5b6875"
+MARGIN = 0.3
+TITLE_HEIGHT = 0.85
+GAP = 0.06
+_DPI = 160
+_FONT = "DejaVu Sans"  # comes with matplotlib, so that sheets look alike everywhere
+_CHARACTER = 0.085
+
+
+class Sheet:
+    """A blank page measured in inches from its top left corner.
+
+    Parameters
+    ----------
+    width, height : float
+        Size in inches; widened where the title would not fit.
+    title : str
+        What one sees, in bold at the top.
+    subtitle : str
+        How to read it, below the title.
+
+    Attributes
+    ----------
+    figure : matplotlib.figure.Figure
+        The page; draws and saves like any other figure.
+    """
+
+    def __init__(self, width: float, height: float, title: str, subtitle: str) -> None:
+        needed = 2 * MARGIN + max(0.118 * len(title), 0.078 * len(subtitle))
+        self.width, self.height = max(width, needed), height
+        self.figure = Figure(figsize=(self.width, height), dpi=_DPI, facecolor="white")
+        self._axes: Axes = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        self._axes.set(xlim=(0.0, self.width), ylim=(height, 0.0), autoscale_on=False)
+        self._axes.set_axis_off()
+        self.text(MARGIN, 0.32, title, size=13, weight="bold")
+        self.text(MARGIN, 0.58, subtitle, size=9, colour=MUTED)
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        size: float = 9,
+        colour: str = INK,
+        align: str = "left",
+        weight: str = "normal",
+    ) -> None:
+        """Write one line whose anchor is (x, y), vertically centred."""
+        self._axes.text(
+            x,
+            y,
+            text,
+            fontfamily=_FONT,
+            fontsize=size,
+            color=colour,
+            ha=align,
+            va="center",
+            fontweight=weight,
+            parse_math=False,
+        )
+
+    def image(
+        self,
+        x: float,
+        y: float,
+        size: tuple[float, float],
+        values: npt.NDArray[np.floating],
+        limits: tuple[float, float],
+        colour_map: str = "gray",
+    ) -> AxesImage:
+        """Place one image, H x W or H x W x 3, with its top left corner at (x, y).
+
+        `limits` are the values drawn as the two ends of the colour map; colour images are stretched
+        between them and clipped.
+        """
+        width, height = size
+        norm = Normalize(*limits, clip=True)
+        shown = values if values.ndim == 2 else np.asarray(norm(values)).clip(0.0, 1.0)
+        picture = self._axes.imshow(
+            shown,
+            cmap=colour_map,
+            norm=norm,
+            extent=(x, x + width, y + height, y),
+            aspect="auto",
+        )
+        self._axes.set(xlim=(0.0, self.width), ylim=(self.height, 0.0))
+        return picture
+
+
+def as_images(values: npt.ArrayLike, name: str) -> npt.NDArray[np.floating]:
+    """Check and convert images to floats.
+
+    Parameters
+    ----------
+    values : array-like of shape (n, H, W) or (n, H, W, 3)
+        Images.
+    name : str
+        What they are, for the message.
+
+    Returns
+    -------
+    ndarray
+        The same shape, floating.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, or the shape is another one.
+    """
+    images = np.asarray(values)
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] != 3) or images.size == 0:
+        raise ValueError(
+            f"{name} must have shape (n, H, W) or (n, H, W, 3) with n of at least 1, got shape {images.shape}"
+        )
+    return images if np.issubdtype(images.dtype, np.floating) else images.astype(np.float64)
+
+
+def tile_size(height: int, width: int, columns: int, rows: int) -> tuple[float, float]:
+    """Width and height of one tile in inches, in proportion, so that the sheet stays readable.
+
+    The longer side is at most 0.85 inch, and shrinks where many tiles share a row or a column; it
+    is never below 0.3 inch.
+    """
+    longer = float(np.clip(min(9.5 / columns, 14.0 / rows), 0.3, 0.85))
+    scale = longer / max(height, width)
+    return width * scale, height * scale
+
+
+def text_width(texts: Sequence[str]) -> float:
+    """Room in inches that the longest of some 9 point labels needs."""
+    return _CHARACTER * max((len(text) for text in texts), default=0)
+
+
+def value_limits(values: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Smallest and largest finite value, moved apart where all are equal."""
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    return (low, high) if high > low else (low - 0.5, high + 0.5)

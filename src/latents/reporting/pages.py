@@ -1,0 +1,294 @@
+"""The three report pages: which numbers and figures stand there, and what to read in them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from latents.reporting.report import KeyNumber, Section, render_report
+
+NATS = "nats per image"
+
+
+def clustering(
+    figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]
+) -> str:
+    """Return the report of the clustering pipeline as an HTML page.
+
+    Parameters
+    ----------
+    figures : mapping
+        ``topics``, ``labels``, ``sizes`` and ``bound``.
+    metrics : mapping
+        The numbers of ``metrics.json``.
+    parameters : mapping
+        The pipeline's parameters.
+    """
+    numbers = _chosen(
+        metrics,
+        [
+            (
+                "nmi",
+                "NMI",
+                "Agreement with the labels, 0 (none) to 1 (the same groups); higher is better.",
+                "",
+            ),
+            (
+                "ari",
+                "ARI",
+                "Pairs of documents on which clusters and labels agree, 0 by chance, 1 at best.",
+                "",
+            ),
+            (
+                "accuracy",
+                "Accuracy",
+                "Documents whose label is that of their cluster, after optimal matching.",
+                "",
+            ),
+            (
+                "heldout_perplexity",
+                "Held-out perplexity",
+                "As unsure of the next word of an unseen document as a choice among so many; lower is better.",
+                "words",
+            ),  # noqa: E501
+            (
+                "npmi",
+                "NPMI",
+                "Whether the top words of a cluster occur in the same documents, -1 to 1; higher is better.",
+                "",
+            ),  # noqa: E501
+            ("n_iter", "EM steps", "Plain EM steps after annealing.", ""),
+            ("fit_seconds", "Fit", "Wall time of the fit.", "s"),
+        ],
+    )
+    return render_report(
+        "Clusters of documents",
+        f"A mixture of {metrics['n_components']} multinomials over {metrics['n_words']:,} words, fitted to "
+        f"{metrics['n_documents']:,} documents by EM",
+        numbers,
+        [
+            Section(
+                "What the clusters are about",
+                "The words of each cluster: by probability, what its documents say most often; by lift, what "
+                "they say more often than the rest of the corpus. Lift tells clusters apart when probable words "
+                "are shared by many.",
+                figures["topics"],
+            ),
+            Section(
+                "Where each label went",
+                "Each row is a known label and shows how its documents spread over the clusters. A bright "
+                "diagonal is agreement. A row spread over several columns is a label that the model divides; a "
+                "column bright in several rows joins labels that use the same words. The labels were never "
+                "shown to the model.",
+                figures["labels"],
+            ),
+            Section(
+                "Cluster sizes",
+                "Documents assigned to each cluster, beside the number that its mixing weight pi expects. "
+                "Where they differ, many documents lie between clusters.",
+                figures["sizes"],
+            ),
+            Section(
+                "How EM got there",
+                "The objective per document through the plain EM steps: it never falls. During annealing "
+                "another objective is climbed, softened by an inverse temperature beta that rises to 1; it "
+                "drops by construction whenever beta rises, and steps show where clusters part.",
+                figures["bound"],
+            ),
+        ],
+        parameters,
+        "NMI, ARI, accuracy, BIC and ICL are over the training documents. All logarithms are natural.",
+    )
+
+
+def pca(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> str:
+    """Return the report of the PCA pipeline as an HTML page.
+
+    Parameters
+    ----------
+    figures : mapping
+        ``reconstructions``, ``distortion``, ``eigenimages``, ``spectrum`` and ``scatter``.
+    metrics : mapping
+        The numbers of ``metrics.json``.
+    parameters : mapping
+        The pipeline's parameters.
+    """
+    unit = "squared input units"
+    numbers = _chosen(
+        metrics,
+        [
+            ("n_components", "Components", "Numbers kept of each image.", ""),
+            (
+                "distortion",
+                "J",
+                "Mean squared error of a rebuilt training image, from the discarded eigenvalues.",
+                unit,
+            ),
+            (
+                "heldout_distortion",
+                "Held-out error",
+                "The same, measured on images not trained on.",
+                unit,
+            ),
+            (
+                "explained_variance_ratio",
+                "Variance kept",
+                "Share of the total variance along the components.",
+                "",
+            ),
+            (
+                "distortion_gap",
+                "Gap",
+                "Relative difference between J and the measured error: rounding.",
+                "",
+            ),
+            ("fit_seconds", "Fit", "Wall time of the fit.", "s"),
+        ],
+    )
+    return render_report(
+        "Images in few numbers",
+        f"{metrics['n_samples']:,} images of {metrics['n_features']:,} pixels, each kept as "
+        f"{metrics['n_components']} numbers by the basis of least squared error",
+        numbers,
+        [
+            Section(
+                "What is left of an image",
+                "The same images rebuilt from d numbers each, the originals on top. What all images share "
+                "comes from the mean; each component adds one pattern.",
+                figures["reconstructions"],
+            ),
+            Section(
+                "The price of d numbers",
+                "The line is J(d), the sum of the discarded eigenvalues: what theory says the error is. The "
+                "marks are errors measured by rebuilding every training image. They lie on one another.",
+                figures["distortion"],
+            ),
+            Section(
+                "The patterns",
+                "The basis vectors as images, from the largest share of the variance down. Red adds where blue "
+                "takes away, and the sign of a whole pattern is arbitrary.",
+                figures["eigenimages"],
+            ),
+            Section(
+                "How the variance is spread",
+                "Share of the variance along each direction and its running sum. A steep start means that few "
+                "numbers tell most of the story; a bend is a natural place to stop.",
+                figures["spectrum"],
+            ),
+            Section(
+                "The first two numbers",
+                "Every point is an image at its first two coordinates. Labels, where known, colour the points "
+                "and had no part in the fit.",
+                figures["scatter"],
+            ),
+        ],
+        parameters,
+        "J has divisor N; explained variance has N - 1, as in scikit-learn.",
+    )
+
+
+def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> str:
+    """Return the report of the cvae pipeline as an HTML page.
+
+    Parameters
+    ----------
+    figures : mapping
+        ``generated``, ``bound``, ``reconstructions`` and ``latents``.
+    metrics : mapping
+        The numbers of ``metrics.json``.
+    parameters : mapping
+        The pipeline's parameters.
+    """
+    likelihood, marginal = metrics["n_likelihood_images"], metrics["n_marginal_images"]
+    numbers = _chosen(
+        metrics,
+        [
+            (
+                "lower_bound_test",
+                "Test lower bound",
+                "Lower bound of log p(x | y), one sample of z an image; higher is better.",
+                NATS,
+            ),  # noqa: E501
+            (
+                "lower_bound_train",
+                "Training lower bound",
+                "Mean over the last epoch, while the weights still move.",
+                NATS,
+            ),
+            (
+                "reconstruction",
+                "Reconstruction",
+                "Expected log-likelihood of a test image given its code: the bound's first term.",
+                NATS,
+            ),  # noqa: E501
+            ("kl", "KL", "What the code costs: the bound's second term.", NATS),
+            (
+                "log_likelihood_test",
+                "log p(x | y)",
+                f"By importance sampling, {likelihood:,} test images; the bound lies below it.",
+                NATS,
+            ),  # noqa: E501
+            (
+                "log_marginal_test",
+                "log p(x)",
+                f"Summed over the classes, {marginal:,} test images.",
+                NATS,
+            ),
+            (
+                "accuracy_bayes",
+                "Accuracy of p(y | x)",
+                "Test images whose likeliest class by Bayes is their own.",
+                "",
+            ),
+            (
+                "active_units",
+                "Active units",
+                f"Latents that tell anything, of {parameters['fit']['n_latents']}.",
+                "",
+            ),
+            ("seconds_per_epoch", "Epoch", "Wall time of one pass over the training images.", "s"),
+        ],
+    )
+    return render_report(
+        "Images by class",
+        f"A class-conditioned variational autoencoder after {metrics['epochs']} epochs",
+        numbers,
+        [
+            Section(
+                "Drawn from the model",
+                "Each row is one class y: z is drawn from p(z | y) and decoded to pixel means. Nothing here is a "
+                "training image. Variety within a row is what z knows; what the row has in common is y.",
+                figures["generated"],
+            ),
+            Section(
+                "The bound and its two terms",
+                "The bound is how well an image is rebuilt (left term) less what its code costs (KL). Training "
+                "raises it; where the test curve turns down while training still rises, the model begins to "
+                "learn its images by heart.",
+                figures["bound"],
+            ),
+            Section(
+                "Test images and what comes back",
+                "Binarised test images above, pixel means decoded from their codes below. Strokes that the code "
+                "has no room for come back blurred or straightened.",
+                figures["reconstructions"],
+            ),
+            Section(
+                "What z holds",
+                "Test images at the two directions in which their codes vary most. The class is told to the "
+                "model beside z, so classes that lie on one another are the wanted outcome: z keeps style, such "
+                "as slant and width.",
+                figures["latents"],
+            ),
+        ],
+        parameters,
+        "All bounds and likelihoods are of images binarised once with a fixed seed, "
+        f"{metrics['n_importance_samples']:,} importance samples an image. Nothing was selected on test images.",
+    )
+
+
+def _chosen(metrics: Mapping[str, float], wanted: list[tuple[str, str, str, str]]) -> list[KeyNumber]:
+    """Return the wanted numbers that the run has: those of labels or held-out rows may be absent."""
+    return [
+        KeyNumber(name=name, value=metrics[key], meaning=meaning, unit=unit)
+        for key, name, meaning, unit in wanted
+        if key in metrics
+    ]

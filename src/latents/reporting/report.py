@@ -1,0 +1,229 @@
+"""One self-contained HTML page: figures, key numbers, what to read in them, the parameters."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeAlias
+
+import pandas as pd
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from plotly.offline import get_plotlyjs
+
+from latents.reporting import style
+
+Picture: TypeAlias = go.Figure | Figure | pd.DataFrame
+
+
+@dataclass(frozen=True)
+class KeyNumber:
+    """One number that tells how a fit went.
+
+    Attributes
+    ----------
+    name : str
+        Short name, as "NMI".
+    value : float, int or str
+        The number; text is shown as it stands.
+    meaning : str
+        One sentence for who does not know it, saying which direction is better.
+    unit : str
+        Unit, as "nats per image"; empty where there is none.
+    """
+
+    name: str
+    value: float | int | str
+    meaning: str
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One figure or table with its reading.
+
+    Attributes
+    ----------
+    title : str
+        Heading.
+    text : str
+        What to read in the figure; a blank line starts a new paragraph.
+    figure : plotly Figure, matplotlib Figure or DataFrame
+        Drawn as interactive chart, PNG or table.
+    """
+
+    title: str
+    text: str
+    figure: Picture
+
+
+def render_report(
+    title: str,
+    subtitle: str,
+    key_numbers: Sequence[KeyNumber],
+    sections: Sequence[Section],
+    parameters: Mapping[str, Any],
+    environment_note: str | None = None,
+) -> str:
+    """Lay out a report as one HTML page that needs nothing else.
+
+    The chart library, charts and pictures are inside the page, and its content security policy
+    forbids the browser any other source. Every text is escaped, so that words of documents and
+    names of labels cannot become markup.
+
+    Parameters
+    ----------
+    title, subtitle : str
+        Head of the page.
+    key_numbers : sequence of KeyNumber
+        Shown first.
+    sections : sequence of Section
+        Shown in order, with a table of contents.
+    parameters : mapping
+        Everything the run was given; nested mappings become dotted names.
+    environment_note : str, optional
+        Where the numbers come from (data, versions), at the foot.
+
+    Returns
+    -------
+    str
+        The page, a whole HTML document.
+
+    Raises
+    ------
+    TypeError
+        If a section's figure is none of the three kinds.
+    """
+    shown = [_Shown.of(section, number) for number, section in enumerate(sections, start=1)]
+    has_charts = any(section.chart for section in shown)
+    page = _environment().get_template("report.html.j2")
+    return page.render(
+        title=title,
+        subtitle=subtitle,
+        key_numbers=key_numbers,
+        sections=shown,
+        parameters=list(_flatten(parameters)),
+        environment_note=environment_note,
+        plotly_js=Markup(_script_safe(get_plotlyjs())) if has_charts else None,  # noqa: S704
+        chart_settings=_chart_settings(),
+    )
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A section made ready for the page: exactly one of chart, picture and table is there."""
+
+    anchor: str
+    section: Section
+    chart: Markup | None = None
+    height: int = 0
+    picture: str | None = None
+    width: int = 0
+    table: pd.DataFrame | None = None
+
+    @property
+    def title(self) -> str:
+        return self.section.title
+
+    @property
+    def paragraphs(self) -> list[str]:
+        parts = re.split(r"\n\s*\n", self.section.text)
+        return [part.strip() for part in parts if part.strip()]
+
+    @classmethod
+    def of(cls, section: Section, number: int) -> _Shown:
+        anchor = f"section-{number}"
+        match section.figure:
+            case go.Figure() as chart:
+                return cls(
+                    anchor,
+                    section,
+                    chart=_escape_json(chart.to_json()),
+                    height=int(chart.layout.height or 450),
+                )
+            case Figure() as picture:
+                inches = float(picture.get_size_inches()[0])
+                return cls(anchor, section, picture=_png_uri(picture), width=round(96 * inches))
+            case pd.DataFrame() as table:
+                return cls(anchor, section, table=table)
+            case other:
+                raise TypeError(
+                    f"the figure of section {section.title!r} must be a Plotly figure, "
+                    f"a Matplotlib figure or a DataFrame, got {type(other).__name__}"
+                )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("latents.reporting"),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = _cell
+    environment.filters["exact"] = _exact
+    environment.tests["numeric"] = _is_number
+    return environment
+
+
+def _is_number(value: object) -> bool:
+    return pd.api.types.is_number(value) and not isinstance(value, bool)
+
+
+def _cell(value: Any) -> str:
+    """Write a result for people: numbers rounded, other values as they stand."""
+    return style.number(value) if _is_number(value) else _exact(value)
+
+
+def _exact(value: Any) -> str:
+    """Write a setting with all its digits; lists joined, nothing in words."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_exact(item) for item in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None or value is pd.NA else str(value)
+
+
+def _flatten(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted names and values of nested parameters, in the order given."""
+    for name, value in parameters.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _png_uri(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _chart_settings() -> Markup:
+    settings = {
+        "config": style.PLOTLY_CONFIG,
+        "light": style.template("light").to_plotly_json(),
+        "dark": style.template("dark").to_plotly_json(),
+    }
+    return _escape_json(json.dumps(settings))
+
+
+def _escape_json(text: str) -> Markup:
+    """Make JSON safe inside a script element: no character left that HTML could read as markup."""
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704  (nothing in it can end the element)
+
+
+def _script_safe(source: str) -> str:
+    """Keep program text from ending its script element."""
+    return re.sub(r"<(?=/script|!--)", r"\\x3c", source, flags=re.IGNORECASE)

@@ -1,0 +1,93 @@
+"""A cloud of points in the plane, coloured by label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from latents.reporting import style
+
+# SVG markers print crisply and need no WebGL; beyond this many they take a browser seconds.
+MAX_SVG_POINTS = 5_000
+
+
+def scatter_by_label(
+    points: npt.ArrayLike,
+    labels: npt.ArrayLike | None,
+    *,
+    axis_titles: tuple[str, str],
+    title: str,
+    subtitle: str,
+    name_medians: bool = True,
+) -> go.Figure:
+    """Scatter of points in the plane, one trace per label.
+
+    Parameters
+    ----------
+    points : array-like of shape (n, 2)
+        Coordinates; both axes share one scale, as distances mean something here.
+    labels : array-like of shape (n,), optional
+        Numbers or text; None draws one trace.
+    axis_titles : tuple of str
+        Names of the two axes, with units.
+    title, subtitle : str
+        What one sees, and how to read it.
+    name_medians : bool
+        Write each label at the median of its points; pointless where the labels lie on one another.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Raises
+    ------
+    ValueError
+        If `points` is not of shape (n, 2) or `labels` is of another length.
+    """
+    xy = np.asarray(points)
+    if xy.ndim != 2 or xy.shape[1] != 2:
+        raise ValueError(f"points must have shape (n, 2), got {xy.shape}")
+    size = float(np.clip(9.0 - 1.5 * np.log10(max(len(xy), 1)), 2.0, 7.0))
+    trace = go.Scatter if len(xy) <= MAX_SVG_POINTS else go.Scattergl
+    figure = go.Figure()
+
+    def add(chosen: npt.NDArray[Any], name: str, colour: str, symbol: str) -> None:
+        figure.add_trace(
+            trace(
+                x=chosen[:, 0],
+                y=chosen[:, 1],
+                mode="markers",
+                name=name,
+                marker={"size": size, "color": colour, "symbol": symbol, "opacity": 0.65},
+                hovertemplate="%{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>",
+            )
+        )
+
+    if labels is None:
+        add(xy, "points", style.BLUE, "circle")
+    else:
+        label_of = np.asarray(labels)
+        style.check_lengths(points=xy, labels=label_of)
+        for category, label in enumerate(style.in_order(label_of)):
+            chosen = xy[label_of == label]
+            colour = style.colour_of(category)
+            add(chosen, style.plain(label), colour, style.symbol_of(category))
+            if not name_medians:
+                continue
+            x, y = np.median(chosen, axis=0)
+            figure.add_annotation(
+                x=float(x),
+                y=float(y),
+                text=style.plain(style.shorten(label, 16)),
+                showarrow=False,
+                bgcolor=colour,
+                borderpad=2,
+                opacity=0.92,
+                font={"color": style.ink_on(colour), "size": 12},
+            )
+    figure.update_xaxes(title_text=axis_titles[0])
+    figure.update_yaxes(title_text=axis_titles[1], scaleanchor="x", scaleratio=1)
+    return style.finish(figure, title, subtitle, height=640, legend="none" if labels is None else "right")

@@ -1,0 +1,40 @@
+"""The one run of this process: its MLflow identity, and whether it has been asked to stop.
+
+MLflow's own active run belongs to a thread, so a fit in a worker thread would not find it. The hooks write
+here, and whatever logs or computes for long reads here.
+"""
+
+import threading
+
+
+class RunInterrupted(Exception):  # noqa: N818 - it is an interruption, not an error
+    """The run was asked to stop (Ctrl-C or SIGTERM) while this thread was computing."""
+
+
+class CurrentRun:
+    """MLflow's identifier of the run in progress, and the request to stop it."""
+
+    def __init__(self) -> None:
+        self.run_id: str | None = None
+        self._stop = threading.Event()
+
+    def begin(self, run_id: str | None) -> None:
+        """Note the run that starts; `run_id` is None where MLflow is switched off."""
+        self.run_id = run_id
+        self._stop.clear()
+
+    def end(self) -> None:
+        """Forget the run."""
+        self.run_id = None
+
+    def request_stop(self) -> None:
+        """Ask every thread of the run to stop at its next step."""
+        self._stop.set()
+
+    def raise_if_stopped(self) -> None:
+        """Raise ``RunInterrupted`` once the run has been asked to stop."""
+        if self._stop.is_set():
+            raise RunInterrupted("the run was asked to stop")
+
+
+current_run = CurrentRun()

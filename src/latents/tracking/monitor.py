@@ -1,0 +1,152 @@
+"""Watching a fit while it runs: points to MLflow, a bar on the terminal, and a way to stop it."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import rich
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from latents.tracking.current_run import current_run
+
+logger = logging.getLogger(__name__)
+
+Callback = Callable[[str, float, int], None]
+
+
+class FitMonitor:
+    """Makes the callbacks that estimators report to.
+
+    Parameters
+    ----------
+    prefix : str
+        Put before each metric's name and a slash; MLflow's pages group metrics by it.
+    flush_seconds : float
+        Points wait this long before they are sent: one request for many points costs little more than one
+        for a single point.
+    log_seconds : float
+        Without a terminal, a line of progress goes to the log this often.
+    """
+
+    def __init__(self, prefix: str, flush_seconds: float = 1.0, log_seconds: float = 10.0) -> None:
+        self._prefix = prefix
+        self._flush_seconds = flush_seconds
+        self._log_seconds = log_seconds
+
+    @contextmanager
+    def watch(self, task: str, total: int | None = None, log_metrics: bool = True) -> Iterator[Callback]:
+        """Give a callback ``(name, value, step)`` for the length of the block.
+
+        Parameters
+        ----------
+        task : str
+            What the progress bar says.
+        total : int, optional
+            The last step, where it is known.
+        log_metrics : bool
+            Whether the values are metrics of the MLflow run, or only signs of life.
+        """
+        points = _Points(self._prefix, self._flush_seconds) if log_metrics else None
+        with _progress(task, total, self._log_seconds) as advance:
+
+            def callback(name: str, value: float, step: int) -> None:
+                current_run.raise_if_stopped()
+                if points is not None:
+                    points.add(name, value, step)
+                advance(name, value, step)
+
+            try:
+                yield callback
+            finally:
+                if points is not None:
+                    points.flush()
+
+
+class _Points:
+    """Metric points on their way to MLflow, sent in batches."""
+
+    MAX_BATCH = 1000  # MLflow refuses larger requests
+
+    def __init__(self, prefix: str, flush_seconds: float) -> None:
+        self._prefix = prefix
+        self._flush_seconds = flush_seconds
+        self._points: list[Metric] = []
+        self._sent = time.monotonic()
+
+    def add(self, name: str, value: float, step: int) -> None:
+        self._points.append(Metric(f"{self._prefix}/{name}", float(value), int(time.time() * 1000), step))
+        if time.monotonic() - self._sent >= self._flush_seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        points, self._points = self._points, []
+        self._sent = time.monotonic()
+        if current_run.run_id is None:
+            return
+        client = MlflowClient()
+        for start in range(0, len(points), self.MAX_BATCH):
+            client.log_batch(current_run.run_id, metrics=points[start : start + self.MAX_BATCH])
+
+
+class _Display:
+    """The terminal's one live display, shared by fits that run at the same time in several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._progress: Progress | None = None
+
+    def add(self, task: str, total: int | None) -> tuple[Progress, TaskID]:
+        with self._lock:
+            if self._progress is None:
+                self._progress = Progress(
+                    TextColumn("{task.description}"),
+                    BarColumn(),
+                    MofNCompleteColumn(),
+                    TimeElapsedColumn(),
+                    TextColumn("{task.fields[value]}"),
+                    console=rich.get_console(),
+                    transient=True,
+                )
+                self._progress.start()
+            return self._progress, self._progress.add_task(task, total=total, value="")
+
+    def remove(self, task_id: TaskID) -> None:
+        with self._lock:
+            if self._progress is not None:
+                self._progress.remove_task(task_id)
+                if not self._progress.task_ids:
+                    self._progress.stop()
+                    self._progress = None
+
+
+_display = _Display()
+
+
+@contextmanager
+def _progress(task: str, total: int | None, log_seconds: float) -> Iterator[Callback]:
+    """Show progress on the terminal, or in the log where there is none."""
+    if rich.get_console().is_terminal:
+        progress, task_id = _display.add(task, total)
+
+        def show(name: str, value: float, step: int) -> None:
+            progress.update(task_id, completed=step, value=f"{name} {value:.6g}")
+
+        try:
+            yield show
+        finally:
+            _display.remove(task_id)
+        return
+
+    last = time.monotonic()
+
+    def tell(name: str, value: float, step: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= log_seconds:
+            last = time.monotonic()
+            logger.info("%s: step %d%s, %s %.6g", task, step, f" of {total}" if total else "", name, value)
+
+    yield tell

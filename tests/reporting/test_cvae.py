@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+
+from latents.reporting import cvae
+
+
+def tiles(figure):
+    return [np.asarray(image.get_array()) for image in figure.axes[0].images]
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def make_history(epochs=4):
+    rng = np.random.default_rng(0)
+    reconstruction, kl = -rng.uniform(60, 90, epochs), rng.uniform(15, 25, epochs)
+    return {
+        "reconstruction": list(reconstruction),
+        "kl": list(kl),
+        "lower_bound": list(reconstruction - kl),
+        "lower_bound_test": [np.nan, -95.0, np.nan, -92.0][:epochs],
+        "seconds": [1.0] * epochs,
+    }
+
+
+def test_bound_and_its_terms_per_epoch():
+    history = make_history()
+    figure = cvae.bound_per_epoch(history)
+    drawn = {trace.name: trace for trace in figure.data}
+    keys = {
+        "train": "lower_bound",
+        "test": "lower_bound_test",
+        "reconstruction, train": "reconstruction",
+        "KL, train": "kl",
+    }
+    assert set(drawn) == set(keys)
+    for name, key in keys.items():
+        np.testing.assert_array_equal(drawn[name].x, [1, 2, 3, 4])
+        np.testing.assert_array_equal(drawn[name].y, history[key])
+    assert drawn["train"].yaxis == drawn["test"].yaxis
+    assert len({drawn[n].yaxis for n in ("train", "reconstruction, train", "KL, train")}) == 3
+    for axis in (figure.layout.yaxis, figure.layout.yaxis2, figure.layout.yaxis3):
+        assert axis.title.text == "nats per image"
+    assert "test \N{MINUS SIGN}92" in figure.layout.title.text
+
+
+def test_bound_without_test_has_no_test_curve():
+    history = make_history()
+    del history["lower_bound_test"]
+    figure = cvae.bound_per_epoch(history)
+    assert len(figure.data) == 3
+    assert "test" not in figure.layout.title.text
+    assert not figure.layout.showlegend
+
+
+def test_history_is_checked():
+    with pytest.raises(ValueError, match=r"lacks \['kl'\]"):
+        cvae.bound_per_epoch({"lower_bound": [1.0], "reconstruction": [1.0]})
+    with pytest.raises(ValueError, match="kl has 3"):
+        cvae.bound_per_epoch(make_history() | {"kl": [1.0] * 3})
+    with pytest.raises(ValueError, match="at least one epoch"):
+        cvae.bound_per_epoch({"lower_bound": [], "reconstruction": [], "kl": []})
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (30, 2, 5, 7), (3, 1, 4, 4, 3)])
+def test_generated_grid_has_one_row_a_class(shape):
+    images = np.random.default_rng(0).random(shape)
+    names = [f"class {i}" for i in range(shape[0])]
+    figure = cvae.generated_grid(images, names)
+    np.testing.assert_allclose(np.stack(tiles(figure)), images.reshape(-1, *shape[2:]))
+    extents = [image.get_extent() for image in figure.axes[0].images]
+    tops = np.array([extent[3] for extent in extents]).reshape(shape[:2])
+    lefts = np.array([extent[0] for extent in extents]).reshape(shape[:2])
+    assert (np.ptp(tops, axis=1) == 0).all()
+    assert (np.diff(tops[:, 0]) > 0).all()
+    assert (np.ptp(lefts, axis=0) == 0).all()
+    width, height = extents[0][1] - extents[0][0], extents[0][2] - extents[0][3]
+    assert width / height == pytest.approx(shape[3] / shape[2])
+    assert [text for text in texts(figure) if text.startswith("class ")] == names
+    assert {image.get_clim() for image in figure.axes[0].images} == {(0.0, 1.0)}
+
+
+def test_generated_grid_is_checked():
+    with pytest.raises(ValueError, match="images_by_class has 2, class_names has 1"):
+        cvae.generated_grid(np.zeros((2, 1, 3, 3)), ["a"])
+    with pytest.raises(ValueError, match=r"\(C, n, H, W\)"):
+        cvae.generated_grid(np.zeros((2, 3, 3)), ["a", "b"])
+
+
+@pytest.mark.parametrize("count", [1, 12, 30])
+def test_reconstructions_stand_below_their_images(count):
+    rng = np.random.default_rng(0)
+    originals, rebuilt = rng.random((count, 6, 4)) > 0.5, rng.random((count, 6, 4))
+    labels = rng.integers(0, 10, count)
+    figure = cvae.reconstructions(originals, rebuilt, labels)
+    pictures = figure.axes[0].images
+    assert len(pictures) == 2 * count
+    for i, (above, below) in enumerate(zip(pictures[::2], pictures[1::2], strict=True)):
+        np.testing.assert_array_equal(above.get_array(), originals[i])
+        np.testing.assert_array_equal(below.get_array(), rebuilt[i])
+        assert above.get_extent()[:2] == below.get_extent()[:2]
+        assert above.get_extent()[2] < below.get_extent()[3]
+    assert [text for text in texts(figure) if text.isdigit()] == [str(label) for label in labels]
+
+
+def test_constant_images_are_drawn():
+    cvae.reconstructions(np.zeros((2, 3, 3)), np.ones((2, 3, 3)), ["a", "b"]).canvas.draw()
+
+
+def test_reconstructions_are_checked():
+    with pytest.raises(ValueError, match="originals' shape"):
+        cvae.reconstructions(np.zeros((2, 3, 3)), np.zeros((2, 3, 4)), [0, 1])
+    with pytest.raises(ValueError, match="labels has 1"):
+        cvae.reconstructions(np.zeros((2, 3, 3)), np.zeros((2, 3, 3)), [0])
+
+
+def test_latent_scatter_draws_the_points():
+    points = np.arange(6.0).reshape(3, 2)
+    figure = cvae.latent_scatter(points, [4, 4, 7], ("latent 3", "latent 17"))
+    np.testing.assert_array_equal(figure.data[0].x, [0.0, 2.0])
+    np.testing.assert_array_equal(figure.data[1].y, [5.0])
+    assert [trace.name for trace in figure.data] == ["4", "7"]
+    assert figure.layout.xaxis.title.text == "latent 3"
+    assert figure.layout.yaxis.title.text == "latent 17"

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+from matplotlib.colors import Normalize
+from sklearn.datasets import load_digits
+
+from latents.reporting import pca
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X = load_digits().data
+    centred = X - X.mean(axis=0)
+    _, singular, basis = np.linalg.svd(centred, full_matrices=False)
+    eigenvalues = singular**2 / len(X)
+    curve = np.append(eigenvalues.sum() - np.append(0, np.cumsum(eigenvalues))[:-1], 0.0)
+    return X, centred, basis, eigenvalues / eigenvalues.sum(), curve
+
+
+def tiles(figure):
+    return [np.asarray(image.get_array()) for image in figure.axes[0].images]
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_eigenimages_are_the_components_symmetric_about_zero(digits):
+    _, _, basis, ratio, _ = digits
+    figure = pca.eigenimages(basis, (8, 8), ratio, n_max=11)
+    shown = tiles(figure)
+    assert len(shown) == 11
+    for image, component in zip(shown, basis, strict=False):
+        np.testing.assert_array_equal(image.ravel(), component)
+    for image in figure.axes[0].images:
+        low, high = image.get_clim()
+        assert low == -high
+        assert high == np.abs(image.get_array()).max()
+    assert f"The first 11 basis images hold {ratio[:11].sum():.1%} of the variance" in texts(figure)
+    assert f"{ratio[10]:.1%}" in texts(figure)
+
+
+def test_eigenimages_in_colour_have_grey_for_zero():
+    basis = np.linspace(-2, 1, 2 * 4 * 5 * 3).reshape(2, -1)
+    basis[0, 0] = 0.0
+    figure = pca.eigenimages(basis, (4, 5, 3), [0.5, 0.25])
+    first = tiles(figure)[0]
+    largest = np.abs(basis[0]).max()
+    np.testing.assert_allclose(first.ravel(), 0.5 + basis[0] / (2 * largest))
+    assert first[0, 0, 0] == 0.5
+
+
+def test_constant_eigenimage_and_shapes():
+    pca.eigenimages(np.zeros((1, 6)), (2, 3), [0.0]).canvas.draw()
+    with pytest.raises(ValueError, match=r"\(1, 6\) do not hold images of shape \(2, 2\)"):
+        pca.eigenimages(np.zeros((1, 6)), (2, 2), [0.0])
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 5, 9), (4, 6, 3, 3)])
+def test_reconstructions_stand_in_rows_by_d_on_the_originals_scale(shape):
+    rng = np.random.default_rng(0)
+    originals = rng.uniform(2, 5, shape)
+    rebuilt = {d: rng.uniform(1, 6, shape) for d in (20, 3, 7)}
+    figure = pca.reconstructions(originals, rebuilt, {3: 30.5, 7: 1234.6, 20: 0.25})
+    expected = np.concatenate([originals, rebuilt[3], rebuilt[7], rebuilt[20]])
+    if len(shape) == 4:
+        low, high = originals.min(), originals.max()
+        expected = np.asarray(Normalize(low, high, clip=True)(expected))
+    np.testing.assert_allclose(np.stack(tiles(figure)), expected)
+    limits = {image.get_clim() for image in figure.axes[0].images}
+    assert limits == {(originals.min(), originals.max())}
+    heights = [image.get_extent()[3] for image in figure.axes[0].images]
+    assert len(set(heights)) == 4
+    assert heights == sorted(heights)
+    written = texts(figure)
+    names = [text for text in written if text.startswith(("original", "d ="))]
+    assert names == ["original", "d = 3", "d = 7", "d = 20"]
+    assert {"30.50", "1,235", "0.2500"} <= set(written)
+    assert "(squared input units)" in written
+
+
+def test_constant_images_are_drawn():
+    flat = np.full((2, 3, 3), 7)
+    pca.reconstructions(flat, {1: flat}, {1: 0.0}).canvas.draw()
+
+
+def test_reconstructions_are_checked():
+    images = np.zeros((2, 3, 3))
+    with pytest.raises(ValueError, match=r"reconstructions\[4\] must have the originals' shape"):
+        pca.reconstructions(images, {4: np.zeros((2, 3, 4))}, {4: 0.0})
+    with pytest.raises(ValueError, match="errors lacks d = 4"):
+        pca.reconstructions(images, {4: images}, {})
+    with pytest.raises(ValueError, match="originals must have shape"):
+        pca.reconstructions(np.zeros((0, 3, 3)), {}, {})
+
+
+def test_distortion_curve_and_measured_marks(digits):
+    _, centred, basis, _, curve = digits
+    ds = [1, 5, 30]
+    errors = [np.mean(np.sum((centred - centred @ basis[:d].T @ basis[:d]) ** 2, axis=1)) for d in ds]
+    figure = pca.distortion_curve(curve, ds, errors, 20)
+    line, marks = figure.data
+    np.testing.assert_array_equal(line.x, np.arange(65))
+    np.testing.assert_array_equal(line.y, curve)
+    np.testing.assert_array_equal(marks.x, ds)
+    np.testing.assert_array_equal(marks.y, errors)
+    # What the subtitle says: the marks lie on the line.
+    np.testing.assert_allclose(marks.y, np.asarray(line.y)[ds])
+    assert figure.layout.yaxis.title.text == "mean squared error (squared input units)"
+    assert figure.layout.xaxis.title.text == "number of components d"
+    assert figure.layout.shapes[0].x0 == 20
+
+
+def test_distortion_curve_of_constant_data_and_beyond_its_end():
+    assert "error of 0" in pca.distortion_curve(np.zeros(4), [1], [0.0], 1).layout.title.text
+    with pytest.raises(ValueError, match="within 0 and 3"):
+        pca.distortion_curve(np.zeros(4), [1], [0.0], 4)
+
+
+@pytest.mark.parametrize(("size", "kind"), [(12, "bar"), (300, "scatter")])
+def test_spectrum_splits_kept_from_discarded(size, kind):
+    ratio = np.sort(np.random.default_rng(0).dirichlet(np.ones(size)))[::-1]
+    figure = pca.spectrum(ratio, 5)
+    kept, discarded, running = figure.data
+    assert kept.type == discarded.type == kind
+    np.testing.assert_array_equal(np.append(kept.y, discarded.y), ratio)
+    np.testing.assert_array_equal(np.append(kept.x, discarded.x), np.arange(1, size + 1))
+    assert len(kept.x) == 5
+    np.testing.assert_allclose(running.y, np.cumsum(ratio))
+    assert figure.layout.title.text == f"5 components keep {ratio[:5].sum():.1%} of the variance"
+    assert figure.layout.yaxis.title.text == "share of variance"
+    assert figure.layout.yaxis2.title.text == "running sum"
+
+
+def test_spectrum_that_stops_short_is_not_stretched():
+    figure = pca.spectrum([0.5, 0.2], 2)
+    assert figure.data[2].y[-1] == pytest.approx(0.7)
+    with pytest.raises(ValueError, match="within 1 and 2"):
+        pca.spectrum([0.5, 0.2], 3)
+
+
+def test_scatter_takes_the_first_two_scores():
+    scores = np.arange(12.0).reshape(3, 4)
+    figure = pca.scatter(scores, ["a", "b", "a"])
+    np.testing.assert_array_equal(figure.data[0].x, [0.0, 8.0])
+    np.testing.assert_array_equal(figure.data[1].y, [5.0])
+    assert figure.layout.xaxis.title.text == "score on component 1 (input units)"
+    with pytest.raises(ValueError, match="2 or more"):
+        pca.scatter(scores[:, :1])

@@ -1,0 +1,202 @@
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from latents.reporting import KeyNumber, Section, clustering, render_report
+
+HOSTILE = '</script><script>alert("1")</script><img src="http://evil.example/x.png" onerror=alert(1)>&amp;'
+ADDRESSES = {"src", "href", "srcset", "data", "action", "poster", "background"}
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with their attributes, scripts, and the text between."""
+
+    def __init__(self, html):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.scripts, self.styles, self.text, self._open = [], [], [], "", None
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._open = tag if tag in ("script", "style") else None
+        if self._open == "script":
+            self.scripts.append((dict(attrs), ""))
+
+    def handle_endtag(self, tag):
+        self._open = None
+
+    def handle_data(self, data):
+        if self._open == "script":
+            attrs, text = self.scripts[-1]
+            self.scripts[-1] = (attrs, text + data)
+        elif self._open == "style":
+            self.styles.append(data)
+        else:
+            self.text += data
+
+    def tags(self, name):
+        return [attrs for tag, attrs in self.elements if tag == name]
+
+    def charts(self):
+        data = [json.loads(text) for attrs, text in self.scripts if attrs.get("type") == "application/json"]
+        return [value for value in data if "layout" in value]
+
+
+def picture():
+    figure = Figure(figsize=(2, 1), dpi=50)
+    figure.add_axes((0, 0, 1, 1)).imshow(np.eye(3))
+    return figure
+
+
+def chart(labels=("a", "b")):
+    return go.Figure(go.Bar(x=[1, 2], y=list(labels), hovertext=list(labels)))
+
+
+def render(**changes):
+    table = pd.DataFrame({"word": ["alpha", "beta"], "value": [0.123456, 2.0]})
+    arguments = {
+        "title": "The title",
+        "subtitle": "The subtitle",
+        "key_numbers": [KeyNumber("Bound", -92.0617, "Higher is better.", "nats per image")],
+        "sections": [
+            Section("A chart", "Read the chart.\n\nTwice.", chart()),
+            Section("A picture", "Read the picture.", picture()),
+            Section("A table", "Read the table.", table),
+        ],
+        "parameters": {"fit": {"n_latents": 40, "rate": 0.00123456, "betas": [0.5, 1.0]}, "seed": None},
+        "environment_note": "Made of digits.",
+    }
+    return render_report(**(arguments | changes))
+
+
+@pytest.fixture(scope="module")
+def html():
+    return render()
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+def test_everything_said_is_on_the_page(page):
+    for text in (
+        "The title",
+        "The subtitle",
+        "\N{MINUS SIGN}92.06",
+        "nats per image",
+        "Higher is better.",
+        "Read the chart.",
+        "Twice.",
+        "Read the picture.",
+        "Read the table.",
+        "alpha",
+        "0.1235",
+        "Made of digits.",
+    ):
+        assert text in page.text
+
+
+def test_sections_have_headings_anchors_and_one_figure_each(page):
+    links = [attrs["href"] for attrs in page.tags("a")]
+    sections = [attrs["id"] for attrs in page.tags("section")]
+    assert links == [f"#{anchor}" for anchor in sections]
+    assert len(page.tags("h1")) == 1
+    assert len(page.tags("h2")) == len(sections) == 4
+    assert len(page.charts()) == len(page.tags("img")) == 1
+    assert len(page.tags("table")) == 2
+
+
+def test_the_page_asks_for_nothing_outside_itself(page):
+    for tag, attrs in page.elements:
+        for name in ADDRESSES & set(attrs):
+            assert attrs[name].startswith(("data:image/png;base64,", "#")), (tag, name)
+        assert "url(" not in attrs.get("style", "")
+    assert not page.tags("link")
+    assert not page.tags("iframe")
+    assert all("url(" not in css and "@import" not in css for css in page.styles)
+    (policy,) = [a["content"] for a in page.tags("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+
+
+def test_the_chart_library_is_inside_once_and_only_where_needed(html):
+    assert html.count("* plotly.js v") == 1
+    without = render(sections=[Section("A picture", "Read.", picture())])
+    assert "plotly" not in without.lower()
+    assert len(without) < 100_000
+
+
+def test_charts_arrive_whole_and_cannot_upload(page):
+    (found,) = page.charts()
+    assert found == json.loads(chart().to_json())
+    (settings,) = [json.loads(text) for attrs, text in page.scripts if attrs.get("id") == "chart-settings"]
+    assert settings["config"]["showSendToCloud"] is False
+    assert settings["light"]["layout"]["paper_bgcolor"] != settings["dark"]["layout"]["paper_bgcolor"]
+
+
+def test_pictures_arrive_whole_with_alternative_text(page):
+    (image,) = page.tags("img")
+    pixels = imread(io.BytesIO(base64.b64decode(image["src"].split(",", 1)[1])))
+    assert pixels.shape[:2] == (50, 100)
+    assert image["alt"] == "A picture. Read the picture."
+    assert all(attrs["aria-label"] for attrs in page.tags("div") if attrs.get("role") == "img")
+
+
+def test_parameters_are_flat_and_exact(html):
+    rows = dict(re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', html))
+    assert rows == {
+        "fit.n_latents": "40",
+        "fit.rate": "0.00123456",
+        "fit.betas": "0.5, 1.0",
+        "seed": "none",
+    }
+
+
+def test_hostile_text_stays_text():
+    rows = pd.DataFrame({HOSTILE: [HOSTILE]})
+    figure = clustering.label_by_cluster([HOSTILE, "b"], [0, 1], 2)
+    topics = pd.DataFrame(
+        [(0, "probability", 0, HOSTILE, 0.5)], columns=["cluster", "ranking", "rank", "word", "value"]
+    )
+    calm, hostile = (
+        Page(
+            render(
+                title=text,
+                subtitle=text,
+                key_numbers=[KeyNumber(text, text, text, text)],
+                sections=[
+                    Section(text, text, chart([text, "b"])),
+                    Section(text, text, figure),
+                    Section(text, text, clustering.topic_words(topics)),
+                    Section(text, text, picture()),
+                    Section(text, text, rows),
+                ],
+                parameters={text: {text: text}},
+                environment_note=text,
+            )
+        )
+        for text in ("calm", HOSTILE)
+    )
+    assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in calm.elements]
+    assert not any("onerror" in attrs for _, attrs in hostile.elements)
+    assert hostile.text.count(HOSTILE) > 10
+    assert hostile.charts()[0]["data"][0]["y"] == [HOSTILE, "b"]
+    # Plotly reads markup in labels, so there they are escaped once more.
+    assert "<" not in hostile.charts()[1]["data"][0]["y"][0]
+    assert "<" not in hostile.charts()[2]["data"][0]["y"][0]
+
+
+def test_unknown_figures_are_refused():
+    with pytest.raises(TypeError, match=r"section 'Odd' must be a Plotly figure.*got list"):
+        render(sections=[Section("Odd", "?", [1, 2])])

@@ -1,0 +1,62 @@
+import math
+
+import pytest
+
+from latents.reporting import absent, style
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-92.0617, "\N{MINUS SIGN}92.06"),
+        (18846, "18,846"),
+        (1234567.8, "1,234,568"),
+        (0.63124, "0.6312"),
+        (0.0, "0"),
+        (1.23e-5, "1.23e\N{MINUS SIGN}05"),
+        (4.41e12 + 0.5, "4.41e+12"),
+        (math.inf, "∞"),
+        (-math.inf, "\N{MINUS SIGN}∞"),
+        (math.nan, "not a number"),
+    ],
+)
+def test_numbers_are_written_for_people(value, text):
+    assert style.number(value) == text
+
+
+def test_thirty_categories_look_different():
+    looks = {(style.colour_of(i), style.symbol_of(i)) for i in range(30)}
+    assert len(looks) == 30
+
+
+@pytest.mark.parametrize("colour", style.CATEGORY_COLOURS)
+def test_ink_reaches_the_contrast_asked_of_text(colour):
+    def luminance(hexadecimal):
+        channels = [int(hexadecimal[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    darker, lighter = sorted([luminance(colour), luminance(style.ink_on(colour))])
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def test_labels_sort_by_value_or_alphabet():
+    assert style.in_order([10, 9, 2, 9]) == [2, 9, 10]
+    assert style.in_order(["b", "a"]) == ["a", "b"]
+
+
+def test_unequal_columns_are_named():
+    with pytest.raises(ValueError, match="points has 2, labels has 3"):
+        style.check_lengths(points=[1, 2], labels=[1, 2, 3])
+
+
+def test_an_absent_chart_says_why():
+    figure = absent("Labels <b>", "There are no labels.")
+    assert figure.layout.title.text == "Labels &lt;b&gt;"
+    assert figure.layout.annotations[0].text == "There are no labels."
+    assert len(figure.data) == 0
+
+
+def test_charts_offer_no_upload():
+    assert style.PLOTLY_CONFIG["showSendToCloud"] is False
+    assert style.PLOTLY_CONFIG["plotlyServerURL"] == ""
