@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+VIZ_PORT := 4141
+UI_PORT := 5000
 # Neither Kedro nor MLflow reports usage from here.
 export DO_NOT_TRACK := true
 
@@ -27,12 +29,12 @@ lint: .venv/installed-dev ## check style, types and the direction of imports
 	$(BIN)/lint-imports
 
 viz: .venv/installed ## show the pipelines in Kedro-Viz
-	@echo "==> Kedro-Viz on http://127.0.0.1:4141 (Ctrl-C ends it)"
-	$(BIN)/kedro viz run --no-browser --host 127.0.0.1
+	@echo "==> Kedro-Viz on http://127.0.0.1:$(VIZ_PORT) (Ctrl-C ends it)"
+	$(BIN)/kedro viz run --no-browser --host 127.0.0.1 --port $(VIZ_PORT)
 
 ui: .venv/installed ## show the runs in the MLflow UI
-	@echo "==> MLflow on http://127.0.0.1:5000 (Ctrl-C ends it)"
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --workers 1 \
+	@echo "==> MLflow on http://127.0.0.1:$(UI_PORT) (Ctrl-C ends it)"
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(UI_PORT) --workers 1 \
 		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
 
 clean: ## remove what runs and tools have left; downloads and .venv stay

@@ -186,6 +186,15 @@ def test_eigenvalues_against_numpy_on_digits(solver):
     assert_allclose(pca.distortion_, expected[20:].sum(), rtol=1e-9)
 
 
+def test_long_float32_data_are_summed_in_float64():
+    X = (100 + np.random.default_rng(0).normal(size=(50_000, 2)) * [2, 1]).astype(np.float32)
+    double = X.astype(np.float64)
+    pca = MinimumErrorPCA(1, svd_solver="covariance_eigh").fit(X)
+    assert_allclose(pca.mean_, double.mean(axis=0), rtol=1e-7)
+    expected = np.linalg.eigvalsh(np.cov(double.T, bias=True))
+    assert_allclose(pca.distortion_curve_, [expected.sum(), expected[0], 0], rtol=1e-7)
+
+
 def test_the_tail_that_the_covariance_costs():
     # The docstring: "full" resolves s_i to eps s_1, "covariance_eigh" lambda_i to eps lambda_1.
     rng = np.random.default_rng(0)
@@ -411,6 +420,13 @@ def test_copy_guards_the_input_and_its_absence_changes_no_result(solver):
     kept = MinimumErrorPCA(**arguments).fit_transform(X)
     assert_array_equal(X, original)
     assert_array_equal(MinimumErrorPCA(copy=False, **arguments).fit_transform(X), kept)
+
+
+def test_read_only_input_is_never_written():
+    X = make_data((20, 4))
+    expected = MinimumErrorPCA(2).fit(X).distortion_
+    X.flags.writeable = False
+    assert MinimumErrorPCA(2, copy=False).fit(X).distortion_ == expected
 
 
 def test_integer_pixels_survive_copy_false():

@@ -4,7 +4,6 @@ from functools import reduce
 from itertools import pairwise
 
 import numpy as np
-import oracles_mixture as oracle
 import pandas as pd
 import pytest
 import scipy.sparse as sp
@@ -19,6 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latents.estimators._multinomial_em import Parameters, Statistics, e_step, log_prior, m_step
 from latents.estimators.multinomial_mixture import MultinomialMixture
+from tests import oracles as oracle
 
 PLAIN_EM = {"initial_beta": 1.0, "smoothing": 0.0}
 

@@ -131,6 +131,15 @@ def test_a_permuted_clustering_shows_its_diagonal(permutation, seed):
     assert figure.layout.xaxis.title.text == "cluster"
 
 
+def test_columns_follow_the_matching_not_the_largest_cell():
+    # Matched greedily, both clusters would go to "a"; the matching gives 4 + 4 over 5 + 0.
+    labels = ["a"] * 9 + ["b"] * 4
+    clusters = [0] * 5 + [1] * 4 + [0] * 4
+    figure = clustering.label_by_cluster(labels, clusters, 2)
+    assert list(figure.data[0].x) == ["1", "0"]
+    assert figure.layout.title.text.startswith(f"{8 / 13:.0%}")
+
+
 def test_a_cluster_left_over_stands_beside_its_label():
     labels = ["a"] * 9 + ["b"] * 5
     clusters = [2] * 5 + [0] * 4 + [1] * 5

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from latents.reporting import KeyNumber, Section, clustering, render_report
+from latents.reporting import KeyNumber, Section, clustering, render_report, report
 
 HOSTILE = '</script><script>alert("1")</script><img src="http://evil.example/x.png" onerror=alert(1)>&amp;'
 ADDRESSES = {"src", "href", "srcset", "data", "action", "poster", "background"}
@@ -195,6 +195,13 @@ def test_hostile_text_stays_text():
     # Plotly reads markup in labels, so there they are escaped once more.
     assert "<" not in hostile.charts()[1]["data"][0]["y"][0]
     assert "<" not in hostile.charts()[2]["data"][0]["y"][0]
+
+
+def test_json_in_a_script_cannot_end_it():
+    text = json.dumps({"key": HOSTILE + "<!-- \u2028"}, ensure_ascii=False)
+    escaped = report._escape_json(text)
+    assert not set("<>&\u2028") & set(escaped)
+    assert json.loads(escaped) == json.loads(text)
 
 
 def test_unknown_figures_are_refused():

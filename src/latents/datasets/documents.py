@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import DatasetError
+
+from latents.datasets.read_only import ReadOnlyDataset
 
 
-class DocstringsDataset(AbstractDataset[None, pd.DataFrame]):
+class DocstringsDataset(ReadOnlyDataset[pd.DataFrame]):
     """The docstrings of an installed package, read from its source without importing it.
 
     A document is the docstring of a function, method or class whose name has no leading underscore; its label
@@ -42,7 +44,7 @@ class DocstringsDataset(AbstractDataset[None, pd.DataFrame]):
         self._subpackages = list(subpackages)
         self._min_characters = min_characters
         self._limit = limit
-        self.metadata = metadata
+        super().__init__(metadata)
 
     def load(self) -> pd.DataFrame:
         """Return one row per docstring, in the order of the files and lines."""
@@ -71,15 +73,11 @@ class DocstringsDataset(AbstractDataset[None, pd.DataFrame]):
                     continue
                 yield f"{'.'.join(module)}.{node.name}", label, text
 
-    def save(self, data: None) -> None:
-        """Refuse: an installed package is read only."""
-        raise DatasetError("an installed package's docstrings are read only")
-
     def _describe(self) -> dict[str, Any]:
         return {"package": self._package, "subpackages": self._subpackages}
 
 
-class NewsgroupsDataset(AbstractDataset[None, pd.DataFrame]):
+class NewsgroupsDataset(ReadOnlyDataset[pd.DataFrame]):
     """20 Newsgroups through scikit-learn's loader and its cache.
 
     Parameters
@@ -106,7 +104,7 @@ class NewsgroupsDataset(AbstractDataset[None, pd.DataFrame]):
         self._data_home = Path(data_home)
         self._subset = subset
         self._remove = tuple(remove)
-        self.metadata = metadata
+        super().__init__(metadata)
 
     def load(self) -> pd.DataFrame:
         """Return one row per post; the label is the newsgroup."""
@@ -133,10 +131,6 @@ class NewsgroupsDataset(AbstractDataset[None, pd.DataFrame]):
         labels = [bunch.target_names[target] for target in bunch.target]
         names = [f"{label}/{Path(file).name}" for label, file in zip(labels, bunch.filenames, strict=True)]
         return pd.DataFrame({"name": names, "label": labels, "text": bunch.data})
-
-    def save(self, data: None) -> None:
-        """Refuse: the corpus is read only."""
-        raise DatasetError("20 Newsgroups is read only")
 
     def _describe(self) -> dict[str, Any]:
         return {"data_home": str(self._data_home), "subset": self._subset, "remove": self._remove}

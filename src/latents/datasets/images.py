@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import DatasetError
 from numpy.typing import NDArray
+
+from latents.datasets.read_only import ReadOnlyDataset
 
 Images = dict[str, NDArray[Any]]
 
 
-class DigitsDataset(AbstractDataset[None, Images]):
+class DigitsDataset(ReadOnlyDataset[Images]):
     """scikit-learn's bundled digits: 1,797 images of 8 x 8 pixels, grey from 0 to 16.
 
     Parameters
@@ -23,7 +25,7 @@ class DigitsDataset(AbstractDataset[None, Images]):
 
     def __init__(self, limit: int | None = None, metadata: dict[str, Any] | None = None) -> None:
         self._limit = limit
-        self.metadata = metadata
+        super().__init__(metadata)
 
     def load(self) -> Images:
         """Return the images as uint8 and their labels."""
@@ -35,15 +37,11 @@ class DigitsDataset(AbstractDataset[None, Images]):
             "labels": digits.target[: self._limit],
         }
 
-    def save(self, data: None) -> None:
-        """Refuse: the digits are read only."""
-        raise DatasetError("scikit-learn's digits are read only")
-
     def _describe(self) -> dict[str, Any]:
         return {"limit": self._limit}
 
 
-class TorchvisionImagesDataset(AbstractDataset[None, Images]):
+class TorchvisionImagesDataset(ReadOnlyDataset[Images]):
     """MNIST or one of its successors through torchvision's loader and its cache.
 
     The loader's own test images are the held-out ones.
@@ -67,7 +65,7 @@ class TorchvisionImagesDataset(AbstractDataset[None, Images]):
             raise DatasetError(f"dataset is {dataset!r}; allowed are {', '.join(self.DATASETS)}")
         self._data_home = Path(data_home)
         self._dataset = dataset
-        self.metadata = metadata
+        super().__init__(metadata)
 
     def load(self) -> Images:
         """Return training and test images as uint8, their labels, and which are held out."""
@@ -91,10 +89,6 @@ class TorchvisionImagesDataset(AbstractDataset[None, Images]):
             "labels": np.concatenate(labels),
             "held_out": np.repeat([False, True], [len(part) for part in images]),
         }
-
-    def save(self, data: None) -> None:
-        """Refuse: the images are read only."""
-        raise DatasetError(f"{self._dataset} is read only")
 
     def _describe(self) -> dict[str, Any]:
         return {"data_home": str(self._data_home), "dataset": self._dataset}

@@ -7,6 +7,7 @@ from typing import Any
 import mlflow
 from kedro.io import AbstractDataset, DatasetError
 
+from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.whole import JSONDataset
 from latents.tracking.current_run import current_run
 from latents.tracking.model import REQUIREMENTS, log_model
@@ -15,7 +16,7 @@ from latents.tracking.monitor import FitMonitor
 logger = logging.getLogger(__name__)
 
 
-class FitMonitorDataset(AbstractDataset[None, FitMonitor]):
+class FitMonitorDataset(ReadOnlyDataset[FitMonitor]):
     """Loads a ``FitMonitor``: what a node hands to a long fit to be watched by.
 
     Parameters
@@ -28,15 +29,11 @@ class FitMonitorDataset(AbstractDataset[None, FitMonitor]):
 
     def __init__(self, prefix: str, metadata: dict[str, Any] | None = None) -> None:
         self._prefix = prefix
-        self.metadata = metadata
+        super().__init__(metadata)
 
     def load(self) -> FitMonitor:
         """Return a monitor for the run in progress."""
         return FitMonitor(self._prefix)
-
-    def save(self, data: None) -> None:
-        """Refuse: there is nothing to save."""
-        raise DatasetError("a fit monitor is read only")
 
     def _describe(self) -> dict[str, Any]:
         return {"prefix": self._prefix}
@@ -61,7 +58,7 @@ class MetricsDataset(JSONDataset):
 
     def save(self, data: dict[str, float]) -> None:
         """Write the file, then log the metrics."""
-        super().save.__wrapped__(self, data)
+        super().save.__wrapped__(self, data)  # type: ignore[attr-defined]
         if current_run.run_id is None:
             logger.info("MLflow is off: the metrics are in %s alone", self._filepath)
             return

@@ -74,11 +74,11 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     initial_beta : "auto" or float in (0, 1], default="auto"
         Inverse temperature at which annealing starts. "auto" is 1 / (mean words per document):
         among documents of equal length, components cannot part below it. 1 is plain EM.
-    beta_growth : float > 1, default=1.2
+    beta_growth : float > 1, default=1.1
         Largest factor from one temperature to the next; they are evenly spaced in log beta.
     steps_per_beta : int, default=5
         EM steps at each temperature below 1.
-    perturbation : float, default=0.1
+    perturbation : float, default=0.3
         Standard deviation of the Gaussian noise added to log mu at each temperature below 1.
     max_iter : int, default=500
         Most EM steps at beta = 1.
@@ -136,9 +136,9 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         *,
         smoothing: float = 0.3,
         initial_beta: float | str = "auto",
-        beta_growth: float = 1.2,
+        beta_growth: float = 1.1,
         steps_per_beta: int = 5,
-        perturbation: float = 0.1,
+        perturbation: float = 0.3,
         max_iter: int = 500,
         tol: float = 1e-4,
         n_init: int = 1,

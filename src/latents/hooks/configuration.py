@@ -39,7 +39,7 @@ class ConfigurationHook:
             return None if os.environ.get("MLFLOW_TRACKING_URI") else str(project / "mlartifacts")
 
         for resolver in (data_home, tracking_uri, artifact_location):
-            OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
+            OmegaConf.register_resolver(resolver.__name__, resolver, replace=True)
         # Two first runs at once would both create the tables.
         (project / "data").mkdir(exist_ok=True)
         with FileLock(project / "data" / ".mlflow-setup.lock"):

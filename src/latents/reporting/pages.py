@@ -48,13 +48,13 @@ def clustering(
                 "Held-out perplexity",
                 "As unsure of the next word of an unseen document as a choice among so many; lower is better.",
                 "words",
-            ),  # noqa: E501
+            ),
             (
                 "npmi",
                 "NPMI",
                 "Whether the top words of a cluster occur in the same documents, -1 to 1; higher is better.",
                 "",
-            ),  # noqa: E501
+            ),
             ("n_iter", "EM steps", "Plain EM steps after annealing.", ""),
             ("fit_seconds", "Fit", "Wall time of the fit.", "s"),
         ],
@@ -74,9 +74,9 @@ def clustering(
             ),
             Section(
                 "Where each label went",
-                "Each row is a known label and shows how its documents spread over the clusters. A bright "
+                "Each row is a known label and shows how its documents spread over the clusters. A dark "
                 "diagonal is agreement. A row spread over several columns is a label that the model divides; a "
-                "column bright in several rows joins labels that use the same words. The labels were never "
+                "column dark in several rows joins labels that use the same words. The labels were never "
                 "shown to the model.",
                 figures["labels"],
             ),
@@ -206,7 +206,7 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
                 "Test lower bound",
                 "Lower bound of log p(x | y), one sample of z an image; higher is better.",
                 NATS,
-            ),  # noqa: E501
+            ),
             (
                 "lower_bound_train",
                 "Training lower bound",
@@ -218,14 +218,14 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
                 "Reconstruction",
                 "Expected log-likelihood of a test image given its code: the bound's first term.",
                 NATS,
-            ),  # noqa: E501
+            ),
             ("kl", "KL", "What the code costs: the bound's second term.", NATS),
             (
                 "log_likelihood_test",
                 "log p(x | y)",
                 f"By importance sampling, {likelihood:,} test images; the bound lies below it.",
                 NATS,
-            ),  # noqa: E501
+            ),
             (
                 "log_marginal_test",
                 "log p(x)",

@@ -164,7 +164,7 @@ class _Shown:
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("latents.reporting"),
-        autoescape=False,
+        autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,5 +1,6 @@
 """Logging a fitted estimator as an MLflow model, whose code is this package and whose weights are safetensors."""
 
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,9 @@ from mlflow.models import infer_signature
 
 import latents
 from latents.tracking import served_model
+
+# The served model has no type hints on purpose: the signature is its schema.
+warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
 
 REQUIREMENTS = ("mlflow", "numpy", "scipy", "scikit-learn", "safetensors")
 

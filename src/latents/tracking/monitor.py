@@ -24,7 +24,8 @@ class FitMonitor:
     Parameters
     ----------
     prefix : str
-        Put before each metric's name and a slash; MLflow's pages group metrics by it.
+        Put before each metric's name, followed by ``/fit/``: what is measured along the way must not mix with
+        the final metrics of the same names. MLflow's pages group metrics by such prefixes.
     flush_seconds : float
         Points wait this long before they are sent: one request for many points costs little more than one
         for a single point.
@@ -78,7 +79,7 @@ class _Points:
         self._sent = time.monotonic()
 
     def add(self, name: str, value: float, step: int) -> None:
-        self._points.append(Metric(f"{self._prefix}/{name}", float(value), int(time.time() * 1000), step))
+        self._points.append(Metric(f"{self._prefix}/fit/{name}", float(value), int(time.time() * 1000), step))
         if time.monotonic() - self._sent >= self._flush_seconds:
             self.flush()
 

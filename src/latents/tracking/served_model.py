@@ -42,7 +42,8 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined
         """Read the estimator."""
         self.estimator = estimators.load(context.artifacts["estimator"])
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002
+    # Without type hints, since MLflow would read them as a schema; the signature is the schema here.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
         """Predict, turning a refused input into an error that MLflow answers cleanly."""
         try:
             return predict(self.estimator, model_input)

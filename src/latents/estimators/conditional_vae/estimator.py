@@ -40,7 +40,12 @@ _NETWORK = "network_."
 _HISTORY = "history_."
 
 
-class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, PersistentEstimator, BaseEstimator):
+class ConditionalVAE(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    PersistentEstimator,
+    BaseEstimator,  # type: ignore[misc]
+):
     r"""Variational autoencoder with every distribution conditioned on a class y.
 
     The model draws latents z from p(z | y) and then each pixel of x from a Bernoulli distribution
@@ -191,10 +196,12 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persiste
         self._validate_params()
         self._validate_widths()
         device = self._device()
-        X, y = validate_data(self, X, y)
-        check_classification_targets(y)
-        grey = _to_pixels(X).to(device)
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        images, labels = validate_data(self, X, y)
+        check_classification_targets(labels)
+        grey = self._to_pixels(images).to(device)
+        # A fit that is interrupted must not leave older weights beside newer classes.
+        self.__dict__.pop("network_", None)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
         self.class_prior_ = np.bincount(codes) / len(codes)
         test = None if validation is None else self._check(*validation)
 
@@ -358,8 +365,9 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persiste
 
     def predict(self, X: ArrayLike, *, n_samples: int = 100) -> NDArray[Any]:
         """Return the class with the largest p(y | x) for each image. See ``predict_proba``."""
-        classes: NDArray[Any] = self.classes_[self.predict_proba(X, n_samples=n_samples).argmax(axis=1)]
-        return classes
+        best = self.predict_proba(X, n_samples=n_samples).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[best]
+        return labels
 
     def transform(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
         """Return the means of q(z | x, y), (N, n_latents).
@@ -452,6 +460,9 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persiste
     def _n_features_out(self) -> int:
         return self.network_.n_latents
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_")
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
@@ -502,7 +513,10 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persiste
     def _device(self) -> torch.device:
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(self.device)
+        try:
+            return torch.empty(0, device=self.device).device
+        except (AssertionError, RuntimeError) as error:
+            raise ValueError(f"device is {self.device!r}, which torch cannot use here") from error
 
     def _check(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
         x = self._check_images(X)
@@ -511,7 +525,13 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persiste
         return x, codes
 
     def _check_images(self, X: ArrayLike) -> Tensor:
-        return _to_pixels(validate_data(self, X, reset=False))
+        return self._to_pixels(validate_data(self, X, reset=False))
+
+    def _to_pixels(self, X: NDArray[Any]) -> Tensor:
+        # A copy, always: torch wants writable memory, and X may be a read-only map of a file.
+        pixels = np.array(X, dtype=np.float32)
+        check_pixels(pixels)
+        return torch.from_numpy(pixels)
 
     def _encode(self, y: ArrayLike) -> Tensor:
         if y is None:
@@ -553,13 +573,6 @@ class ConditionalVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Persiste
             for rows in batches(z, codes, self._device())
         ]
         return np.concatenate(parts)
-
-
-def _to_pixels(X: NDArray[Any]) -> Tensor:
-    # A copy, always: torch wants to own writable memory, and X may be a read-only map of a file.
-    pixels = np.array(X, dtype=np.float32)
-    check_pixels(pixels)
-    return torch.from_numpy(pixels)
 
 
 def _to_numpy(tensor: Tensor) -> NDArray[Any]:

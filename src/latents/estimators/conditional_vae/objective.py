@@ -58,7 +58,7 @@ def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
     """
     log_ratio = q.log_variance - p.log_variance
     distance = (q.mean - p.mean).square() * torch.exp(-p.log_variance)
-    return 0.5 * (torch.exp(log_ratio) - log_ratio - 1 + distance).sum(-1)
+    return 0.5 * (torch.expm1(log_ratio) - log_ratio + distance).sum(-1)
 
 
 def bound_terms(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> BoundTerms:
@@ -84,7 +84,6 @@ def bound_terms(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor
 
 def log_importance_weights(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
     """Return log p(x | z, y) + log p(z | y) - log q(z | x, y), (S, n).
-
 
     The z are mean + sigma * noise, draws of q. The mean of the weights over them is an unbiased
     estimate of p(x | y), and the log of that mean lies below log p(x | y) on average (Burda,
@@ -179,7 +178,7 @@ def bayes(
 
 def batches(x: Tensor, y: Tensor, device: torch.device, size: int = _ROWS) -> Iterator[tuple[Tensor, Tensor]]:
     """Cut x (n, ...) and y (n,) alike, and bring each piece to the device."""
-    for rows_x, rows_y in zip(x.split(size), y.split(size), strict=True):
+    for rows_x, rows_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
         yield rows_x.to(device), rows_y.to(device)
 
 

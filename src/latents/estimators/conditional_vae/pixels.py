@@ -31,7 +31,8 @@ def binarise(X: ArrayLike, random_state: int | np.random.RandomState | None = No
     grey = np.asarray(X)
     check_pixels(grey)
     # uniform() draws from [0, 1), so that 0 is never and 1 always drawn.
-    return (check_random_state(random_state).uniform(size=grey.shape) < grey).astype(np.uint8)
+    uniform: NDArray[np.float64] = check_random_state(random_state).uniform(size=grey.shape)
+    return (uniform < grey).astype(np.uint8)
 
 
 def check_pixels(X: NDArray[np.number]) -> None:

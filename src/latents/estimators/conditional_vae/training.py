@@ -61,12 +61,12 @@ def train(
     for epoch in range(1, epochs + 1):
         order = torch.randperm(len(grey), generator=generator, device=grey.device)
         sums = []
-        for rows in order.split(batch_size):
+        for rows in torch.split(order, batch_size):
             x = draw_pixels(grey[rows], generator)
             noise = torch.randn(len(rows), network.n_latents, generator=generator, device=grey.device)
             reconstruction, kl = bound_terms(network, x, y[rows], noise)
             optimizer.zero_grad()
-            (kl - reconstruction).mean().backward()
+            (kl - reconstruction).mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             sums.append(torch.stack((reconstruction.detach().sum(), kl.detach().sum())))
         yield _epoch_means(torch.stack(sums), len(grey), epoch, learning_rate)

@@ -1,5 +1,7 @@
 """From labelled images to a model that draws them by class: the nodes of the cvae pipeline."""
 
+from __future__ import annotations  # so that naming ConditionalVAE in a signature does not import torch
+
 import time
 from typing import Any
 
@@ -47,7 +49,7 @@ def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
         If a pixel lies outside [0, white].
     """
     X = flatten(images["images"])
-    outside = (X < 0) | (X > params.white)
+    outside = (X < 0) | (params.white < X)
     if outside.any():
         row, pixel = np.argwhere(outside)[0]
         raise ValueError(
@@ -208,6 +210,6 @@ def _latent_plane(z: NDArray[Any], labels: pd.Series) -> Any:
     if z.shape[1] < 2:
         return reporting.absent("Latents", "The model has one latent only.")
     plane = PCA(2).fit(z)
-    shares = plane.explained_variance_ratio_
-    names = tuple(f"direction {i + 1} ({share:.0%} of the variance)" for i, share in enumerate(shares))
+    first, second = plane.explained_variance_ratio_
+    names = f"direction 1 ({first:.0%} of the variance)", f"direction 2 ({second:.0%} of the variance)"
     return reporting.cvae.latent_scatter(plane.transform(z), labels.to_numpy(), names)

@@ -1,0 +1,106 @@
+"""A copy of the project for tests to run in, and a way to run it as a user would."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.runner import AbstractRunner
+
+ROOT = Path(__file__).resolve().parents[1]
+os.environ["DO_NOT_TRACK"] = "true"
+
+
+class Project:
+    """A copy of the project's configuration in a folder of its own; the code is the installed package."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def run(
+        self,
+        *pipelines: str,
+        env: str | None = "test",
+        params: dict[str, Any] | None = None,
+        runner: AbstractRunner | None = None,
+        **selection: Any,
+    ) -> None:
+        """Run pipelines in this process (a second session costs a fraction of a second one process)."""
+        # MLflow sets this variable for child processes; to the next project it would look like the user's wish.
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        bootstrap_project(self.path)
+        with KedroSession.create(project_path=self.path, env=env, runtime_params=params) as session:
+            session.run(pipeline_names=list(pipelines) or None, runner=runner, **selection)
+
+    def command(self, *words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project's folder, as typed by a user, and return what it printed."""
+        return subprocess.run(
+            words, cwd=self.path, env=self.environment, capture_output=True, text=True, check=False, **options
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a terminal in which this Python's commands are found."""
+        own = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        return {**own, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file of the project, such as configuration of the user's own."""
+        (self.path / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.path / path).write_text(text)
+
+    @property
+    def client(self) -> mlflow.MlflowClient:
+        """MLflow, looking at this project's runs."""
+        return mlflow.MlflowClient(f"sqlite:///{self.path / 'mlflow.db'}")
+
+    def runs(self) -> list[mlflow.entities.Run]:
+        """All runs of all experiments, the newest first."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        return list(self.client.search_runs(experiments))
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the project with an empty MLflow database, whose tables take seconds to make."""
+    path = tmp_path_factory.mktemp("template")
+    shutil.copytree(ROOT / "conf", path / "conf", ignore=lambda folder, names: _own(folder, names))
+    for name in ("pyproject.toml", "Makefile", "constraints.txt", "README.md", "data/README.md"):
+        (path / name).parent.mkdir(exist_ok=True)
+        shutil.copy2(ROOT / name, path / name)
+    (path / "src").mkdir()
+    mlflow.MlflowClient(f"sqlite:///{path / 'mlflow.db'}").search_experiments()
+    return path
+
+
+def _own(folder: str, names: list[str]) -> list[str]:
+    """Leave out the user's own configuration: tests speak of the project's."""
+    return [name for name in names if Path(folder).name == "local" and name != ".gitkeep"]
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """Yield a fresh copy of the project."""
+    monkeypatch.delenv("LATENTS_DATA_HOME", raising=False)
+    path = tmp_path / "project"
+    shutil.copytree(template, path)
+    yield Project(path)
+    while mlflow.active_run():  # left by a test that failed
+        mlflow.end_run("KILLED")
+
+
+@pytest.fixture(scope="module")
+def finished(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project in which all three pipelines have run once in the test environment."""
+    path = tmp_path_factory.mktemp("finished") / "project"
+    shutil.copytree(template, path)
+    project = Project(path)
+    project.run()
+    return project

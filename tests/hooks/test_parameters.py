@@ -1,0 +1,98 @@
+"""Parameters that cannot be: every run stops before any data is read, and says what is allowed."""
+
+import pytest
+from kedro.validation import ParameterValidationError
+
+from latents.hooks.configuration import check_parameter_names
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "group", "key", "value", "said"),
+    [
+        (
+            "clustering",
+            "fit",
+            "n_components",
+            0,
+            ["n_components", "input_value=0", "greater than or equal to 1"],
+        ),
+        ("clustering", "fit", "n_components", 2.5, ["n_components", "input_value=2.5", "valid integer"]),
+        ("clustering", "fit", "n_components", True, ["n_components", "input_value=True", "valid integer"]),
+        (
+            "clustering",
+            "fit",
+            "smoothing",
+            -0.1,
+            ["smoothing", "input_value=-0.1", "greater than or equal to 0"],
+        ),
+        ("clustering", "fit", "smoothing", float("nan"), ["smoothing", "input_value=nan", "finite number"]),
+        (
+            "clustering",
+            "fit",
+            "initial_beta",
+            1.5,
+            ["initial_beta", "input_value=1.5", "less than or equal to 1"],
+        ),
+        ("clustering", "fit", "beta_growth", 1.0, ["beta_growth", "input_value=1.0", "greater than 1"]),
+        ("clustering", "fit", "componnents", 3, ["'componnents'", "3", "allowed are n_components"]),
+        ("clustering", "features", "token_pattern", "(", ["token_pattern", "'('", "regular expression"]),
+        ("clustering", "features", "stop_words", "german", ["stop_words", "'german'", "'english'"]),
+        ("clustering", "features", "max_df", 1.5, ["max_df", "input_value=1.5", "less than or equal to 1"]),
+        (
+            "clustering",
+            "split",
+            "held_out_fraction",
+            1.0,
+            ["held_out_fraction", "input_value=1.0", "less than 1"],
+        ),
+        ("pca", "fit", "n_components", 0.0, ["n_components", "input_value=0.0", "greater than 0"]),
+        ("pca", "fit", "svd_solver", "magic", ["svd_solver", "'magic'", "'covariance_eigh'"]),
+        ("pca", "evaluate", "reconstruct_from", [], ["reconstruct_from", "at least 1 item"]),
+        ("cvae", "fit", "prior", "flat", ["prior", "'flat'", "'per_class'"]),
+        ("cvae", "fit", "hidden", [10, 0], ["hidden.1", "input_value=0", "greater than or equal to 1"]),
+        ("cvae", "fit", "epochs", "30", ["epochs", "input_value='30'", "valid integer"]),
+        ("cvae", "features", "white", 0.0, ["white", "input_value=0.0", "greater than 0"]),
+    ],
+)
+def test_impossible_values_stop_the_run(project, pipeline, group, key, value, said):
+    with pytest.raises(ParameterValidationError) as error:
+        project.run(pipeline, params={pipeline: {group: {key: value}}})
+    for words in [f"{pipeline}.{group}", *said]:
+        assert words in str(error.value)
+    assert not (project.path / "data/test").exists()
+    assert project.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        (
+            {"clusterings": {"fit": {"n_components": 3}}},
+            "'clusterings' .* allowed at the top: clustering, cvae, pca",
+        ),
+        (
+            {"pca": {"fits": {"n_components": 3}}},
+            "'pca.fits' .* allowed in 'pca': evaluate, fit, report, split",
+        ),
+    ],
+)
+def test_misspelt_groups_stop_the_run(project, params, said):
+    with pytest.raises(ValueError, match=said):
+        project.run("pca", params=params)
+    assert not (project.path / "data/test").exists()
+
+
+def test_a_missing_value_stops_the_run(project):
+    path = project.path / "conf/base/parameters_pca.yml"
+    path.write_text(path.read_text().replace("    whiten: false\n", ""))
+    with pytest.raises(ParameterValidationError, match=r"(?s)pca\.fit.*whiten\s+Field required"):
+        project.run("pca")
+
+
+def test_names_are_checked_at_every_depth():
+    groups = {"a.b.c", "a.d", "e"}
+    check_parameter_names({"a": {"b": {"c": {"anything": 1}}, "d": 2}, "e": 3}, groups)
+    with pytest.raises(ValueError, match=r"unknown parameter 'a\.b\.x' with value 1; allowed in 'a.b': c"):
+        check_parameter_names({"a": {"b": {"x": 1}}}, groups)
+    with pytest.raises(ValueError, match="unknown parameter 'a' with value 1"):
+        check_parameter_names({"a": 1}, groups)

@@ -1,0 +1,67 @@
+"""Runs that are interrupted, as a user would interrupt them."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+@pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_killed_and_its_points_are_there(project, runner, number):
+    process = subprocess.Popen(
+        [
+            "kedro",
+            "run",
+            "--env",
+            "test",
+            "--pipelines",
+            "cvae",
+            "--runner",
+            runner,
+            "--params",
+            "cvae.fit.epochs=100000",
+        ],
+        cwd=project.path,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    # A bound in MLflow while the fit runs is what the UI draws live.
+    while not _points(project):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.2)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    (run,) = project.runs()
+    assert run.info.status == "KILLED", output
+    assert run.info.end_time is not None
+    points = _points(project)
+    assert [point.step for point in points] == list(range(1, len(points) + 1))
+    # The outputs are free again, and no file is half there.
+    left = [path.name for path in (project.path / "data").rglob("*") if path.name.startswith(".writing")]
+    assert left == []
+    project.run("cvae", from_nodes=["cvae.fit"])
+
+
+def _points(project):
+    return [
+        point
+        for run in project.runs()
+        for point in project.client.get_metric_history(run.info.run_id, "cvae/fit/lower_bound")
+    ]
+
+
+def test_pca_alone_does_not_wait_for_torch(project):
+    code = (
+        "import sys; from pathlib import Path; from kedro.framework.session import KedroSession; "
+        "from kedro.framework.startup import bootstrap_project; bootstrap_project(Path.cwd()); "
+        "session = KedroSession.create(Path.cwd(), env='test'); session.run(pipeline_names=['pca']); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = project.command(sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr

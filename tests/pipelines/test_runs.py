@@ -1,0 +1,184 @@
+"""Whole runs through Kedro: what they leave on disk and in MLflow."""
+
+import json
+
+import mlflow
+import numpy as np
+import pandas as pd
+import plotly.io as pio
+import pytest
+from kedro.framework.project import pipelines
+from kedro.runner import ThreadRunner
+from scipy import sparse
+
+from latents import estimators
+
+FIGURES = {
+    "clustering": ["bound.json", "topics.json", "labels.json", "sizes.json"],
+    "pca": ["eigenimages.png", "reconstructions.png", "distortion.json", "spectrum.json", "scatter.json"],
+    "cvae": ["bound.json", "generated.png", "reconstructions.png", "latents.json"],
+}
+METRICS = {
+    "clustering": "n_documents n_words n_components log_likelihood heldout_perplexity nmi ari accuracy bic icl "
+    "npmi n_iter fit_seconds",
+    "pca": "n_samples n_features n_components distortion distortion_gap explained_variance_ratio "
+    "heldout_distortion fit_seconds",
+    "cvae": "lower_bound_train lower_bound_test reconstruction kl log_likelihood_test log_marginal_test "
+    "n_importance_samples n_likelihood_images n_marginal_images active_units accuracy_bayes epochs "
+    "seconds_per_epoch",
+}
+
+
+def metrics_of(project, pipeline, env="test"):
+    folder = project.path / "data" / env if env else project.path / "data"
+    return json.loads((folder / "08_reporting" / pipeline / "metrics.json").read_text())
+
+
+@pytest.mark.parametrize("pipeline", FIGURES)
+def test_leaves_metrics_figures_and_a_report(finished, pipeline):
+    folder = finished.path / "data/test/08_reporting" / pipeline
+    metrics = metrics_of(finished, pipeline)
+    assert metrics.keys() == set(METRICS[pipeline].split())
+    assert all(np.isfinite(value) for value in metrics.values())
+    for name in FIGURES[pipeline]:
+        content = (folder / name).read_bytes()
+        if name.endswith(".png"):
+            assert content.startswith(b"\x89PNG")
+        else:
+            assert pio.from_json(content.decode()).data
+    assert "</html>" in (folder / "report.html").read_text()
+
+
+def test_environments_do_not_touch_one_another(finished):
+    written = [path for path in (finished.path / "data").rglob("*") if path.is_file()]
+    outside = {path.name for path in written if finished.path / "data/test" not in path.parents}
+    assert outside == {"README.md", ".mlflow-setup.lock"}
+
+
+def test_the_three_pipelines_have_the_same_nodes(finished):
+    names = {
+        name: [node.name.removeprefix(f"{name}.") for node in pipelines[name].nodes]
+        for name in ("clustering", "pca", "cvae")
+    }
+    assert set(map(tuple, names.values())) == {("ingest", "features", "split", "fit", "evaluate", "report")}
+
+
+def test_one_mlflow_run_holds_everything(finished):
+    (run,) = finished.runs()
+    assert run.info.status == "FINISHED"
+    for pipeline in FIGURES:
+        for name, value in metrics_of(finished, pipeline).items():
+            assert run.data.metrics[f"{pipeline}/{name}"] == pytest.approx(value)
+        artifacts = {item.path for item in finished.client.list_artifacts(run.info.run_id, pipeline)}
+        assert artifacts >= {f"{pipeline}/{name}" for name in [*FIGURES[pipeline], "report.html"]}
+    parameters = run.data.params
+    assert parameters["clustering.fit.n_components"] == "3"
+    assert parameters["pca.fit.svd_solver"] == "auto"
+    assert parameters["cvae.fit.hidden"] == "[32]"
+    assert "cvae.evaluate.n_importance_samples" in parameters
+
+
+def test_mlflow_has_a_point_per_iteration_and_epoch(finished):
+    (run,) = finished.runs()
+    epochs = finished.client.get_metric_history(run.info.run_id, "cvae/fit/lower_bound")
+    assert [point.step for point in epochs] == [1, 2, 3]
+    model = estimators.load(finished.path / "data/test/06_models/clustering/model.safetensors")
+    iterations = finished.client.get_metric_history(run.info.run_id, "clustering/fit/lower_bound")
+    assert [point.value for point in iterations] == pytest.approx(model.lower_bounds_)
+
+
+@pytest.mark.parametrize("pipeline", FIGURES)
+def test_the_logged_model_predicts_what_the_saved_one_does(finished, pipeline):
+    (run,) = finished.runs()
+    models = mlflow.MlflowClient(finished.client.tracking_uri).search_logged_models(
+        experiment_ids=[run.info.experiment_id]
+    )
+    (logged,) = [model for model in models if model.name == f"{pipeline}_model"]
+    assert logged.source_run_id == run.info.run_id
+    served = mlflow.pyfunc.load_model(logged.artifact_location)
+    assert served.metadata.signature.inputs is not None
+    example = served.input_example
+    saved = estimators.load(finished.path / f"data/test/06_models/{pipeline}/model.safetensors")
+    expected = {
+        "clustering": lambda: saved.predict_proba(example),
+        "pca": lambda: saved.transform(example),
+        "cvae": lambda: saved.transform(example["images"], example["labels"]),
+    }[pipeline]()
+    np.testing.assert_allclose(served.predict(example), expected, rtol=1e-6)
+
+
+def test_assignments_cover_every_document(finished):
+    folder = finished.path / "data/test"
+    assignments = pd.read_csv(folder / "07_model_output/clustering/assignments.csv")
+    documents = pd.read_parquet(folder / "02_intermediate/clustering/documents.parquet")
+    counts = sparse.load_npz(folder / "04_feature/clustering/counts.npz")
+    assert len(assignments) == len(documents) == counts.shape[0]
+    assert assignments["cluster"].isin([0, 1, 2]).all()
+    assert assignments["probability"].between(1 / 3, 1).all()
+    assert assignments["held_out"].sum() == round(0.1 * len(documents))
+    np.testing.assert_array_equal(assignments["n_tokens"], counts.sum(axis=1))
+
+
+def test_scores_rebuild_the_images(finished):
+    folder = finished.path / "data/test"
+    scores = pd.read_parquet(folder / "07_model_output/pca/scores.parquet")
+    model = estimators.load(folder / "06_models/pca/model.safetensors")
+    pixels = np.load(folder / "04_feature/pca/pixels.npz")["X"]
+    rebuilt = model.inverse_transform(scores.filter(like="pc").to_numpy())
+    np.testing.assert_allclose(((pixels - rebuilt) ** 2).sum(axis=1), scores["error"])
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(finished, project):
+    timing = {"fit_seconds", "seconds_per_epoch"}
+
+    def numbers(of, pipeline):
+        return {name: value for name, value in metrics_of(of, pipeline).items() if name not in timing}
+
+    project.run()
+    for pipeline in FIGURES:
+        assert numbers(project, pipeline) == numbers(finished, pipeline)
+    project.run("cvae", params={"cvae": {"fit": {"random_state": 1}}})
+    assert numbers(project, "cvae") != numbers(finished, "cvae")
+
+
+def test_threads_leave_one_run_with_its_curves(project):
+    project.run(runner=ThreadRunner())
+    (run,) = project.runs()
+    assert run.info.status == "FINISHED"
+    assert len(project.client.get_metric_history(run.info.run_id, "cvae/fit/lower_bound")) == 3
+    assert {name.split("/")[0] for name in run.data.metrics} == set(FIGURES)
+    assert {name.split(".")[0] for name in run.data.params} == set(FIGURES)
+
+
+def test_goes_on_from_a_node_with_other_parameters(project):
+    project.run("pca")
+    before = (project.path / "data/test/04_feature/pca/pixels.npz").stat().st_mtime_ns
+    project.run("pca", params={"pca": {"fit": {"n_components": 2}}}, from_nodes=["pca.fit"])
+    assert metrics_of(project, "pca")["n_components"] == 2
+    assert (project.path / "data/test/04_feature/pca/pixels.npz").stat().st_mtime_ns == before
+
+
+def test_a_failed_run_says_so(project):
+    with pytest.raises(ValueError, match="n_components=100000 exceeds the number of documents"):
+        project.run("clustering", params={"clustering": {"fit": {"n_components": 100000}}})
+    (run,) = project.runs()
+    assert run.info.status == "FAILED"
+    project.run("clustering")
+    assert [run.info.status for run in project.runs()] == ["FINISHED", "FAILED"]
+
+
+def test_nothing_held_out_leaves_out_the_held_out_metrics(project):
+    nothing = {"split": {"held_out_fraction": 0.0}}
+    project.run("clustering", "pca", params={"clustering": nothing, "pca": nothing})
+    assert "heldout_perplexity" not in metrics_of(project, "clustering")
+    assert "heldout_distortion" not in metrics_of(project, "pca")
+
+
+def test_without_mlflow_the_files_are_still_written(project):
+    project.write(
+        "conf/test/mlflow.yml", "tracking:\n  disable_tracking:\n    pipelines: [clustering, pca, cvae]\n"
+    )
+    done = project.command("kedro", "run", "--env", "test", "--pipelines", "pca")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert metrics_of(project, "pca")["n_components"] == 4
+    assert project.runs() == []
