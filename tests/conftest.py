@@ -104,3 +104,12 @@ def finished(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
     project = Project(path)
     project.run()
     return project
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send downloads to a port of this machine that nothing listens on, so that they fail at once."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)

@@ -53,12 +53,16 @@ class FitMonitor:
         """
         points = _Points(self._prefix, self._flush_seconds) if log_metrics else None
         with _progress(task, total, self._log_seconds) as advance:
+            shown = None
 
             def callback(name: str, value: float, step: int) -> None:
+                nonlocal shown
                 current_run.raise_if_stopped()
                 if points is not None:
                     points.add(name, value, step)
-                advance(name, value, step)
+                if step != shown:  # of several values of a step, the first is the one to watch
+                    shown = step
+                    advance(step, f"{name} {value:.6g}" if log_metrics else "")
 
             try:
                 yield callback
@@ -128,13 +132,13 @@ _display = _Display()
 
 
 @contextmanager
-def _progress(task: str, total: int | None, log_seconds: float) -> Iterator[Callback]:
+def _progress(task: str, total: int | None, log_seconds: float) -> Iterator[Callable[[int, str], None]]:
     """Show progress on the terminal, or in the log where there is none."""
     if rich.get_console().is_terminal:
         progress, task_id = _display.add(task, total)
 
-        def show(name: str, value: float, step: int) -> None:
-            progress.update(task_id, completed=step, value=f"{name} {value:.6g}")
+        def show(step: int, value: str) -> None:
+            progress.update(task_id, completed=step, value=value)
 
         try:
             yield show
@@ -144,10 +148,10 @@ def _progress(task: str, total: int | None, log_seconds: float) -> Iterator[Call
 
     last = time.monotonic()
 
-    def tell(name: str, value: float, step: int) -> None:
+    def tell(step: int, value: str) -> None:
         nonlocal last
         if time.monotonic() - last >= log_seconds:
             last = time.monotonic()
-            logger.info("%s: step %d%s, %s %.6g", task, step, f" of {total}" if total else "", name, value)
+            logger.info("%s: %d%s %s", task, step, f" of {total}" if total else "", value)
 
     yield tell

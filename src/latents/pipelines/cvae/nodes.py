@@ -36,7 +36,7 @@ def ingest(raw_images: dict[str, Any]) -> Images:
         raise ValueError("the images have no 'labels': a class-conditioned model needs the class of each")
     classes = np.unique(images["labels"])
     if len(classes) < 2:
-        raise ValueError(f"all images are of one class, {classes[0]!r}; at least 2 classes are needed")
+        raise ValueError(f"all images are of one class, {classes[0].item()!r}; at least 2 classes are needed")
     return images
 
 
@@ -80,7 +80,7 @@ def split(pixels: Arrays, images: Images, params: SplitParameters) -> tuple[Rows
     y = pixels["y"]
     unseen = np.setdiff1d(y[rows["held_out"]], y[rows["train"]])
     if len(unseen):
-        raise ValueError(f"class {unseen[0]!r} has held-out images but none to train on")
+        raise ValueError(f"class {unseen[0].item()!r} has held-out images but none to train on")
     # scikit-learn's seeds and the split's own generator differ, so one seed serves both.
     X_test = estimators.binarise(pixels["X"][rows["held_out"]], params.random_state)
     return rows, {"X": X_test, "y": y[rows["held_out"]]}

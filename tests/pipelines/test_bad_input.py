@@ -1,0 +1,151 @@
+"""Bad input gets a clear error that names the place; odd input gets what can be had."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from latents.pipelines.clustering import nodes as clustering
+from latents.pipelines.clustering.parameters import FeaturesParameters, IngestParameters
+from latents.pipelines.cvae import nodes as cvae
+from latents.pipelines.cvae.parameters import FeaturesParameters as CvaeFeatures
+from latents.pipelines.images import check_images
+from latents.pipelines.shared import SplitParameters, split_rows
+
+INGEST = IngestParameters(text_column="text", label_column="label")
+FEATURES = FeaturesParameters(
+    token_pattern=r"[a-z]+", lowercase=True, stop_words=None, min_df=1, max_df=1.0, max_features=None
+)
+SPLIT = SplitParameters(held_out_fraction=0.25, random_state=0)
+
+
+class TestDocuments:
+    def test_an_empty_corpus(self):
+        with pytest.raises(ValueError, match="corpus is empty"):
+            clustering.ingest(pd.DataFrame({"text": []}), INGEST)
+
+    def test_no_text_column(self):
+        with pytest.raises(ValueError, match=r"no column 'text' .*text_column.* have body, label"):
+            clustering.ingest(pd.DataFrame({"body": ["a"], "label": ["x"]}), INGEST)
+
+    def test_a_missing_text(self):
+        with pytest.raises(ValueError, match="document 1 has no text"):
+            clustering.ingest(pd.DataFrame({"text": ["a", None, "b"]}), INGEST)
+
+    def test_a_missing_label(self):
+        with pytest.raises(ValueError, match="document 0 has no label"):
+            clustering.ingest(pd.DataFrame({"text": ["a", "b"], "label": [None, "x"]}), INGEST)
+
+    def test_no_labels_are_reported_and_taken(self, caplog):
+        documents = clustering.ingest(pd.DataFrame({"text": ["a", "b"]}), INGEST)
+        assert list(documents) == ["text"]
+        assert "without labels" in caplog.text
+
+    def test_rules_that_leave_no_word(self):
+        documents = pd.DataFrame({"text": ["a b", "c d"]})
+        with pytest.raises(ValueError, match=r"leave no word of 2 documents .*min_df=2"):
+            clustering.count_words(documents, FEATURES.model_copy(update={"min_df": 2}))
+
+    def test_documents_without_words_are_reported_and_kept(self, caplog):
+        documents = pd.DataFrame({"text": ["a b a", "123", "b"]})
+        counts, vocabulary = clustering.count_words(documents, FEATURES)
+        assert "1 documents have no word" in caplog.text
+        assert "row 1" in caplog.text
+        np.testing.assert_array_equal(counts.toarray(), [[2, 1], [0, 0], [0, 1]])
+        assert vocabulary.to_dict("list") == {
+            "word": ["a", "b"],
+            "n_documents": [1, 2],
+            "n_occurrences": [2, 2],
+        }
+
+    @pytest.mark.parametrize("value", [-1.0, 0.5, np.nan, np.inf])
+    def test_counts_that_are_no_counts(self, value):
+        counts = sparse.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, value, 3.0]]))
+        with pytest.raises(
+            ValueError, match=rf"document 1, word 1 is {value}; allowed are the whole numbers"
+        ):
+            clustering.split(counts, pd.DataFrame({"text": ["a", "b"]}), SPLIT)
+
+
+class TestImages:
+    def test_no_images_in_the_file(self):
+        with pytest.raises(ValueError, match="no array 'images' among labels, pixels"):
+            check_images({"pixels": np.zeros((3, 2, 2)), "labels": np.zeros(3)})
+
+    @pytest.mark.parametrize("n", [0, 1])
+    def test_too_few(self, n):
+        with pytest.raises(ValueError, match=rf"{n} image\(s\) given; at least 2"):
+            check_images({"images": np.zeros((n, 2, 2))})
+
+    def test_unequal_sizes(self):
+        with pytest.raises(ValueError, match=r"image 2 has shape \(3, 2\), image 0 has \(2, 2\)"):
+            check_images({"images": [np.zeros((2, 2)), np.ones((2, 2)), np.ones((3, 2))]})
+
+    def test_no_images_at_all_in_shape(self):
+        with pytest.raises(ValueError, match=r"shape \(4,\); allowed are \(height, width\)"):
+            check_images({"images": np.eye(4)})
+
+    def test_pixels_that_are_no_numbers(self):
+        images = np.ones((3, 2, 2))
+        images[1, 0, 1] = np.nan
+        with pytest.raises(ValueError, match="image 1 has pixels that are NaN or infinite"):
+            check_images({"images": images})
+        with pytest.raises(ValueError, match="pixels are of type <U1"):
+            check_images({"images": np.full((3, 2, 2), "a")})
+
+    def test_one_label_too_few(self):
+        with pytest.raises(ValueError, match=r"labels has shape \(2,\); one value per image makes \(3,\)"):
+            check_images({"images": np.random.default_rng(0).random((3, 2, 2)), "labels": [0, 1]})
+
+    def test_the_same_image_again_and_again(self):
+        with pytest.raises(ValueError, match="all 3 images are the same"):
+            check_images({"images": np.ones((3, 2, 2))})
+
+    def test_classes_are_needed_by_the_model_of_classes(self):
+        images = np.random.default_rng(0).random((3, 2, 2))
+        with pytest.raises(ValueError, match="have no 'labels'"):
+            cvae.ingest({"images": images})
+        with pytest.raises(ValueError, match="all images are of one class, 'a'"):
+            cvae.ingest({"images": images, "labels": np.array(["a", "a", "a"])})
+
+    def test_pixels_beyond_white(self):
+        images = {"images": np.full((2, 1, 2), 16.0), "labels": np.array([0, 1])}
+        images["images"][1, 0, 1] = 17
+        with pytest.raises(
+            ValueError, match=r"pixel 1 of image 1 is 17.0; allowed are 0 to 16.0 .*features\.white"
+        ):
+            cvae.scale_pixels(images, CvaeFeatures(white=16.0))
+
+    def test_a_class_only_among_the_held_out(self):
+        pixels = {"X": np.ones((3, 4), np.float32), "y": np.array(["a", "b", "c"])}
+        images = {"images": np.ones((3, 2, 2)), "held_out": np.array([False, False, True])}
+        with pytest.raises(ValueError, match="class 'c' has held-out images but none to train on"):
+            cvae.split(pixels, images, SPLIT)
+
+    def test_nothing_held_out_to_measure_on(self):
+        pixels = {"X": np.ones((3, 4), np.float32), "y": np.array([0, 1, 1])}
+        with pytest.raises(ValueError, match="no image is held out"):
+            cvae.split(pixels, {}, SPLIT.model_copy(update={"held_out_fraction": 0.0}))
+
+
+@given(n=st.integers(2, 200), fraction=st.floats(0, 0.99), seed=st.integers(0, 2**32 - 1))
+def test_a_split_divides_the_rows(n, fraction, seed):
+    params = SplitParameters(held_out_fraction=fraction, random_state=seed)
+    if round(fraction * n) == n:
+        with pytest.raises(ValueError, match=f"all {n} rows would be held out"):
+            split_rows(n, None, params)
+        return
+    rows = split_rows(n, None, params)
+    assert len(rows["held_out"]) == round(fraction * n)
+    np.testing.assert_array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(n))
+    again = split_rows(n, None, params)
+    np.testing.assert_array_equal(rows["train"], again["train"])
+
+
+def test_the_datas_own_split_wins():
+    rows = split_rows(4, np.array([True, False, True, False]), SPLIT)
+    assert rows["held_out"].tolist() == [0, 2]
+    with pytest.raises(ValueError, match="all 2 rows"):
+        split_rows(2, np.array([True, True]), SPLIT)

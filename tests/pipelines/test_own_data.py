@@ -1,0 +1,144 @@
+"""The user's own data and the other environments, as the README tells it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+
+from latents import estimators
+from tests.datasets.test_documents import write_newsgroups
+from tests.datasets.test_images import write_mnist
+
+TEXTS = {
+    "sea": "the ship sails over waves and wind towards the harbour",
+    "sky": "the plane flies over clouds and wind towards the airport",
+}
+
+
+def metrics_of(project, pipeline, env):
+    return json.loads((project.path / "data" / env / "08_reporting" / pipeline / "metrics.json").read_text())
+
+
+@pytest.fixture
+def own(project):
+    """A project whose environment `own` reads a table of texts and an .npz file of images."""
+    texts = [f"{text} {'again ' * i}" for i in range(6) for text in TEXTS.values()]
+    labels = list(TEXTS) * 6
+    project.write("own/texts.csv", pd.DataFrame({"body": texts, "topic": labels}).to_csv(index=False))
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, size=(30, 5, 4, 3), dtype=np.uint8)
+    images[::2, 1:3] = 255
+    np.savez(project.path / "own/images.npz", images=images, labels=np.array(["bar", "none"] * 15))
+    project.write("conf/own/globals.yml", "data: data/own\n")
+    project.write(
+        "conf/own/catalog.yml",
+        "clustering.raw_documents: {type: pandas.CSVDataset, filepath: own/texts.csv}\n"
+        "pca.raw_images: {type: latents.datasets.NpzDataset, filepath: own/images.npz}\n"
+        "cvae.raw_images: {type: latents.datasets.NpzDataset, filepath: own/images.npz}\n",
+    )
+    project.write(
+        "conf/own/parameters.yml",
+        "clustering: {ingest: {text_column: body, label_column: topic}, features: {min_df: 1, max_df: 1.0}, "
+        "fit: {n_components: 2}}\n"
+        "pca: {fit: {n_components: 3}}\n"
+        "cvae: {features: {white: 255.0}, fit: {epochs: 2, hidden: [16], n_latents: 1}, "
+        "evaluate: {n_importance_samples: 10}}\n",
+    )
+    return project
+
+
+def test_a_table_of_texts_and_a_file_of_colour_images(own):
+    own.run(env="own")
+    assert metrics_of(own, "clustering", "own")["nmi"] == pytest.approx(1)
+    assert metrics_of(own, "pca", "own")["n_features"] == 60
+    assert metrics_of(own, "cvae", "own")["epochs"] == 2
+    model = estimators.load(own.path / "data/own/06_models/cvae/model.safetensors")
+    assert model.sample(["bar", "none"]).shape == (2, 60)
+
+
+def test_without_labels_the_run_goes_on(own):
+    texts = pd.read_csv(own.path / "own/texts.csv").drop(columns="topic")
+    texts.to_csv(own.path / "own/texts.csv", index=False)
+    with np.load(own.path / "own/images.npz") as file:
+        images = file["images"]
+    np.savez(own.path / "own/images.npz", images=images)
+    own.run("clustering", "pca", env="own")
+    assert not {"nmi", "ari", "accuracy"} & metrics_of(own, "clustering", "own").keys()
+    assert "no labels" in (own.path / "data/own/08_reporting/clustering/labels.json").read_text()
+    assert "label" not in pd.read_parquet(own.path / "data/own/07_model_output/pca/scores.parquet")
+    with pytest.raises(ValueError, match="have no 'labels'"):
+        own.run("cvae", env="own")
+    assert not (own.path / "data/own/08_reporting/cvae/metrics.json").exists()
+
+
+def test_a_local_override_of_the_base_environment(project):
+    project.write("own/texts.csv", pd.DataFrame({"text": list(TEXTS.values()) * 5}).to_csv(index=False))
+    project.write(
+        "conf/local/catalog.yml",
+        "clustering.raw_documents: {type: pandas.CSVDataset, filepath: own/texts.csv}\n",
+    )
+    project.write(
+        "conf/local/parameters.yml", "clustering: {features: {max_df: 1.0}, fit: {n_components: 2}}\n"
+    )
+    project.run("clustering", env=None)
+    metrics = json.loads((project.path / "data/08_reporting/clustering/metrics.json").read_text())
+    assert metrics["n_documents"] == 9
+    assert metrics["n_components"] == 2
+
+
+@pytest.fixture
+def downloads(project, tmp_path, monkeypatch):
+    """Small data in the layouts of both loaders' caches, in the folder that LATENTS_DATA_HOME names."""
+    home = tmp_path / "downloads"
+    write_mnist(home, n_train=600, n_test=40)
+    rng = np.random.default_rng(0)
+    words = np.array([f"word{chr(97 + i)}{chr(97 + j)}" for i in range(20) for j in range(26)])
+    posts = []
+    for i in range(400):
+        label = f"group.{i % 20:02d}"
+        own = words[26 * (i % 20) : 26 * (i % 20) + 26]
+        posts.append((label, " ".join([*rng.choice(own, 40), *rng.choice(words, 10)])))
+    write_newsgroups(home, posts)
+    monkeypatch.setenv("LATENTS_DATA_HOME", str(home))
+    return home
+
+
+@pytest.mark.usefixtures("downloads")
+@pytest.mark.parametrize("env", ["reference", "benchmark"])
+def test_the_other_environments_on_small_data_in_the_same_layouts(project, env):
+    project.run(
+        env=env,
+        params={
+            "cvae": {
+                "fit": {"epochs": 1},
+                "evaluate": {"n_importance_samples": 5, "n_likelihood_images": 10, "n_marginal_images": 10},
+            }
+        },
+    )
+    clustering = metrics_of(project, "clustering", env)
+    assert clustering["n_components"] == 20
+    assert metrics_of(project, "pca", env)["n_samples"] == 600
+    assert metrics_of(project, "pca", env)["n_components"] == 50
+    assert metrics_of(project, "cvae", env)["epochs"] == 1
+    model = estimators.load(project.path / f"data/{env}/06_models/clustering/model.safetensors")
+    network = estimators.load(project.path / f"data/{env}/06_models/cvae/model.safetensors")
+    assert (network.n_latents, list(network.hidden), network.batch_size) == (40, [500, 500], 128)
+    if env == "reference":  # the source to the letter
+        assert clustering["n_documents"] == 400
+        assert "heldout_perplexity" not in clustering
+        assert model.smoothing == 0
+        assert len(model.tempered_bounds_) == 0
+    else:
+        assert len(model.tempered_bounds_) > 0
+    (run,) = project.runs()
+    assert run.info.status == "FINISHED"
+
+
+def test_without_the_data_the_error_says_what_to_fetch(project, tmp_path, monkeypatch, offline):
+    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
+    with pytest.raises(DatasetError, match="fetch_20newsgroups"):
+        project.run("clustering", env="reference")
+    with pytest.raises(DatasetError, match=r"torchvision\.datasets\.MNIST"):
+        project.run("cvae", env="benchmark")
