@@ -1,6 +1,11 @@
 """Kedro project settings."""
 
+import warnings
+
 from latents.hooks import ConfigurationHook, OutputLockHook, ParameterHook, RunStatusHook
+
+# Kedro and kedro-mlflow use a function that OmegaConf has renamed; users can do nothing about it.
+warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 
 HOOKS = (ConfigurationHook(), ParameterHook(), OutputLockHook(), RunStatusHook())
 

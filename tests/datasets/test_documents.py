@@ -40,10 +40,10 @@ def package(tmp_path, monkeypatch):
 def test_reads_public_docstrings_without_importing():
     documents = DocstringsDataset("readable", ["one", "two"], min_characters=200).load()
     assert sorted(zip(documents["name"], documents["label"], strict=True)) == [
-        ("one.a.Thing", "one"),
-        ("one.a.method", "one"),
-        ("one.a.shown", "one"),
-        ("two.deep.b.other", "two"),
+        ("one.a.Thing:9", "one"),
+        ("one.a.method:11", "one"),
+        ("one.a.shown:1", "one"),
+        ("two.deep.b.other:1", "two"),
     ]
     assert documents["text"].str.startswith("word word").all()
 

@@ -20,9 +20,14 @@ def test_a_failed_write_leaves_the_former_file_and_no_litter(tmp_path):
     path = tmp_path / "deep" / "file.txt"
     with whole_file(path) as temporary:
         temporary.write_text("first")
-    with pytest.raises(RuntimeError), whole_file(path) as temporary:
-        temporary.write_text("sec")
-        raise RuntimeError
+
+    def write_half():
+        with whole_file(path) as temporary:
+            temporary.write_text("sec")
+            raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        write_half()
     assert path.read_text() == "first"
     assert os.listdir(path.parent) == ["file.txt"]
 

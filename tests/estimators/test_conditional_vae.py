@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
 from latents.estimators import ConditionalVAE, load
-from latents.estimators.conditional_vae import binarise, objective
+from latents.estimators.conditional_vae import binarise, evaluation
 from latents.estimators.conditional_vae.training import draw_pixels
 
 SMALL = {
@@ -38,6 +38,11 @@ def images(digits):
 @pytest.fixture(scope="module", params=["standard", "per_class"])
 def model(request, digits):
     return ConditionalVAE(**SMALL, prior=request.param).fit(*digits)
+
+
+@pytest.fixture(scope="module")
+def trained(digits):
+    return ConditionalVAE(**{**SMALL, "epochs": 20}).fit(*digits)
 
 
 def weights(model):
@@ -199,9 +204,8 @@ def test_one_pass_gives_marginal_and_posterior(model, images):
     assert [step for _, _, step in steps] == sorted({step for _, _, step in steps})
 
 
-def test_bayes_recognises_digits(digits, images):
-    model = ConditionalVAE(**{**SMALL, "epochs": 20}).fit(*digits)
-    assert (model.predict(images[0], n_samples=20) == images[1]).mean() > 0.9
+def test_bayes_recognises_digits(trained, images):
+    assert (trained.predict(images[0], n_samples=20) == images[1]).mean() > 0.9
 
 
 def test_class_prior_is_the_share_of_each_class(digits):
@@ -237,7 +241,7 @@ def test_transform_of_a_subset(model, images):
 
 def test_more_images_than_one_batch_holds(model, images):
     X, y = np.tile(images[0], (100, 1)), np.tile(images[1], 100)
-    assert len(X) > objective._ROWS
+    assert len(X) > evaluation._ROWS
     for method in (model.transform, model.reconstruct):
         few = method(*images)
         np.testing.assert_allclose(method(X, y), np.tile(few, (100, 1)), atol=1e-5)
@@ -248,11 +252,11 @@ def test_more_images_than_one_batch_holds(model, images):
     assert len(np.unique(reconstruction[::60])) > 90
 
 
-def test_reconstruction_resembles_its_image_more_than_another(digits):
+def test_reconstruction_resembles_its_image_more_than_another(trained, digits):
     X, y = digits
-    model = ConditionalVAE(**{**SMALL, "epochs": 20}).fit(X, y)
-    own = np.abs(model.reconstruct(X, y) - X).mean()
-    assert own < 0.7 * np.abs(model.reconstruct(X, y)[::-1] - X).mean()
+    reconstructions = trained.reconstruct(X, y)
+    own = np.abs(reconstructions - X).mean()
+    assert own < 0.7 * np.abs(reconstructions[::-1] - X).mean()
 
 
 def test_samples_follow_class_and_seed(model):
@@ -321,6 +325,26 @@ def test_save_and_load_round_trip_bit_for_bit(model, images, tmp_path):
         np.testing.assert_array_equal(
             other.predict_proba(images[0], n_samples=5), model.predict_proba(images[0], n_samples=5)
         )
+
+
+def test_a_model_of_a_missing_device_is_loaded_on_the_cpu(model, images, tmp_path):
+    # No machine has that many; a model that is fitted stays where it is.
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    ConditionalVAE.load(path).set_params(device="cuda:99").save(path)
+    for reader in (ConditionalVAE.load, load):
+        with pytest.warns(UserWarning, match=r"device is 'cuda:99'.* on the CPU"):
+            other = reader(path)
+        assert other.device == "cuda:99"
+        for name, tensor in weights(model).items():
+            torch.testing.assert_close(weights(other)[name], tensor.cpu(), rtol=0, atol=0)
+        np.testing.assert_allclose(other.transform(*images), model.transform(*images), atol=1e-5)
+        assert np.isfinite(other.score(*images))
+        assert other.sample(images[1]).shape == (60, 64)
+        assert other.predict_proba(images[0], n_samples=2).shape == (60, 3)
+        assert other.active_units(*images).shape == (3,)
+        with pytest.raises(ValueError, match="device is 'cuda:99'"):
+            other.fit(*images)
 
 
 def test_an_unfitted_model_is_not_saved(tmp_path):
@@ -425,6 +449,7 @@ def test_other_bad_inputs(model, images):
         ("batch_size", 0),
         ("learning_rate", 0.0),
         ("device", "abacus"),
+        ("device", "cuda:99"),
         ("random_state", "seed"),
     ],
 )

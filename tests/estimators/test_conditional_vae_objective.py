@@ -12,15 +12,14 @@ from torch.distributions import Bernoulli, Normal
 from torch.distributions import kl_divergence as torch_kl
 from torch.nn.functional import logsigmoid
 
-from latents.estimators.conditional_vae import bayes, objective
+from latents.estimators.conditional_vae import bayes, evaluation
 from latents.estimators.conditional_vae.networks import Gaussian, build
 from latents.estimators.conditional_vae.objective import (
     bernoulli_log_likelihood,
     bound_terms,
-    evaluate_bound,
-    evaluate_log_likelihood,
     gaussian_log_density,
     kl_divergence,
+    log_importance_weights,
 )
 
 PARAMETERS = arrays(np.float64, (4, 3), elements=st.floats(-3, 3))
@@ -184,18 +183,18 @@ def test_importance_sampling_is_quadrature(prior):
     with torch.no_grad():
         log_px = bernoulli_log_likelihood(x, network.decoder(z, y))
         exact = torch.logsumexp(log_px + log_weights[:, None], dim=0)
-        weights = objective.log_importance_weights(
+        weights = log_importance_weights(
             network, x, y, torch.randn(30_000, 4, 1, dtype=torch.float64, generator=seeded())
         ).exp()
     error = weights.std(dim=0) / weights.mean(dim=0) / math.sqrt(len(weights))
-    estimate = evaluate_log_likelihood(network.float(), x.float(), y, 30_000, seeded())
+    estimate = evaluation.log_likelihood(network.float(), x.float(), y, 30_000)
     assert (error < 0.02).all()
     assert ((estimate - exact).abs() < 5 * error + 1e-5).all()
 
 
 @pytest.mark.parametrize("n_rows", [1, 7, 64, 4096])
 def test_importance_sampling_counts_every_sample_however_it_is_cut(monkeypatch, n_rows):
-    monkeypatch.setattr(objective, "_ROWS", n_rows)
+    monkeypatch.setattr(evaluation, "_ROWS", n_rows)
     network = blind_network()
     with torch.no_grad():
         # q = p(z | y): every weight is p(x | y) itself.
@@ -206,7 +205,7 @@ def test_importance_sampling_counts_every_sample_however_it_is_cut(monkeypatch, 
     x, y = images()
     done = []
     network = network.float()
-    estimate = evaluate_log_likelihood(network, x.float(), y, 50, seeded(), done.append)
+    estimate = evaluation.log_likelihood(network, x.float(), y, 50, on_progress=done.append)
     torch.testing.assert_close(estimate, exact, rtol=1e-5, atol=1e-5)
     assert done[-1] == len(x)
     assert done == sorted(done)
@@ -215,8 +214,8 @@ def test_importance_sampling_counts_every_sample_however_it_is_cut(monkeypatch, 
 def test_bound_lies_below_the_likelihood():
     network = small_network(n_latents=2).float()
     x, y = images(200)
-    terms = evaluate_bound(network, x.float(), y, seeded())
-    likelihood = evaluate_log_likelihood(network, x.float(), y, 500, seeded())
+    terms = evaluation.bound(network, x.float(), y)
+    likelihood = evaluation.log_likelihood(network, x.float(), y, 500)
     assert (terms.reconstruction - terms.kl).mean() < likelihood.mean()
 
 

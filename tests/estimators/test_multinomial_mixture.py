@@ -16,7 +16,14 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from latents.estimators._multinomial_em import Parameters, Statistics, e_step, log_prior, m_step
+from latents.estimators._multinomial_em import (
+    Parameters,
+    Statistics,
+    e_step,
+    log_prior,
+    m_step,
+    random_start,
+)
 from latents.estimators.multinomial_mixture import MultinomialMixture
 from tests import oracles as oracle
 
@@ -131,7 +138,9 @@ def test_tempered_likelihood_by_enumeration():
     for beta in (0.25, 1.0):
         tempered = [sum(v**beta for v in oracle.joint(d, pi, mu)) for d in documents]
         statistics = e_step(sp.csr_array(documents), Parameters(pi, mu), beta)
-        assert statistics.log_likelihood == pytest.approx(np.log(tempered).sum() / beta)
+        assert statistics.tempered_log_likelihood == pytest.approx(np.log(tempered).sum() / beta)
+        plain = [sum(oracle.joint(d, pi, mu)) for d in documents]
+        assert statistics.log_likelihood == pytest.approx(np.log(plain).sum())
 
 
 def test_bic_and_icl_by_their_formulas():
@@ -161,11 +170,12 @@ def test_shards_add_up_to_the_full_pass(X, data):
     np.testing.assert_allclose(total.word_counts, full.word_counts, rtol=1e-12, atol=1e-300)
     np.testing.assert_allclose(total.document_counts, full.document_counts, rtol=1e-12)
     assert total.log_likelihood == pytest.approx(full.log_likelihood, rel=1e-12)
+    assert total.tempered_log_likelihood == pytest.approx(full.tempered_log_likelihood, rel=1e-12)
     assert total.n_documents == full.n_documents == X.shape[0]
 
 
 def test_m_step_gives_a_component_without_words_the_corpus_frequencies():
-    statistics = Statistics(np.array([[3.0, 1.0], [0.0, 0.0]]), np.array([2.0, 0.0]), -1.0, 2)
+    statistics = Statistics(np.array([[3.0, 1.0], [0.0, 0.0]]), np.array([2.0, 0.0]), -1.0, -1.0, 2)
     pi, mu = m_step(statistics, smoothing=0.0)
     np.testing.assert_array_equal(pi, [1.0, 0.0])
     np.testing.assert_array_equal(mu, [[0.75, 0.25], [0.75, 0.25]])
@@ -182,7 +192,7 @@ def test_m_step_gives_a_component_without_words_the_corpus_frequencies():
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=80, deadline=None)
-def test_objective_never_falls_and_is_that_of_the_parameters_returned(
+def test_objective_at_beta_1_never_falls_and_is_that_of_the_parameters_returned(
     X, n_components, smoothing, initial_beta, seed
 ):
     model = MultinomialMixture(
@@ -192,9 +202,11 @@ def test_objective_never_falls_and_is_that_of_the_parameters_returned(
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.set_params(max_iter=30).fit(X)
     bounds = model.lower_bounds_
+    plain_em = bounds[len(model.tempered_bounds_) :]
     assert np.isfinite(bounds).all()
-    assert np.diff(bounds).min() >= -1e-10 * (1 + abs(bounds).max())
+    assert np.diff(plain_em).min() >= -1e-10 * (1 + abs(bounds).max())
     assert len(bounds) == model.n_iter_ + 1
+    assert 2 <= len(plain_em) <= 31
     assert bounds[-1] == model.lower_bound_
     parameters = Parameters(model.weights_, model.word_probabilities_)
     objective = model.score(X) + log_prior(parameters, smoothing) / X.shape[0]
@@ -209,7 +221,7 @@ def test_tempered_objective_never_falls_at_one_temperature():
     parameters, objectives = random_parameters(4, X.shape[1], 3), []
     for _ in range(40):
         statistics = e_step(T, parameters, beta)
-        objectives.append(statistics.log_likelihood + log_prior(parameters, smoothing))
+        objectives.append(statistics.tempered_log_likelihood + log_prior(parameters, smoothing))
         parameters = m_step(statistics, smoothing)
     assert np.diff(objectives).min() >= -1e-9 * abs(objectives[0])
     assert objectives[-1] > objectives[0] + 1
@@ -277,17 +289,56 @@ def test_best_of_n_init_is_kept_and_reported():
     assert len(log) > len(model.lower_bounds_)
 
 
-def test_callback_follows_both_phases():
+def test_callback_follows_every_step_of_both_phases():
     X, _, _ = planted(n_documents=60)
+    log = []
+    model = MultinomialMixture(3, random_state=0)
+    model.fit(X, callback=lambda *entry: log.append(entry))
+    expected = [("lower_bound", value, step) for step, value in enumerate(model.lower_bounds_)]
+    expected += [("tempered_bound", value, step) for step, value in enumerate(model.tempered_bounds_)]
+    assert log == sorted(expected, key=lambda entry: (entry[2], entry[0]))  # as they happen
+
+
+def test_callbacks_steps_run_on_through_several_fits():
+    X, _, _ = planted(n_documents=60, length=10)
     log = {"lower_bound": [], "tempered_bound": []}
 
     def callback(name, value, step):
         assert step == len(log[name])
         log[name].append(value)
 
-    model = MultinomialMixture(3, random_state=0).fit(X, callback=callback)
-    np.testing.assert_array_equal(log["lower_bound"], model.lower_bounds_)
-    np.testing.assert_array_equal(log["tempered_bound"], model.tempered_bounds_)
+    model = MultinomialMixture(4, n_init=2, random_state=0).fit(X, callback=callback)
+    assert len(log["tempered_bound"]) == 2 * len(model.tempered_bounds_)
+    assert len(log["lower_bound"]) > len(log["tempered_bound"]) + 2
+    assert model.n_iter_ < len(log["lower_bound"]) - 1
+
+
+def test_history_is_the_objective_and_the_tempered_objective_of_the_same_parameters():
+    """The fit again by hand, at one temperature without noise: its one random draw is the start."""
+    X, _, _ = planted(n_documents=60)
+    T, smoothing, beta = sp.csr_array(X.astype(float)), 0.3, 0.5
+    model = MultinomialMixture(
+        3, initial_beta=beta, beta_growth=2, steps_per_beta=4, perturbation=0, max_iter=3, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X)
+    parameters = random_start(T, 3, smoothing, np.random.RandomState(0))
+    expected, tempered = [], []
+    by_hand = MultinomialMixture(3).fit(X)
+    for step in range(model.n_iter_ + 1):
+        by_hand.weights_, by_hand.word_probabilities_ = parameters
+        prior = smoothing * np.log(parameters.word_probabilities).sum() / len(X)
+        expected.append(by_hand.score(X) + prior)
+        if step < 4:
+            joint = [oracle.joint(d, *parameters) for d in X]
+            raised = [np.log(sum(v**beta for v in row)) / beta for row in joint]
+            plain = [np.log(sum(row)) for row in joint]
+            tempered.append(expected[-1] + np.mean(raised) - np.mean(plain))
+        parameters = m_step(e_step(T, parameters, beta if step < 4 else 1.0), smoothing)
+    assert model.n_iter_ <= 4 + 3
+    np.testing.assert_allclose(model.lower_bounds_, expected, rtol=1e-12)
+    np.testing.assert_allclose(model.tempered_bounds_, tempered, rtol=1e-12)
 
 
 def test_what_the_callback_raises_passes_through_and_leaves_no_fit():
@@ -314,6 +365,9 @@ def test_running_out_of_steps_warns():
         model = MultinomialMixture(4, **PLAIN_EM, max_iter=1, tol=0, random_state=0).fit(X)
     assert not model.converged_
     assert model.n_iter_ == 1
+    with pytest.warns(ConvergenceWarning, match=r"max_iter=1 .* beta = 1"):
+        annealed = MultinomialMixture(4, max_iter=1, tol=0, random_state=0).fit(X)
+    assert annealed.n_iter_ == len(annealed.tempered_bounds_) + 1
     assert MultinomialMixture(4, random_state=0).fit(X).converged_
 
 

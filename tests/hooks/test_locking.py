@@ -1,5 +1,8 @@
 """Two runs on the same outputs."""
 
+import subprocess
+import time
+
 import pytest
 from filelock import FileLock
 
@@ -33,3 +36,40 @@ def test_the_locks_are_released_by_a_run_that_ends_or_fails(project):
         project.run("pca", params={"pca": {"fit": {"n_components": 65}}})
     project.run("pca")
     project.run("pca")
+
+
+def test_of_two_runs_at_once_the_second_stops(project):
+    words = ["kedro", "run", "--env", "test", "--pipelines", "cvae", "--params", "cvae.fit.epochs=100000"]
+    first = subprocess.Popen(
+        words, cwd=project.path, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    deadline = time.monotonic() + 300
+    while not (project.path / "data/test/05_model_input/cvae/split.npz").exists():
+        assert first.poll() is None, first.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    second = project.command(*words)
+    assert second.returncode != 0
+    assert "OutputsInUseError: another run is writing to" in second.stderr
+    first.terminate()
+    first.communicate(timeout=120)
+    assert [run.info.status for run in project.runs()] == ["KILLED"]
+
+
+def test_two_first_runs_at_once_share_a_new_database(project):
+    (project.path / "mlflow.db").unlink()
+    both = [
+        subprocess.Popen(
+            ["kedro", "run", "--env", "test", "--pipelines", name],
+            cwd=project.path,
+            env=project.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for name in ("pca", "clustering")
+    ]
+    for process in both:
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+    assert [run.info.status for run in project.runs()] == ["FINISHED", "FINISHED"]

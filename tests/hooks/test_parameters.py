@@ -51,12 +51,24 @@ from latents.hooks.configuration import check_parameter_names
         ("cvae", "fit", "prior", "flat", ["prior", "'flat'", "'per_class'"]),
         ("cvae", "fit", "hidden", [10, 0], ["hidden.1", "input_value=0", "greater than or equal to 1"]),
         ("cvae", "fit", "epochs", "30", ["epochs", "input_value='30'", "valid integer"]),
+        ("clustering", "features", "min_df", 0.9, ["min_df is 0.9 and max_df 0.5"]),
+        (
+            "pca",
+            "fit",
+            "n_components",
+            0.9,
+            ["share 0.9", "'randomized' cannot", "auto, full and covariance_eigh"],
+        ),
+        ("cvae", "fit", "device", "gpuu", ["device", "'gpuu'", "auto|cpu"]),
         ("cvae", "features", "white", 0.0, ["white", "input_value=0.0", "greater than 0"]),
     ],
 )
 def test_impossible_values_stop_the_run(project, pipeline, group, key, value, said):
+    values = {key: value}
+    if "randomized" in str(said):
+        values["svd_solver"] = "randomized"
     with pytest.raises(ParameterValidationError) as error:
-        project.run(pipeline, params={pipeline: {group: {key: value}}})
+        project.run(pipeline, params={pipeline: {group: values}})
     for words in [f"{pipeline}.{group}", *said]:
         assert words in str(error.value)
     assert not (project.path / "data/test").exists()

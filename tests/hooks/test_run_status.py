@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from kedro.runner import ThreadRunner
 
 
 @pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
@@ -31,8 +32,10 @@ def test_an_interrupted_run_is_killed_and_its_points_are_there(project, runner, 
         text=True,
     )
     # A bound in MLflow while the fit runs is what the UI draws live.
+    deadline = time.monotonic() + 300  # so that a broken curve fails the test instead of hanging it
     while not _points(project):
         assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
         time.sleep(0.2)
     process.send_signal(number)
     output, _ = process.communicate(timeout=120)
@@ -46,6 +49,28 @@ def test_an_interrupted_run_is_killed_and_its_points_are_there(project, runner, 
     left = [path.name for path in (project.path / "data").rglob("*") if path.name.startswith(".writing")]
     assert left == []
     project.run("cvae", from_nodes=["cvae.fit"])
+
+
+def test_a_failure_in_one_thread_stops_the_fits_of_the_others(project):
+    params = {"clustering": {"fit": {"n_components": 100000}}, "cvae": {"fit": {"epochs": 100000}}}
+    with pytest.raises(ValueError, match="n_components=100000 exceeds"):
+        project.run("clustering", "cvae", params=params, runner=ThreadRunner())
+    (run,) = project.runs()
+    assert run.info.status == "FAILED"
+
+
+def test_an_interrupt_in_a_notebook_leaves_the_process_usable(project, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with monkeypatch.context() as patch:
+        patch.setattr("latents.reporting.pca.scatter", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            project.run("pca")
+    project.run("pca")
+    assert [run.info.status for run in project.runs()] == ["FINISHED", "KILLED"]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
 def _points(project):

@@ -30,9 +30,10 @@ class TestDocuments:
         with pytest.raises(ValueError, match=r"no column 'text' .*text_column.* have body, label"):
             clustering.ingest(pd.DataFrame({"body": ["a"], "label": ["x"]}), INGEST)
 
-    def test_a_missing_text(self):
-        with pytest.raises(ValueError, match="document 1 has no text"):
-            clustering.ingest(pd.DataFrame({"text": ["a", None, "b"]}), INGEST)
+    def test_a_missing_text_is_an_empty_one(self, caplog):
+        documents = clustering.ingest(pd.DataFrame({"text": ["a", None, "b"], "label": list("xyz")}), INGEST)
+        assert documents["text"].tolist() == ["a", "", "b"]
+        assert "1 documents have no text (the first is row 1)" in caplog.text
 
     def test_a_missing_label(self):
         with pytest.raises(ValueError, match="document 0 has no label"):
@@ -66,7 +67,10 @@ class TestDocuments:
         with pytest.raises(
             ValueError, match=rf"document 1, word 1 is {value}; allowed are the whole numbers"
         ):
-            clustering.split(counts, pd.DataFrame({"text": ["a", "b"]}), SPLIT)
+            clustering.check_counts(counts)
+
+    def test_counts_that_are_counts(self):
+        clustering.check_counts(sparse.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 7.0, 3.0]])))
 
 
 class TestImages:
@@ -82,6 +86,15 @@ class TestImages:
     def test_unequal_sizes(self):
         with pytest.raises(ValueError, match=r"image 2 has shape \(3, 2\), image 0 has \(2, 2\)"):
             check_images({"images": [np.zeros((2, 2)), np.ones((2, 2)), np.ones((3, 2))]})
+
+    def test_channels(self):
+        images = np.random.default_rng(0).random((3, 4, 4, 3))
+        assert check_images({"images": images})["images"].shape == (3, 4, 4, 3)
+        assert check_images({"images": images[..., :1]})["images"].shape == (3, 4, 4)
+        with pytest.raises(
+            ValueError, match=r"images have 2 channels; allowed are 1 \(grey\) and 3 \(colour\)"
+        ):
+            check_images({"images": images[..., :2]})
 
     def test_no_images_at_all_in_shape(self):
         with pytest.raises(ValueError, match=r"shape \(4,\); allowed are \(height, width\)"):
@@ -149,3 +162,6 @@ def test_the_datas_own_split_wins():
     assert rows["held_out"].tolist() == [0, 2]
     with pytest.raises(ValueError, match="all 2 rows"):
         split_rows(2, np.array([True, True]), SPLIT)
+    assert split_rows(3, np.array([0, 1, 0]), SPLIT)["held_out"].tolist() == [1]
+    with pytest.raises(ValueError, match="held_out of row 1 is 'False'; allowed are true and false"):
+        split_rows(2, np.array([True, "False"], dtype=object), SPLIT)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from kedro.io import DatasetError
+from scipy import sparse
 
 from latents import estimators
 from tests.datasets.test_documents import write_newsgroups
@@ -71,6 +72,95 @@ def test_without_labels_the_run_goes_on(own):
     with pytest.raises(ValueError, match="have no 'labels'"):
         own.run("cvae", env="own")
     assert not (own.path / "data/own/08_reporting/cvae/metrics.json").exists()
+
+
+def nothing_half_done(project, pipeline):
+    folder = project.path / "data/own"
+    assert not (folder / "08_reporting" / pipeline / "metrics.json").exists()
+    assert not list(folder.rglob(".writing-*"))
+
+
+def test_documents_without_words_are_kept_and_assigned_by_the_weights(own):
+    texts = pd.read_csv(own.path / "own/texts.csv")
+    texts.loc[[2, 5], "body"] = [None, "..."]
+    texts["held_out"] = texts.index.isin([5, 6])
+    texts.to_csv(own.path / "own/texts.csv", index=False)
+    own.run("clustering", env="own")
+    assignments = pd.read_csv(own.path / "data/own/07_model_output/clustering/assignments.csv")
+    model = estimators.load(own.path / "data/own/06_models/clustering/model.safetensors")
+    assert assignments.loc[[2, 5], "n_tokens"].tolist() == [0, 0]
+    assert assignments.loc[[2, 5], "probability"].tolist() == pytest.approx([model.weights_.max()] * 2)
+    assert assignments.index[assignments["held_out"]].tolist() == [5, 6]
+
+
+def test_held_out_documents_without_words_have_no_perplexity(own):
+    texts = pd.read_csv(own.path / "own/texts.csv")
+    texts.loc[5, "body"] = "..."
+    texts["held_out"] = texts.index == 5
+    texts.to_csv(own.path / "own/texts.csv", index=False)
+    own.run("clustering", env="own")
+    assert "heldout_perplexity" not in metrics_of(own, "clustering", "own")
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"features": {"min_df": 100}}, "the vocabulary rules leave no word of 12 documents"),
+        ({"fit": {"n_components": 12}}, "n_components=12 exceeds the number of documents"),
+        ({"fit": {"smoothing": 0.0}}, r"clustering\.fit\.smoothing is 0 and documents are held out"),
+    ],
+)
+def test_refused_settings_of_documents(own, params, said):
+    with pytest.raises(ValueError, match=said):
+        own.run("clustering", env="own", params={"clustering": params})
+    nothing_half_done(own, "clustering")
+
+
+def test_an_empty_table(own):
+    own.write("own/texts.csv", "body,topic\n")
+    with pytest.raises(ValueError, match="corpus is empty"):
+        own.run("clustering", env="own")
+    nothing_half_done(own, "clustering")
+
+
+def test_counts_from_elsewhere_are_checked(own):
+    own.run("clustering", env="own")
+    path = own.path / "data/own/04_feature/clustering/counts.npz"
+    counts = sparse.load_npz(path).astype(float)
+    counts.data[0] = 0.5
+    sparse.save_npz(path, counts)
+    with pytest.raises(ValueError, match=r"document \d+, word \d+ is 0.5"):
+        own.run("clustering", env="own", from_nodes=["clustering.fit"])
+
+
+def test_images_of_one_channel(own):
+    with np.load(own.path / "own/images.npz") as file:
+        images, labels = file["images"][..., :1], file["labels"]
+    np.savez(own.path / "own/images.npz", images=images, labels=labels)
+    own.run("pca", env="own")
+    assert metrics_of(own, "pca", "own")["n_features"] == 20
+
+
+def test_images_of_unequal_size(own):
+    images = np.empty(2, dtype=object)
+    images[:] = [np.zeros((2, 2)), np.ones((3, 2))]
+    np.savez(own.path / "own/images.npz", images=images)
+    with pytest.raises(DatasetError, match=r"images\.npz .*images of unequal size, are not read"):
+        own.run("pca", env="own")
+    nothing_half_done(own, "pca")
+
+
+def test_likelihoods_are_of_all_classes_when_images_come_sorted(own):
+    with np.load(own.path / "own/images.npz") as file:
+        order = np.argsort(file["labels"], kind="stable")
+        images, labels = file["images"][order], file["labels"][order]
+    np.savez(own.path / "own/images.npz", images=images, labels=labels, held_out=np.arange(30) % 3 == 0)
+    own.run(
+        "cvae", env="own", params={"cvae": {"evaluate": {"n_marginal_images": 4, "n_reconstructions": 4}}}
+    )
+    assert metrics_of(own, "cvae", "own")["n_marginal_images"] == 4
+    with np.load(own.path / "data/own/07_model_output/cvae/reconstructions.npz") as file:
+        assert set(file["labels"]) == {"bar", "none"}
 
 
 def test_a_local_override_of_the_base_environment(project):

@@ -22,31 +22,40 @@ def make_topics(n_clusters, rankings=("probability", "lift"), n_words=4):
     )
 
 
-def test_bound_without_annealing_is_one_trace_counted_from_one():
+def test_bound_without_annealing_is_one_panel_counted_from_the_start():
     figure = clustering.bound_per_iteration([-9.0, -7.5, -7.25])
     (trace,) = figure.data
-    np.testing.assert_array_equal(trace.x, [1, 2, 3])
+    np.testing.assert_array_equal(trace.x, [0, 1, 2])
     np.testing.assert_array_equal(trace.y, [-9.0, -7.5, -7.25])
-    assert figure.layout.xaxis.title.text == "EM iteration"
-    assert figure.layout.yaxis.title.text == "objective (nats per document)"
-    assert "7.250 nats per document after 3 iterations" in figure.layout.title.text
+    assert figure.layout.xaxis.title.text == "EM steps taken"
+    assert figure.layout.yaxis.title.text == "objective<br>(nats per document)"
+    assert figure.layout.title.text == "EM reached −7.250 nats per document after 2 steps"
+    assert not figure.layout.shapes
+    assert not figure.layout.annotations
 
 
-def test_annealed_phase_has_its_own_panel_and_comes_first():
-    figure = clustering.bound_per_iteration([-9.0, -8.0], [-20.0, -19.0, -25.0])
-    annealed, plain = figure.data
-    np.testing.assert_array_equal(annealed.y, [-20.0, -19.0, -25.0])
-    np.testing.assert_array_equal(annealed.x, [1, 2, 3])
-    np.testing.assert_array_equal(plain.y, [-9.0, -8.0])
-    np.testing.assert_array_equal(plain.x, [4, 5])
-    assert annealed.yaxis != plain.yaxis
-    assert figure.layout.yaxis.title.text == "tempered objective (nats per document)"
-    assert figure.layout.yaxis2.title.text == "objective (nats per document)"
+def test_annealed_steps_are_shaded_and_their_objective_has_a_scale_of_its_own():
+    figure = clustering.bound_per_iteration([-9.0, -8.0, -8.5, -7.0, -6.0], [-20.0, -19.0, -25.0])
+    objective, tempered = figure.data
+    np.testing.assert_array_equal(objective.y, [-9.0, -8.0, -8.5, -7.0, -6.0])
+    np.testing.assert_array_equal(objective.x, range(5))
+    np.testing.assert_array_equal(tempered.y, [-20.0, -19.0, -25.0])
+    np.testing.assert_array_equal(tempered.x, range(3))
+    assert (objective.yaxis, tempered.yaxis) == ("y", "y2")
+    assert figure.layout.yaxis.title.text == "objective<br>(nats per document)"
+    assert figure.layout.yaxis2.title.text == "tempered objective<br>(nats per document)"
+    upper, lower = (figure.layout[axis].domain for axis in ("yaxis", "yaxis2"))
+    assert upper[1] - upper[0] > lower[1] - lower[0]
+    assert figure.layout.xaxis.matches == "x2"  # zooming into one panel zooms into both
+    # The third annealed step starts at 2 and ends at 3, where beta is 1.
+    assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(0, 3), (0, 3)]
+    assert figure.layout.title.text == "EM reached −6 nats per document after 4 steps"
 
 
-def test_bound_needs_an_iteration():
-    with pytest.raises(ValueError, match="at least one iteration"):
-        clustering.bound_per_iteration([], [-1.0])
+@pytest.mark.parametrize(("lower_bounds", "tempered_bounds"), [([], []), ([-1.0], [-1.0])])
+def test_bound_needs_a_value_at_beta_1(lower_bounds, tempered_bounds):
+    with pytest.raises(ValueError, match=rf"got {len(lower_bounds)} and {len(tempered_bounds)}"):
+        clustering.bound_per_iteration(lower_bounds, tempered_bounds)
 
 
 @pytest.mark.parametrize("n_clusters", [1, 2, 13, 30])

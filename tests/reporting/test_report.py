@@ -74,7 +74,7 @@ def render(**changes):
             Section("A table", "Read the table.", table),
         ],
         "parameters": {"fit": {"n_latents": 40, "rate": 0.00123456, "betas": [0.5, 1.0]}, "seed": None},
-        "environment_note": "Made of digits.",
+        "note": "Made of digits.",
     }
     return render_report(**(arguments | changes))
 
@@ -183,7 +183,7 @@ def test_hostile_text_stays_text():
                     Section(text, text, rows),
                 ],
                 parameters={text: {text: text}},
-                environment_note=text,
+                note=text,
             )
         )
         for text in ("calm", HOSTILE)

@@ -39,7 +39,10 @@ class NpzDataset(_LocalFile, AbstractDataset[dict[str, NDArray[Any]], dict[str, 
             with np.load(self._filepath, allow_pickle=False) as file:
                 return {name: file[name] for name in file.files}
         except ValueError as error:
-            raise DatasetError(f"{self._filepath} is not a readable .npz file: {error}") from error
+            raise DatasetError(
+                f"{self._filepath} is no .npz file of numbers and strings ({error}); arrays of Python objects, "
+                "such as images of unequal size, are not read: make all images one size"
+            ) from error
 
     def save(self, data: dict[str, NDArray[Any]]) -> None:
         """Write the arrays, whole or not at all."""

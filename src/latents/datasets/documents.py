@@ -47,7 +47,7 @@ class DocstringsDataset(ReadOnlyDataset[pd.DataFrame]):
         super().__init__(metadata)
 
     def load(self) -> pd.DataFrame:
-        """Return one row per docstring, in the order of the files and lines."""
+        """Return one row per docstring, in the order of files and lines; the name is ``module.name:line``."""
         spec = find_spec(self._package)
         if spec is None or not spec.submodule_search_locations:
             raise DatasetError(f"package {self._package!r} is not installed, or is a single module")
@@ -65,16 +65,22 @@ class DocstringsDataset(ReadOnlyDataset[pd.DataFrame]):
             module = path.relative_to(root).with_suffix("").parts
             if "tests" in module:
                 continue
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
-                if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                    continue
+            tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+            kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+            found = [node for node in ast.walk(tree) if isinstance(node, kinds)]
+            for node in sorted(found, key=lambda node: node.lineno):
                 text = ast.get_docstring(node)
                 if node.name.startswith("_") or text is None or len(text) < self._min_characters:
                     continue
-                yield f"{'.'.join(module)}.{node.name}", label, text
+                yield f"{'.'.join(module)}.{node.name}:{node.lineno}", label, text
 
     def _describe(self) -> dict[str, Any]:
-        return {"package": self._package, "subpackages": self._subpackages}
+        return {
+            "package": self._package,
+            "subpackages": self._subpackages,
+            "min_characters": self._min_characters,
+            "limit": self._limit,
+        }
 
 
 class NewsgroupsDataset(ReadOnlyDataset[pd.DataFrame]):
@@ -123,8 +129,8 @@ class NewsgroupsDataset(ReadOnlyDataset[pd.DataFrame]):
             )
         except OSError as error:
             raise DatasetError(
-                f"20 Newsgroups is not at {cache} and could not be downloaded ({error}). On a machine with "
-                "network run scikit-learn's fetch_20newsgroups(subset='all') once, then put the file "
+                f"20 Newsgroups is not (or not whole) at {cache} and could not be downloaded ({error}). On a "
+                "machine with network run scikit-learn's fetch_20newsgroups(subset='all') once, then put the file "
                 f"{self.CACHE} from its data folder at that path, or let LATENTS_DATA_HOME name the folder "
                 "that holds it."
             ) from error

@@ -17,17 +17,18 @@ class WholeFile:
     """Put before a Kedro file dataset: saves beside the file, then renames.
 
     Other protocols than the local disk are left to their own file systems: object stores show an upload
-    when it is complete.
+    when it is complete. So are versioned entries, which never write to the same place twice.
     """
 
     _protocol: str
+    _version: Any
     _filepath: PurePosixPath
 
     def save(self, data: Any) -> None:
         """Save `data`, leaving the former file untouched until the new one is complete."""
         # Kedro wraps every `save` once per class; the inner function is called to be wrapped only once.
         save = super().save.__wrapped__  # type: ignore[misc]
-        if self._protocol != "file":
+        if self._protocol != "file" or self._version is not None:
             save(self, data)
             return
         final = self._filepath

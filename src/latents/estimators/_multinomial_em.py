@@ -38,14 +38,17 @@ class Statistics:
     document_counts : ndarray of shape (K,)
         N_k = sum_d gamma(z_kd).
     log_likelihood : float
-        (1/beta) sum_d log sum_k (pi_k prod_w mu_kw^T_dw)^beta in nats, without the multinomial
-        coefficient, which does not depend on the parameters.
+        sum_d log sum_k pi_k prod_w mu_kw^T_dw in nats, without the multinomial coefficient, which
+        does not depend on the parameters.
+    tempered_log_likelihood : float
+        (1/beta) sum_d log sum_k (pi_k prod_w mu_kw^T_dw)^beta, what EM at this beta raises.
     n_documents : int
     """
 
     word_counts: Array
     document_counts: Array
     log_likelihood: float
+    tempered_log_likelihood: float
     n_documents: int
 
     def __add__(self, other: "Statistics") -> "Statistics":
@@ -53,6 +56,7 @@ class Statistics:
             self.word_counts + other.word_counts,
             self.document_counts + other.document_counts,
             self.log_likelihood + other.log_likelihood,
+            self.tempered_log_likelihood + other.tempered_log_likelihood,
             self.n_documents + other.n_documents,
         )
 
@@ -101,8 +105,11 @@ def e_step(T: sp.csr_array, parameters: Parameters, beta: float = 1.0) -> Statis
     gamma(z_kd) = (pi_k prod_w mu_kw^T_dw)^beta / sum_j (pi_j prod_w mu_jw^T_dw)^beta, which is
     source 1.2 at beta = 1.
     """
-    gamma, log_normalisers = posterior(beta * log_joint(T, parameters))
-    return _gathered(T, gamma, float(log_normalisers.sum()) / beta)
+    joint = log_joint(T, parameters)
+    gamma, log_normalisers = posterior(beta * joint)
+    tempered = float(log_normalisers.sum()) / beta
+    plain = float(posterior(joint)[1].sum()) if beta < 1 else tempered
+    return _gathered(T, gamma, plain, tempered)
 
 
 def m_step(statistics: Statistics, smoothing: float) -> Parameters:
@@ -136,7 +143,7 @@ def random_start(
 ) -> Parameters:
     """Take an M step from random responsibilities."""
     gamma = rng.dirichlet(np.full(n_components, _CONCENTRATION), size=T.shape[0])
-    return m_step(_gathered(T, gamma, log_likelihood=-np.inf), smoothing)
+    return m_step(_gathered(T, gamma, log_likelihood=-np.inf, tempered=-np.inf), smoothing)
 
 
 def perturbed(parameters: Parameters, scale: float, rng: np.random.RandomState) -> Parameters:
@@ -146,5 +153,5 @@ def perturbed(parameters: Parameters, scale: float, rng: np.random.RandomState) 
     return parameters._replace(word_probabilities=noisy / noisy.sum(axis=1, keepdims=True))
 
 
-def _gathered(T: sp.csr_array, gamma: Array, log_likelihood: float) -> Statistics:
-    return Statistics((T.T @ gamma).T, gamma.sum(axis=0), log_likelihood, T.shape[0])
+def _gathered(T: sp.csr_array, gamma: Array, log_likelihood: float, tempered: float) -> Statistics:
+    return Statistics((T.T @ gamma).T, gamma.sum(axis=0), log_likelihood, tempered, T.shape[0])

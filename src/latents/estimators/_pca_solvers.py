@@ -1,4 +1,4 @@
-"""The numerical half of ``MinimumErrorPCA``: the solvers, and Minka's choice of dimension.
+"""The numerical half of ``MinimumErrorPCA``: the solvers, what they can give, and Minka's choice of dimension.
 
 Every solver takes the centred data A (N x p) and returns the singular values s_i of A, falling, and
 the basis mu_i as rows, signed so that the entry of largest magnitude in each row is positive
@@ -18,7 +18,7 @@ from sklearn.utils.extmath import randomized_svd, svd_flip
 FloatArray = NDArray[np.floating[Any]]
 
 FULL_SPECTRUM = ("full", "covariance_eigh")
-SOLVERS = ("auto", *FULL_SPECTRUM, "arpack", "randomized")
+SOLVERS = (*FULL_SPECTRUM, "arpack", "randomized")
 _SCATTER_ROWS = 4096
 
 
@@ -44,6 +44,42 @@ def choose_solver(svd_solver: str, shape: tuple[int, int], n_components: int | f
     if max(shape) <= 500 or isinstance(wanted, str):
         return "full"
     return "randomized" if 1 <= wanted < 0.8 * min(shape) else "full"
+
+
+def resolve_components(n_components: Any, solver: str, shape: tuple[int, ...]) -> Any:
+    """Return `n_components` with None made a number.
+
+    Raises
+    ------
+    ValueError
+        If the solver, or data of this shape, cannot give what is asked for.
+    """
+    n_samples, n_features = shape
+    most = min(shape)
+    found = f"X has n_samples={n_samples}, n_features={n_features}"
+    if n_components is None:
+        n_components = most - 1 if solver == "arpack" else most
+    if isinstance(n_components, str):
+        if solver not in FULL_SPECTRUM:
+            raise ValueError(
+                f"n_components={n_components!r} cannot be a string with svd_solver={solver!r};"
+                f" allowed are the solvers of the whole spectrum, {', '.join(FULL_SPECTRUM)}"
+            )
+        if n_samples < n_features:
+            raise ValueError(f"n_components='mle' is only supported if n_samples >= n_features; {found}")
+        return n_components
+    least = 0 if solver in FULL_SPECTRUM else 1
+    if not least <= n_components <= most:
+        raise ValueError(
+            f"n_components={n_components} must be between {least} and"
+            f" min(n_samples, n_features)={most} with svd_solver={solver!r}; {found}"
+        )
+    if solver == "arpack" and n_components == most:
+        raise ValueError(
+            f"n_components={n_components} must be strictly less than"
+            f" min(n_samples, n_features)={most} with svd_solver='arpack'; {found}"
+        )
+    return n_components
 
 
 def full_svd(centred: FloatArray) -> Decomposition:

@@ -1,16 +1,17 @@
 """Principal component analysis in the minimum-error formulation (source, section 2)."""
 
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from latents.estimators._pca_parameters import check_parameters, resolve_components
 from latents.estimators._pca_solvers import (
     FULL_SPECTRUM,
+    SOLVERS,
     Decomposition,
     FloatArray,
     arpack_svd,
@@ -19,6 +20,7 @@ from latents.estimators._pca_solvers import (
     full_svd,
     minka_dimension,
     random_projection_svd,
+    resolve_components,
 )
 from latents.estimators._persistence import PersistentEstimator
 
@@ -138,6 +140,23 @@ class MinimumErrorPCA(
     >>> bool(np.isclose(pca.distortion_, pca.reconstruction_errors(X).mean()))
     True
     """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "n_components": [
+            Interval(Integral, 0, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            StrOptions({"mle"}),
+            None,
+        ],
+        "copy": ["boolean"],
+        "whiten": ["boolean"],
+        "svd_solver": [StrOptions({"auto", *SOLVERS})],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "iterated_power": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "n_oversamples": [Interval(Integral, 1, None, closed="left")],
+        "power_iteration_normalizer": [StrOptions({"auto", "QR", "LU", "none"})],
+        "random_state": ["random_state"],
+    }
 
     def __init__(
         self,
@@ -331,7 +350,7 @@ class MinimumErrorPCA(
 
     def _fit(self, X: ArrayLike) -> FloatArray:
         """Learn everything from X; return X centred."""
-        check_parameters(self)
+        self._validate_params()
         data: FloatArray = validate_data(
             self, X, dtype=_DTYPES, ensure_min_samples=2, force_writeable=not self.copy
         )

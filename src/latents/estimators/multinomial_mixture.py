@@ -81,9 +81,10 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     perturbation : float, default=0.3
         Standard deviation of the Gaussian noise added to log mu at each temperature below 1.
     max_iter : int, default=500
-        Most EM steps at beta = 1.
+        Most EM steps at beta = 1; those of annealing do not count.
     tol : float, default=1e-4
-        EM stops when a step raises the objective per document by no more than this many nats.
+        EM stops when a step at beta = 1 raises the objective per document by no more than this
+        many nats.
     n_init : int, default=1
         Fits from different random starts; the one with the highest objective is kept.
     random_state : int, RandomState or None, default=None
@@ -98,12 +99,16 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         Objective per document in nats, of the parameters returned: log p(T) / D including the
         multinomial coefficient, plus the log prior a sum_kw log mu_kw / D (up to its constant).
     lower_bounds_ : ndarray of shape (n_iter_ + 1,)
-        The objective through the beta = 1 phase, from its start; it never falls beyond rounding.
-    tempered_bounds_ : ndarray
-        The objective of the annealed phase, (1/beta) sum_d log sum_k joint^beta in place of the
-        log-likelihood. It falls whenever beta rises.
+        The objective before the first EM step and after each, in all temperatures the one of
+        beta = 1, so that one curve tells the whole fit. While annealing raises another objective,
+        this one may fall. From ``lower_bounds_[len(tempered_bounds_)]``, where the beta = 1 phase
+        starts, it never falls beyond rounding.
+    tempered_bounds_ : ndarray of shape (annealed steps,)
+        What each annealed step set out to raise: the objective with
+        (1/beta) sum_d log sum_k joint^beta in place of the log-likelihood, at the same parameters
+        as the entry of ``lower_bounds_`` beside it. It falls whenever beta rises. Empty for plain EM.
     n_iter_ : int
-        EM steps taken at beta = 1.
+        EM steps in all, annealed ones included.
     converged_ : bool
         Whether `tol` was reached within `max_iter`.
     n_features_in_ : int
@@ -170,10 +175,10 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             Counts T.
         y : ignored
         callback : callable, optional
-            Called as ``callback(name, value, step)`` with "tempered_bound" at every step of the
-            annealed phase and "lower_bound" at every step of the last. `value` is the objective per
-            document of the parameters at hand, `step` counts from 0 for each name and runs on
-            through all `n_init` fits. What it raises ends the fit.
+            Called as ``callback(name, value, step)`` at every EM step with "lower_bound", and at
+            annealed ones with "tempered_bound" too: the next entries of ``lower_bounds_`` and
+            ``tempered_bounds_``. `step` counts from 0 for each name, and runs on through both
+            phases and all `n_init` fits. What it raises ends the fit.
 
         Raises
         ------
@@ -196,7 +201,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         best = max(runs, key=lambda run: run.lower_bounds[-1])
         if not best.converged:
             warnings.warn(
-                f"EM took max_iter={self.max_iter} steps without meeting tol={self.tol}",
+                f"EM took max_iter={self.max_iter} steps at beta = 1 without meeting tol={self.tol}",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -213,27 +218,33 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     ) -> _Run:
         coefficient = float(log_coefficients(T).sum())
 
-        def evaluated(parameters: Parameters, beta: float, name: str, bounds: list[float]) -> Statistics:
+        bounds: list[float] = []
+        tempered: list[float] = []
+
+        def evaluated(parameters: Parameters, beta: float) -> Statistics:
             statistics = e_step(T, parameters, beta)
-            total = statistics.log_likelihood + coefficient + log_prior(parameters, self.smoothing)
-            bounds.append(total / statistics.n_documents)
-            report(name, bounds[-1])
+            prior = log_prior(parameters, self.smoothing)
+
+            def record(name: str, history: list[float], log_likelihood: float) -> None:
+                history.append((log_likelihood + coefficient + prior) / statistics.n_documents)
+                report(name, history[-1])
+
+            record("lower_bound", bounds, statistics.log_likelihood)
+            if beta < 1:
+                record("tempered_bound", tempered, statistics.tempered_log_likelihood)
             return statistics
 
         parameters = random_start(T, self.n_components, self.smoothing, rng)
-        tempered: list[float] = []
         for beta in self._betas(T):
             parameters = perturbed(parameters, self.perturbation, rng)
             for _ in range(self.steps_per_beta):
-                statistics = evaluated(parameters, beta, "tempered_bound", tempered)
-                parameters = m_step(statistics, self.smoothing)
+                parameters = m_step(evaluated(parameters, beta), self.smoothing)
 
-        bounds: list[float] = []
-        statistics = evaluated(parameters, 1.0, "lower_bound", bounds)
+        statistics = evaluated(parameters, 1.0)
         converged = False
-        while not converged and len(bounds) <= self.max_iter:
+        while not converged and len(bounds) <= len(tempered) + self.max_iter:
             parameters = m_step(statistics, self.smoothing)
-            statistics = evaluated(parameters, 1.0, "lower_bound", bounds)
+            statistics = evaluated(parameters, 1.0)
             converged = bounds[-1] - bounds[-2] <= self.tol
         return _Run(parameters, bounds, tempered, converged)
 

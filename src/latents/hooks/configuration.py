@@ -42,7 +42,7 @@ class ConfigurationHook:
             OmegaConf.register_resolver(resolver.__name__, resolver, replace=True)
         # Two first runs at once would both create the tables.
         (project / "data").mkdir(exist_ok=True)
-        with FileLock(project / "data" / ".mlflow-setup.lock"):
+        with FileLock(project / "data" / ".mlflow-setup.lock", timeout=120):
             return (yield)
 
 

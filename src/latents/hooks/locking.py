@@ -26,6 +26,7 @@ class OutputLockHook:
     @hook_impl(tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Take the locks, before MLflow opens a run."""
+        self._held.close()  # of a run in this process that was interrupted
         with ExitStack() as taken:
             for folder in sorted(_output_folders(pipeline, catalog)):
                 folder.mkdir(parents=True, exist_ok=True)

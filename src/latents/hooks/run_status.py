@@ -22,11 +22,19 @@ class RunStatusHook:
     def __init__(self) -> None:
         self._former_handlers: dict[int, Any] = {}
 
+    @hook_impl(tryfirst=True)
+    def after_context_created(self) -> None:
+        """Close what an interrupted run has left open in this process (a notebook's, say)."""
+        self._end_as_killed()
+        self._stop_watching()
+
     @hook_impl(trylast=True)
     def before_pipeline_run(self) -> None:
         """Note the run that kedro-mlflow has opened, and watch for interrupts."""
         active = mlflow.active_run()
         current_run.begin(active.info.run_id if active else None)
+        if active and active.info.run_name == "__default__":
+            mlflow.set_tag("mlflow.runName", "all pipelines")
         # Registered after MLflow's own exit function, and therefore run before it.
         atexit.register(self._end_as_killed)
         if threading.current_thread() is threading.main_thread():
@@ -37,6 +45,11 @@ class RunStatusHook:
     def after_pipeline_run(self) -> None:
         """Stop watching."""
         self._stop_watching()
+
+    @hook_impl
+    def on_node_error(self) -> None:
+        """Stop the fits of other threads: Kedro waits for them before it tells of the error."""
+        current_run.request_stop()
 
     @hook_impl(tryfirst=True)
     def on_pipeline_error(self) -> None:
@@ -52,6 +65,8 @@ class RunStatusHook:
 
     def _end_as_killed(self) -> None:
         if current_run.run_id is not None:
+            for number in self._former_handlers:  # a second Ctrl-C must not leave it half done
+                signal.signal(number, signal.SIG_IGN)
             if mlflow.active_run():
                 mlflow.end_run("KILLED")
             mlflow.MlflowClient().set_terminated(current_run.run_id, "KILLED")

@@ -18,19 +18,19 @@ def check_images(raw_images: Mapping[str, Any]) -> Images:
     Parameters
     ----------
     raw_images : mapping
-        ``images`` (N x height x width, or with 3 colour channels last), and optionally ``labels`` (N) and
+        ``images`` (N x height x width, or with 1 or 3 channels last), and optionally ``labels`` (N) and
         ``held_out`` (N truth values).
 
     Returns
     -------
     mapping
-        The same names, as arrays.
+        The same names, as arrays; a single channel is left out of the shape.
 
     Raises
     ------
     ValueError
-        If there are no images or only one, their sizes differ, pixels are no finite numbers, or labels and
-        held-out marks are not one per image.
+        If there are no images or only one, their sizes differ, pixels are no finite numbers, labels and
+        held-out marks are not one per image, or all training images are the same.
     """
     if "images" not in raw_images:
         raise ValueError(f"no array 'images' among {', '.join(sorted(raw_images)) or 'nothing'}")
@@ -47,7 +47,11 @@ def check_images(raw_images: Mapping[str, Any]) -> Images:
         raise ValueError(
             f"images have shape {shapes[0]}; allowed are (height, width) and (height, width, channels)"
         )
+    if len(shapes[0]) == 3 and shapes[0][-1] not in (1, 3):
+        raise ValueError(f"images have {shapes[0][-1]} channels; allowed are 1 (grey) and 3 (colour), last")
     images = np.asarray(given)
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
     if images.dtype.kind not in "buif":
         raise ValueError(f"pixels are of type {images.dtype}; allowed are numbers")
     bad = ~np.isfinite(images).reshape(len(images), -1).all(axis=1)
@@ -72,3 +76,8 @@ def check_images(raw_images: Mapping[str, Any]) -> Images:
 def flatten(images: NDArray[Any]) -> NDArray[Any]:
     """Return images as rows of pixels, (N, p)."""
     return images.reshape(len(images), -1)
+
+
+def evenly(n_rows: int, n_chosen: int) -> NDArray[np.intp]:
+    """Return at most `n_chosen` of the rows 0..n_rows - 1, spread evenly."""
+    return np.unique(np.linspace(0, n_rows - 1, min(n_rows, n_chosen)).astype(np.intp))

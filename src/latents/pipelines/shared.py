@@ -69,17 +69,25 @@ def split_rows(n_rows: int, held_out: NDArray[Any] | None, params: SplitParamete
     Raises
     ------
     ValueError
-        If nothing would be left to train on.
+        If nothing would be left to train on, or a mark is no truth value.
     """
     if held_out is None:
         chosen = np.zeros(n_rows, dtype=bool)
         order = np.random.default_rng(params.random_state).permutation(n_rows)
         chosen[order[: round(params.held_out_fraction * n_rows)]] = True
     else:
-        chosen = np.asarray(held_out, dtype=bool)
+        chosen = _truth_values(held_out)
     if chosen.all():
         raise ValueError(
             f"all {n_rows} rows would be held out and none trained on; hold out fewer (held_out_fraction is "
             f"{params.held_out_fraction})"
         )
     return {"train": np.flatnonzero(~chosen), "held_out": np.flatnonzero(chosen)}
+
+
+def _truth_values(marks: NDArray[Any]) -> NDArray[np.bool_]:
+    # Any text that is not empty would count as true, "False" included.
+    for row, mark in enumerate(marks.tolist()):
+        if mark not in (0, 1):
+            raise ValueError(f"held_out of row {row} is {mark!r}; allowed are true and false (or 1 and 0)")
+    return marks.astype(bool)

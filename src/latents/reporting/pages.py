@@ -55,7 +55,7 @@ def clustering(
                 "Whether the top words of a cluster occur in the same documents, -1 to 1; higher is better.",
                 "",
             ),
-            ("n_iter", "EM steps", "Plain EM steps after annealing.", ""),
+            ("n_iter", "EM steps", "Steps of EM, those of the annealing included.", ""),
             ("fit_seconds", "Fit", "Wall time of the fit.", "s"),
         ],
     )
@@ -88,14 +88,16 @@ def clustering(
             ),
             Section(
                 "How EM got there",
-                "The objective per document through the plain EM steps: it never falls. During annealing "
-                "another objective is climbed, softened by an inverse temperature beta that rises to 1; it "
-                "drops by construction whenever beta rises, and steps show where clusters part.",
+                "The objective per document after every EM step. In the plain steps it never falls. During "
+                "annealing EM climbs another objective, softened by an inverse temperature beta that rises to "
+                "1; that one drops by construction whenever beta rises, and the first may fall for a while.",
                 figures["bound"],
             ),
         ],
         parameters,
-        "NMI, ARI, accuracy, BIC and ICL are over the training documents. All logarithms are natural.",
+        "All numbers but the held-out perplexity are over the training documents. Log-likelihood "
+        f"{metrics['log_likelihood']:,.0f} nats, BIC {metrics['bic']:,.0f}, ICL {metrics['icl']:,.0f} (lower is "
+        "better; with vocabularies of thousands of words both prefer few clusters).",
     )
 
 
@@ -158,7 +160,8 @@ def pca(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Ma
             Section(
                 "The price of d numbers",
                 "The line is J(d), the sum of the discarded eigenvalues: what theory says the error is. The "
-                "marks are errors measured by rebuilding every training image. They lie on one another.",
+                "marks are errors measured by rebuilding every training image from d numbers. They lie on "
+                "the line.",
                 figures["distortion"],
             ),
             Section(
@@ -244,7 +247,12 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
                 f"Latents that tell anything, of {parameters['fit']['n_latents']}.",
                 "",
             ),
-            ("seconds_per_epoch", "Epoch", "Wall time of one pass over the training images.", "s"),
+            (
+                "seconds_per_epoch",
+                "Epoch",
+                "Wall time of one pass over the training images, the test bound included.",
+                "s",
+            ),
         ],
     )
     return render_report(

@@ -120,7 +120,7 @@ def reconstructions(
     reconstructions : mapping of int to array-like
         d to the same images rebuilt from d components.
     errors : mapping of int to float
-        d to the mean of |x - x~|^2 over the whole data, in squared input units.
+        d to the mean of |x - x~|^2 over the data that the images are from, in squared input units.
 
     Returns
     -------

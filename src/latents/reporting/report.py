@@ -70,7 +70,7 @@ def render_report(
     key_numbers: Sequence[KeyNumber],
     sections: Sequence[Section],
     parameters: Mapping[str, Any],
-    environment_note: str | None = None,
+    note: str | None = None,
 ) -> str:
     """Lay out a report as one HTML page that needs nothing else.
 
@@ -88,8 +88,8 @@ def render_report(
         Shown in order, with a table of contents.
     parameters : mapping
         Everything the run was given; nested mappings become dotted names.
-    environment_note : str, optional
-        Where the numbers come from (data, versions), at the foot.
+    note : str, optional
+        What to know of all the numbers, at the foot.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def render_report(
         key_numbers=key_numbers,
         sections=shown,
         parameters=list(_flatten(parameters)),
-        environment_note=environment_note,
+        note=note,
         plotly_js=Markup(_script_safe(get_plotlyjs())) if has_charts else None,  # noqa: S704
         chart_settings=_chart_settings(),
     )

@@ -24,8 +24,9 @@ class CurrentRun:
         self._stop.clear()
 
     def end(self) -> None:
-        """Forget the run."""
+        """Forget the run, once no thread of it is left."""
         self.run_id = None
+        self._stop.clear()
 
     def request_stop(self) -> None:
         """Ask every thread of the run to stop at its next step."""

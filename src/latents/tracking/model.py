@@ -1,6 +1,6 @@
 """Logging a fitted estimator as an MLflow model, whose code is this package and whose weights are safetensors."""
 
-import warnings
+import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,9 +13,7 @@ from mlflow.models import infer_signature
 import latents
 from latents.tracking import served_model
 
-# The served model has no type hints on purpose: the signature is its schema.
-warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
-
+_one_at_a_time = threading.Lock()
 REQUIREMENTS = ("mlflow", "numpy", "scipy", "scikit-learn", "safetensors")
 
 
@@ -36,7 +34,8 @@ def log_model(
         The packages that it runs on; their installed versions are pinned.
     """
     prediction = served_model.predict(estimator, input_example)
-    with TemporaryDirectory() as folder:
+    # MLflow hands a model made from code over in a global variable: one thread at a time.
+    with _one_at_a_time, TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         estimator.save(path)
         mlflow.pyfunc.log_model(

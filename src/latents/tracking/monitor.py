@@ -4,11 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import rich
 from mlflow import MlflowClient
 from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from latents.tracking.current_run import current_run
@@ -27,8 +28,7 @@ class FitMonitor:
         Put before each metric's name, followed by ``/fit/``: what is measured along the way must not mix with
         the final metrics of the same names. MLflow's pages group metrics by such prefixes.
     flush_seconds : float
-        Points wait this long before they are sent: one request for many points costs little more than one
-        for a single point.
+        Points are sent this often: one request for many points costs little more than one for a single point.
     log_seconds : float
         Without a terminal, a line of progress goes to the log this often.
     """
@@ -51,28 +51,24 @@ class FitMonitor:
         log_metrics : bool
             Whether the values are metrics of the MLflow run, or only signs of life.
         """
-        points = _Points(self._prefix, self._flush_seconds) if log_metrics else None
-        with _progress(task, total, self._log_seconds) as advance:
+        points = _Points(self._prefix, self._flush_seconds) if log_metrics else nullcontext()
+        with points as add, _progress(task, total, self._log_seconds) as advance:
             shown = None
 
             def callback(name: str, value: float, step: int) -> None:
                 nonlocal shown
                 current_run.raise_if_stopped()
-                if points is not None:
-                    points.add(name, value, step)
+                if add is not None:
+                    add(name, value, step)
                 if step != shown:  # of several values of a step, the first is the one to watch
                     shown = step
                     advance(step, f"{name} {value:.6g}" if log_metrics else "")
 
-            try:
-                yield callback
-            finally:
-                if points is not None:
-                    points.flush()
+            yield callback
 
 
 class _Points:
-    """Metric points on their way to MLflow, sent in batches."""
+    """Metric points on their way to MLflow; a thread sends them in batches, so that the fit need not wait."""
 
     MAX_BATCH = 1000  # MLflow refuses larger requests
 
@@ -80,21 +76,46 @@ class _Points:
         self._prefix = prefix
         self._flush_seconds = flush_seconds
         self._points: list[Metric] = []
-        self._sent = time.monotonic()
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._sender = threading.Thread(target=self._send_now_and_then, daemon=True)
 
-    def add(self, name: str, value: float, step: int) -> None:
-        self._points.append(Metric(f"{self._prefix}/fit/{name}", float(value), int(time.time() * 1000), step))
-        if time.monotonic() - self._sent >= self._flush_seconds:
-            self.flush()
+    def __enter__(self) -> Callback:
+        self._sender.start()
+        return self._add
 
-    def flush(self) -> None:
-        points, self._points = self._points, []
-        self._sent = time.monotonic()
+    def __exit__(self, *error: object) -> None:
+        self._done.set()
+        self._sender.join()
+        self._send()
+        if self._points:
+            logger.error("%d metric points never reached MLflow", len(self._points))
+
+    def _add(self, name: str, value: float, step: int) -> None:
+        point = Metric(f"{self._prefix}/fit/{name}", float(value), int(time.time() * 1000), step)
+        with self._lock:
+            self._points.append(point)
+
+    def _send_now_and_then(self) -> None:
+        while not self._done.wait(self._flush_seconds):
+            self._send()
+
+    def _send(self) -> None:
+        with self._lock:
+            points, self._points = self._points, []
         if current_run.run_id is None:
             return
         client = MlflowClient()
-        for start in range(0, len(points), self.MAX_BATCH):
-            client.log_batch(current_run.run_id, metrics=points[start : start + self.MAX_BATCH])
+        while points:
+            try:
+                client.log_batch(current_run.run_id, metrics=points[: self.MAX_BATCH])
+            except MlflowException as error:
+                # A server that is away for a while should not cost the fit.
+                logger.warning("MLflow took no metrics (%s); %d points wait", error, len(points))
+                with self._lock:
+                    self._points = points + self._points
+                return
+            points = points[self.MAX_BATCH :]
 
 
 class _Display:

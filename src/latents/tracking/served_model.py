@@ -4,8 +4,8 @@ from typing import Any
 
 import mlflow
 import numpy as np
-import pandas as pd
 from mlflow.exceptions import MlflowException
+from mlflow.types.type_hints import TypeFromExample
 
 from latents import estimators
 
@@ -26,13 +26,13 @@ def predict(estimator: Any, model_input: Any) -> Any:
     array of shape (n, n_components) or (n, n_latents)
         Responsibilities, coordinates, or posterior means.
     """
-    if isinstance(model_input, dict):
+    name = type(estimator).__name__
+    if name == "ConditionalVAE":
+        if not isinstance(model_input, dict) or not model_input.keys() >= {"images", "labels"}:
+            raise ValueError("the input must have two arrays, 'images' and 'labels'")
         return estimator.transform(model_input["images"], model_input["labels"])
-    if isinstance(model_input, pd.DataFrame):
-        model_input = model_input.to_numpy()
-    if hasattr(estimator, "predict_proba"):
-        return estimator.predict_proba(model_input)
-    return estimator.transform(np.asarray(model_input))
+    rows = np.asarray(model_input)
+    return estimator.predict_proba(rows) if name == "MultinomialMixture" else estimator.transform(rows)
 
 
 class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
@@ -42,8 +42,7 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined
         """Read the estimator."""
         self.estimator = estimators.load(context.artifacts["estimator"])
 
-    # Without type hints, since MLflow would read them as a schema; the signature is the schema here.
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
+    def predict(self, context: Any, model_input: TypeFromExample, params: Any = None) -> Any:  # noqa: ARG002
         """Predict, turning a refused input into an error that MLflow answers cleanly."""
         try:
             return predict(self.estimator, model_input)

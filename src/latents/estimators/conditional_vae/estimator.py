@@ -1,5 +1,6 @@
 """``ConditionalVAE``: the class-conditioned variational autoencoder as a scikit-learn estimator."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -15,27 +16,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from latents.estimators._persistence import PersistentEstimator
-from latents.estimators.conditional_vae.networks import (
-    NETWORKS,
-    PRIORS,
-    ConditionalNetwork,
-    Gaussian,
-    build,
-)
-from latents.estimators.conditional_vae.objective import (
-    batches,
-    bayes,
-    evaluate_bound,
-    evaluate_log_likelihood,
-)
+from latents.estimators.conditional_vae import evaluation
+from latents.estimators.conditional_vae.networks import NETWORKS, PRIORS, ConditionalNetwork, build
+from latents.estimators.conditional_vae.objective import bayes
 from latents.estimators.conditional_vae.pixels import check_pixels
 from latents.estimators.conditional_vae.training import train
 
 Callback = Callable[[str, float, int], None]
 
-# Evaluations always draw the same noise: a model scores the same twice, and two models meet the
-# same luck.
-_EVALUATION_SEED = 0
 _NETWORK = "network_."
 _HISTORY = "history_."
 
@@ -80,7 +68,9 @@ class ConditionalVAE(
     learning_rate : float, default=1e-3
         Adam's.
     device : str, default="auto"
-        A torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where there is one.
+        Where to train: a torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where
+        there is one. A fitted model stays there. A loaded one goes there too, or to the CPU, with a
+        warning, where torch cannot use that device.
     random_state : int, RandomState instance or None, default=None
         Gives initial weights, the order of the images, their binarisations and the noise. An int
         repeats a fit exactly on the same machine with the same number of threads. Torch's global
@@ -106,7 +96,8 @@ class ConditionalVAE(
     Notes
     -----
     Every evaluation draws its noise from one fixed seed, so that it repeats and models can be
-    compared. The noise goes by position, so an image's Monte Carlo error depends on its place in X.
+    compared. The noise goes by position, so an image's Monte Carlo error depends on its place in X,
+    and it differs between kinds of device.
 
     References
     ----------
@@ -206,7 +197,7 @@ class ConditionalVAE(
         test = None if validation is None else self._check(*validation)
 
         weight_seed, training_seed = check_random_state(self.random_state).randint(2**31, size=2)
-        network = self._build(torch.Generator().manual_seed(int(weight_seed))).to(device)
+        network = self._build_network(torch.Generator().manual_seed(int(weight_seed))).to(device)
         history: dict[str, list[float]] = {}
         epochs = train(
             network,
@@ -220,7 +211,7 @@ class ConditionalVAE(
         for epoch, means in enumerate(epochs, start=1):
             values = means._asdict()
             if test is not None:
-                terms = evaluate_bound(network, *test, _evaluation_noise(device))
+                terms = evaluation.bound(network, *test)
                 values["lower_bound_test"] = float((terms.reconstruction - terms.kl).mean())
             for name, value in values.items():
                 history.setdefault(name, []).append(value)
@@ -253,8 +244,8 @@ class ConditionalVAE(
             If a label is unknown or a value of X lies outside [0, 1].
         """
         check_is_fitted(self)
-        terms = evaluate_bound(self.network_, *self._check(X, y), _evaluation_noise(self._device()))
-        return terms.reconstruction.numpy(), terms.kl.numpy()
+        terms = evaluation.bound(self.network_, *self._check(X, y))
+        return _to_numpy(terms.reconstruction), _to_numpy(terms.kl)
 
     def score_samples(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
         """Return the single-sample bound of each image, (N,), in nats. See ``bound_terms``."""
@@ -380,7 +371,7 @@ class ConditionalVAE(
             If y is missing, a label is unknown or a value of X lies outside [0, 1].
         """
         check_is_fitted(self)
-        return _to_numpy(self._posterior(*self._check(X, y)).mean)
+        return _to_numpy(evaluation.posterior(self.network_, *self._check(X, y)).mean)
 
     def fit_transform(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> NDArray[np.float32]:
         """Fit the model and return the means of q(z | x, y) of its images, (N, n_latents)."""
@@ -396,7 +387,8 @@ class ConditionalVAE(
         """
         check_is_fitted(self)
         x, codes = self._check(X, y)
-        return self._decode(self._posterior(x, codes).mean, codes)
+        z = evaluation.posterior(self.network_, x, codes).mean
+        return _to_numpy(evaluation.pixel_probabilities(self.network_, z, codes))
 
     def sample(
         self, y: ArrayLike, *, random_state: int | np.random.RandomState | None = None
@@ -425,8 +417,9 @@ class ConditionalVAE(
         codes = self._encode(y)
         state = check_random_state(self.random_state if random_state is None else random_state)
         noise = state.standard_normal((len(codes), self.network_.n_latents)).astype(np.float32)
-        z = self._prior(codes).draw(torch.from_numpy(noise).to(self._device()))
-        return self._decode(z, codes)
+        prior = evaluation.prior(self.network_, codes)
+        z = prior.draw(torch.from_numpy(noise).to(self.network_.device))
+        return _to_numpy(evaluation.pixel_probabilities(self.network_, z, codes))
 
     def active_units(self, X: ArrayLike, y: ArrayLike, *, threshold: float = 0.01) -> NDArray[np.bool_]:
         """Tell which latents carry information about the images.
@@ -449,11 +442,16 @@ class ConditionalVAE(
         -------
         ndarray of shape (n_latents,), bool
             Sum it for the number of active units.
+
+        Raises
+        ------
+        ValueError
+            If a label is unknown or a value of X lies outside [0, 1].
         """
         check_is_fitted(self)
         x, codes = self._check(X, y)
-        prior = self._prior(codes)
-        scaled = (self._posterior(x, codes).mean - prior.mean) * torch.exp(-0.5 * prior.log_variance)
+        q, p = evaluation.posterior(self.network_, x, codes), evaluation.prior(self.network_, codes)
+        scaled = (q.mean - p.mean) * torch.exp(-0.5 * p.log_variance)
         return _to_numpy(scaled.double().var(dim=0, correction=0) > threshold)
 
     @property
@@ -482,7 +480,7 @@ class ConditionalVAE(
         super()._restore(plain)
         self.history_ = {k.removeprefix(_HISTORY): v for k, v in state.items() if k.startswith(_HISTORY)}
         # The weights drawn here are overwritten at once.
-        self.network_ = self._build(torch.Generator())
+        self.network_ = self._build_network(torch.Generator())
         self.network_.load_state_dict(
             {
                 k.removeprefix(_NETWORK): torch.from_numpy(v)
@@ -490,9 +488,15 @@ class ConditionalVAE(
                 if k.startswith(_NETWORK)
             }
         )
-        self.network_.to(self._device())
+        try:
+            device = self._device()
+        except ValueError as error:
+            # Trained elsewhere: only training again needs that device.
+            warnings.warn(f"{error}: the loaded model is on the CPU", stacklevel=3)
+            device = torch.device("cpu")
+        self.network_.to(device)
 
-    def _build(self, generator: torch.Generator) -> ConditionalNetwork:
+    def _build_network(self, generator: torch.Generator) -> ConditionalNetwork:
         return build(
             self.network,
             self.prior,
@@ -515,7 +519,7 @@ class ConditionalVAE(
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
             return torch.empty(0, device=self.device).device
-        except (AssertionError, RuntimeError) as error:
+        except (AssertionError, ImportError, RuntimeError) as error:
             raise ValueError(f"device is {self.device!r}, which torch cannot use here") from error
 
     def _check(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
@@ -552,36 +556,14 @@ class ConditionalVAE(
     ) -> NDArray[np.float64]:
         if n_samples < 1:
             raise ValueError(f"n_samples is {n_samples}, but must be at least 1")
-        generator = _evaluation_noise(self._device())
-        values = evaluate_log_likelihood(self.network_, x, codes, n_samples, generator, on_progress)
-        return values.numpy()
-
-    @torch.inference_mode()
-    def _posterior(self, x: Tensor, codes: Tensor) -> Gaussian:
-        parts = [self.network_.encoder(*rows) for rows in batches(x, codes, self._device())]
-        return Gaussian(*map(torch.cat, zip(*parts, strict=True)))
-
-    @torch.inference_mode()
-    def _prior(self, codes: Tensor) -> Gaussian:
-        prior: Gaussian = self.network_.prior(codes.to(self._device()))
-        return prior
-
-    @torch.inference_mode()
-    def _decode(self, z: Tensor, codes: Tensor) -> NDArray[np.float32]:
-        parts = [
-            _to_numpy(torch.sigmoid(self.network_.decoder(*rows)))
-            for rows in batches(z, codes, self._device())
-        ]
-        return np.concatenate(parts)
+        return _to_numpy(
+            evaluation.log_likelihood(self.network_, x, codes, n_samples, on_progress=on_progress)
+        )
 
 
 def _to_numpy(tensor: Tensor) -> NDArray[Any]:
     array: NDArray[Any] = tensor.cpu().numpy()
     return array
-
-
-def _evaluation_noise(device: torch.device) -> torch.Generator:
-    return torch.Generator(device).manual_seed(_EVALUATION_SEED)
 
 
 def _progress(callback: Callback | None, total: int, done_before: int = 0) -> Callable[[int], None] | None:

@@ -117,6 +117,11 @@ class ConditionalNetwork(nn.Module):
         self.prior = prior
         self.n_latents = n_latents
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and everything given to the three modules must be."""
+        return next(self.parameters()).device
+
 
 def perceptron(widths: Sequence[int], generator: torch.Generator) -> nn.Sequential:
     """Linear layers of the given `widths` with ReLU between them.

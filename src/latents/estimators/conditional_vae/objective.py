@@ -6,7 +6,6 @@ Pixels are Bernoulli, given as logits throughout; Gaussians are diagonal.
 """
 
 import math
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,20 +17,16 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from latents.estimators.conditional_vae.networks import ConditionalNetwork, Gaussian
 
-# Rows a network sees at once in an evaluation: enough for fast products, few enough to stay in
-# cache.
-_ROWS = 4096
-
 
 class BoundTerms(NamedTuple):
-    """The terms of L = reconstruction - kl, one value per image, (n,)."""
+    """The terms of L = reconstruction - kl, one value per image, (n,), in nats."""
 
     reconstruction: Tensor
     kl: Tensor
 
 
 def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
-    """Return log p(x) of independent Bernoulli pixels, summed over the last axis.
+    """Return log p(x) of independent Bernoulli pixels in nats, summed over the last axis.
 
     Parameters
     ----------
@@ -45,16 +40,17 @@ def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
 
 
 def gaussian_log_density(z: Tensor, gaussian: Gaussian) -> Tensor:
-    """Return log N(z; mean, sigma^2), summed over the last axis."""
+    """Return log N(z; mean, diag sigma^2) of z (..., L) in nats, summed over the last axis."""
     mean, log_variance = gaussian
     scaled = (z - mean).square() * torch.exp(-log_variance)
     return -0.5 * (math.log(2 * math.pi) + log_variance + scaled).sum(-1)
 
 
 def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
-    """KL(q || p) of diagonal Gaussians in closed form, summed over the last axis.
+    """KL(q || p) of diagonal Gaussians over z (..., L) in nats, summed over the last axis.
 
-    KL = 1/2 sum [log s_p^2 - log s_q^2 - 1 + (s_q^2 + (m_q - m_p)^2) / s_p^2]
+    KL = 1/2 sum [log s_p^2 - log s_q^2 - 1 + (s_q^2 + (m_q - m_p)^2) / s_p^2], the closed form of
+    Kingma and Welling (2014, appendix B) for any diagonal p.
     """
     log_ratio = q.log_variance - p.log_variance
     distance = (q.mean - p.mean).square() * torch.exp(-p.log_variance)
@@ -108,50 +104,6 @@ def log_importance_weights(network: ConditionalNetwork, x: Tensor, y: Tensor, no
     )
 
 
-@torch.inference_mode()
-def evaluate_bound(
-    network: ConditionalNetwork, x: Tensor, y: Tensor, generator: torch.Generator
-) -> BoundTerms:
-    """Both terms of the single-sample bound for every image, float64 on the CPU."""
-    parts = []
-    for rows_x, rows_y in batches(x, y, generator.device):
-        noise = _normal((len(rows_x), network.n_latents), generator)
-        parts.append(torch.stack(bound_terms(network, rows_x, rows_y, noise)).double().cpu())
-    return BoundTerms(*torch.cat(parts, dim=1))
-
-
-@torch.inference_mode()
-def evaluate_log_likelihood(
-    network: ConditionalNetwork,
-    x: Tensor,
-    y: Tensor,
-    n_samples: int,
-    generator: torch.Generator,
-    on_progress: Callable[[int], None] | None = None,
-) -> Tensor:
-    """Importance-sampled log p(x | y) for every image, float64 on the CPU, in bounded memory.
-
-    Samples come in chunks whose weights are added up by log-sum-exp, so that neither the number of
-    images nor of samples decides what memory is needed. `on_progress` is told the number of images
-    done so far.
-    """
-    n_rows = max(1, _ROWS // n_samples)
-    n_chunk = min(n_samples, _ROWS)
-    parts: list[Tensor] = []
-    done = 0
-    for rows_x, rows_y in batches(x, y, generator.device, n_rows):
-        log_sum = torch.full((len(rows_x),), -torch.inf, dtype=torch.float64)
-        for start in range(0, n_samples, n_chunk):
-            size = (min(n_chunk, n_samples - start), len(rows_x), network.n_latents)
-            weights = log_importance_weights(network, rows_x, rows_y, _normal(size, generator))
-            log_sum = torch.logaddexp(log_sum, weights.double().logsumexp(0).cpu())
-        parts.append(log_sum - math.log(n_samples))
-        done += len(rows_x)
-        if on_progress is not None:
-            on_progress(done)
-    return torch.cat(parts)
-
-
 def bayes(
     log_likelihood: NDArray[np.float64], class_prior: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -174,13 +126,3 @@ def bayes(
     joint = log_likelihood + np.log(class_prior)
     log_marginal = logsumexp(joint, axis=1)
     return log_marginal, np.exp(joint - log_marginal[:, np.newaxis])
-
-
-def batches(x: Tensor, y: Tensor, device: torch.device, size: int = _ROWS) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut x (n, ...) and y (n,) alike, and bring each piece to the device."""
-    for rows_x, rows_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
-        yield rows_x.to(device), rows_y.to(device)
-
-
-def _normal(size: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return torch.randn(size, generator=generator, device=generator.device)

@@ -23,6 +23,9 @@ from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, spli
 
 logger = logging.getLogger(__name__)
 
+# NPMI is that of the top 10 words whatever is shown, so that runs can be compared.
+COHERENCE_WORDS = 10
+
 
 def ingest(raw_documents: pd.DataFrame, params: IngestParameters) -> pd.DataFrame:
     """Check a table of documents and give its columns their names.
@@ -37,12 +40,12 @@ def ingest(raw_documents: pd.DataFrame, params: IngestParameters) -> pd.DataFram
     Returns
     -------
     DataFrame
-        Column ``text`` and, where given, ``label``, ``name`` and ``held_out``.
+        Column ``text`` and, where given, ``label``, ``name`` and ``held_out``. A missing text is an empty one.
 
     Raises
     ------
     ValueError
-        If there is no document or no text column, or a row lacks its text or label.
+        If there is no document or no text column, or a row lacks its label or held-out mark.
     """
     if raw_documents.empty:
         raise ValueError("the corpus is empty: there is no document to cluster")
@@ -61,13 +64,18 @@ def ingest(raw_documents: pd.DataFrame, params: IngestParameters) -> pd.DataFram
     for column in ("name", "held_out"):
         if column in raw_documents:
             documents[column] = raw_documents[column]
-    missing = documents.isna()
-    if missing.any(axis=None):
-        row, column = np.argwhere(missing.to_numpy())[0]
-        raise ValueError(
-            f"document {row} has no {documents.columns[column]} (an empty text would be allowed)"
+    documents = documents.reset_index(drop=True)
+    for column in documents.columns.intersection(["label", "held_out"]):
+        missing = documents.index[documents[column].isna()]
+        if len(missing):
+            raise ValueError(f"document {missing[0]} has no {column}; all documents must have one, or none")
+    absent = documents.index[documents["text"].isna()]
+    if len(absent):
+        # Tables on disk often cannot tell an empty text from a missing one.
+        logger.warning(
+            "%d documents have no text (the first is row %d): taken as empty", len(absent), absent[0]
         )
-    return documents.assign(text=documents["text"].astype(str)).reset_index(drop=True)
+    return documents.assign(text=documents["text"].fillna("").astype(str))
 
 
 def count_words(documents: pd.DataFrame, params: FeaturesParameters) -> tuple[sparse.csr_array, pd.DataFrame]:
@@ -118,14 +126,20 @@ def split(counts: sparse.csr_array, documents: pd.DataFrame, params: SplitParame
     Raises
     ------
     ValueError
-        If an entry of `counts` is no whole number of occurrences, or nothing is left to train on.
+        If nothing is left to train on.
     """
-    _check_counts(counts)
     held_out = documents["held_out"].to_numpy() if "held_out" in documents else None
     return split_rows(counts.shape[0], held_out, params)
 
 
-def _check_counts(counts: sparse.csr_array) -> None:
+def check_counts(counts: sparse.csr_array) -> None:
+    """Refuse entries that are no number of occurrences; counts may come from anywhere.
+
+    Raises
+    ------
+    ValueError
+        If an entry is negative, fractional, NaN or infinite; names its document and word.
+    """
     bad = ~(np.isfinite(counts.data) & (counts.data >= 0) & (counts.data == np.round(counts.data)))
     if bad.any():
         row, column = (index[bad.argmax()] for index in counts.tocoo().coords)
@@ -148,15 +162,25 @@ def fit(
         The mixture and an example of its input, for MLflow.
     fit_record : mapping
         ``fit_seconds``.
+
+    Raises
+    ------
+    ValueError
+        If an entry of `counts` is no number of occurrences, or documents are held out from a model without
+        smoothing, which calls documents with new words impossible.
     """
+    check_counts(counts)
+    if params.smoothing == 0 and len(split["held_out"]):
+        raise ValueError(
+            "clustering.fit.smoothing is 0 and documents are held out: one with a word unseen in training would "
+            "be impossible; allowed are a smoothing above 0, or a clustering.split.held_out_fraction of 0"
+        )
     train = counts[split["train"]]
     model = MultinomialMixture(**params.model_dump())
     started = time.perf_counter()
     with monitor.watch("EM") as callback:
         model.fit(train, callback=callback)
     seconds = time.perf_counter() - started
-    if not model.converged_:
-        logger.warning("EM stopped at max_iter = %d before it converged", params.max_iter)
     example = train[:2].toarray().astype(np.float64)
     return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}
 
@@ -180,7 +204,7 @@ def evaluate(
     topics : DataFrame
         The top words of every cluster by probability and by lift.
     metrics : mapping
-        Flat names and numbers; those that need labels or held-out documents only where there are any.
+        Flat names and numbers; those that need labels, held-out words or pairs of words only where there are any.
     """
     responsibilities = model.predict_proba(counts)
     assignments = documents.drop(columns=["text", "held_out"], errors="ignore").assign(
@@ -192,7 +216,7 @@ def evaluate(
     topics = _top_words(model, counts, vocabulary["word"].to_numpy(), params.n_top_words)
 
     train = counts[split["train"]]
-    top_columns = np.argsort(-model.word_probabilities_, axis=1, kind="stable")[:, : params.n_top_words]
+    top_columns = np.argsort(-model.word_probabilities_, axis=1, kind="stable")[:, :COHERENCE_WORDS]
     metrics = {
         "n_documents": len(split["train"]),
         "n_words": counts.shape[1],
@@ -200,11 +224,12 @@ def evaluate(
         "log_likelihood": float(model.score_samples(train).sum()),
         "bic": model.bic(train),
         "icl": model.icl(train),
-        "npmi": npmi_coherence(train, top_columns),
         "n_iter": model.n_iter_,
         "fit_seconds": fit_record["fit_seconds"],
     }
-    if len(split["held_out"]):
+    if top_columns.shape[1] > 1:
+        metrics["npmi"] = npmi_coherence(train, top_columns)
+    if counts[split["held_out"]].sum() > 0:
         metrics["heldout_perplexity"] = model.perplexity(counts[split["held_out"]])
     if "label" in documents:
         labels = documents["label"].to_numpy()[split["train"]]

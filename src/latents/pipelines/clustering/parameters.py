@@ -1,9 +1,9 @@
 """Parameters of the clustering pipeline."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from latents.pipelines.shared import Parameters, PositiveInt, Seed
 
@@ -27,6 +27,15 @@ class FeaturesParameters(Parameters):
     min_df: Frequency
     max_df: Frequency
     max_features: PositiveInt | None
+
+    @model_validator(mode="after")
+    def _frequencies_leave_room(self) -> Self:
+        alike = isinstance(self.min_df, int) == isinstance(self.max_df, int)
+        if alike and self.min_df > self.max_df:
+            raise ValueError(
+                f"min_df is {self.min_df} and max_df {self.max_df}; min_df may be max_df at most"
+            )
+        return self
 
     @field_validator("token_pattern")
     @classmethod

@@ -17,7 +17,7 @@ from latents.pipelines.cvae.parameters import (
     FitParameters,
     ReportParameters,
 )
-from latents.pipelines.images import Images, check_images, flatten
+from latents.pipelines.images import Images, check_images, evenly, flatten
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
 
 Arrays = dict[str, NDArray[Any]]
@@ -129,13 +129,17 @@ def evaluate(
     reconstructions : mapping
         A few ``originals``, what the model makes of them, and their ``labels``.
     metrics : mapping
-        Flat names and numbers; bounds and likelihoods in nats per image.
+        Flat names and numbers; bounds and likelihoods in nats per image. The importance-sampled ones are of
+        ``n_likelihood_images`` and ``n_marginal_images`` test images, spread evenly over all of them.
     """
     X, y = test["X"], test["y"]
     shape = images["images"].shape[1:]
 
     reconstruction, kl = model.bound_terms(X, y)
-    likely, marginal = slice(params.n_likelihood_images), slice(params.n_marginal_images)
+    likely, marginal = (
+        evenly(len(X), len(X) if n is None else n)
+        for n in (params.n_likelihood_images, params.n_marginal_images)
+    )
     n_samples = params.n_importance_samples
     with monitor.watch("log p(x | y)", total=len(X[likely]), log_metrics=False) as callback:
         log_likelihood = model.log_likelihood(X[likely], y[likely], n_samples=n_samples, callback=callback)
@@ -167,7 +171,7 @@ def evaluate(
     )
     drawn = model.sample(np.repeat(model.classes_, params.n_generated), random_state=params.random_state)
     generated = {"images": drawn.reshape(n_classes, params.n_generated, *shape)}
-    shown = slice(params.n_reconstructions)
+    shown = evenly(len(X), params.n_reconstructions)
     reconstructions = {
         "originals": X[shown].reshape(-1, *shape),
         "reconstructions": model.reconstruct(X[shown], y[shown]).reshape(-1, *shape),
@@ -193,7 +197,7 @@ def report(
         ``bound`` and ``latents`` (Plotly figures), ``generated`` and ``reconstructions`` (Matplotlib figures)
         and ``page`` (HTML).
     """
-    drawn = latents.head(params.n_scatter_points)
+    drawn = latents.iloc[evenly(len(latents), params.n_scatter_points)]
     figures = {
         "bound": reporting.cvae.bound_per_epoch(model.history_),
         "generated": reporting.cvae.generated_grid(generated["images"], list(model.classes_)),

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.utils import gen_batches
 
 from latents import reporting
 from latents.estimators import MinimumErrorPCA
-from latents.pipelines.images import Images, check_images, flatten
+from latents.pipelines.images import Images, check_images, evenly, flatten
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
 from latents.pipelines.shared import Rows, SplitParameters, plain, split_rows
 
@@ -42,8 +43,15 @@ def fit(
         The model and an example of its input, for MLflow.
     fit_record : mapping
         ``fit_seconds``.
+
+    Raises
+    ------
+    ValueError
+        If all training images are the same.
     """
     train = pixels["X"][split["train"]]
+    if (train == train[0]).all():
+        raise ValueError(f"all {len(train)} training images are the same: there is nothing to learn")
     model = MinimumErrorPCA(**params.model_dump())
     started = time.perf_counter()
     model.fit(train)
@@ -68,8 +76,8 @@ def evaluate(
         One row per image: its coordinates ``pc1``, ``pc2``, ..., ``error`` (squared input units), ``held_out``
         and, where known, ``label``.
     distortions : DataFrame
-        One row per d: J(d) as ``distortion``, and the ``measured`` and ``heldout_measured`` mean squared errors
-        for d up to the model's.
+        One row per d: J(d) as ``distortion`` and, where images were rebuilt from d coordinates, the mean
+        squared errors ``measured`` on training and ``heldout_measured`` on held-out images.
     reconstructions : mapping
         A few ``originals``, and as ``d<d>`` what is left of them.
     metrics : mapping
@@ -85,24 +93,45 @@ def evaluate(
     if "labels" in images:
         scores["label"] = images["labels"]
 
-    measured = model.distortion_curve(train)
+    d_max = int(model.n_components_)
+    dimensions = sorted({d for d in params.reconstruct_from if d < d_max} | {d_max})
     distortions = pd.DataFrame({"distortion": model.distortion_curve_}).rename_axis("d").reset_index()
-    distortions["measured"] = pd.Series(measured)
+    distortions["measured"] = pd.Series({d: _measured_error(model, train, d) for d in dimensions})
+    measured = float(distortions["measured"][d_max])
     metrics = {
         "n_samples": len(train),
         "n_features": X.shape[1],
-        "n_components": int(model.n_components_),
+        "n_components": d_max,
         "distortion": float(model.distortion_),
-        "distortion_gap": _relative_gap(float(model.distortion_), float(measured[-1]), float(measured[0])),
+        "distortion_gap": _relative_gap(
+            float(model.distortion_), measured, float(model.distortion_curve_[0])
+        ),
         "explained_variance_ratio": float(model.explained_variance_ratio_.sum()),
         "fit_seconds": fit_record["fit_seconds"],
     }
     if len(held_out):
-        distortions["heldout_measured"] = pd.Series(model.distortion_curve(held_out))
-        metrics["heldout_distortion"] = model.distortion(held_out)
+        distortions["heldout_measured"] = pd.Series(
+            {d: _measured_error(model, held_out, d) for d in dimensions}
+        )
+        metrics["heldout_distortion"] = float(distortions["heldout_measured"][d_max])
 
-    shown = X[split["held_out"] if len(held_out) else split["train"]][: params.n_reconstructions]
-    return scores, distortions, _rebuild(model, shown, params.reconstruct_from), metrics
+    shown_of = held_out if len(held_out) else train
+    shown = shown_of[evenly(len(shown_of), params.n_reconstructions)]
+    reconstructions = {"originals": shown, **{f"d{d}": _rebuild(model, shown, d) for d in dimensions}}
+    return scores, distortions, reconstructions, metrics
+
+
+def _rebuild(model: MinimumErrorPCA, X: NDArray[Any], d: int) -> NDArray[Any]:
+    """Rebuild rows from their first d coordinates, x~ = mean + sum_{i<=d} (x - mean)'mu_i mu_i."""
+    basis = model.components_[:d]
+    rebuilt: NDArray[Any] = model.mean_ + (X - model.mean_) @ basis.T @ basis
+    return rebuilt
+
+
+def _measured_error(model: MinimumErrorPCA, X: NDArray[Any], d: int) -> float:
+    """Return the mean over rows of |x - x~|^2, rebuilding every one."""
+    blocks = (X[rows] for rows in gen_batches(len(X), 8192))
+    return sum(float(((block - _rebuild(model, block, d)) ** 2).sum()) for block in blocks) / len(X)
 
 
 def _relative_gap(distortion: float, measured: float, total: float) -> float:
@@ -112,17 +141,6 @@ def _relative_gap(distortion: float, measured: float, total: float) -> float:
     """
     scale = measured if measured > 1e-9 * total else total
     return abs(distortion - measured) / scale
-
-
-def _rebuild(model: MinimumErrorPCA, X: NDArray[Any], dimensions: list[int]) -> dict[str, NDArray[Any]]:
-    """Rebuild rows from their first d coordinates, x~ = mean + sum_{i<=d} (x - mean)'mu_i mu_i."""
-    basis = model.components_
-    centred = (X - model.mean_) @ basis.T
-    rebuilt = {"originals": X}
-    for d in sorted({*dimensions, int(model.n_components_)}):
-        if d <= model.n_components_:
-            rebuilt[f"d{d}"] = model.mean_ + centred[:, :d] @ basis[:d]
-    return rebuilt
 
 
 def report(
@@ -146,19 +164,20 @@ def report(
     shape = images["images"].shape[1:]
     curve = distortions["distortion"].to_numpy()
     measured = distortions["measured"].dropna()
+    errors = distortions.get("heldout_measured", distortions["measured"])  # of the images that are shown
     rebuilt = {
         int(name[1:]): values.reshape(-1, *shape)
         for name, values in reconstructions.items()
         if name != "originals"
     }
     train = scores[~scores["held_out"]]
-    drawn = train.sample(min(len(train), params.n_scatter_points), random_state=0).sort_index()
+    drawn = train.iloc[evenly(len(train), params.n_scatter_points)]
     figures = {
         "eigenimages": reporting.pca.eigenimages(
             model.components_, shape, model.explained_variance_ratio_, params.n_eigenimages
         ),
         "reconstructions": reporting.pca.reconstructions(
-            reconstructions["originals"].reshape(-1, *shape), rebuilt, {d: measured[d] for d in rebuilt}
+            reconstructions["originals"].reshape(-1, *shape), rebuilt, {d: errors[d] for d in rebuilt}
         ),
         "distortion": reporting.pca.distortion_curve(
             curve, measured.index.to_numpy(), measured.to_numpy(), model.n_components_

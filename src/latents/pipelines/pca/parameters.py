@@ -1,8 +1,8 @@
 """Parameters of the PCA pipeline."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from latents.pipelines.shared import Parameters, PositiveInt, Seed
 
@@ -14,6 +14,15 @@ class FitParameters(Parameters):
     svd_solver: Literal["auto", "full", "covariance_eigh", "arpack", "randomized"]
     whiten: bool
     random_state: Seed
+
+    @model_validator(mode="after")
+    def _a_share_needs_the_whole_spectrum(self) -> Self:
+        if isinstance(self.n_components, float) and self.svd_solver in ("arpack", "randomized"):
+            raise ValueError(
+                f"n_components is the share {self.n_components}, which svd_solver {self.svd_solver!r} cannot "
+                "find; allowed are a whole number, or the solvers auto, full and covariance_eigh"
+            )
+        return self
 
 
 class EvaluateParameters(Parameters):

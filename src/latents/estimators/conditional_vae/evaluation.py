@@ -1,0 +1,130 @@
+"""A trained network over any number of images: in batches, without gradients, on its own device.
+
+Images, latents and class codes may lie on any device. Memory beyond the results is bounded.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from latents.estimators.conditional_vae.networks import ConditionalNetwork, Gaussian
+from latents.estimators.conditional_vae.objective import (
+    BoundTerms,
+    bound_terms,
+    log_importance_weights,
+)
+
+# Rows a network sees at once: enough for fast products, few enough to stay in cache.
+_ROWS = 4096
+
+
+@torch.inference_mode()
+def bound(network: ConditionalNetwork, x: Tensor, y: Tensor, *, seed: int = 0) -> BoundTerms:
+    """Both terms of the single-sample bound for every image, in nats.
+
+    Parameters
+    ----------
+    network : ConditionalNetwork
+    x : Tensor of shape (N, p)
+        Pixels.
+    y : Tensor of shape (N,)
+        Class codes.
+    seed : int, default=0
+        Of the noise, always the same unless told: a model scores the same twice, and two models
+        meet the same luck.
+
+    Returns
+    -------
+    BoundTerms
+        Each (N,), float64 on the CPU.
+    """
+    generator = torch.Generator(network.device).manual_seed(seed)
+    parts = []
+    for rows_x, rows_y in _batches(x, y, network.device, _ROWS):
+        noise = _normal((len(rows_x), network.n_latents), generator)
+        parts.append(torch.stack(bound_terms(network, rows_x, rows_y, noise)).double().cpu())
+    return BoundTerms(*torch.cat(parts, dim=1))
+
+
+@torch.inference_mode()
+def log_likelihood(
+    network: ConditionalNetwork,
+    x: Tensor,
+    y: Tensor,
+    n_samples: int,
+    *,
+    seed: int = 0,
+    on_progress: Callable[[int], None] | None = None,
+) -> Tensor:
+    """Importance-sampled log p(x | y) of every image, in nats.
+
+    log (1/S) sum_s p(x | z_s, y) p(z_s | y) / q(z_s | x, y), the samples coming in chunks whose
+    weights are added up by log-sum-exp: neither N nor S decides what memory is needed.
+
+    Parameters
+    ----------
+    network : ConditionalNetwork
+    x : Tensor of shape (N, p)
+        Pixels.
+    y : Tensor of shape (N,)
+        Class codes.
+    n_samples : int
+        S, at least 1.
+    seed : int, default=0
+        Of the noise, as for ``bound``.
+    on_progress : callable, optional
+        Told the number of images done so far.
+
+    Returns
+    -------
+    Tensor of shape (N,), float64 on the CPU
+    """
+    generator = torch.Generator(network.device).manual_seed(seed)
+    n_rows = max(1, _ROWS // n_samples)
+    n_chunk = min(n_samples, _ROWS)
+    parts: list[Tensor] = []
+    done = 0
+    for rows_x, rows_y in _batches(x, y, network.device, n_rows):
+        log_sum = torch.full((len(rows_x),), -torch.inf, dtype=torch.float64)
+        for start in range(0, n_samples, n_chunk):
+            size = (min(n_chunk, n_samples - start), len(rows_x), network.n_latents)
+            weights = log_importance_weights(network, rows_x, rows_y, _normal(size, generator))
+            log_sum = torch.logaddexp(log_sum, weights.double().logsumexp(0).cpu())
+        parts.append(log_sum - math.log(n_samples))
+        done += len(rows_x)
+        if on_progress is not None:
+            on_progress(done)
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def posterior(network: ConditionalNetwork, x: Tensor, y: Tensor) -> Gaussian:
+    """Return q(z | x, y) for pixels x (N, p) and class codes y (N,), on the network's device."""
+    parts = [network.encoder(*rows) for rows in _batches(x, y, network.device, _ROWS)]
+    return Gaussian(*map(torch.cat, zip(*parts, strict=True)))
+
+
+@torch.inference_mode()
+def prior(network: ConditionalNetwork, y: Tensor) -> Gaussian:
+    """Return p(z | y) for class codes y (N,), on the network's device."""
+    gaussian: Gaussian = network.prior(y.to(network.device))
+    return gaussian
+
+
+@torch.inference_mode()
+def pixel_probabilities(network: ConditionalNetwork, z: Tensor, y: Tensor) -> Tensor:
+    """Return p(x_i = 1 | z, y), (N, p) on the CPU, for latents z (N, L) and class codes y (N,)."""
+    parts = [torch.sigmoid(network.decoder(*rows)).cpu() for rows in _batches(z, y, network.device, _ROWS)]
+    return torch.cat(parts)
+
+
+def _batches(x: Tensor, y: Tensor, device: torch.device, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut x (N, ...) and y (N,) alike, and bring each piece to the device."""
+    for rows_x, rows_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
+        yield rows_x.to(device), rows_y.to(device)
+
+
+def _normal(size: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.randn(size, generator=generator, device=generator.device)

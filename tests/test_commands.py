@@ -1,0 +1,158 @@
+"""The README's own commands, typed as a user would."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from latents import estimators
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"^\| `((?:kedro|make) [^`]*)` \|", README, flags=re.MULTILINE)
+BIN = Path(sys.executable).parent
+# This Python's environment is installed already, and elsewhere than in the copy's .venv.
+INSTALLED = ["-o", ".venv/installed", "-o", ".venv/installed-dev", f"BIN={BIN}"]
+
+
+def make(project, *words):
+    return project.command("make", *INSTALLED, *words)
+
+
+def test_the_table_has_every_command():
+    targets = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    told = {command.split()[1] for command in re.findall(r"`?make \w+", README)}
+    assert set(targets) - told <= {"help", "constraints"}
+    assert len(COMMANDS) >= 10
+
+
+def test_make_run_fits_all_three_and_everything_the_readme_says_is_there(project):
+    done = make(project, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Pipeline execution completed" in done.stdout.replace("\n", " ")
+    for pipeline in ("clustering", "pca", "cvae"):
+        folder = project.path / "data/08_reporting" / pipeline
+        assert (folder / "report.html").stat().st_size > 100_000
+        assert (folder / "metrics.json").is_file()
+    example = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL)[1]
+    names = {}
+    here = Path.cwd()
+    os.chdir(project.path)
+    try:
+        exec(compile(example, "README.md", "exec"), names)
+    finally:
+        os.chdir(here)
+    assert names["images"].shape == (3, 64)
+    metrics = (project.path / "data/08_reporting/clustering/metrics.json").read_text()
+    assert float(re.search(r'"nmi": ([\d.]+)', metrics)[1]) > 0.55
+    mixture = estimators.load(project.path / "data/06_models/clustering/model.safetensors")
+    assert mixture.weights_.shape == (13,)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("kedro")])
+def test_kedro_commands(project, command):
+    """Each runs in the test environment, since what differs is the data; those data have tests of their own."""
+    words = shlex.split(command)
+    if "--env" in words:
+        at = words.index("--env")
+        assert (ROOT / "conf" / words[at + 1]).is_dir()
+        del words[at : at + 2]
+    if "--from-nodes" in words:
+        project.run("cvae")
+    words += ["--env", "test"]
+    if "--params" in words:  # the test environment has fewer words than the README's 20 clusters want
+        at = words.index("--params") + 1
+        words[at] += ",cvae.fit.epochs=1"
+    done = project.command(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.runs()[0].info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("target", "port", "path"), [("viz", "VIZ_PORT=4199", "api/main"), ("ui", "UI_PORT=5099", "")]
+)
+def test_servers_answer_on_this_machine_alone(project, target, port, path):
+    project.run("pca")
+    process = subprocess.Popen(
+        ["make", *INSTALLED, target, port],
+        cwd=project.path,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        address = f"http://127.0.0.1:{port.split('=')[1]}/{path}"
+        deadline = time.monotonic() + 300
+        while True:
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            try:
+                with urllib.request.urlopen(address, timeout=5) as answer:
+                    content = answer.read().decode()
+                break
+            except OSError:
+                time.sleep(0.5)
+        assert ("pca.eigenimages_figure" if target == "viz" else "MLflow") in content
+    finally:
+        os.killpg(process.pid, 15)
+        process.communicate(timeout=60)
+
+
+def test_clean_removes_outputs_and_keeps_downloads(project):
+    project.run("pca")
+    project.write("data/01_raw/precious", "downloaded")
+    assert make(project, "clean").returncode == 0
+    assert sorted(path.name for path in (project.path / "data").iterdir()) == ["01_raw", "README.md"]
+    assert not (project.path / "mlflow.db").exists()
+    assert (project.path / "data/01_raw/precious").read_text() == "downloaded"
+
+
+def test_single_runs_can_be_removed(project):
+    command = re.search(r"`(mlflow gc [^`]*)`", README)[1]
+    project.run("pca")
+    project.run("pca")
+    kept, removed = project.runs()
+    project.client.delete_run(removed.info.run_id)
+    done = project.command(*shlex.split(command))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [run.info.run_id for run in project.runs()] == [kept.info.run_id]
+    folders = [path.name for path in (project.path / "mlartifacts").iterdir()]
+    assert removed.info.run_id not in folders
+    assert kept.info.run_id in folders
+
+
+def test_make_help_lists_the_commands(project):
+    done = make(project)
+    for target in ("run", "test", "lint", "viz", "ui", "clean"):
+        assert f"make {target} " in done.stdout
+
+
+def test_refuses_an_old_python(project, tmp_path):
+    old = tmp_path / "python3"
+    old.write_text(
+        f'#!/bin/sh\n[ "$1" = -c ] && exec "{sys.executable}" -c "import sys; sys.version_info = (3, 9, 1); $2"\n'
+    )
+    old.chmod(0o755)
+    done = project.command("make", f"PYTHON={old}", "run")
+    assert done.returncode != 0
+    assert "Python 3.11 or later is needed, this is 3.9" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["CHANGELOG.md", "LICENSE", ".ci/run", "data/README.md"])
+def test_files_that_are_named_are_there(name):
+    assert (ROOT / name).is_file()
+
+
+def test_pictures_of_the_readme_are_there():
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", README)
+    assert len(pictures) == 3
+    for picture in pictures:
+        assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,142 @@
+"""Watching a fit: points in MLflow, signs of life, and a way to stop."""
+
+import io
+import logging
+import threading
+import time
+
+import mlflow
+import pytest
+import rich
+from mlflow.exceptions import MlflowException
+from rich.console import Console
+
+from latents.tracking.current_run import RunInterrupted, current_run
+from latents.tracking.monitor import FitMonitor
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Yield a function that reads the points of a metric of a run in progress."""
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    former = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(client.tracking_uri)
+    created = client.create_run("0")
+    current_run.begin(created.info.run_id)
+    yield lambda name: [(p.step, p.value) for p in client.get_metric_history(created.info.run_id, name)]
+    current_run.end()
+    mlflow.set_tracking_uri(former)
+
+
+def test_every_point_arrives_once_and_in_order(run):
+    with FitMonitor("pipe", flush_seconds=0.2).watch("fit") as callback:
+        for step in range(2500):
+            callback("bound", -1.0 / (step + 1), step)
+    assert run("pipe/fit/bound") == [(step, -1.0 / (step + 1)) for step in range(2500)]
+
+
+def test_points_arrive_while_the_fit_goes_on(run):
+    with FitMonitor("pipe", flush_seconds=0.011).watch("fit") as callback:
+        callback("bound", -2.0, 1)
+        deadline = time.monotonic() + 60
+        while run("pipe/fit/bound") != [(1, -2.0)]:
+            assert time.monotonic() < deadline
+
+
+def fail_after(monitor, *points):
+    with monitor.watch("fit") as callback:
+        for point in points:
+            callback(*point)
+        raise RuntimeError("the fit broke")
+
+
+def test_points_of_a_fit_that_fails_are_kept(run):
+    with pytest.raises(RuntimeError, match="the fit broke"):
+        fail_after(FitMonitor("pipe", flush_seconds=60), ("bound", -2.0, 1))
+    assert run("pipe/fit/bound") == [(1, -2.0)]
+
+
+def test_a_server_that_is_away_costs_neither_the_fit_nor_the_points(run, monkeypatch, caplog):
+    send = mlflow.MlflowClient.log_batch
+    answers = iter([MlflowException("away"), MlflowException("away")])
+
+    def log_batch(self, *args, **kwargs):
+        for error in answers:
+            raise error
+        return send(self, *args, **kwargs)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", log_batch)
+    with FitMonitor("pipe", flush_seconds=0.011).watch("fit") as callback:
+        callback("bound", -2.0, 1)
+        time.sleep(0.5)
+        callback("bound", -1.0, 2)
+    assert run("pipe/fit/bound") == [(1, -2.0), (2, -1.0)]
+    assert "MLflow took no metrics (away); 1 points wait" in caplog.text
+
+
+def test_points_that_never_arrive_are_told_of(run, monkeypatch, caplog):
+    def log_batch(self, *args, **kwargs):
+        raise MlflowException("away")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", log_batch)
+    with FitMonitor("pipe", flush_seconds=60).watch("fit") as callback:
+        callback("bound", -2.0, 1)
+    assert "1 metric points never reached MLflow" in caplog.text
+
+
+def test_other_threads_log_to_the_same_run(run):
+    def fit():
+        with FitMonitor("pipe").watch("fit") as callback:
+            callback("bound", -3.0, 7)
+
+    thread = threading.Thread(target=fit)
+    thread.start()
+    thread.join()
+    assert run("pipe/fit/bound") == [(7, -3.0)]
+
+
+def test_signs_of_life_are_no_metrics(run):
+    with FitMonitor("pipe", flush_seconds=0.01).watch("fit", log_metrics=False) as callback:
+        callback("bound", -2.0, 1)
+    assert run("pipe/fit/bound") == []
+
+
+def test_a_stop_ends_the_fit_at_its_next_step(run):
+    def stopped_fit():
+        with FitMonitor("pipe").watch("fit") as callback:
+            callback("bound", -2.0, 1)
+            current_run.request_stop()
+            callback("bound", -1.0, 2)
+
+    with pytest.raises(RunInterrupted):
+        stopped_fit()
+    assert run("pipe/fit/bound") == [(1, -2.0)]
+
+
+def test_without_a_run_there_is_nothing_to_log():
+    with FitMonitor("pipe", flush_seconds=0.01).watch("fit") as callback:
+        callback("bound", -2.0, 1)
+
+
+def test_a_terminal_shows_bars_of_fits_side_by_side(monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(rich, "_console", Console(file=screen, force_terminal=True, width=120))
+    with FitMonitor("a").watch("first", total=4) as one, FitMonitor("b").watch("second", total=9) as two:
+        one("bound", -2.5, 3)
+        one("other", -9.5, 3)
+        two("bound", -1.5, 8)
+        time.sleep(0.5)  # the display draws ten times a second
+    shown = screen.getvalue()
+    for words in ("first", "3/4", "bound -2.5", "second", "8/9", "bound -1.5"):
+        assert words in shown
+    assert "-9.5" not in shown
+
+
+def test_a_log_file_gets_a_line_now_and_then(caplog):
+    with caplog.at_level(logging.INFO), FitMonitor("a", log_seconds=0.0).watch("first", total=4) as callback:
+        callback("bound", -2.5, 3)
+    assert "first: 3 of 4 bound -2.5" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO), FitMonitor("a", log_seconds=60.0).watch("first", total=4) as callback:
+        callback("bound", -2.5, 3)
+    assert caplog.text == ""
