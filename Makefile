@@ -19,7 +19,7 @@ run: .venv/installed ## fit all three models on the embedded data
 
 test: .venv/installed-dev ## run the tests
 	@echo "==> pytest"
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 lint: .venv/installed-dev ## check style, types and the direction of imports
 	@echo "==> ruff, mypy, import-linter"

@@ -16,6 +16,13 @@ from kedro.runner import AbstractRunner
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ["DO_NOT_TRACK"] = "true"
+# Tests run side by side: more threads than cores would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the fast tests first: those that need no run of Kedro."""
+    items.sort(key=lambda item: not {"project", "finished"}.isdisjoint(getattr(item, "fixturenames", ())))
 
 
 class Project:

@@ -15,7 +15,7 @@ from latents import estimators
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^\| `((?:kedro|make) [^`]*)` \|", README, flags=re.MULTILINE)
+COMMANDS = sorted(set(re.findall(r"^\| `((?:kedro|make) [^`]*)` \|", README, flags=re.MULTILINE)))
 BIN = Path(sys.executable).parent
 # This Python's environment is installed already, and elsewhere than in the copy's .venv.
 INSTALLED = ["-o", ".venv/installed", "-o", ".venv/installed-dev", f"BIN={BIN}"]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latents.reporting import clustering
+from latents.reporting import clustering, style
 
 
 def make_topics(n_clusters, rankings=("probability", "lift"), n_words=4):
@@ -29,7 +29,7 @@ def test_bound_without_annealing_is_one_panel_counted_from_the_start():
     np.testing.assert_array_equal(trace.y, [-9.0, -7.5, -7.25])
     assert figure.layout.xaxis.title.text == "EM steps taken"
     assert figure.layout.yaxis.title.text == "objective<br>(nats per document)"
-    assert figure.layout.title.text == "EM reached −7.250 nats per document after 2 steps"
+    assert figure.layout.title.text == f"EM reached {style.MINUS}7.250 nats per document after 2 steps"
     assert not figure.layout.shapes
     assert not figure.layout.annotations
 
@@ -49,7 +49,7 @@ def test_annealed_steps_are_shaded_and_their_objective_has_a_scale_of_its_own():
     assert figure.layout.xaxis.matches == "x2"  # zooming into one panel zooms into both
     # The third annealed step starts at 2 and ends at 3, where beta is 1.
     assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(0, 3), (0, 3)]
-    assert figure.layout.title.text == "EM reached −6 nats per document after 4 steps"
+    assert figure.layout.title.text == f"EM reached {style.MINUS}6 nats per document after 4 steps"
 
 
 @pytest.mark.parametrize(("lower_bounds", "tempered_bounds"), [([], []), ([-1.0], [-1.0])])

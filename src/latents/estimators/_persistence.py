@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import sklearn
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +18,7 @@ from latents.files import whole_file
 
 FORMAT_VERSION = 1
 _HEADER = "latents"
+_FIELDS = {"estimator": str, "params": dict, "values": dict}
 
 
 class PersistentEstimator:
@@ -49,15 +49,14 @@ class PersistentEstimator:
         arrays: dict[str, np.ndarray] = {}
         values: dict[str, Any] = {}
         for name, value in self._state().items():
-            if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+            if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
                 # safetensors writes the buffer as it lies: anything but C order would be read back permuted.
-                arrays[name] = np.ascontiguousarray(value)
+                arrays[name] = np.asarray(value, order="C")
             else:
                 values[name] = _to_json(name, value)
         header = {
             "format_version": FORMAT_VERSION,
             "estimator": type(self).__name__,
-            "scikit_learn": sklearn.__version__,
             "params": {k: _to_json(k, v) for k, v in self.get_params(deep=False).items()},  # type: ignore[attr-defined]
             "values": values,
         }
@@ -92,22 +91,39 @@ class PersistentEstimator:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return the header and the arrays of a file written by ``PersistentEstimator.save``."""
+    """Return the header and the arrays of a file written by ``PersistentEstimator.save``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As ``PersistentEstimator.load``.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no saved estimator at {path}")
     try:
         with safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {}).get(_HEADER, "null"))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            header = _header(path, file.metadata() or {})
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+
+
+def _header(path: str | os.PathLike[str], metadata: dict[str, str]) -> dict[str, Any]:
+    """Return the header, checked, before anything is made of the rest of the file."""
+    try:
+        header = json.loads(metadata.get(_HEADER, "null"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} has a damaged header: {error}") from error
     if not isinstance(header, dict):
         raise ValueError(f"{path} is a safetensors file, but not one of a saved estimator")
-    if header["format_version"] != FORMAT_VERSION:
+    if header.get("format_version") != FORMAT_VERSION:
         raise ValueError(
-            f"{path} has format version {header['format_version']}; this version reads {FORMAT_VERSION}"
+            f"{path} has format version {header.get('format_version')}; this version reads {FORMAT_VERSION}"
         )
-    return header, arrays
+    for name, kind in _FIELDS.items():
+        if not isinstance(header.get(name), kind):
+            raise ValueError(f"{path} has a damaged header: it lacks {name!r}")
+    return header
 
 
 def _to_json(name: str, value: Any) -> Any:
@@ -116,7 +132,7 @@ def _to_json(name: str, value: Any) -> Any:
             raise TypeError(f"{name} is an array of objects that are not all strings")
         return {"strings": value.tolist(), "dtype": "object" if value.dtype.kind == "O" else "str"}
     if isinstance(value, np.generic):
-        return value.item()
+        value = value.item()
     if isinstance(value, tuple):
         return {"tuple": [_to_json(name, item) for item in value]}
     if isinstance(value, list):

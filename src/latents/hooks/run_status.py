@@ -11,9 +11,12 @@ from kedro.framework.hooks import hook_impl
 
 from latents.tracking.current_run import current_run
 
+# Ctrl-C, a request to end, and (where there is such a thing) a terminal that is closed.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 class RunStatusHook:
-    """Ends the MLflow run as KILLED on Ctrl-C and SIGTERM.
+    """Ends the MLflow run as KILLED when it is interrupted from outside.
 
     kedro-mlflow ends a run as FINISHED or, on an exception, FAILED. An interrupt is neither: it passes by
     Kedro's hooks, and MLflow itself would call the run finished when the process exits.
@@ -38,7 +41,7 @@ class RunStatusHook:
         # Registered after MLflow's own exit function, and therefore run before it.
         atexit.register(self._end_as_killed)
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
                 self._former_handlers[number] = signal.signal(number, self._interrupt)
 
     @hook_impl(tryfirst=True)
@@ -59,9 +62,9 @@ class RunStatusHook:
     def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         # Fits in worker threads stop at their next step; the main thread stops here.
         current_run.request_stop()
-        if number == signal.SIGTERM:
-            raise SystemExit(128 + number)
-        raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
 
     def _end_as_killed(self) -> None:
         if current_run.run_id is not None:

@@ -60,8 +60,8 @@ class FitMonitor:
                 current_run.raise_if_stopped()
                 if add is not None:
                     add(name, value, step)
-                if step != shown:  # of several values of a step, the first is the one to watch
-                    shown = step
+                shown = shown or name  # of several values, the one that comes first is the one to watch
+                if name == shown:
                     advance(step, f"{name} {value:.6g}" if log_metrics else "")
 
             yield callback
