@@ -8,6 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# Read when these libraries are imported: no usage reports, and no more threads than cores, since tests run
+# side by side.
+os.environ["DO_NOT_TRACK"] = "true"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import mlflow
 import pytest
 from kedro.framework.session import KedroSession
@@ -15,9 +20,6 @@ from kedro.framework.startup import bootstrap_project
 from kedro.runner import AbstractRunner
 
 ROOT = Path(__file__).resolve().parents[1]
-os.environ["DO_NOT_TRACK"] = "true"
-# Tests run side by side: more threads than cores would wait for one another.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -124,9 +124,9 @@ def test_single_runs_can_be_removed(project):
     done = project.command(*shlex.split(command))
     assert done.returncode == 0, done.stdout + done.stderr
     assert [run.info.run_id for run in project.runs()] == [kept.info.run_id]
-    folders = [path.name for path in (project.path / "mlartifacts").iterdir()]
-    assert removed.info.run_id not in folders
-    assert kept.info.run_id in folders
+    artifacts = project.path / "mlartifacts"
+    assert not list((artifacts / removed.info.run_id).rglob("*.html"))
+    assert list((artifacts / kept.info.run_id).rglob("*.html"))
 
 
 def test_make_help_lists_the_commands(project):

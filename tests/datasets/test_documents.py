@@ -4,6 +4,7 @@ import ast
 import codecs
 import pickle
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def test_reads_public_docstrings_without_importing():
         ("two.deep.b.other:1", "two"),
     ]
     assert documents["text"].str.startswith("word word").all()
+
+
+def test_other_threads_may_parse_at_the_same_time():
+    """In CPython 3.11 they upset one another's count of the depth."""
+    dataset = DocstringsDataset("scipy", ["fft", "cluster", "io"])
+    expected = len(dataset.load())
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: len(dataset.load()), range(8)))
+    assert found == [expected] * 8
 
 
 @pytest.mark.usefixtures("package")

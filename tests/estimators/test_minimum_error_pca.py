@@ -370,7 +370,7 @@ def test_constant_pixels_whiten_to_finite_values(solver, dtype):
     assert_allclose(Z[:, :4].var(axis=0, ddof=1), 1, rtol=1e-4)
     assert_allclose(pca.explained_variance_[4:], 0, atol=1e-6)
     assert_allclose(pca.inverse_transform(Z), X, atol=1e-3 if dtype is np.float32 else 1e-9)
-    assert pca.distortion_ < 1e-8 * trace(X)
+    assert pca.distortion_ < (1e-6 if dtype is np.float32 else 1e-8) * trace(X)
 
 
 @pytest.mark.filterwarnings("error")

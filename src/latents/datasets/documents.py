@@ -65,7 +65,7 @@ class DocstringsDataset(ReadOnlyDataset[pd.DataFrame]):
             module = path.relative_to(root).with_suffix("").parts
             if "tests" in module:
                 continue
-            tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+            tree = _parse(path)
             kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
             found = [node for node in ast.walk(tree) if isinstance(node, kinds)]
             for node in sorted(found, key=lambda node: node.lineno):
@@ -81,6 +81,21 @@ class DocstringsDataset(ReadOnlyDataset[pd.DataFrame]):
             "min_characters": self._min_characters,
             "limit": self._limit,
         }
+
+
+def _parse(path: Path, attempts: int = 20) -> ast.Module:
+    """Parse a file of Python.
+
+    CPython 3.11 and 3.12 count the depth of syntax trees once for all threads, so that another thread that
+    parses at the same moment can upset the count; the file itself is fine, and parses the next time.
+    """
+    source = path.read_text(encoding="utf-8")
+    for _ in range(attempts - 1):
+        try:
+            return ast.parse(source, filename=str(path))
+        except SystemError:
+            continue
+    return ast.parse(source, filename=str(path))
 
 
 class NewsgroupsDataset(ReadOnlyDataset[pd.DataFrame]):
