@@ -33,14 +33,17 @@ viz: .venv/installed ## show the pipelines in Kedro-Viz
 	$(BIN)/kedro viz run --no-browser --host 127.0.0.1 --port $(VIZ_PORT)
 
 ui: .venv/installed ## show the runs in the MLflow UI
-	@echo "==> MLflow on http://127.0.0.1:$(UI_PORT) (Ctrl-C ends it)"
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow ui --host 127.0.0.1 --port $(UI_PORT) --workers 1 \
-		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlflow.db}"
+	@case "$${MLFLOW_TRACKING_URI:=sqlite:///$(CURDIR)/mlflow.db}" in \
+	http*) echo "==> your runs are on the server $$MLFLOW_TRACKING_URI";; \
+	*) echo "==> MLflow on http://127.0.0.1:$(UI_PORT) (Ctrl-C ends it)"; \
+		MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false exec $(BIN)/mlflow ui --host 127.0.0.1 --port $(UI_PORT) \
+			--workers 1 --backend-store-uri "$$MLFLOW_TRACKING_URI";; \
+	esac
 
-clean: ## remove what runs and tools have left; downloads and .venv stay
+clean: ## remove what runs and tools have left; data/01_raw and .venv stay
 	@echo "==> removing outputs, MLflow's database and artifacts, and caches"
-	find data -mindepth 1 -maxdepth 1 ! -name 01_raw ! -name README.md -exec rm -rf {} +
-	rm -rf mlflow.db mlartifacts .viz build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf data/0[2-8]_* $(patsubst conf/%,data/%,$(wildcard conf/*)) data/.mlflow-setup.lock
+	rm -rf mlflow.db* mlartifacts .viz build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 constraints: .venv/installed-dev ## resolve constraints.txt anew from pyproject.toml
 	@echo "==> uv pip compile"
@@ -52,7 +55,7 @@ constraints: .venv/installed-dev ## resolve constraints.txt anew from pyproject.
 	@echo "==> making .venv and installing latents (some minutes the first time)"
 	$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Python 3.11 or later is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --constraint constraints.txt --index-url $(TORCH_INDEX) torch torchvision)
+	$(if $(TORCH_INDEX),$(BIN)/pip install --quiet --constraint constraints.txt --no-deps --index-url $(TORCH_INDEX) torch torchvision)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 

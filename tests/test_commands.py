@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -74,11 +75,38 @@ def test_kedro_commands(project, command):
     assert project.runs()[0].info.status == "FINISHED"
 
 
-@pytest.mark.parametrize(
-    ("target", "port", "path"), [("viz", "VIZ_PORT=4199", "api/main"), ("ui", "UI_PORT=5099", "")]
-)
-def test_servers_answer_on_this_machine_alone(project, target, port, path):
+def test_clean_keeps_what_is_not_a_runs(project):
     project.run("pca")
+    project.write("data/mine.csv", "text")
+    project.write("data/mine/mine.csv", "text")
+    assert make(project, "clean").returncode == 0
+    assert (project.path / "data/mine.csv").exists()
+    assert (project.path / "data/mine/mine.csv").exists()
+    assert not (project.path / "data/test").exists()
+
+
+def test_ui_points_to_the_server_that_has_the_runs(project, monkeypatch):
+    done = subprocess.run(
+        ["make", *INSTALLED, "ui"],
+        cwd=project.path,
+        env={**project.environment, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "your runs are on the server http://127.0.0.1:9" in done.stdout
+
+
+def test_no_figure_of_the_readme_is_left_open():
+    assert not re.findall(r"\b(?:REF|BENCH|MEM)_[A-Z]+\b", README)
+
+
+@pytest.mark.parametrize(("target", "path"), [("viz", "api/main"), ("ui", "")])
+def test_servers_answer_on_this_machine_alone(project, target, path):
+    project.run("pca")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = f"{target.upper()}_PORT={free.getsockname()[1]}"
     process = subprocess.Popen(
         ["make", *INSTALLED, target, port],
         cwd=project.path,
@@ -121,13 +149,21 @@ def test_single_runs_can_be_removed(project):
     project.run("pca")
     project.run("pca")
     kept, removed = project.runs()
+    models = project.client.search_logged_models([removed.info.experiment_id])
     project.client.delete_run(removed.info.run_id)
+    for model in models:
+        if model.source_run_id == removed.info.run_id:
+            project.client.delete_logged_model(model.model_id)
     done = project.command(*shlex.split(command))
     assert done.returncode == 0, done.stdout + done.stderr
     assert [run.info.run_id for run in project.runs()] == [kept.info.run_id]
     artifacts = project.path / "mlartifacts"
     assert not list((artifacts / removed.info.run_id).rglob("*.html"))
     assert list((artifacts / kept.info.run_id).rglob("*.html"))
+    assert len(models) == 2
+    for model in models:
+        files = list((artifacts / "models" / model.model_id).rglob("*.safetensors"))
+        assert bool(files) == (model.source_run_id == kept.info.run_id)
 
 
 def test_make_help_lists_the_commands(project):

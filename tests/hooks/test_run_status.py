@@ -8,6 +8,8 @@ import time
 import pytest
 from kedro.runner import ThreadRunner
 
+from latents import reporting
+
 
 @pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -57,6 +59,25 @@ def test_a_failure_in_one_thread_stops_the_fits_of_the_others(project):
         project.run("clustering", "cvae", params=params, runner=ThreadRunner())
     (run,) = project.runs()
     assert run.info.status == "FAILED"
+
+
+def test_ignored_signals_stay_ignored(project, monkeypatch):
+    """A run under nohup outlives its terminal."""
+    seen = {}
+
+    def look(*args, **kwargs):
+        seen.update({number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)})
+        return reporting.absent("", "")
+
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        monkeypatch.setattr("latents.reporting.pca.scatter", look)
+        project.run("pca")
+        assert seen[signal.SIGHUP] == signal.SIG_IGN
+        assert seen[signal.SIGTERM] not in (signal.SIG_DFL, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, former)
 
 
 def test_an_interrupt_in_a_notebook_leaves_the_process_usable(project, monkeypatch):

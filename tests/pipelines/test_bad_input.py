@@ -39,6 +39,10 @@ class TestDocuments:
         with pytest.raises(ValueError, match="document 0 has no label"):
             clustering.ingest(pd.DataFrame({"text": ["a", "b"], "label": [None, "x"]}), INGEST)
 
+    def test_an_empty_label(self):
+        with pytest.raises(ValueError, match="document 1 has no label"):
+            clustering.ingest(pd.DataFrame({"text": ["a", "b"], "label": ["x", ""]}), INGEST)
+
     def test_no_labels_are_reported_and_taken(self, caplog):
         documents = clustering.ingest(pd.DataFrame({"text": ["a", "b"]}), INGEST)
         assert list(documents) == ["text"]
@@ -111,6 +115,19 @@ class TestImages:
     def test_one_label_too_few(self):
         with pytest.raises(ValueError, match=r"labels has shape \(2,\); one value per image makes \(3,\)"):
             check_images({"images": np.random.default_rng(0).random((3, 2, 2)), "labels": [0, 1]})
+
+    def test_a_missing_label(self):
+        images = np.random.default_rng(0).random((3, 2, 2))
+        with pytest.raises(ValueError, match="image 1 has no value in labels"):
+            check_images({"images": images, "labels": np.array([0, np.nan, 1])})
+
+    def test_dark_images_are_reported(self, caplog):
+        images = {"images": np.array([[[0.5, 1.0]], [[0.1, 0.2]]]), "labels": np.array([0, 1])}
+        cvae.scale_pixels(images, CvaeFeatures(white=16.0))
+        assert "the brightest pixel is 1.0, far below cvae.features.white = 16.0" in caplog.text
+        caplog.clear()
+        cvae.scale_pixels(images, CvaeFeatures(white=1.0))
+        assert caplog.text == ""
 
     def test_the_same_image_again_and_again(self):
         with pytest.raises(ValueError, match="all 3 images are the same"):

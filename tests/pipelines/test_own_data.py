@@ -93,6 +93,19 @@ def test_documents_without_words_are_kept_and_assigned_by_the_weights(own):
     assert assignments.index[assignments["held_out"]].tolist() == [5, 6]
 
 
+def test_labels_that_look_like_nothing(own):
+    path = own.path / "own/texts.csv"
+    path.write_text(path.read_text().replace(",sea", ",null"))
+    catalog = (own.path / "conf/own/catalog.yml").read_text()
+    own.write(
+        "conf/own/catalog.yml",
+        catalog.replace("texts.csv}", "texts.csv, load_args: {keep_default_na: false}}"),
+    )
+    own.run("clustering", env="own")
+    assert metrics_of(own, "clustering", "own")["nmi"] == pytest.approx(1)
+    assert "null" in (own.path / "data/own/08_reporting/clustering/labels.json").read_text()
+
+
 def test_held_out_documents_without_words_have_no_perplexity(own):
     texts = pd.read_csv(own.path / "own/texts.csv")
     texts.loc[5, "body"] = "..."

@@ -148,6 +148,13 @@ def test_threads_leave_one_run_with_its_curves(project):
     assert len(project.client.get_metric_history(run.info.run_id, "cvae/fit/lower_bound")) == 3
     assert {name.split("/")[0] for name in run.data.metrics} == set(FIGURES)
     assert {name.split(".")[0] for name in run.data.params} == set(FIGURES)
+    models = project.client.search_logged_models([run.info.experiment_id])
+    assert {(model.name, model.source_run_id) for model in models} == {
+        (f"{pipeline}_model", run.info.run_id) for pipeline in FIGURES
+    }
+    for pipeline in FIGURES:
+        artifacts = {item.path for item in project.client.list_artifacts(run.info.run_id, pipeline)}
+        assert artifacts >= {f"{pipeline}/{name}" for name in [*FIGURES[pipeline], "report.html"]}
 
 
 def test_goes_on_from_a_node_with_other_parameters(project):

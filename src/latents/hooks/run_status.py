@@ -42,7 +42,9 @@ class RunStatusHook:
         atexit.register(self._end_as_killed)
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                self._former_handlers[number] = signal.signal(number, self._interrupt)
+                # What was set to be ignored (by nohup, or for jobs in the background) stays so.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._former_handlers[number] = signal.signal(number, self._interrupt)
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self) -> None:

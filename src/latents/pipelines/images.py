@@ -30,7 +30,7 @@ def check_images(raw_images: Mapping[str, Any]) -> Images:
     ------
     ValueError
         If there are no images or only one, their sizes differ, pixels are no finite numbers, labels and
-        held-out marks are not one per image, or all training images are the same.
+        held-out marks are not one per image, a label is NaN, or all images are the same.
     """
     if "images" not in raw_images:
         raise ValueError(f"no array 'images' among {', '.join(sorted(raw_images)) or 'nothing'}")
@@ -65,6 +65,8 @@ def check_images(raw_images: Mapping[str, Any]) -> Images:
                 raise ValueError(
                     f"{name} has shape {values.shape}; one value per image makes ({len(images)},)"
                 )
+            if values.dtype.kind == "f" and np.isnan(values).any():
+                raise ValueError(f"image {np.isnan(values).argmax()} has no value in {name} (it is NaN)")
             checked[name] = values
     constant = int((images == images[0]).all(axis=0).sum())
     if constant == images[0].size:

@@ -95,7 +95,7 @@ def clustering(
             ),
         ],
         parameters,
-        "All numbers but the held-out perplexity are over the training documents. Log-likelihood "
+        "All but the held-out perplexity is over the training documents. Log-likelihood "
         f"{metrics['log_likelihood']:,.0f} nats, BIC {metrics['bic']:,.0f}, ICL {metrics['icl']:,.0f} (lower is "
         "better; with vocabularies of thousands of words both prefer few clusters).",
     )
@@ -238,7 +238,7 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
             (
                 "accuracy_bayes",
                 "Accuracy of p(y | x)",
-                "Test images whose likeliest class by Bayes is their own.",
+                f"Test images, of {marginal:,}, whose likeliest class by Bayes is their own.",
                 "",
             ),
             (
@@ -288,7 +288,7 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
             ),
         ],
         parameters,
-        "All bounds and likelihoods are of images binarised once with a fixed seed, "
+        "Test bounds and likelihoods are of images binarised once with a fixed seed, "
         f"{metrics['n_importance_samples']:,} importance samples an image. Nothing was selected on test images.",
     )
 

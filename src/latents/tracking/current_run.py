@@ -8,7 +8,7 @@ import threading
 
 
 class RunInterrupted(Exception):  # noqa: N818 - it is an interruption, not an error
-    """The run was asked to stop (Ctrl-C or SIGTERM) while this thread was computing."""
+    """The run was asked to stop (from outside, or since another node failed) while this thread was computing."""
 
 
 class CurrentRun:

@@ -43,7 +43,7 @@ def log_model(
             python_model=served_model.__file__,
             artifacts={"estimator": str(path)},
             code_paths=[str(Path(latents.__file__).parent)],
-            pip_requirements=[f"{package}=={version(package)}" for package in requirements],
+            pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in requirements],
             signature=infer_signature(input_example, prediction),
             input_example=input_example,
         )

@@ -9,7 +9,6 @@ from contextlib import contextmanager, nullcontext
 import rich
 from mlflow import MlflowClient
 from mlflow.entities import Metric
-from mlflow.exceptions import MlflowException
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from latents.tracking.current_run import current_run
@@ -87,9 +86,12 @@ class _Points:
     def __exit__(self, *error: object) -> None:
         self._done.set()
         self._sender.join()
-        self._send()
-        if self._points:
-            logger.error("%d metric points never reached MLflow", len(self._points))
+        for pause in (0.0, 0.5, 1.0):  # a last few tries
+            time.sleep(pause)
+            self._send()
+            if not self._points:
+                return
+        logger.error("%d metric points never reached MLflow", len(self._points))
 
     def _add(self, name: str, value: float, step: int) -> None:
         point = Metric(f"{self._prefix}/fit/{name}", float(value), int(time.time() * 1000), step)
@@ -103,14 +105,15 @@ class _Points:
     def _send(self) -> None:
         with self._lock:
             points, self._points = self._points, []
-        if current_run.run_id is None:
+        run_id = current_run.run_id
+        if run_id is None:
             return
         client = MlflowClient()
         while points:
             try:
-                client.log_batch(current_run.run_id, metrics=points[: self.MAX_BATCH])
-            except MlflowException as error:
-                # A server that is away for a while should not cost the fit.
+                client.log_batch(run_id, metrics=points[: self.MAX_BATCH])
+            except Exception as error:
+                # Whatever keeps MLflow's store away for a while should not cost the fit.
                 logger.warning("MLflow took no metrics (%s); %d points wait", error, len(points))
                 with self._lock:
                     self._points = points + self._points

@@ -5,7 +5,6 @@ from typing import Any
 import mlflow
 import numpy as np
 from mlflow.exceptions import MlflowException
-from mlflow.types.type_hints import TypeFromExample
 
 from latents import estimators
 
@@ -42,7 +41,8 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined
         """Read the estimator."""
         self.estimator = estimators.load(context.artifacts["estimator"])
 
-    def predict(self, context: Any, model_input: TypeFromExample, params: Any = None) -> Any:  # noqa: ARG002
+    # MLflow reads type hints as a schema; of this one it makes none, and the signature is the schema.
+    def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> Any:  # noqa: ARG002
         """Predict, turning a refused input into an error that MLflow answers cleanly."""
         try:
             return predict(self.estimator, model_input)

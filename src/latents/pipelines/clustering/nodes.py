@@ -66,7 +66,7 @@ def ingest(raw_documents: pd.DataFrame, params: IngestParameters) -> pd.DataFram
             documents[column] = raw_documents[column]
     documents = documents.reset_index(drop=True)
     for column in documents.columns.intersection(["label", "held_out"]):
-        missing = documents.index[documents[column].isna()]
+        missing = documents.index[documents[column].isna() | (documents[column].astype(str) == "")]
         if len(missing):
             raise ValueError(f"document {missing[0]} has no {column}; all documents must have one, or none")
     absent = documents.index[documents["text"].isna()]
@@ -213,9 +213,8 @@ def evaluate(
         n_tokens=counts.sum(axis=1),
         held_out=np.isin(np.arange(len(documents)), split["held_out"]),
     )
-    topics = _top_words(model, counts, vocabulary["word"].to_numpy(), params.n_top_words)
-
     train = counts[split["train"]]
+    topics = _top_words(model, train, vocabulary["word"].to_numpy(), params.n_top_words)
     top_columns = np.argsort(-model.word_probabilities_, axis=1, kind="stable")[:, :COHERENCE_WORDS]
     metrics = {
         "n_documents": len(split["train"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # so that naming ConditionalVAE in a signature does not import torch
 
+import logging
 import time
 from typing import Any
 
@@ -19,6 +20,8 @@ from latents.pipelines.cvae.parameters import (
 )
 from latents.pipelines.images import Images, check_images, evenly, flatten
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
+
+logger = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -55,6 +58,12 @@ def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
         raise ValueError(
             f"pixel {pixel} of image {row} is {X[row, pixel]}; allowed are 0 to {params.white} (parameter "
             "cvae.features.white)"
+        )
+    if X.max() < params.white / 2:
+        logger.warning(
+            "the brightest pixel is %s, far below cvae.features.white = %s: all images will be dark",
+            X.max(),
+            params.white,
         )
     return {"X": (X / params.white).astype(np.float32), "y": images["labels"]}
 
