@@ -22,6 +22,15 @@ BIN = Path(sys.executable).parent
 INSTALLED = ["-o", ".venv/installed", "-o", ".venv/installed-dev", f"BIN={BIN}"]
 
 
+def free_port():
+    """Return a port that nothing listens on, below those that the system hands out (Kedro-Viz takes no high one)."""
+    for port in range(20000 + os.getpid() % 10000, 32000):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+    raise OSError("no free port below 32000")
+
+
 def make(project, *words):
     return project.command("make", *INSTALLED, *words)
 
@@ -104,9 +113,7 @@ def test_no_figure_of_the_readme_is_left_open():
 @pytest.mark.parametrize(("target", "path"), [("viz", "api/main"), ("ui", "")])
 def test_servers_answer_on_this_machine_alone(project, target, path):
     project.run("pca")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = f"{target.upper()}_PORT={free.getsockname()[1]}"
+    port = f"{target.upper()}_PORT={free_port()}"
     process = subprocess.Popen(
         ["make", *INSTALLED, target, port],
         cwd=project.path,
@@ -131,8 +138,9 @@ def test_servers_answer_on_this_machine_alone(project, target, path):
                 time.sleep(0.5)
         assert ("pca.eigenimages_figure" if target == "viz" else "MLflow") in content
     finally:
-        os.killpg(process.pid, 15)
-        process.communicate(timeout=60)
+        if process.poll() is None:
+            os.killpg(process.pid, 15)
+            process.communicate(timeout=60)
 
 
 def test_clean_removes_outputs_and_keeps_downloads(project):
