@@ -23,7 +23,7 @@ INSTALLED = ["-o", ".venv/installed", "-o", ".venv/installed-dev", f"BIN={BIN}"]
 
 
 def free_port():
-    """Return a port that nothing listens on, below those that the system hands out (Kedro-Viz takes no high one)."""
+    """Return a port that nothing listens on and Kedro-Viz accepts, which takes none above 49151."""
     for port in range(20000 + os.getpid() % 10000, 32000):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)):
