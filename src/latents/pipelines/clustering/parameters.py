@@ -3,9 +3,15 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from latents.pipelines.shared import Parameters, PositiveInt, Seed
+
+# Tagged, so that an error speaks of the one that was meant.
+OneOrSeveral = Annotated[
+    Annotated[PositiveInt, Tag("number")] | Annotated[list[PositiveInt], Field(min_length=1), Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list) else "number"),
+]
 
 # An integer counts documents, a fraction is a share of them.
 Frequency = Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=0, le=1)]
@@ -52,7 +58,7 @@ class FeaturesParameters(Parameters):
 class FitParameters(Parameters):
     """The arguments of ``MultinomialMixture``; of a list of ``n_components`` every one is fitted."""
 
-    n_components: PositiveInt | Annotated[list[PositiveInt], Field(min_length=1)]
+    n_components: OneOrSeveral
     smoothing: Annotated[float, Field(ge=0)]
     initial_beta: Literal["auto"] | Annotated[float, Field(gt=0, le=1)]
     beta_growth: Annotated[float, Field(gt=1)]
