@@ -114,7 +114,9 @@ def _choosing_k(figures: Mapping[str, Any]) -> list[Section]:
             "not fitted to, and NPMI whether the top words of its clusters occur together. BIC and ICL weigh the "
             "likelihood of the training documents against the number of parameters. A cluster costs one for "
             "every word, so with vocabularies of thousands of words these two prefer few clusters, even where "
-            "more predict new documents better. The labels, if any, had no say.",
+            "more predict new documents better. The labels, if any, had no say.\n\n"
+            "Where the best K is the largest or the smallest tried, it pays to look further. A criterion that has "
+            "chosen is a little too kind to what it chose: documents held out from the choice too would tell.",
             figures["selection"],
         )
     ]
