@@ -18,7 +18,7 @@ from latents.estimators import MultinomialMixture
 from latents.estimators.clustering_metrics import npmi_coherence
 from latents.pipelines.clustering import selection
 
-ARGUMENTS = {"random_state": 0, "steps_per_beta": 2}
+ARGUMENTS = {"random_state": 0, "steps_per_length": 1}
 
 
 def searching(*k, **groups):

@@ -60,13 +60,15 @@ class FitParameters(Parameters):
 
     n_components: OneOrSeveral
     smoothing: Annotated[float, Field(ge=0)]
-    initial_beta: Literal["auto"] | Annotated[float, Field(gt=0, le=1)]
-    beta_growth: Annotated[float, Field(gt=1)]
-    steps_per_beta: PositiveInt
+    annealing: bool
+    length_growth: Annotated[float, Field(gt=1)]
+    steps_per_length: PositiveInt
+    annealing_smoothing: Annotated[float, Field(gt=0)]
     perturbation: Annotated[float, Field(ge=0)]
     max_iter: PositiveInt
     tol: Annotated[float, Field(ge=0)]
     n_init: PositiveInt
+    device: str
     random_state: Seed
 
     @field_validator("n_components")
