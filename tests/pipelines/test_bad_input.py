@@ -42,6 +42,11 @@ class TestDocuments:
         assert documents["text"].tolist() == ["a", "", "b"]
         assert "1 documents have no text (the first is row 1)" in caplog.text
 
+    @pytest.mark.parametrize("text", [["a", "b"], {"a": 1}])
+    def test_a_text_that_is_none(self, text):
+        with pytest.raises(ValueError, match=r"text of document 1 is .*; allowed are texts"):
+            corpus.ingest(pd.DataFrame({"text": ["a", text], "label": ["x", "y"]}), INGEST)
+
     def test_a_missing_label(self):
         with pytest.raises(ValueError, match="document 0 has no label"):
             corpus.ingest(pd.DataFrame({"text": ["a", "b"], "label": [None, "x"]}), INGEST)
