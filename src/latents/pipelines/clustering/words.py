@@ -111,7 +111,9 @@ def count_words(
             kept = _within(table, limits)
             table, grams = table[:, kept], grams[kept]
         tables.append(table)
-        names.extend(" ".join([words[word] for word in gram]) for gram in grams.tolist())
+        names.extend(
+            map(" ".join, zip(*(map(words.__getitem__, nth) for nth in grams.T.tolist()), strict=True))
+        )
     counts = sparse.csr_array(sparse.hstack(tables, format="csr"))
     if ambiguous:
         counts, names = merge_words(counts, names)
@@ -234,8 +236,10 @@ def _blocks(texts: Sequence[str]) -> Iterator[range]:
 
 def _read_alike(texts: Sequence[str]) -> NDArray[np.bool_]:
     """Say of each text whether both engines agree on the letters and digits in it."""
-    characters = [set() if text.isascii() else set(text) for text in texts]
-    occurring = sorted(set().union(*characters))
+    # All texts of ASCII share a set: thousands of empty ones would set off Python's garbage collector.
+    nothing: frozenset[str] = frozenset()
+    characters = [nothing if text.isascii() else frozenset(text) for text in texts]
+    occurring = sorted(nothing.union(*characters))
     doubtful = {
         character for character in occurring if "\ud800" <= character <= "\udfff"
     }  # no UTF-8 has these
