@@ -3,8 +3,18 @@
 Nothing here writes a file or knows of pipelines and trackers; the catalog does that.
 """
 
-from latents.reporting import clustering, cvae, pages, pca
+from latents.reporting import clustering, cvae, pages, pca, selection
 from latents.reporting.report import KeyNumber, Section, render_report
 from latents.reporting.style import absent
 
-__all__ = ["KeyNumber", "Section", "absent", "clustering", "cvae", "pages", "pca", "render_report"]
+__all__ = [
+    "KeyNumber",
+    "Section",
+    "absent",
+    "clustering",
+    "cvae",
+    "pages",
+    "pca",
+    "render_report",
+    "selection",
+]

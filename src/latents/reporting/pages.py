@@ -16,7 +16,8 @@ def clustering(
     Parameters
     ----------
     figures : mapping
-        ``topics``, ``labels``, ``sizes`` and ``bound``.
+        ``topics``, ``labels``, ``sizes`` and ``bound``; ``selection`` where several numbers of clusters were
+        fitted.
     metrics : mapping
         The numbers of ``metrics.json``.
     parameters : mapping
@@ -86,6 +87,7 @@ def clustering(
                 "Where they differ, many documents lie between clusters.",
                 figures["sizes"],
             ),
+            *_choosing_k(figures),
             Section(
                 "How EM got there",
                 "The objective per document after every EM step. In the plain steps it never falls. During "
@@ -99,6 +101,25 @@ def clustering(
         f"{metrics['log_likelihood']:,.0f} nats, BIC {metrics['bic']:,.0f}, ICL {metrics['icl']:,.0f} (lower is "
         "better; with vocabularies of thousands of words both prefer few clusters).",
     )
+
+
+def _choosing_k(figures: Mapping[str, Any]) -> list[Section]:
+    if "selection" not in figures:
+        return []
+    return [
+        Section(
+            "How many clusters",
+            "One mixture was fitted for every number of clusters K; everything else on this page is of the "
+            "chosen one. Held-out perplexity asks how well a mixture foresees the words of documents that it was "
+            "not fitted to, and NPMI whether the top words of its clusters occur together. BIC and ICL weigh the "
+            "likelihood of the training documents against the number of parameters. A cluster costs one for "
+            "every word, so with vocabularies of thousands of words these two prefer few clusters, even where "
+            "more predict new documents better. The labels, if any, had no say.\n\n"
+            "Where the best K is the largest or the smallest tried, it pays to look further. A criterion that has "
+            "chosen is a little too kind to what it chose: documents held out from the choice too would tell.",
+            figures["selection"],
+        )
+    ]
 
 
 def pca(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> str:

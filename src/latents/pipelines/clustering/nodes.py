@@ -1,6 +1,5 @@
 """From counts to clusters: the nodes of the clustering pipeline after those of `corpus`."""
 
-import time
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,14 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from latents import reporting
 from latents.estimators import MultinomialMixture
-from latents.estimators.clustering_metrics import lift, matched_accuracy, npmi_coherence
+from latents.estimators.clustering_metrics import lift, matched_accuracy
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
     FitParameters,
+    SelectParameters,
 )
+from latents.pipelines.clustering.selection import fit_and_choose, measure
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
-
-# NPMI is that of the top 10 words whatever is shown, so that runs can be compared.
-COHERENCE_WORDS = 10
 
 
 def split(counts: sparse.csr_array, documents: pd.DataFrame, params: SplitParameters) -> Rows:
@@ -51,24 +49,31 @@ def check_counts(counts: sparse.csr_array) -> None:
 
 
 def fit(
-    counts: sparse.csr_array, split: Rows, params: FitParameters, monitor: Monitor
-) -> tuple[MultinomialMixture, dict[str, Any], dict[str, float]]:
-    """Fit the mixture to the training documents.
+    counts: sparse.csr_array,
+    split: Rows,
+    params: FitParameters,
+    select: SelectParameters,
+    monitor: Monitor,
+) -> tuple[MultinomialMixture, dict[str, Any], dict[str, float], pd.DataFrame]:
+    """Fit the mixture to the training documents; of several numbers of components, each, and choose one.
 
     Returns
     -------
     model : MultinomialMixture
-        The fitted mixture.
+        The fitted mixture, the chosen one of several.
     mlflow_model : mapping
         The mixture and an example of its input, for MLflow.
     fit_record : mapping
-        ``fit_seconds``.
+        ``fit_seconds``, those of the chosen fit alone.
+    selection : DataFrame
+        One row per fit: its criteria, seconds, and whether it was ``chosen``.
 
     Raises
     ------
     ValueError
-        If an entry of `counts` is no number of occurrences, or documents are held out from a model without
-        smoothing, which calls documents with new words impossible.
+        If an entry of `counts` is no number of occurrences, documents are held out from a model without
+        smoothing, which calls documents with new words impossible, there are fewer documents than components,
+        or there is nothing to measure the criterion on.
     """
     check_counts(counts)
     if params.smoothing == 0 and len(split["held_out"]):
@@ -76,14 +81,11 @@ def fit(
             "clustering.fit.smoothing is 0 and documents are held out: one with a word unseen in training would "
             "be impossible; allowed are a smoothing above 0, or a clustering.split.held_out_fraction of 0"
         )
-    train = counts[split["train"]]
-    model = MultinomialMixture(**params.model_dump())
-    started = time.perf_counter()
-    with monitor.watch("EM") as callback:
-        model.fit(train, callback=callback)
-    seconds = time.perf_counter() - started
+    train, held_out = counts[split["train"]], counts[split["held_out"]]
+    model, selection = fit_and_choose(params.candidates, select.criterion, train, held_out, monitor)
     example = train[:2].toarray().astype(np.float64)
-    return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}
+    seconds = float(selection.loc[selection["chosen"], "fit_seconds"].item())
+    return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}, selection
 
 
 def evaluate(
@@ -116,21 +118,14 @@ def evaluate(
     )
     train = counts[split["train"]]
     topics = _top_words(model, train, vocabulary["word"].to_numpy(), params.n_top_words)
-    top_columns = np.argsort(-model.word_probabilities_, axis=1, kind="stable")[:, :COHERENCE_WORDS]
     metrics = {
         "n_documents": len(split["train"]),
         "n_words": counts.shape[1],
         "n_components": model.weights_.size,
-        "log_likelihood": float(model.score_samples(train).sum()),
-        "bic": model.bic(train),
-        "icl": model.icl(train),
+        **measure(model, train, counts[split["held_out"]]),
         "n_iter": model.n_iter_,
         "fit_seconds": fit_record["fit_seconds"],
     }
-    if top_columns.shape[1] > 1:
-        metrics["npmi"] = npmi_coherence(train, top_columns)
-    if counts[split["held_out"]].sum() > 0:
-        metrics["heldout_perplexity"] = model.perplexity(counts[split["held_out"]])
     if "label" in documents:
         labels = documents["label"].to_numpy()[split["train"]]
         clusters = assignments["cluster"].to_numpy()[split["train"]]
@@ -170,6 +165,7 @@ def report(
     assignments: pd.DataFrame,
     topics: pd.DataFrame,
     metrics: dict[str, float],
+    selection: pd.DataFrame,
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
     """Draw the figures over the training documents and write the report page.
@@ -177,8 +173,9 @@ def report(
     Returns
     -------
     mapping
-        ``bound``, ``topics``, ``labels`` and ``sizes`` (Plotly figures) and ``page`` (HTML).
+        ``bound``, ``topics``, ``labels``, ``sizes`` and ``selection`` (Plotly figures) and ``page`` (HTML).
     """
+    given = plain(parameters)
     n_clusters = model.weights_.size
     train = assignments[~assignments["held_out"]]
     figures = {
@@ -191,4 +188,11 @@ def report(
             else reporting.absent("Labels by cluster", "The documents have no labels to compare with.")
         ),
     }
-    return {**figures, "page": reporting.pages.clustering(figures, metrics, plain(parameters))}
+    if len(selection) > 1:
+        figures["selection"] = reporting.selection.criteria_over_k(selection, given["select"]["criterion"])
+    page = reporting.pages.clustering(figures, metrics, given)
+    single = reporting.absent(
+        "Choosing K",
+        "One number of clusters was fitted; clustering.fit.n_components may be a list of several.",
+    )
+    return {"selection": single, **figures, "page": page}

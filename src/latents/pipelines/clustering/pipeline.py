@@ -19,8 +19,8 @@ def create_pipeline() -> Pipeline:
             node(nodes.split, ["counts", "documents", "params:split"], "split", name="split"),
             node(
                 nodes.fit,
-                ["counts", "split", "params:fit", "monitor"],
-                ["model", "mlflow_model", "fit_record"],
+                ["counts", "split", "params:fit", "params:select", "monitor"],
+                ["model", "mlflow_model", "fit_record", "selection"],
                 name="fit",
             ),
             node(
@@ -39,12 +39,13 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.report,
-                ["model", "assignments", "topics", "metrics", "params:clustering"],
+                ["model", "assignments", "topics", "metrics", "selection", "params:clustering"],
                 {
                     "bound": "bound_figure",
                     "topics": "topics_figure",
                     "labels": "labels_figure",
                     "sizes": "sizes_figure",
+                    "selection": "selection_figure",
                     "page": "report",
                 },
                 name="report",
