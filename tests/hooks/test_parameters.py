@@ -31,6 +31,9 @@ from latents.hooks.configuration import check_parameter_names
         ("clustering", "fit", "componnents", 3, ["'componnents'", "3", "allowed are n_components"]),
         ("clustering", "features", "token_pattern", "(", ["token_pattern", "'('", "regular expression"]),
         ("clustering", "features", "stop_words", "german", ["stop_words", "'german'", "'english'"]),
+        ("clustering", "features", "ngram_range", [2, 1], ["ngram_range", "[2, 1] begins above its end"]),
+        ("clustering", "features", "ngram_range", [1], ["ngram_range", "at least 2 items"]),
+        ("clustering", "features", "ngram_range", [0, 1], ["ngram_range.0", "greater than or equal to 1"]),
         ("clustering", "features", "max_df", 1.5, ["max_df", "input_value=1.5", "less than or equal to 1"]),
         (
             "clustering",

@@ -1,12 +1,10 @@
-"""From documents to clusters: the nodes of the clustering pipeline."""
+"""From counts to clusters: the nodes of the clustering pipeline after those of `corpus`."""
 
-import logging
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from latents import reporting
@@ -14,108 +12,11 @@ from latents.estimators import MultinomialMixture
 from latents.estimators.clustering_metrics import lift, matched_accuracy
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
-    FeaturesParameters,
     FitParameters,
-    IngestParameters,
     SelectParameters,
 )
 from latents.pipelines.clustering.selection import fit_and_choose, measure
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
-
-logger = logging.getLogger(__name__)
-
-
-def ingest(raw_documents: pd.DataFrame, params: IngestParameters) -> pd.DataFrame:
-    """Check a table of documents and give its columns their names.
-
-    Parameters
-    ----------
-    raw_documents : DataFrame
-        One row per document, in any order of columns.
-    params : IngestParameters
-        Which columns are the text and the label.
-
-    Returns
-    -------
-    DataFrame
-        Column ``text`` and, where given, ``label``, ``name`` and ``held_out``. A missing text is an empty one.
-
-    Raises
-    ------
-    ValueError
-        If there is no document or no text column, or a row lacks its label or held-out mark.
-    """
-    if raw_documents.empty:
-        raise ValueError("the corpus is empty: there is no document to cluster")
-    if params.text_column not in raw_documents:
-        raise ValueError(
-            f"no column {params.text_column!r} (parameter clustering.ingest.text_column); "
-            f"the documents have {', '.join(map(str, raw_documents.columns))}"
-        )
-    documents = pd.DataFrame({"text": raw_documents[params.text_column]})
-    if params.label_column in raw_documents:
-        documents["label"] = raw_documents[params.label_column]
-    else:
-        logger.warning(
-            "no column %r: without labels there is no NMI, ARI, accuracy or heat map", params.label_column
-        )
-    for column in ("name", "held_out"):
-        if column in raw_documents:
-            documents[column] = raw_documents[column]
-    documents = documents.reset_index(drop=True)
-    for column in documents.columns.intersection(["label", "held_out"]):
-        missing = documents.index[documents[column].isna() | (documents[column].astype(str) == "")]
-        if len(missing):
-            raise ValueError(f"document {missing[0]} has no {column}; all documents must have one, or none")
-    absent = documents.index[documents["text"].isna()]
-    if len(absent):
-        # Tables on disk often cannot tell an empty text from a missing one.
-        logger.warning(
-            "%d documents have no text (the first is row %d): taken as empty", len(absent), absent[0]
-        )
-    return documents.assign(text=documents["text"].fillna("").astype(str))
-
-
-def count_words(documents: pd.DataFrame, params: FeaturesParameters) -> tuple[sparse.csr_array, pd.DataFrame]:
-    """Count the words of every document.
-
-    Returns
-    -------
-    counts : sparse array of shape (n_documents, n_words)
-        T, the number of times that each document uses each word.
-    vocabulary : DataFrame
-        One row per column of `counts`: ``word``, ``n_documents``, ``n_occurrences``.
-
-    Raises
-    ------
-    ValueError
-        If the vocabulary rules leave no word.
-    """
-    vectorizer = CountVectorizer(dtype=np.int32, **params.model_dump())
-    try:
-        counts = sparse.csr_array(vectorizer.fit_transform(documents["text"]))
-    except ValueError as error:
-        raise ValueError(
-            f"the vocabulary rules leave no word of {len(documents)} documents ({error}); loosen "
-            f"clustering.features: {params}"
-        ) from error
-    vocabulary = pd.DataFrame(
-        {
-            "word": vectorizer.get_feature_names_out(),
-            "n_documents": counts.count_nonzero(axis=0),
-            "n_occurrences": counts.sum(axis=0),
-        }
-    )
-    empty = np.flatnonzero(counts.sum(axis=1) == 0)
-    if len(empty):
-        logger.warning(
-            "%d documents have no word of the vocabulary (the first is row %d); they are kept, and their "
-            "responsibilities are the mixing weights",
-            len(empty),
-            empty[0],
-        )
-    logger.info("%d documents, %d words, %d counts", *counts.shape, counts.nnz)
-    return counts, vocabulary
 
 
 def split(counts: sparse.csr_array, documents: pd.DataFrame, params: SplitParameters) -> Rows:

@@ -25,11 +25,12 @@ class IngestParameters(Parameters):
 
 
 class FeaturesParameters(Parameters):
-    """How documents become word counts (``CountVectorizer``)."""
+    """How documents become word counts: the parameters of scikit-learn's ``CountVectorizer``."""
 
     token_pattern: str
     lowercase: bool
     stop_words: Literal["english"] | list[str] | None
+    ngram_range: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
     min_df: Frequency
     max_df: Frequency
     max_features: PositiveInt | None
@@ -42,6 +43,13 @@ class FeaturesParameters(Parameters):
                 f"min_df is {self.min_df} and max_df {self.max_df}; min_df may be max_df at most"
             )
         return self
+
+    @field_validator("ngram_range")
+    @classmethod
+    def _is_a_range(cls, lengths: list[int]) -> list[int]:
+        if lengths[0] > lengths[1]:
+            raise ValueError(f"{lengths} begins above its end; allowed are a shortest and a longest length")
+        return lengths
 
     @field_validator("token_pattern")
     @classmethod

@@ -2,17 +2,17 @@
 
 from kedro.pipeline import Pipeline, node
 
-from latents.pipelines.clustering import nodes
+from latents.pipelines.clustering import corpus, nodes
 
 
 def create_pipeline() -> Pipeline:
     """Return the pipeline, its nodes and datasets named ``clustering.*``."""
     return Pipeline(
         [
-            node(nodes.ingest, ["raw_documents", "params:ingest"], "documents", name="ingest"),
+            node(corpus.ingest, ["raw_documents", "params:ingest"], ["documents", "bag"], name="ingest"),
             node(
-                nodes.count_words,
-                ["documents", "params:features"],
+                corpus.count_words,
+                ["documents", "bag", "params:features"],
                 ["counts", "vocabulary"],
                 name="features",
             ),
