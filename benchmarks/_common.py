@@ -212,7 +212,7 @@ def resident_bytes() -> tuple[int, int]:
     if status.is_file():
         values = dict(line.split(":", 1) for line in status.read_text().splitlines())
         now, peak = (int(values[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
-        return now, peak
+        return now, max(now, peak)  # the kernel's own peak may lag by a few pages
     unit = 1 if platform.system() == "Darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return peak, peak

@@ -1,6 +1,7 @@
 """Every benchmark runs on its smallest setting, and would notice if what it compares were not the same."""
 
 import importlib
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,15 @@ from tests.conftest import ROOT
 def program(monkeypatch):
     """Return a module of ``benchmarks/`` by name, as its own folder sees it."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    common = importlib.import_module("_common")
+    monkeypatch.setitem(common.CORPORA, "scipy", partial(_read_once, common.CORPORA["scipy"]))
     return importlib.import_module
+
+
+@cache
+def _read_once(read):
+    """SciPy's docstrings take seconds to parse."""
+    return read()
 
 
 @pytest.fixture
@@ -179,8 +188,8 @@ def test_resident_memory_sees_what_is_held_and_what_was(program):
     del held
     after, peak = resident_bytes()
     assert now - before > 0.8 * size
-    assert peak >= now
-    assert after < now
+    assert peak - before > 0.8 * size
+    assert after < now - 0.8 * size
 
 
 def test_a_sample_keeps_documents_and_labels_together(program):
