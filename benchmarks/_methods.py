@@ -6,7 +6,7 @@ care. None sees a label.
 
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +47,16 @@ def _lsa_k_means(tfidf: sparse.csr_array, n_clusters: int, seed: int) -> Cluster
     return KMeans(n_clusters, n_init=5, random_state=seed).fit_predict(reduced)
 
 
-def _nmf(tfidf: sparse.csr_array, n_clusters: int, seed: int) -> Clusters:
-    model = NMF(n_clusters, init="random", max_iter=400, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # clusters no longer change by then
-        weights = model.fit_transform(tfidf)
-    # A topic's scale can move between its two factors; with words that sum to 1 the weights can be compared.
-    return np.argmax(weights * model.components_.sum(axis=1), axis=1)
+def _nmf(**how: Any) -> Callable[[sparse.csr_array, int, int], Clusters]:
+    def fit_predict(tfidf: sparse.csr_array, n_clusters: int, seed: int) -> Clusters:
+        model = NMF(n_clusters, random_state=seed, **how)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # clusters no longer change by then
+            weights = model.fit_transform(tfidf)
+        # A topic's scale can move between its two factors; with words that sum to 1 the weights can be compared.
+        return np.argmax(weights * model.components_.sum(axis=1), axis=1)
+
+    return fit_predict
 
 
 def _lda(counts: sparse.csr_array, n_clusters: int, seed: int) -> Clusters:
@@ -68,7 +71,18 @@ METHODS = {
     "lsa-k-means": Method(
         "LSA + k-means", "tf-idf", _lsa_k_means, "TruncatedSVD(100), rows normalised, then KMeans(n_init=5)"
     ),
-    "nmf": Method("NMF", "tf-idf", _nmf, "init='random', argmax of the weights of topics that sum to 1"),
+    "nmf": Method(
+        "NMF",
+        "tf-idf",
+        _nmf(init="random", max_iter=400),
+        "squared error, init='random', argmax of the weights of topics that sum to 1",
+    ),
+    "nmf-kl": Method(
+        "NMF, Kullback-Leibler",
+        "tf-idf",
+        _nmf(init="nndsvda", solver="mu", beta_loss="kullback-leibler", max_iter=200),
+        "the same with KL divergence, multiplicative updates and init='nndsvda'",
+    ),
     "lda": Method("LDA", "counts", _lda, "variational, batch, 20 passes, argmax of the topic proportions"),
 }
 OURS = "mixture"

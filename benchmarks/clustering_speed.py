@@ -34,6 +34,7 @@ from latents.pipelines.clustering.nodes import count_words
 from latents.pipelines.clustering.parameters import FeaturesParameters
 
 SMOOTHING = 0.3
+FITS = [OURS, "k-means", REFERENCE, "nmf", "lda"]
 TARGET_PASS = 0.30
 TARGET_FIT = 0.5
 # Relative, in the log-likelihood and in probability mass: wide enough for an E step in float32.
@@ -258,9 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--components", nargs="+", type=positive, default=[20, 100], help="K of the passes")
     parser.add_argument("--pass-repetitions", type=positive, default=15)
     parser.add_argument("--dense-gib", type=float, default=1.0, help="memory for the dense counts")
-    parser.add_argument(
-        "--methods", nargs="+", choices=METHODS, default=[name for name in METHODS if name != "mixture-4"]
-    )
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=FITS)
     parser.add_argument("--fit-repetitions", type=positive, default=3)
     parser.add_argument("--documents", type=positive, help="take this many documents, for a try")
     options = parser.parse_args(arguments)
