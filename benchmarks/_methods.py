@@ -30,9 +30,9 @@ class Method(NamedTuple):
     settings: str
 
 
-def _mixture(n_init: int) -> Callable[[sparse.csr_array, int, int], Clusters]:
+def _mixture(**options: Any) -> Callable[[sparse.csr_array, int, int], Clusters]:
     def fit_predict(counts: sparse.csr_array, n_clusters: int, seed: int) -> Clusters:
-        return MultinomialMixture(n_clusters, n_init=n_init, random_state=seed).fit_predict(counts)
+        return MultinomialMixture(n_clusters, random_state=seed, **options).fit_predict(counts)
 
     return fit_predict
 
@@ -65,8 +65,10 @@ def _lda(counts: sparse.csr_array, n_clusters: int, seed: int) -> Clusters:
 
 
 METHODS = {
-    "mixture": Method("MultinomialMixture", "counts", _mixture(1), "defaults, n_init=1"),
-    "mixture-4": Method("MultinomialMixture, best of 4", "counts", _mixture(4), "defaults, n_init=4"),
+    "mixture": Method("MultinomialMixture", "counts", _mixture(), "defaults"),
+    "mixture-4": Method(
+        "MultinomialMixture, best of 4", "counts", _mixture(n_init=4), "defaults but n_init=4"
+    ),
     "k-means": Method("k-means", "tf-idf", _k_means, "n_init=5"),
     "lsa-k-means": Method(
         "LSA + k-means", "tf-idf", _lsa_k_means, "TruncatedSVD(100), rows normalised, then KMeans(n_init=5)"
