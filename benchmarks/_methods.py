@@ -60,7 +60,9 @@ def _nmf(**how: Any) -> Callable[[sparse.csr_array, int, int], Clusters]:
 
 
 def _lda(counts: sparse.csr_array, n_clusters: int, seed: int) -> Clusters:
-    model = LatentDirichletAllocation(n_clusters, learning_method="batch", max_iter=20, random_state=seed)
+    # Processes take seconds to start: on small corpora one is sooner done than all cores.
+    n_jobs = -1 if counts.nnz > 500_000 else None
+    model = LatentDirichletAllocation(n_clusters, max_iter=20, n_jobs=n_jobs, random_state=seed)
     return np.argmax(model.fit_transform(counts), axis=1)
 
 
