@@ -1,15 +1,14 @@
-"""A corpus too large to be held in memory with ease: written to disk block by block, read back the same way."""
+"""A corpus too large to be held in memory with ease, drawn and written to disk block by block."""
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import brentq
+
+from latents.datasets.count_blocks import CountBlocks
 
 # How many different words a document has is calibrated for lengths spread evenly over this range of the mean.
 LENGTHS = (0.5, 1.5)
@@ -20,63 +19,32 @@ OFFSET = 10.0
 OWN_SHARE = 0.3
 
 
-class BlocksOnDisk:
-    """Blocks of a count matrix as CSR arrays, each mapped from disk when its turn comes; can be read repeatedly.
+LABELS = "labels.npy"
 
-    Parameters
-    ----------
-    folder : Path
-        Where `write` has put them.
-    n_blocks : int, optional
-        Only the first so many.
+
+def write_corpus(
+    folder: Path,
+    *,
+    n_documents: int,
+    n_words: int,
+    n_nonzeros: int,
+    n_clusters: int,
+    block_documents: int,
+    seed: int = 0,
+) -> CountBlocks:
+    """Write a corpus with planted clusters, one block in memory at a time; their labels lie beside the blocks.
+
+    Words follow Zipf's law. Each cluster has a ranking of the vocabulary of its own, by which some of a document's
+    words are drawn; the others come from a ranking that all share.
     """
+    rng = np.random.default_rng(seed)
+    rankings = np.array([rng.permutation(n_words) for _ in range(n_clusters)], dtype=np.int32)
+    shares = rng.dirichlet(np.full(n_clusters, 10.0))
+    length = _length_for(n_nonzeros / n_documents, rankings[0])
+    planted: list[NDArray[np.int64]] = []
 
-    MANIFEST = "manifest.json"
-
-    def __init__(self, folder: Path, n_blocks: int | None = None) -> None:
-        self.manifest: dict[str, Any] = json.loads((folder / self.MANIFEST).read_text())
-        self._folders = sorted(folder.glob("block-*"))[:n_blocks]
-
-    def __len__(self) -> int:
-        return len(self._folders)
-
-    def __iter__(self) -> Iterator[sparse.csr_array]:
-        for folder in self._folders:
-            data, indices, indptr = (
-                np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("data", "indices", "indptr")
-            )
-            shape = (indptr.size - 1, self.manifest["n_words"])
-            yield sparse.csr_array((data, indices, indptr), shape=shape)
-
-    def labels(self) -> NDArray[np.int64]:
-        """Return the planted cluster of every document."""
-        return np.concatenate([np.load(folder / "labels.npy") for folder in self._folders])
-
-    @classmethod
-    def write(
-        cls,
-        folder: Path,
-        *,
-        n_documents: int,
-        n_words: int,
-        n_nonzeros: int,
-        n_clusters: int,
-        block_documents: int,
-        seed: int = 0,
-    ) -> Self:
-        """Draw a corpus with planted clusters, one block in memory at a time.
-
-        Words follow Zipf's law. Each cluster has a ranking of the vocabulary of its own, by which some of a
-        document's words are drawn; the others come from a ranking that all share.
-        """
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        rng = np.random.default_rng(seed)
-        rankings = np.array([rng.permutation(n_words) for _ in range(n_clusters)], dtype=np.int32)
-        shares = rng.dirichlet(np.full(n_clusters, 10.0))
-        length = _length_for(n_nonzeros / n_documents, rankings[0])
-        total = 0
-        for number, start in enumerate(range(0, n_documents, block_documents)):
+    def drawn() -> Iterator[sparse.csr_array]:
+        for start in range(0, n_documents, block_documents):
             n_rows = min(block_documents, n_documents - start)
             labels = rng.choice(n_clusters, size=n_rows, p=shares)
             lengths = rng.poisson(length * rng.uniform(*LENGTHS, size=n_rows))
@@ -85,27 +53,15 @@ class BlocksOnDisk:
             own = rng.random(documents.size) < OWN_SHARE
             words[own] = rankings[labels[documents[own]], words[own]]
             cells, data = np.unique(documents * n_words + words, return_counts=True)
-            indptr = np.searchsorted(cells, np.arange(n_rows + 1) * n_words)
-            arrays = {
-                "data": data.astype(np.int32),
-                "indices": (cells % n_words).astype(np.int32),
-                "indptr": indptr.astype(np.int32),
-                "labels": labels,
-            }
-            block = folder / f"block-{number:05d}"
-            block.mkdir()
-            for name, array in arrays.items():
-                np.save(block / f"{name}.npy", array)
-            total += cells.size
-        manifest = {
-            "n_documents": n_documents,
-            "n_words": n_words,
-            "n_nonzeros": total,
-            "n_clusters": n_clusters,
-            "seed": seed,
-        }
-        (folder / cls.MANIFEST).write_text(json.dumps(manifest))  # last: without it the corpus is not whole
-        return cls(folder)
+            indptr = np.searchsorted(cells, np.arange(n_rows + 1) * n_words).astype(np.int32)
+            planted.append(labels)
+            yield sparse.csr_array(
+                (data.astype(np.int32), (cells % n_words).astype(np.int32), indptr), shape=(n_rows, n_words)
+            )
+
+    blocks = CountBlocks.write(folder, drawn())
+    np.save(folder / LABELS, np.concatenate(planted))
+    return blocks
 
 
 def _ranks(uniform: NDArray[np.float64], n_words: int) -> NDArray[np.int64]:

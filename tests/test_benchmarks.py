@@ -81,16 +81,19 @@ def test_speed_compares_passes_and_fits(program, capsys, no_newsgroups):
 def test_speed_stops_where_an_implementation_computes_something_else(program, monkeypatch):
     speed = program("clustering_speed")
     T = sparse.csr_array(np.random.default_rng(0).poisson(1.0, (30, 12)).astype(float))
-    parameters = speed.starting_point(T, 3)
-    assert speed.check_agreement(T, parameters) < 1e-12
+    start = speed.starting_point(T, 3)
+    assert speed.check_agreement(T, start) < 1e-6
+    double = speed.ours(T, start)
+    scipy = speed.with_scipy(T, start)
+    assert speed.disagreement(double.read(double.run()), scipy.read(scipy.run())) < 1e-12
 
-    def wrong(T):
-        one_pass = speed.with_scipy(T)
-        return lambda parameters: one_pass(parameters)._replace(weights=np.array([0.3, 0.3, 0.4]))
+    def wrong(T, start):
+        one = speed.with_scipy(T, start)
+        return one._replace(read=lambda found: one.read(found)._replace(weights=np.array([0.3, 0.3, 0.4])))
 
     monkeypatch.setitem(speed.PASSES, "ours", wrong)
     with pytest.raises(ValueError, match="ours differs from"):
-        speed.check_agreement(T, parameters)
+        speed.check_agreement(T, start)
 
 
 def test_speed_needs_the_method_that_others_are_held_against(program, capsys):
@@ -128,8 +131,10 @@ def test_slopes_are_those_of_a_power_law(program):
 
 
 @pytest.fixture
-def blocks(program, tmp_path):
-    return program("_synthetic").BlocksOnDisk.write(
+def corpus(program, tmp_path):
+    """Blocks with planted clusters, and the labels."""
+    synthetic = program("_synthetic")
+    blocks = synthetic.write_corpus(
         tmp_path / "corpus",
         n_documents=900,
         n_words=1000,
@@ -137,28 +142,28 @@ def blocks(program, tmp_path):
         n_clusters=3,
         block_documents=400,
     )
+    return blocks, np.load(tmp_path / "corpus" / synthetic.LABELS)
 
 
-def test_the_synthetic_corpus_is_what_was_ordered(blocks):
-    parts = list(blocks)
+def test_the_synthetic_corpus_is_what_was_ordered(corpus):
+    blocks, labels = corpus
+    parts = [T for T, _ in blocks]
     assert [part.shape for part in parts] == [(400, 1000), (400, 1000), (100, 1000)]
-    assert sum(part.nnz for part in parts) == blocks.manifest["n_nonzeros"]
-    assert blocks.manifest["n_nonzeros"] == pytest.approx(45_000, rel=0.05)
-    assert blocks.labels().size == 900
-    for part, again in zip(parts, blocks, strict=True):
-        assert not part.data.flags.owndata  # mapped from disk, not read
+    assert sum(part.nnz for part in parts) == blocks.n_nonzeros
+    assert blocks.n_nonzeros == pytest.approx(45_000, rel=0.05)
+    assert labels.size == 900
+    for part in parts:
         assert part.data.min() >= 1
         assert all(np.all(np.diff(part[[row]].indices) > 0) for row in range(0, part.shape[0], 50))
-        assert (part != again).nnz == 0
 
 
-def test_the_synthetic_corpus_has_zipfs_words_and_the_planted_clusters(blocks):
-    T = sparse.csr_array(sparse.vstack(list(blocks)))
+def test_the_synthetic_corpus_has_zipfs_words_and_the_planted_clusters(corpus):
+    blocks, labels = corpus
+    T = sparse.csr_array(sparse.vstack([part for part, _ in blocks]))
     frequencies = np.sort(T.sum(axis=0))[::-1]
     ranks = np.arange(1, 101) + 10.0
     slope = np.polyfit(np.log(ranks), np.log(frequencies[:100]), 1)[0]
     assert -1.4 < slope < -0.6
-    labels = blocks.labels()
     # Whole documents are likelier under the words of their own cluster than of the others.
     mu = np.array([T[labels == k].sum(axis=0) + 1.0 for k in range(3)])
     joint = T @ np.log(mu / mu.sum(axis=1, keepdims=True)).T
@@ -167,7 +172,7 @@ def test_the_synthetic_corpus_has_zipfs_words_and_the_planted_clusters(blocks):
 
 def test_more_different_words_than_there_are_cannot_be_drawn(program, tmp_path):
     with pytest.raises(ValueError, match="95 different words a document cannot be drawn from 100"):
-        program("_synthetic").BlocksOnDisk.write(
+        program("_synthetic").write_corpus(
             tmp_path, n_documents=10, n_words=100, n_nonzeros=950, n_clusters=2, block_documents=5
         )
 
