@@ -4,7 +4,19 @@ Nothing here writes a file or knows of pipelines and trackers; the catalog does 
 """
 
 from latents.reporting import clustering, cvae, pages, pca
-from latents.reporting.report import KeyNumber, Section, render_report
+from latents.reporting.report import KeyNumber, Quotation, Quotations, Section, render_chart, render_report
 from latents.reporting.style import absent
 
-__all__ = ["KeyNumber", "Section", "absent", "clustering", "cvae", "pages", "pca", "render_report"]
+__all__ = [
+    "KeyNumber",
+    "Quotation",
+    "Quotations",
+    "Section",
+    "absent",
+    "clustering",
+    "cvae",
+    "pages",
+    "pca",
+    "render_chart",
+    "render_report",
+]

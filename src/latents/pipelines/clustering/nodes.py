@@ -12,7 +12,8 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from latents import reporting
 from latents.estimators import MultinomialMixture
-from latents.estimators.clustering_metrics import lift, matched_accuracy, npmi_coherence
+from latents.estimators.clustering_metrics import matched_accuracy, npmi_coherence
+from latents.pipelines.clustering import reading
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
     FeaturesParameters,
@@ -193,18 +194,15 @@ def evaluate(
     split: Rows,
     fit_record: dict[str, float],
     params: EvaluateParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float]]:
-    """Assign every document, name the topics, and measure the fit.
+) -> dict[str, Any]:
+    """Assign every document, name the clusters, choose documents to read, and measure the fit.
 
     Returns
     -------
-    assignments : DataFrame
-        One row per document: ``cluster``, its ``probability``, ``n_tokens``, ``held_out``, and ``label`` and
-        ``name`` where known.
-    topics : DataFrame
-        The top words of every cluster by probability and by lift.
-    metrics : mapping
-        Flat names and numbers; those that need labels, held-out words or pairs of words only where there are any.
+    mapping
+        ``assignments``, ``topics``, ``clusters``, ``examples`` and ``map`` (tables, see
+        ``pipelines.clustering.reading``) and ``metrics``: flat names and numbers; those that need labels,
+        held-out words or pairs of words only where there are any.
     """
     responsibilities = model.predict_proba(counts)
     assignments = documents.drop(columns=["text", "held_out"], errors="ignore").assign(
@@ -214,7 +212,6 @@ def evaluate(
         held_out=np.isin(np.arange(len(documents)), split["held_out"]),
     )
     train = counts[split["train"]]
-    topics = _top_words(model, train, vocabulary["word"].to_numpy(), params.n_top_words)
     top_columns = np.argsort(-model.word_probabilities_, axis=1, kind="stable")[:, :COHERENCE_WORDS]
     metrics = {
         "n_documents": len(split["train"]),
@@ -236,58 +233,45 @@ def evaluate(
         metrics["nmi"] = float(normalized_mutual_info_score(labels, clusters))
         metrics["ari"] = float(adjusted_rand_score(labels, clusters))
         metrics["accuracy"] = matched_accuracy(labels, clusters)
-    return assignments, topics, metrics
-
-
-def _top_words(
-    model: MultinomialMixture, counts: sparse.csr_array, words: np.ndarray, n_top: int
-) -> pd.DataFrame:
-    rankings = {
-        "probability": model.word_probabilities_,
-        "lift": lift(model.word_probabilities_, counts),
-    }
-    tables = []
-    for ranking, values in rankings.items():
-        order = np.argsort(-values, axis=1, kind="stable")[:, :n_top]
-        for cluster, columns in enumerate(order):
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "cluster": cluster,
-                        "ranking": ranking,
-                        "rank": np.arange(1, len(columns) + 1),
-                        "word": words[columns],
-                        "value": values[cluster, columns],
-                    }
-                )
-            )
-    return pd.concat(tables, ignore_index=True)
+    tables = reading.read(model, counts, vocabulary["word"].to_numpy(), documents, assignments, params)
+    return {**tables, "metrics": metrics}
 
 
 def report(
     model: MultinomialMixture,
+    documents: pd.DataFrame,
     assignments: pd.DataFrame,
     topics: pd.DataFrame,
+    clusters: pd.DataFrame,
+    examples: pd.DataFrame,
+    positions: pd.DataFrame,
     metrics: dict[str, float],
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
-    """Draw the figures over the training documents and write the report page.
+    """Draw the figures, over the training documents but for the map, and write the report page.
 
     Returns
     -------
     mapping
-        ``bound``, ``topics``, ``labels`` and ``sizes`` (Plotly figures) and ``page`` (HTML).
+        ``bound``, ``topics``, ``labels``, ``sizes`` and ``map`` (Plotly figures), ``page`` and ``map_page``
+        (HTML).
     """
-    n_clusters = model.weights_.size
+    names = clusters["name"].tolist()
     train = assignments[~assignments["held_out"]]
     figures = {
         "bound": reporting.clustering.bound_per_iteration(model.lower_bounds_, model.tempered_bounds_),
-        "topics": reporting.clustering.topic_words(topics),
-        "sizes": reporting.clustering.cluster_sizes(train["cluster"], n_clusters, model.weights_),
+        "topics": reporting.clustering.topic_words(topics, names),
+        "sizes": reporting.clustering.cluster_sizes(train["cluster"], names, model.weights_),
         "labels": (
-            reporting.clustering.label_by_cluster(train["label"], train["cluster"], n_clusters)
+            reporting.clustering.label_by_cluster(train["label"], train["cluster"], names)
             if "label" in train
             else reporting.absent("Labels by cluster", "The documents have no labels to compare with.")
         ),
+        "map": reading.draw_map(positions, documents, assignments, names),
     }
-    return {**figures, "page": reporting.pages.clustering(figures, metrics, plain(parameters))}
+    quotations = reading.quote(examples, clusters)
+    return {
+        **figures,
+        "page": reporting.pages.clustering(figures, quotations, metrics, plain(parameters)),
+        "map_page": reporting.pages.document_map(figures["map"]),
+    }
