@@ -21,10 +21,19 @@ def test_evidence_is_the_centred_score_per_word_at_the_root_of_its_length():
 
 def test_what_all_clusters_say_alike_has_no_place():
     counts = np.array([[1, 2, 0], [1, 2, 5]])
-    scores = np.array([[1.0, 0.0, 3.0], [0.0, 1.0, 3.0]])
+    scores = np.array([[1.0, 0.0, 3.0], [0.0, 1.0, 3.0], [1.0, 1.0, 3.0]])
     first, second = evidence(counts, scores)
     np.testing.assert_allclose(first / np.linalg.norm(first), second / np.linalg.norm(second))
-    assert np.linalg.norm(first) > np.linalg.norm(second)  # a longer document that says the same
+    assert np.linalg.norm(first) > np.linalg.norm(second)  # the same, in more words
+
+
+def test_two_clusters_are_drawn_across_by_their_difference():
+    counts = np.array([[4, 0], [0, 4], [2, 2], [1, 0], [0, 1]])
+    scores = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    places = plane(evidence(counts, scores))
+    np.testing.assert_array_equal(np.argsort(places[:, 0]), [1, 4, 2, 3, 0])
+    np.testing.assert_allclose(places[:, 1], 0, atol=1e-12)
+    assert np.abs(places).max() == pytest.approx(1)
 
 
 def test_groups_stay_groups_and_a_seed_repeats_the_map():

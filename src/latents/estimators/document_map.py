@@ -27,7 +27,8 @@ def evidence(counts: Any, scores: Array) -> Array:
     (without the weights pi), per word. The responsibilities themselves are 0 or 1 on texts of some
     length and would leave one point a cluster. As if each document had n-bar more words that say
     nothing (the median length), short ones stay near the middle. The root keeps direction, which is
-    what the document is about, ahead of strength.
+    what the document is about, ahead of strength. Of two clusters the differences are one number, which
+    gives no map; there the mean is not taken off, and x has two dimensions.
 
     Parameters
     ----------
@@ -39,12 +40,13 @@ def evidence(counts: Any, scores: Array) -> Array:
     Returns
     -------
     ndarray of shape (D, K)
-        x. Rows sum to 0; documents without words are at the origin.
+        x. Rows sum to 0 if K > 2; documents without words are at the origin.
     """
     T = sp.csr_array(counts, dtype=np.float64)
     n_words = np.asarray(T.sum(axis=1))
     usual = np.median(n_words[n_words > 0]) if T.nnz else 1.0
-    ratios = T @ (scores - scores.mean(axis=0)).T / (n_words + usual)[:, np.newaxis]
+    against = scores.mean(axis=0) if len(scores) > 2 else np.zeros(scores.shape[1])
+    ratios = T @ (scores - against).T / (n_words + usual)[:, np.newaxis]
     length = np.linalg.norm(ratios, axis=1, keepdims=True)
     x: Array = ratios / np.sqrt(np.where(length > 0, length, 1.0))
     return x
@@ -53,9 +55,10 @@ def evidence(counts: Any, scores: Array) -> Array:
 def plane(points: Array, random_state: int | np.random.RandomState | None = None) -> Array:
     """Lay points out in the plane so that neighbours stay neighbours (t-SNE, van der Maaten 2008).
 
-    It starts from the first two principal components, which keep the large-scale arrangement (Kobak
+    t-SNE starts from the first two principal components, which keep the large-scale arrangement (Kobak
     and Berens, "The art of using t-SNE", 2019). Distances between groups and their sizes on the
-    plane still mean little.
+    plane still mean little. Two dimensions need none of this: their difference is drawn across, their
+    sum upwards.
 
     Parameters
     ----------
@@ -78,6 +81,8 @@ def plane(points: Array, random_state: int | np.random.RandomState | None = None
         raise ValueError(
             f"points are {n_points} in {n_dimensions} dimensions; a map needs {MIN_DOCUMENTS} in 2 at least"
         )
+    if n_dimensions == 2:
+        return _fitted(points @ np.array([[1.0, 1.0], [-1.0, 1.0]]))
     if np.ptp(points, axis=0).max() < _ALIKE:
         return np.zeros((n_points, 2))  # t-SNE would divide by their spread
     # Three times the perplexity is how many neighbours t-SNE looks at.
@@ -85,6 +90,11 @@ def plane(points: Array, random_state: int | np.random.RandomState | None = None
     layout = TSNE(init="pca", perplexity=perplexity, random_state=random_state).fit_transform(
         points.astype(np.float32)
     )
-    centred = layout - (layout.min(axis=0) + layout.max(axis=0)) / 2
-    positions: Array = (centred / np.abs(centred).max()).astype(np.float64)
-    return positions
+    return _fitted(layout.astype(np.float64))
+
+
+def _fitted(places: Array) -> Array:
+    """Centre places, the larger half-width becoming 1; all the same become the origin."""
+    centred = places - (places.min(axis=0) + places.max(axis=0)) / 2
+    fitted: Array = centred / max(float(np.abs(centred).max()), _ALIKE)
+    return fitted

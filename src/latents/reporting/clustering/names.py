@@ -31,7 +31,7 @@ def short_names(names: Sequence[str], length: int) -> list[str]:
     """
     short = [short_name(name, length) for name in names]
     return [
-        f"{short_name(name, length - len(f' ({number})'))} ({number})"
+        f"{short_name(name, max(length - len(f' ({number})'), 2))} ({number})"
         if short.count(short[number]) > 1
         else short[number]
         for number, name in enumerate(names)

@@ -71,9 +71,10 @@ def categories(places: Points) -> list[tuple[str, str]]:
         for other, colour in zip(places, taken, strict=False):
             gap = np.linalg.norm(place - other)
             distances[colour] = min(distances[colour], 0.0 if np.isnan(gap) else gap)
-        # Bearers are told apart by their symbols, of which there are only so many.
+        # Bearers of a colour are told apart by symbols, of which there are only so many.
         worn = np.bincount(taken, minlength=colours)
-        choice = int(np.where(worn < worn.min() + 2, distances, -np.inf).argmax())
+        most = max(min(worn.min() + 2, len(style.CATEGORY_SYMBOLS)), worn.min() + 1)
+        choice = int(np.where(worn < most, distances, -np.inf).argmax())
         pairs.append((style.colour_of(choice), style.symbol_of(choice + colours * int(worn[choice]))))
         taken.append(choice)
     return pairs
