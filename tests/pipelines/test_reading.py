@@ -197,4 +197,7 @@ def test_empty_clusters_are_told_apart_from_read_ones():
     clusters = reading._clusters(tables["assignments"], ["a", "b", "empty 2"], np.array([0.5, 0.5, 0.0]))
     assert clusters["n_documents"].tolist()[2] == 0
     assert clusters["main_label"].tolist()[2] == ""
-    assert reading.quote(tables["examples"], clusters)[2].columns == {}
+    groups = reading.quote(tables["examples"], clusters)
+    sizes = clusters.set_index("name")["n_documents"]
+    assert {group.heading for group in groups} == {"a", "b"}
+    assert sizes[groups[0].heading] >= sizes[groups[1].heading]

@@ -176,6 +176,11 @@ def test_a_cluster_left_over_stands_beside_its_label():
     assert list(trace.x) == ["z", "x", "y"]
 
 
+def test_empty_clusters_stand_at_the_end():
+    (trace,) = clustering.label_by_cluster(["a", "a", "b"], [3, 1, 2], list("wxyz")).data
+    assert list(trace.x) == ["x", "z", "y", "w"]
+
+
 def test_labels_alike_at_their_start_keep_their_rows():
     labels = ["comp.sys.ibm.pc.hardware.first"] * 2 + ["comp.sys.ibm.pc.hardware.second"] * 2
     figure = clustering.label_by_cluster(labels, [0, 0, 1, 1], make_names(2))

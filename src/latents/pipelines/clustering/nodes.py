@@ -260,7 +260,7 @@ def report(
     train = assignments[~assignments["held_out"]]
     figures = {
         "bound": reporting.clustering.bound_per_iteration(model.lower_bounds_, model.tempered_bounds_),
-        "topics": reporting.clustering.topic_words(topics, names),
+        "topics": reporting.clustering.topic_words(topics[topics["cluster"].isin(train["cluster"])], names),
         "sizes": reporting.clustering.cluster_sizes(train["cluster"], names, model.weights_),
         "labels": (
             reporting.clustering.label_by_cluster(train["label"], train["cluster"], names)

@@ -245,9 +245,10 @@ def _agreeing(assignments: pd.DataFrame, n_clusters: int) -> NDArray[np.bool_]:
 
 
 def quote(examples: pd.DataFrame, clusters: pd.DataFrame) -> list[reporting.Quotations]:
-    """Put the examples into words for the report, one group a cluster."""
+    """Put the examples into words for the report, one group a cluster that has any, the largest first."""
     groups = []
-    for cluster in clusters.to_dict("records"):
+    read = clusters[clusters["cluster"].isin(examples["cluster"])]
+    for cluster in read.sort_values("n_documents", ascending=False, kind="stable").to_dict("records"):
         note = f"{cluster['n_documents']:,} documents"
         if cluster.get("main_label_share"):
             note += f", {cluster['main_label_share']:.0%} of them {cluster['main_label']}"

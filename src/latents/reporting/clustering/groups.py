@@ -57,7 +57,7 @@ def label_by_cluster(labels: npt.ArrayLike, clusters: npt.ArrayLike, names: Sequ
 
     The columns are put in the order in which the optimal matching of clusters to labels
     (``matched_clusters``) runs down the diagonal; a cluster left over stands beside the label that
-    it holds most of.
+    it holds most of, an empty one at the end.
 
     Parameters
     ----------
@@ -86,6 +86,7 @@ def label_by_cluster(labels: npt.ArrayLike, clusters: npt.ArrayLike, names: Sequ
     label_names, counts, matched = matched_clusters(label_of, cluster_of, len(names))
     is_matched = matched >= 0
     home = np.where(is_matched, matched, counts.argmax(axis=0))
+    home[counts.sum(axis=0) == 0] = len(label_names)
     order = np.lexsort((np.arange(len(names)), ~is_matched, home))
     n_agreeing = counts[matched[is_matched], np.flatnonzero(is_matched)].sum()
 

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from latents.reporting import style
 from latents.reporting.clustering.names import short_names
-from latents.reporting.clustering.placing import apart, categories, midpoints
+from latents.reporting.clustering.placing import apart, categories, heads
 
 _HEIGHT = 820
 _MARGIN = {"l": 16, "r": 16, "t": 110, "b": 24}
@@ -76,7 +76,7 @@ def document_map(
     by_size = np.argsort(-np.bincount(cluster_of, minlength=len(names)), kind="stable")
     members = {int(k): np.flatnonzero(cluster_of == k) for k in by_size if (cluster_of == k).any()}
     short = short_names(names, _MAX_NAME_LENGTH)
-    looks = categories(midpoints(xy, cluster_of, len(names)))
+    looks = categories(heads(xy, cluster_of, len(names)))
     size = float(np.clip(10.0 - 1.6 * np.log10(max(len(xy), 1)), 3.0, 8.0))
     figure = go.Figure()
     for k, rows in members.items():
@@ -128,14 +128,15 @@ def _tags(
     looks: Sequence[tuple[str, str]],
 ) -> list[dict[str, Any]]:
     """Return annotations that name the groups at their places, moved apart where they would overlap."""
-    places = midpoints(xy, groups, len(names))
+    places = heads(xy, groups, len(names))
     here = np.flatnonzero(~np.isnan(places[:, 0])).tolist()
     # Pixels of a unit of the map, at the usual height and with the margin that Plotly leaves around points.
     extent = float(np.ptp(xy, axis=0).max()) if len(xy) else 0.0
     scale = (_HEIGHT - _MARGIN["t"] - _MARGIN["b"]) / max(1.1 * extent, 1e-9)
-    wanted = places[here] * [scale, -scale]  # pixels count downwards
+    # Pixels count downwards; half a line more shows the points beneath.
+    wanted = places[here] * [scale, -scale] - [0, 0.75 * _LINE]
     sizes = np.array([[_CHARACTER * len(names[k]) + 8, _LINE] for k in here]).reshape(-1, 2)
-    offsets = apart(wanted, sizes) - wanted
+    offsets = apart(wanted, sizes) - places[here] * [scale, -scale]
     return [
         {
             "x": float(places[k, 0]),
@@ -175,7 +176,7 @@ def _add_switch(
     }
     present, label_number = np.unique(labels, return_inverse=True)
     if len(present) <= _MAX_LABELS:
-        looks = categories(midpoints(xy, label_number, len(present)))
+        looks = categories(heads(xy, label_number, len(present)))
         tags = _tags(
             xy, label_number, short_names([str(label) for label in present], _MAX_NAME_LENGTH), looks
         )

@@ -10,17 +10,18 @@ from latents.reporting import style
 Points = npt.NDArray[np.float64]
 
 
-def midpoints(xy: Points, groups: npt.NDArray[np.intp], n_groups: int) -> Points:
-    """Return for each group its point nearest to its median, so that a name stands on the group itself.
+def heads(xy: Points, groups: npt.NDArray[np.intp], n_groups: int) -> Points:
+    """Return for each group its point nearest to the middle of its upper edge, for a name to stand above.
 
-    A group may lie in two parts, with nothing but other groups between. Empty groups get NaN.
+    It is one of the group's own points, as a group may lie in two parts with others between. Empty groups
+    get NaN.
     """
     places = np.full((n_groups, 2), np.nan)
     for group in range(n_groups):
         members = xy[groups == group]
         if len(members):
-            distances = np.linalg.norm(members - np.median(members, axis=0), axis=1)
-            places[group] = members[distances.argmin()]
+            edge = [np.median(members[:, 0]), np.quantile(members[:, 1], 0.95)]
+            places[group] = members[np.linalg.norm(members - edge, axis=1).argmin()]
     return places
 
 
