@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -16,30 +17,35 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from latents.estimators._multinomial_annealing import annealed, lengths
 from latents.estimators._multinomial_em import (
     Parameters,
     Statistics,
     e_step,
     log_prior,
     m_step,
-    random_start,
 )
+from latents.estimators._sparse_counts import Counts
 from latents.estimators.multinomial_mixture import MultinomialMixture
 from tests import oracles as oracle
 
-PLAIN_EM = {"initial_beta": 1.0, "smoothing": 0.0}
+PLAIN_EM = {"annealing": False, "smoothing": 0.0}
+CPU = torch.device("cpu")
 
 
 def random_parameters(n_components, n_words, seed):
     rng = np.random.default_rng(seed)
-    return Parameters(
-        rng.dirichlet(np.ones(n_components)), rng.dirichlet(np.ones(n_words), size=n_components)
-    )
+    return rng.dirichlet(np.ones(n_components)), rng.dirichlet(np.ones(n_words), size=n_components)
+
+
+def counted(X):
+    """Documents as the E step takes them."""
+    return Counts(sp.csr_array(np.asarray(X, dtype=float)), CPU)
 
 
 def model_with(parameters):
     """A fitted estimator that has just these parameters."""
-    n_components, n_words = parameters.word_probabilities.shape
+    n_components, n_words = parameters[1].shape
     model = MultinomialMixture(n_components).fit(np.eye(max(n_components, n_words), n_words) + 1)
     model.weights_, model.word_probabilities_ = parameters
     return model
@@ -48,12 +54,10 @@ def model_with(parameters):
 def planted(n_documents=400, n_components=4, n_words=30, length=60, seed=0):
     """Documents drawn from a known mixture."""
     rng = np.random.default_rng(seed)
-    truth = Parameters(
-        rng.dirichlet(np.full(n_components, 5.0)),
-        rng.dirichlet(np.full(n_words, 0.3), size=n_components),
-    )
-    z = rng.choice(n_components, size=n_documents, p=truth.weights)
-    return np.array([rng.multinomial(length, truth.word_probabilities[k]) for k in z]), z, truth
+    pi = rng.dirichlet(np.full(n_components, 5.0))
+    mu = rng.dirichlet(np.full(n_words, 0.3), size=n_components)
+    z = rng.choice(n_components, size=n_documents, p=pi)
+    return np.array([rng.multinomial(length, mu[k]) for k in z]), z, (pi, mu)
 
 
 @st.composite
@@ -92,7 +96,7 @@ def test_scikit_learn_checks(estimator, check):
 @pytest.mark.parametrize("seed", range(3))
 def test_posterior_and_likelihood_by_enumeration(seed):
     pi, mu = random_parameters(3, 4, seed)
-    model = model_with(Parameters(pi, mu))
+    model = model_with((pi, mu))
     documents = [*oracle.documents_of_length(3, 4), (0, 0, 0, 0), (0.5, 0, 2.25, 1)]
     np.testing.assert_allclose(
         model.predict_proba(documents), [oracle.posterior(d, pi, mu) for d in documents], rtol=1e-12
@@ -121,26 +125,17 @@ def test_one_component_is_scipys_multinomial_and_its_fit_is_x_over_n():
     )
 
 
-@pytest.mark.parametrize("beta", [1.0, 0.3])
 @pytest.mark.parametrize("smoothing", [0.0, 0.7])
-def test_an_em_step_by_enumeration(beta, smoothing):
+def test_an_em_step_by_enumeration(smoothing):
     pi, mu = random_parameters(3, 4, 1)
     documents = np.random.default_rng(2).poisson(2.0, (6, 4)).astype(float)
-    new = m_step(e_step(sp.csr_array(documents), Parameters(pi, mu), beta), smoothing)
-    expected_pi, expected_mu = oracle.em_step(documents, pi, mu, smoothing, beta)
-    np.testing.assert_allclose(new.weights, expected_pi, rtol=1e-12)
-    np.testing.assert_allclose(new.word_probabilities, expected_mu, rtol=1e-12)
-
-
-def test_tempered_likelihood_by_enumeration():
-    pi, mu = random_parameters(3, 4, 1)
-    documents = np.random.default_rng(2).poisson(2.0, (6, 4)).astype(float)
-    for beta in (0.25, 1.0):
-        tempered = [sum(v**beta for v in oracle.joint(d, pi, mu)) for d in documents]
-        statistics = e_step(sp.csr_array(documents), Parameters(pi, mu), beta)
-        assert statistics.tempered_log_likelihood == pytest.approx(np.log(tempered).sum() / beta)
-        plain = [sum(oracle.joint(d, pi, mu)) for d in documents]
-        assert statistics.log_likelihood == pytest.approx(np.log(plain).sum())
+    statistics = e_step(counted(documents), Parameters.of(pi, mu))
+    new_pi, new_mu = m_step(statistics, smoothing).arrays()
+    expected_pi, expected_mu = oracle.em_step(documents, pi, mu, smoothing)
+    np.testing.assert_allclose(new_pi, expected_pi, rtol=1e-12)
+    np.testing.assert_allclose(new_mu, expected_mu, rtol=1e-12)
+    plain = [sum(oracle.joint(d, pi, mu)) for d in documents]
+    assert statistics.log_likelihood == pytest.approx(np.log(plain).sum())
 
 
 def test_bic_and_icl_by_their_formulas():
@@ -160,25 +155,43 @@ def test_bic_and_icl_by_their_formulas():
 @given(corpora(), st.data())
 @settings(max_examples=50, deadline=None)
 def test_shards_add_up_to_the_full_pass(X, data):
-    beta = data.draw(st.sampled_from([1.0, 0.2]))
     cuts = sorted(data.draw(st.lists(st.integers(0, X.shape[0]), max_size=3)))
-    parameters = random_parameters(3, X.shape[1], 0)
-    T = sp.csr_array(X)
+    parameters = Parameters.of(*random_parameters(3, X.shape[1], 0))
     edges = [0, *cuts, X.shape[0]]
-    shards = [e_step(T[a:b], parameters, beta) for a, b in pairwise(edges) if a < b]
-    total, full = reduce(operator.add, shards), e_step(T, parameters, beta)
+    shards = [e_step(counted(X[a:b]), parameters) for a, b in pairwise(edges) if a < b]
+    total, full = reduce(operator.add, shards), e_step(counted(X), parameters)
     np.testing.assert_allclose(total.word_counts, full.word_counts, rtol=1e-12, atol=1e-300)
     np.testing.assert_allclose(total.document_counts, full.document_counts, rtol=1e-12)
     assert total.log_likelihood == pytest.approx(full.log_likelihood, rel=1e-12)
-    assert total.tempered_log_likelihood == pytest.approx(full.tempered_log_likelihood, rel=1e-12)
     assert total.n_documents == full.n_documents == X.shape[0]
 
 
+@pytest.mark.parametrize("n_components", [1, 16, 17, 40])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products_in_groups_of_columns_are_scipys(n_components, dtype):
+    T = sp.random_array((30, 20), density=0.2, format="csr", rng=np.random.default_rng(0))
+    counts = Counts(T, CPU) if dtype == torch.float64 else Counts(T, CPU).single_precision()
+    M, G = (torch.rand(n, n_components, dtype=dtype) for n in (20, 30))
+    rtol = 1e-5 if dtype == torch.float32 else 1e-12
+    np.testing.assert_allclose(counts.by_documents(M), T @ M.numpy(), rtol=rtol)
+    np.testing.assert_allclose(counts.by_words(G), T.T @ G.numpy(), rtol=rtol)
+
+
 def test_m_step_gives_a_component_without_words_the_corpus_frequencies():
-    statistics = Statistics(np.array([[3.0, 1.0], [0.0, 0.0]]), np.array([2.0, 0.0]), -1.0, -1.0, 2)
-    pi, mu = m_step(statistics, smoothing=0.0)
+    words = torch.tensor([[3.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    pi, mu = m_step(Statistics(words, torch.tensor([2.0, 0.0]), -1.0, 2), smoothing=0.0).arrays()
     np.testing.assert_array_equal(pi, [1.0, 0.0])
-    np.testing.assert_array_equal(mu, [[0.75, 0.25], [0.75, 0.25]])
+    np.testing.assert_allclose(mu, [[0.75, 0.25], [0.75, 0.25]])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_statistics_are_told_from_the_parameters_they_gave(smoothing):
+    X, _, _ = planted(n_documents=40)
+    statistics = e_step(counted(X), Parameters.of(*random_parameters(3, X.shape[1], 0)))
+    words = statistics.word_counts.sum(dim=0)
+    again = Statistics.of(m_step(statistics, smoothing), words, len(X), smoothing)
+    np.testing.assert_allclose(again.word_counts, statistics.word_counts, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(again.document_counts, statistics.document_counts)
 
 
 # --- the objective --------------------------------------------------------------------------------
@@ -188,15 +201,15 @@ def test_m_step_gives_a_component_without_words_the_corpus_frequencies():
     X=corpora(),
     n_components=st.integers(1, 3),
     smoothing=st.sampled_from([0.0, 1e-3, 0.3, 2.0]),
-    initial_beta=st.sampled_from([1.0, 0.2, "auto"]),
+    annealing=st.booleans(),
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=80, deadline=None)
-def test_objective_at_beta_1_never_falls_and_is_that_of_the_parameters_returned(
-    X, n_components, smoothing, initial_beta, seed
+def test_objective_of_plain_em_never_falls_and_is_that_of_the_parameters_returned(
+    X, n_components, smoothing, annealing, seed
 ):
     model = MultinomialMixture(
-        n_components, smoothing=smoothing, initial_beta=initial_beta, random_state=seed, tol=0
+        n_components, smoothing=smoothing, annealing=annealing, random_state=seed, tol=0
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -208,30 +221,18 @@ def test_objective_at_beta_1_never_falls_and_is_that_of_the_parameters_returned(
     assert len(bounds) == model.n_iter_ + 1
     assert 2 <= len(plain_em) <= 31
     assert bounds[-1] == model.lower_bound_
-    parameters = Parameters(model.weights_, model.word_probabilities_)
+    parameters = Parameters.of(model.weights_, model.word_probabilities_)
     objective = model.score(X) + log_prior(parameters, smoothing) / X.shape[0]
     assert model.lower_bound_ == pytest.approx(objective, rel=1e-10, abs=1e-10)
     np.testing.assert_allclose(model.weights_.sum(), 1.0)
     np.testing.assert_allclose(model.word_probabilities_.sum(axis=1), 1.0)
 
 
-def test_tempered_objective_never_falls_at_one_temperature():
-    X, _, _ = planted(n_documents=40)
-    T, smoothing, beta = sp.csr_array(X.astype(float)), 0.5, 0.1
-    parameters, objectives = random_parameters(4, X.shape[1], 3), []
-    for _ in range(40):
-        statistics = e_step(T, parameters, beta)
-        objectives.append(statistics.tempered_log_likelihood + log_prior(parameters, smoothing))
-        parameters = m_step(statistics, smoothing)
-    assert np.diff(objectives).min() >= -1e-9 * abs(objectives[0])
-    assert objectives[-1] > objectives[0] + 1
-
-
 def test_log_prior_is_the_dirichlet_density_up_to_a_constant():
     concentration = np.full(4, 1.3)
-    mus = [random_parameters(2, 4, seed) for seed in (0, 1)]
-    densities = [sum(dirichlet.logpdf(row, concentration) for row in p.word_probabilities) for p in mus]
-    ours = [log_prior(p, 0.3) for p in mus]
+    models = [random_parameters(2, 4, seed) for seed in (0, 1)]
+    densities = [sum(dirichlet.logpdf(row, concentration) for row in mu) for _, mu in models]
+    ours = [log_prior(Parameters.of(pi, mu), 0.3) for pi, mu in models]
     assert ours[0] - ours[1] == pytest.approx(densities[0] - densities[1])
 
 
@@ -241,10 +242,10 @@ def test_log_prior_is_the_dirichlet_density_up_to_a_constant():
 def test_planted_components_are_recovered():
     X, z, truth = planted(n_documents=2000, seed=1)
     model = MultinomialMixture(4, random_state=0).fit(X)
-    distances = abs(model.word_probabilities_[:, None] - truth.word_probabilities).sum(axis=2)
+    distances = abs(model.word_probabilities_[:, None] - truth[1]).sum(axis=2)
     found, true = linear_sum_assignment(distances)
     assert distances[found, true].max() < 0.1
-    np.testing.assert_allclose(model.weights_[found], truth.weights[true], atol=0.03)
+    np.testing.assert_allclose(model.weights_[found], truth[0][true], atol=0.03)
     assert np.mean(true[model.predict(X)] == z) > 0.98
 
 
@@ -257,13 +258,17 @@ def test_annealing_finds_better_optima_than_plain_em():
     assert np.mean(annealed) > np.mean(plain)
 
 
-def test_components_that_met_part_again():
-    """Without perturbation annealing loses most components of these data at small beta."""
-    X = load_digits().data
-    model = MultinomialMixture(10, random_state=0).fit(X)
-    unperturbed = MultinomialMixture(10, perturbation=0, random_state=0).fit(X)
-    assert np.unique(model.predict(X)).size == 10
-    assert model.lower_bound_ > unperturbed.lower_bound_ + 10
+def test_perturbation_parts_components_that_met():
+    X, _, _ = planted(n_documents=230)
+    fits = {
+        perturbation: [
+            MultinomialMixture(4, perturbation=perturbation, random_state=seed).fit(X).lower_bound_
+            for seed in range(4)
+        ]
+        for perturbation in (0.0, 0.3)
+    }
+    assert min(fits[0.3]) == pytest.approx(max(fits[0.3]), abs=1e-3)
+    assert min(fits[0.0]) < max(fits[0.3]) - 5
 
 
 def test_plain_em_has_no_annealed_phase():
@@ -273,10 +278,51 @@ def test_plain_em_has_no_annealed_phase():
     assert model.lower_bound_ == pytest.approx(model.score(X))
 
 
-def test_annealing_spaces_its_temperatures_evenly_up_to_one():
+def test_documents_grow_slowly_to_eight_words_then_faster_until_almost_all_are_whole():
+    n = torch.tensor([*range(1, 100), 100_000], dtype=torch.float64)
+    c = list(lengths(n, 1.1))
+    assert c[0] == 1
+    assert max(c) < np.quantile(n, 0.95) <= max(c) * 1.1**4
+    ratios = np.divide(c[1:], c[:-1])
+    np.testing.assert_allclose(ratios, np.where(np.array(c[:-1]) < 8, 1.1, 1.1**4))
+    assert not list(lengths(torch.ones(5), 1.1))
     X, _, _ = planted(n_documents=40, length=60)
-    model = MultinomialMixture(3, beta_growth=2, steps_per_beta=3, random_state=0).fit(X)
-    assert model.tempered_bounds_.size == 3 * int(np.ceil(np.log2(60)))
+    model = MultinomialMixture(3, length_growth=2, steps_per_length=3, random_state=0).fit(X)
+    assert model.tempered_bounds_.size == 3 * len([1, 2, 4, 8])
+
+
+def test_an_annealed_step_by_enumeration():
+    """The first step again by hand, without noise: its one random draw is the start."""
+    X, _, _ = planted(n_documents=60)
+    X[:20] //= 3
+    log = []
+    rng = np.random.RandomState(0)
+    rng.randint(2**31)
+    gamma = rng.dirichlet(np.full(3, 100.0), size=60)
+    pi, words = gamma.mean(axis=0), gamma.T @ X + 0.5
+    mu = words / words.sum(axis=1, keepdims=True)
+    n = X.sum(axis=1)
+    s = np.minimum(1, 1 / n)
+    joint = [oracle.joint(d, pi, mu) for d in X]
+    whole = sum(np.log(sum(row)) for row in joint) + 0.3 * np.log(mu).sum()
+    pseudo_count = 0.5 * (s * n).sum() / n.sum()
+    shortened = sum(np.log(sum(v**power for v in row)) for row, power in zip(joint, s, strict=True))
+    arguments = {"growth": 1e9, "steps_per_length": 1, "perturbation": 0.0}
+    after = annealed(
+        counted(X).single_precision(),
+        3,
+        smoothing=0.3,
+        annealing_smoothing=0.5,
+        **arguments,
+        rng=np.random.RandomState(0),
+        report=lambda *values: log.append(values),
+    )
+    (reported,) = log
+    np.testing.assert_allclose(reported, [whole, shortened + pseudo_count * np.log(mu).sum()], rtol=1e-6)
+    gamma = np.array([oracle.posterior(d, pi, mu, power) for d, power in zip(X, s, strict=True)])
+    words = gamma.T @ X + 0.3
+    np.testing.assert_allclose(after.arrays()[0], gamma.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(after.arrays()[1], words / words.sum(axis=1, keepdims=True), rtol=1e-5)
 
 
 def test_best_of_n_init_is_kept_and_reported():
@@ -313,32 +359,20 @@ def test_callbacks_steps_run_on_through_several_fits():
     assert model.n_iter_ < len(log["lower_bound"]) - 1
 
 
-def test_history_is_the_objective_and_the_tempered_objective_of_the_same_parameters():
-    """The fit again by hand, at one temperature without noise: its one random draw is the start."""
+def test_history_is_the_objective_of_plain_em_by_hand():
     X, _, _ = planted(n_documents=60)
-    T, smoothing, beta = sp.csr_array(X.astype(float)), 0.3, 0.5
-    model = MultinomialMixture(
-        3, initial_beta=beta, beta_growth=2, steps_per_beta=4, perturbation=0, max_iter=3, random_state=0
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    model = MultinomialMixture(3, annealing=False, max_iter=3, tol=0, random_state=0)
+    with pytest.warns(ConvergenceWarning):
         model.fit(X)
-    parameters = random_start(T, 3, smoothing, np.random.RandomState(0))
-    expected, tempered = [], []
-    by_hand = MultinomialMixture(3).fit(X)
-    for step in range(model.n_iter_ + 1):
-        by_hand.weights_, by_hand.word_probabilities_ = parameters
-        prior = smoothing * np.log(parameters.word_probabilities).sum() / len(X)
-        expected.append(by_hand.score(X) + prior)
-        if step < 4:
-            joint = [oracle.joint(d, *parameters) for d in X]
-            raised = [np.log(sum(v**beta for v in row)) / beta for row in joint]
-            plain = [np.log(sum(row)) for row in joint]
-            tempered.append(expected[-1] + np.mean(raised) - np.mean(plain))
-        parameters = m_step(e_step(T, parameters, beta if step < 4 else 1.0), smoothing)
-    assert model.n_iter_ <= 4 + 3
+    gamma = np.random.RandomState(0).dirichlet(np.full(3, 100.0), size=60)
+    words = gamma.T @ X + 0.3
+    pi, mu = gamma.mean(axis=0), words / words.sum(axis=1, keepdims=True)
+    expected = []
+    for _ in range(4):
+        log_likelihood = np.mean([oracle.log_probability(d, pi, mu) for d in X])
+        expected.append(log_likelihood + 0.3 * np.log(mu).sum() / len(X))
+        pi, mu = (np.array(value) for value in oracle.em_step(X, pi, mu, 0.3))
     np.testing.assert_allclose(model.lower_bounds_, expected, rtol=1e-12)
-    np.testing.assert_allclose(model.tempered_bounds_, tempered, rtol=1e-12)
 
 
 def test_what_the_callback_raises_passes_through_and_leaves_no_fit():
@@ -365,7 +399,7 @@ def test_running_out_of_steps_warns():
         model = MultinomialMixture(4, **PLAIN_EM, max_iter=1, tol=0, random_state=0).fit(X)
     assert not model.converged_
     assert model.n_iter_ == 1
-    with pytest.warns(ConvergenceWarning, match=r"max_iter=1 .* beta = 1"):
+    with pytest.warns(ConvergenceWarning, match=r"max_iter=1 .* whole documents"):
         annealed = MultinomialMixture(4, max_iter=1, tol=0, random_state=0).fit(X)
     assert annealed.n_iter_ == len(annealed.tempered_bounds_) + 1
     assert MultinomialMixture(4, random_state=0).fit(X).converged_
@@ -375,6 +409,105 @@ def test_fit_predict_is_fit_then_predict():
     X, _, _ = planted(n_documents=60)
     model = MultinomialMixture(3, random_state=0)
     np.testing.assert_array_equal(model.fit_predict(X), model.predict(X))
+
+
+# --- streams --------------------------------------------------------------------------------------
+
+
+def in_blocks(X, size=50):
+    return [sp.csr_array(X[i : i + size].astype(float)) for i in range(0, len(X), size)]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("form", ["sparse", "dense", "both layouts"])
+def test_a_streamed_fit_is_exact_em_on_the_whole(smoothing, form):
+    X, _, _ = planted(n_documents=1000, seed=1)
+    blocks = in_blocks(X, 300)
+    if form == "dense":
+        blocks = [block.toarray() for block in blocks]
+    elif form == "both layouts":
+        blocks = [(block, block.tocsc()) for block in blocks]
+    model = MultinomialMixture(4, smoothing=smoothing, tol=1e-8, random_state=0).fit(blocks)
+    assert model.n_documents_seen_ == 1000
+    assert np.diff(model.lower_bounds_).min() >= -1e-10
+    objective = model.score(X) + log_prior(
+        Parameters.of(model.weights_, model.word_probabilities_), smoothing
+    ) / len(X)
+    assert model.lower_bound_ == pytest.approx(objective)
+    # It is a fixed point of EM on all documents at once.
+    pi, mu = m_step(
+        e_step(counted(X), Parameters.of(model.weights_, model.word_probabilities_)), smoothing
+    ).arrays()
+    np.testing.assert_allclose(pi, model.weights_, atol=1e-4)
+    np.testing.assert_allclose(mu, model.word_probabilities_, atol=1e-4)
+    in_memory = MultinomialMixture(4, smoothing=smoothing, tol=1e-8, random_state=0).fit(X)
+    assert model.lower_bound_ == pytest.approx(in_memory.lower_bound_, abs=1e-3)
+
+
+def test_words_that_the_first_block_lacks_are_learned_without_smoothing():
+    X = np.kron(np.eye(2, dtype=int), np.ones((20, 3), dtype=int)) + np.eye(2, 2).repeat(20, 0).repeat(
+        3, 1
+    ).astype(int)
+    X[0, 3] = 0
+    model = MultinomialMixture(2, smoothing=0, random_state=0).fit([sp.csr_array(X[:20]), sp.csr_array(X)])
+    assert np.isfinite(model.score(X))
+
+
+def test_a_streamed_fit_tells_of_both_of_its_phases():
+    X, _, _ = planted(n_documents=120)
+    log = {}
+    model = MultinomialMixture(3, random_state=0).fit(
+        in_blocks(X), callback=lambda name, value, step: log.setdefault(name, []).append((step, value))
+    )
+    assert list(log) == ["first_block_lower_bound", "first_block_tempered_bound", "lower_bound"]
+    assert [value for _, value in log["lower_bound"]] == list(model.lower_bounds_)
+    assert model.tempered_bounds_.size == 0
+
+
+def test_blocks_that_can_be_read_once_only_are_refused():
+    X, _, _ = planted(n_documents=60)
+    with pytest.raises(ValueError, match="iterated only once"):
+        MultinomialMixture(2).fit(block for block in in_blocks(X))
+    with pytest.raises(ValueError, match=r"Negative.*X\[1, 2\]"):
+        MultinomialMixture(2).fit([np.ones((4, 3)), np.array([[1.0, 1, 1], [1, 1, -1]])])
+    with pytest.raises(ValueError, match="features"):
+        MultinomialMixture(2).fit([np.ones((4, 3)), np.ones((4, 2))])
+
+
+def test_stepwise_em_by_hand():
+    X, _, _ = planted(n_documents=90)
+    a, power = 0.3, 0.8
+    model = MultinomialMixture(3, stepwise_power=power, random_state=0).partial_fit(X[:50])
+    first = MultinomialMixture(3, stepwise_power=power, random_state=0).fit(X[:50])
+    np.testing.assert_array_equal(model.word_probabilities_, first.word_probabilities_)
+    pi, mu = first.weights_, first.word_probabilities_
+    words = mu * (first.words_per_component_ + a * X.shape[1])[:, None] - a
+    gamma = np.array([oracle.posterior(d, pi, mu) for d in X[50:]])
+    eta = 2**-power
+    mean_words = (1 - eta) * words / 50 + eta * gamma.T @ X[50:] / 40
+    mean_documents = (1 - eta) * pi + eta * gamma.mean(axis=0)
+    bound = np.mean([oracle.log_probability(d, pi, mu) for d in X[50:]]) + a * np.log(mu).sum() / 90
+    model.partial_fit(X[50:])
+    new = 90 * mean_words + a
+    np.testing.assert_allclose(model.weights_, mean_documents, rtol=1e-9)
+    np.testing.assert_allclose(model.word_probabilities_, new / new.sum(axis=1, keepdims=True), rtol=1e-7)
+    assert model.lower_bound_ == model.lower_bounds_[-1] == pytest.approx(bound)
+    assert (model.n_documents_seen_, model.n_batches_seen_) == (90, 2)
+
+
+def test_stepwise_em_goes_on_after_saving_and_learns(tmp_path):
+    X, _, _ = planted(n_documents=2000, seed=1)
+    model = MultinomialMixture(4, random_state=0)
+    for start in range(0, 1000, 100):
+        model.partial_fit(X[start : start + 100])
+    model.save(tmp_path / "model.safetensors")
+    loaded = MultinomialMixture.load(tmp_path / "model.safetensors")
+    for start in range(1000, 2000, 100):
+        model.partial_fit(X[start : start + 100])
+        loaded.partial_fit(X[start : start + 100])
+    np.testing.assert_array_equal(loaded.word_probabilities_, model.word_probabilities_)
+    whole = MultinomialMixture(4, random_state=0).fit(X)
+    assert model.score(X) == pytest.approx(whole.score(X), abs=0.2)
 
 
 # --- inputs ---------------------------------------------------------------------------------------
@@ -415,10 +548,10 @@ def test_documents_without_words_keep_pi(smoothing):
     np.testing.assert_allclose(model.score_samples(X)[[3, 7]], 0.0, atol=1e-12)
 
 
-@pytest.mark.parametrize("initial_beta", ["auto", 1.0])
-def test_more_components_than_different_documents_gives_no_nan(initial_beta):
+@pytest.mark.parametrize("annealing", [True, False])
+def test_more_components_than_different_documents_gives_no_nan(annealing):
     X = np.array([[5, 0, 0], [5, 0, 0], [0, 4, 0], [0, 4, 0]])
-    model = MultinomialMixture(4, smoothing=0, initial_beta=initial_beta, random_state=0).fit(X)
+    model = MultinomialMixture(4, smoothing=0, annealing=annealing, random_state=0).fit(X)
     assert np.isfinite(model.predict_proba(X)).all()
     assert np.isfinite(model.word_probabilities_).all()
     assert model.lower_bound_ == pytest.approx(np.log(0.5))
@@ -438,7 +571,7 @@ def test_a_word_never_seen_is_an_error_that_names_row_and_word():
 
 def test_words_that_no_single_component_allows_together_are_an_error():
     mu = np.array([[1.0, 0.0], [0.0, 1.0]])
-    model = model_with(Parameters(np.array([0.5, 0.5]), mu))
+    model = model_with((np.array([0.5, 0.5]), mu))
     np.testing.assert_array_equal(model.predict([[2, 0], [0, 3]]), [0, 1])
     with pytest.raises(ValueError, match=r"row 1 of X .* no single component"):
         model.predict([[2, 0], [1, 1]])
@@ -473,15 +606,15 @@ def test_a_corpus_without_words_is_an_error():
     [
         ("n_components", 0),
         ("smoothing", -0.1),
-        ("initial_beta", 0.0),
-        ("initial_beta", 1.5),
-        ("initial_beta", "high"),
-        ("beta_growth", 1.0),
-        ("steps_per_beta", 0),
+        ("annealing", "slow"),
+        ("length_growth", 1.0),
+        ("steps_per_length", 0),
+        ("annealing_smoothing", 0.0),
         ("perturbation", -1.0),
         ("max_iter", 0),
         ("tol", -1e-3),
         ("n_init", 0),
+        ("stepwise_power", 0.5),
         ("random_state", "seed"),
     ],
 )
@@ -495,7 +628,7 @@ def test_impossible_arguments_are_named(name, value):
 
 def test_samples_have_the_models_moments():
     pi, mu = random_parameters(3, 5, 4)
-    model = model_with(Parameters(pi, mu)).set_params(random_state=0)
+    model = model_with((pi, mu)).set_params(random_state=0)
     n_samples, length = 20_000, 12
     X, z = model.sample(n_samples, length)
     counts = X.toarray()

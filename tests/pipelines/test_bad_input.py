@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from latents.pipelines.clustering import corpus
 from latents.pipelines.clustering import nodes as clustering
 from latents.pipelines.clustering.parameters import FeaturesParameters, IngestParameters
 from latents.pipelines.cvae import nodes as cvae
@@ -16,7 +17,13 @@ from latents.pipelines.shared import SplitParameters, split_rows
 
 INGEST = IngestParameters(text_column="text", label_column="label")
 FEATURES = FeaturesParameters(
-    token_pattern=r"[a-z]+", lowercase=True, stop_words=None, min_df=1, max_df=1.0, max_features=None
+    token_pattern=r"[a-z]+",
+    lowercase=True,
+    stop_words=None,
+    ngram_range=[1, 1],
+    min_df=1,
+    max_df=1.0,
+    max_features=None,
 )
 SPLIT = SplitParameters(held_out_fraction=0.25, random_state=0)
 
@@ -24,38 +31,43 @@ SPLIT = SplitParameters(held_out_fraction=0.25, random_state=0)
 class TestDocuments:
     def test_an_empty_corpus(self):
         with pytest.raises(ValueError, match="corpus is empty"):
-            clustering.ingest(pd.DataFrame({"text": []}), INGEST)
+            corpus.ingest(pd.DataFrame({"text": []}), INGEST)
 
     def test_no_text_column(self):
         with pytest.raises(ValueError, match=r"no column 'text' .*text_column.* have body, label"):
-            clustering.ingest(pd.DataFrame({"body": ["a"], "label": ["x"]}), INGEST)
+            corpus.ingest(pd.DataFrame({"body": ["a"], "label": ["x"]}), INGEST)
 
     def test_a_missing_text_is_an_empty_one(self, caplog):
-        documents = clustering.ingest(pd.DataFrame({"text": ["a", None, "b"], "label": list("xyz")}), INGEST)
+        documents, _ = corpus.ingest(pd.DataFrame({"text": ["a", None, "b"], "label": list("xyz")}), INGEST)
         assert documents["text"].tolist() == ["a", "", "b"]
         assert "1 documents have no text (the first is row 1)" in caplog.text
 
+    @pytest.mark.parametrize("text", [["a", "b"], {"a": 1}])
+    def test_a_text_that_is_none(self, text):
+        with pytest.raises(ValueError, match=r"text of document 1 is .*; allowed are texts"):
+            corpus.ingest(pd.DataFrame({"text": ["a", text], "label": ["x", "y"]}), INGEST)
+
     def test_a_missing_label(self):
         with pytest.raises(ValueError, match="document 0 has no label"):
-            clustering.ingest(pd.DataFrame({"text": ["a", "b"], "label": [None, "x"]}), INGEST)
+            corpus.ingest(pd.DataFrame({"text": ["a", "b"], "label": [None, "x"]}), INGEST)
 
     def test_an_empty_label(self):
         with pytest.raises(ValueError, match="document 1 has no label"):
-            clustering.ingest(pd.DataFrame({"text": ["a", "b"], "label": ["x", ""]}), INGEST)
+            corpus.ingest(pd.DataFrame({"text": ["a", "b"], "label": ["x", ""]}), INGEST)
 
     def test_no_labels_are_reported_and_taken(self, caplog):
-        documents = clustering.ingest(pd.DataFrame({"text": ["a", "b"]}), INGEST)
+        documents, _ = corpus.ingest(pd.DataFrame({"text": ["a", "b"]}), INGEST)
         assert list(documents) == ["text"]
         assert "without labels" in caplog.text
 
     def test_rules_that_leave_no_word(self):
         documents = pd.DataFrame({"text": ["a b", "c d"]})
         with pytest.raises(ValueError, match=r"leave no word of 2 documents .*min_df=2"):
-            clustering.count_words(documents, FEATURES.model_copy(update={"min_df": 2}))
+            corpus.count_words(documents, {}, FEATURES.model_copy(update={"min_df": 2}))
 
     def test_documents_without_words_are_reported_and_kept(self, caplog):
         documents = pd.DataFrame({"text": ["a b a", "123", "b"]})
-        counts, vocabulary = clustering.count_words(documents, FEATURES)
+        counts, vocabulary = corpus.count_words(documents, {}, FEATURES)
         assert "1 documents have no word" in caplog.text
         assert "row 1" in caplog.text
         np.testing.assert_array_equal(counts.toarray(), [[2, 1], [0, 0], [0, 1]])

@@ -51,13 +51,13 @@ def test_annealed_steps_are_shaded_and_their_objective_has_a_scale_of_its_own():
     upper, lower = (figure.layout[axis].domain for axis in ("yaxis", "yaxis2"))
     assert upper[1] - upper[0] > lower[1] - lower[0]
     assert figure.layout.xaxis.matches == "x2"  # zooming into one panel zooms into both
-    # The third annealed step starts at 2 and ends at 3, where beta is 1.
+    # The third annealed step starts at 2 and ends at 3, where documents are whole.
     assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(0, 3), (0, 3)]
     assert figure.layout.title.text == f"EM reached {style.MINUS}6 nats per document after 4 steps"
 
 
 @pytest.mark.parametrize(("lower_bounds", "tempered_bounds"), [([], []), ([-1.0], [-1.0])])
-def test_bound_needs_a_value_at_beta_1(lower_bounds, tempered_bounds):
+def test_bound_needs_a_value_of_whole_documents(lower_bounds, tempered_bounds):
     with pytest.raises(ValueError, match=rf"got {len(lower_bounds)} and {len(tempered_bounds)}"):
         clustering.bound_per_iteration(lower_bounds, tempered_bounds)
 

@@ -11,6 +11,7 @@ import rich
 from mlflow.exceptions import MlflowException
 from rich.console import Console
 
+from latents.tracking.child_run import end_open_children
 from latents.tracking.current_run import RunInterrupted, current_run
 from latents.tracking.monitor import FitMonitor
 
@@ -140,3 +141,93 @@ def test_a_log_file_gets_a_line_now_and_then(caplog):
     with caplog.at_level(logging.INFO), FitMonitor("a", log_seconds=60.0).watch("first", total=4) as callback:
         callback("bound", -2.5, 3)
     assert caplog.text == ""
+
+
+@pytest.fixture
+def children(run):
+    """Return a function that reads the child runs of the run in progress."""
+    client = mlflow.MlflowClient()
+    query = f"tags.`mlflow.parentRunId` = '{current_run.run_id}'"
+    return lambda: client.search_runs(["0"], query, order_by=["attributes.start_time"])
+
+
+def test_a_trial_is_a_child_run_with_its_parameters_curve_and_metrics(run, children):
+    monitor = FitMonitor("pipe")
+    for k in (2, 3):
+        with monitor.trial(f"K = {k}", {"n_components": k, "device": None}) as trial:
+            assert children()[-1].info.status == "RUNNING"
+            with trial.watch("fit") as callback:
+                callback("bound", -float(k), 1)
+            trial.record({"bic": 10.0 * k})
+        monitor.record({"bic": 10.0 * k}, step=k, group="select")
+    first, second = children()
+    assert [child.info.run_name for child in (first, second)] == ["pipe K = 2", "pipe K = 3"]
+    assert [child.info.status for child in (first, second)] == ["FINISHED", "FINISHED"]
+    assert second.data.params == {"pipe.fit.n_components": "3", "pipe.fit.device": "None"}
+    assert second.data.metrics == {"pipe/fit/bound": -3.0, "pipe/bic": 30.0}
+    assert run("pipe/select/bic") == [(2, 20.0), (3, 30.0)]
+    assert run("pipe/fit/bound") == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (RuntimeError, "FAILED"),
+        (RunInterrupted, "KILLED"),
+        (KeyboardInterrupt, "KILLED"),
+        (SystemExit, "KILLED"),
+    ],
+)
+def test_a_trial_that_ends_early_says_how(children, error, status):
+    def broken_trial():
+        with FitMonitor("pipe").trial("K = 2", {}) as trial, trial.watch("fit") as callback:
+            callback("bound", -2.0, 1)
+            raise error
+
+    with pytest.raises(error):
+        broken_trial()
+    (child,) = children()
+    assert child.info.status == status
+    assert child.info.end_time is not None
+    assert child.data.metrics == {"pipe/fit/bound": -2.0}
+
+
+def test_a_store_that_is_away_when_a_trial_ends_is_asked_again(children, monkeypatch, caplog):
+    end = mlflow.MlflowClient.set_terminated
+    answers = iter([MlflowException("away")])
+
+    def set_terminated(self, *args, **kwargs):
+        for error in answers:
+            raise error
+        return end(self, *args, **kwargs)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", set_terminated)
+    with FitMonitor("pipe").trial("K = 2", {}):
+        pass
+    assert [child.info.status for child in children()] == ["FINISHED"]
+    answers = iter([MlflowException("away")] * 3)
+    with FitMonitor("pipe").trial("K = 3", {}):
+        pass
+    assert "could not be told" in caplog.text
+    assert "FINISHED (away)" in caplog.text
+
+
+def test_children_that_an_interrupt_left_open_are_ended(children):
+    with FitMonitor("pipe").trial("K = 2", {}):
+        pass
+    parent = current_run.run_id
+    mlflow.MlflowClient().create_run("0", tags={"mlflow.parentRunId": parent}, run_name="left open")
+    mlflow.MlflowClient().create_run("0", tags={"mlflow.parentRunId": "another"})
+    end_open_children(parent, "KILLED")
+    assert {child.info.run_name: child.info.status for child in children()} == {
+        "pipe K = 2": "FINISHED",
+        "left open": "KILLED",
+    }
+    assert len(mlflow.MlflowClient().search_runs(["0"], "attributes.status = 'RUNNING'")) == 2
+
+
+def test_without_a_run_a_trial_is_just_watched():
+    with FitMonitor("pipe").trial("K = 2", {"n_components": 2}) as trial:
+        with trial.watch("fit") as callback:
+            callback("bound", -2.0, 1)
+        trial.record({"bic": 1.0})

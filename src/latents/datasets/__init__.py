@@ -6,9 +6,12 @@ Each class is imported on first use, so that an entry costs only the libraries t
 from importlib import import_module
 
 _HOMES = {
+    "BagOfWordsDataset": "bags",
     "CSVDataset": "whole",
+    "CountBlocksDataset": "count_blocks",
     "DigitsDataset": "images",
     "DocstringsDataset": "documents",
+    "DocumentTableDataset": "texts",
     "EstimatorDataset": "arrays",
     "FitMonitorDataset": "tracking",
     "JSONDataset": "whole",
@@ -21,6 +24,7 @@ _HOMES = {
     "PlotlyDataset": "whole",
     "SparseMatrixDataset": "arrays",
     "TextDataset": "whole",
+    "TextFolderDataset": "texts",
     "TorchvisionImagesDataset": "images",
 }
 

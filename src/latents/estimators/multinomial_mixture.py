@@ -2,23 +2,25 @@
 
 import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from itertools import count
 from numbers import Integral, Real
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from latents.estimators._devices import resolve_device
 from latents.estimators._multinomial_em import (
-    Array,
     ImpossibleDocumentError,
     Parameters,
     Statistics,
@@ -27,20 +29,18 @@ from latents.estimators._multinomial_em import (
     log_joint,
     log_prior,
     m_step,
-    perturbed,
     posterior,
-    random_start,
 )
+from latents.estimators._multinomial_fit import Recipe, Report, Run, fit_blocks, fit_documents
 from latents.estimators._persistence import PersistentEstimator
+from latents.estimators._sparse_counts import Counts
 
+Array = NDArray[np.float64]
 Callback = Callable[[str, float, int], object]
 
-
-class _Run(NamedTuple):
-    parameters: Parameters
-    lower_bounds: list[float]
-    tempered_bounds: list[float]
-    converged: bool
+# Of a streamed corpus the start knows the first block only: where there is no smoothing, every word must still be
+# possible in the first pass over the others.
+_PSEUDO_COUNT_OF_UNSEEN_WORDS = 0.01
 
 
 class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -57,12 +57,11 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     pi_k = N_k / D and mu_kw proportional to sum_d gamma(z_kd) T_dw + smoothing.
 
     Plain EM from random responsibilities ends in poor optima on text. By default it is preceded by
-    deterministic annealing (Ueda and Nakano, "Deterministic annealing EM algorithm", 1998):
-    responsibilities come from the log joint times beta, and beta rises geometrically to 1. At small
-    beta the corpus mean is the only optimum; components part one after another as beta passes their
-    critical values. Because components that have met exactly would never part, word probabilities
-    are perturbed a little at every temperature. The last phase is always plain EM (beta = 1), and
-    what is returned is its optimum.
+    deterministic annealing (Ueda and Nakano, "Deterministic annealing EM algorithm", 1998), in which
+    a document of n_d words counts as if it were c words long: its part of the likelihood is raised
+    to the power s_d = min(1, c / n_d), and c grows from 1 until 95 of 100 documents are whole. At
+    small c the corpus mean is the only optimum; components part one after another as c grows. The
+    last phase is always plain EM on whole documents, and what is returned is its optimum.
 
     Parameters
     ----------
@@ -71,23 +70,32 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     smoothing : float, default=0.3
         Dirichlet pseudo-count a, added to every word of every component. 0 gives the source's
         maximum likelihood, in which a word never seen in training makes a new document impossible.
-    initial_beta : "auto" or float in (0, 1], default="auto"
-        Inverse temperature at which annealing starts. "auto" is 1 / (mean words per document):
-        among documents of equal length, components cannot part below it. 1 is plain EM.
-    beta_growth : float > 1, default=1.1
-        Largest factor from one temperature to the next; they are evenly spaced in log beta.
-    steps_per_beta : int, default=5
-        EM steps at each temperature below 1.
+    annealing : bool, default=True
+        False is the source's plain EM from random responsibilities.
+    length_growth : float > 1, default=1.05
+        Factor from one c to the next until c is 8 words, where most components have parted; above,
+        its fourth power. Nearer to 1 is slower and finds better optima.
+    steps_per_length : int, default=2
+        EM steps at each c.
+    annealing_smoothing : float > 0, default=1.0
+        Pseudo-count while annealing, scaled down as the documents are.
     perturbation : float, default=0.3
-        Standard deviation of the Gaussian noise added to log mu at each temperature below 1.
+        Standard deviation of the Gaussian noise added to log mu at each c: components that have met
+        exactly would never part.
     max_iter : int, default=500
-        Most EM steps at beta = 1; those of annealing do not count.
+        Most EM steps on whole documents; those of annealing do not count.
     tol : float, default=1e-4
-        EM stops when a step at beta = 1 raises the objective per document by no more than this
-        many nats.
+        EM stops when a step on whole documents raises the objective per document by no more than
+        this many nats.
     n_init : int, default=1
         Fits from different random starts; the one with the highest objective is kept.
+    stepwise_power : float in (0.5, 1], default=0.7
+        The t-th batch given to ``partial_fit`` weighs t^-stepwise_power beside all before it.
+    device : str, default="auto"
+        Where to compute: a torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where
+        there is one.
     random_state : int, RandomState or None, default=None
+        An int repeats a fit exactly on the same machine with the same number of threads.
 
     Attributes
     ----------
@@ -98,19 +106,27 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     lower_bound_ : float
         Objective per document in nats, of the parameters returned: log p(T) / D including the
         multinomial coefficient, plus the log prior a sum_kw log mu_kw / D (up to its constant).
+        After ``partial_fit``: of the last batch, before it was learned from.
     lower_bounds_ : ndarray of shape (n_iter_ + 1,)
-        The objective before the first EM step and after each, in all temperatures the one of
-        beta = 1, so that one curve tells the whole fit. While annealing raises another objective,
-        this one may fall. From ``lower_bounds_[len(tempered_bounds_)]``, where the beta = 1 phase
-        starts, it never falls beyond rounding.
+        The objective before the first EM step and after each, annealed steps included, so that one
+        curve tells the whole fit. While annealing raises another objective, this one may fall; it is
+        then computed in single precision. From ``lower_bounds_[len(tempered_bounds_)]``, where plain
+        EM starts, it never falls beyond rounding in double precision. A streamed fit has the entries
+        of plain EM alone; ``partial_fit`` appends one a batch.
     tempered_bounds_ : ndarray of shape (annealed steps,)
-        What each annealed step set out to raise: the objective with
-        (1/beta) sum_d log sum_k joint^beta in place of the log-likelihood, at the same parameters
-        as the entry of ``lower_bounds_`` beside it. It falls whenever beta rises. Empty for plain EM.
+        What each annealed step set out to raise, per document in nats: sum_d s_d log-likelihood of
+        the shortened documents, sum_d log sum_k (pi_k prod_w mu_kw^T_dw)^s_d, plus the log prior. It
+        falls as c grows, since longer documents are less probable. Empty for plain EM.
     n_iter_ : int
         EM steps in all, annealed ones included.
     converged_ : bool
         Whether `tol` was reached within `max_iter`.
+    n_documents_seen_ : int
+        Documents fitted to, in all batches.
+    n_batches_seen_ : int
+        Calls of ``partial_fit`` so far, a fit counting as the first.
+    words_per_component_ : ndarray of shape (K,)
+        sum_dw gamma(z_kd) T_dw of the last M step: with mu it says what ``partial_fit`` goes on from.
     n_features_in_ : int
         W.
     feature_names_in_ : ndarray of str
@@ -125,13 +141,16 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     _parameter_constraints = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "smoothing": [Interval(Real, 0, None, closed="left")],
-        "initial_beta": [StrOptions({"auto"}), Interval(Real, 0, 1, closed="right")],
-        "beta_growth": [Interval(Real, 1, None, closed="neither")],
-        "steps_per_beta": [Interval(Integral, 1, None, closed="left")],
+        "annealing": ["boolean"],
+        "length_growth": [Interval(Real, 1, None, closed="neither")],
+        "steps_per_length": [Interval(Integral, 1, None, closed="left")],
+        "annealing_smoothing": [Interval(Real, 0, None, closed="neither")],
         "perturbation": [Interval(Real, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
+        "stepwise_power": [Interval(Real, 0.5, 1, closed="right")],
+        "device": [str],
         "random_state": ["random_state"],
     }
 
@@ -140,24 +159,30 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         n_components: int = 1,
         *,
         smoothing: float = 0.3,
-        initial_beta: float | str = "auto",
-        beta_growth: float = 1.1,
-        steps_per_beta: int = 5,
+        annealing: bool = True,
+        length_growth: float = 1.05,
+        steps_per_length: int = 2,
+        annealing_smoothing: float = 1.0,
         perturbation: float = 0.3,
         max_iter: int = 500,
         tol: float = 1e-4,
         n_init: int = 1,
+        stepwise_power: float = 0.7,
+        device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_components = n_components
         self.smoothing = smoothing
-        self.initial_beta = initial_beta
-        self.beta_growth = beta_growth
-        self.steps_per_beta = steps_per_beta
+        self.annealing = annealing
+        self.length_growth = length_growth
+        self.steps_per_length = steps_per_length
+        self.annealing_smoothing = annealing_smoothing
         self.perturbation = perturbation
         self.max_iter = max_iter
         self.tol = tol
         self.n_init = n_init
+        self.stepwise_power = stepwise_power
+        self.device = device
         self.random_state = random_state
 
     def fit(
@@ -169,25 +194,97 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     ) -> Self:
         """Fit the mixture to the documents `X`.
 
+        Data larger than memory come as blocks of documents. Annealing and `n_init` then see the first
+        block, which should therefore be a fair sample (documents in random order, thousands of
+        them); plain EM follows over all blocks, each pass adding up the statistics of theirs, which
+        is exactly EM on the whole.
+
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (D, W)
-            Counts T.
+        X : array-like or sparse matrix of shape (D, W), or an iterable of such blocks
+            Counts T. An iterable must give the same blocks at every iteration, as a list or
+            ``CountBlocks`` does and a generator does not; each item is a sparse matrix, a 2-d array,
+            or a tuple (CSR, CSC) of the same sparse block, which spares its transposition at each pass.
         y : ignored
         callback : callable, optional
             Called as ``callback(name, value, step)`` at every EM step with "lower_bound", and at
             annealed ones with "tempered_bound" too: the next entries of ``lower_bounds_`` and
             ``tempered_bounds_``. `step` counts from 0 for each name, and runs on through both
-            phases and all `n_init` fits. What it raises ends the fit.
+            phases and all `n_init` fits. What it raises ends the fit. For blocks, what concerns
+            the first block alone has "first_block_" before its name.
 
         Raises
         ------
         ValueError
             If an argument is out of range, `X` has negative, NaN or infinite entries, has no words
-            at all, or has fewer documents than `n_components`.
+            at all, has fewer documents than `n_components`, or can be iterated only once.
         """
         self._validate_params()
-        T = self._counts(X, reset=True)
+        report = _numbered(callback)
+        if _is_blocks(X):
+            run, n_documents = self._fit_blocks(X, report)
+        else:
+            T = self._checked(X, reset=True)
+            run, n_documents = self._fit_documents(T, report), T.shape[0]
+        if not run.converged:
+            warnings.warn(
+                f"EM took max_iter={self.max_iter} steps on whole documents without meeting tol={self.tol}",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        self._keep(run.parameters, run.words_per_component, n_documents)
+        self.lower_bounds_ = np.array(run.lower_bounds)
+        self.tempered_bounds_ = np.array(run.tempered_bounds)
+        self.lower_bound_ = run.lower_bounds[-1]
+        self.n_iter_ = len(run.lower_bounds) - 1
+        self.converged_ = run.converged
+        self.n_batches_seen_ = 1
+        return self
+
+    def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
+        """Learn from one more batch of documents by stepwise EM.
+
+        The first batch is fitted as ``fit`` does, annealing included. The t-th replaces the average
+        statistics per document, s, by (1 - eta) s + eta s(batch), eta = t^-stepwise_power, and takes
+        an M step (Cappe and Moulines, "On-line expectation-maximization algorithm for latent data
+        models", 2009; Liang and Klein, "Online EM for unsupervised models", 2009).
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (D, W)
+            Counts T of the batch.
+        y : ignored
+
+        Raises
+        ------
+        ValueError
+            As ``fit``; or if `smoothing` is 0 and a document has a word that no earlier batch had.
+        """
+        if not self.__sklearn_is_fitted__():
+            return self.fit(X)
+        self._validate_params()
+        T = self._counts(X)
+        device = resolve_device(self.device)
+        parameters = Parameters.of(self.weights_, self.word_probabilities_).to(device)
+        words = torch.from_numpy(self.words_per_component_).to(device)
+        before = Statistics.of(parameters, words, self.n_documents_seen_, self.smoothing)
+        try:
+            batch = e_step(Counts(T, device), parameters)
+        except ImpossibleDocumentError as error:
+            raise self._impossible(T, error) from error
+        n_seen = self.n_documents_seen_ + T.shape[0]
+        eta = (self.n_batches_seen_ + 1) ** -self.stepwise_power
+        mean = before.scaled((1 - eta) / before.n_documents) + batch.scaled(eta / batch.n_documents)
+        statistics = mean.scaled(n_seen)
+        log_likelihood = batch.log_likelihood + float(log_coefficients(T).sum())
+        self.lower_bound_ = log_likelihood / T.shape[0] + log_prior(parameters, self.smoothing) / n_seen
+        self.lower_bounds_ = np.append(self.lower_bounds_, self.lower_bound_)
+        self.n_iter_ += 1
+        self.n_batches_seen_ += 1
+        self._keep(m_step(statistics, self.smoothing), statistics.word_counts.sum(dim=0), n_seen)
+        return self
+
+    def _fit_documents(self, T: sp.csr_array, report: Report) -> Run:
         if self.n_components > T.shape[0]:
             raise ValueError(
                 f"n_components={self.n_components} exceeds the number of documents: "
@@ -196,64 +293,40 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         if T.nnz == 0:
             raise ValueError("X has no words: every count is 0")
         rng = check_random_state(self.random_state)
-        report = _numbered(callback)
-        runs = (self._fit_once(T, rng, report) for _ in range(self.n_init))
-        best = max(runs, key=lambda run: run.lower_bounds[-1])
-        if not best.converged:
-            warnings.warn(
-                f"EM took max_iter={self.max_iter} steps at beta = 1 without meeting tol={self.tol}",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        self.weights_, self.word_probabilities_ = best.parameters
-        self.lower_bounds_ = np.array(best.lower_bounds)
-        self.tempered_bounds_ = np.array(best.tempered_bounds)
-        self.lower_bound_ = best.lower_bounds[-1]
-        self.n_iter_ = len(best.lower_bounds) - 1
-        self.converged_ = best.converged
-        return self
+        return fit_documents(T, self._recipe(), resolve_device(self.device), rng, report)
 
-    def _fit_once(
-        self, T: sp.csr_array, rng: np.random.RandomState, report: Callable[[str, float], None]
-    ) -> _Run:
-        coefficient = float(log_coefficients(T).sum())
+    def _fit_blocks(self, blocks: Iterable[Any], report: Report) -> tuple[Run, int]:
+        device = resolve_device(self.device)
+        n_documents, coefficient, first = 0, 0.0, None
+        for block in blocks:
+            T = self._checked(block[0] if isinstance(block, tuple) else block, reset=first is None)
+            if first is None:
+                first = self._fit_documents(T, lambda name, value: report(f"first_block_{name}", value))
+            n_documents += T.shape[0]
+            coefficient += float(log_coefficients(T).sum())
+        if first is None:
+            raise ValueError("X has no blocks: there is nothing to fit to")
+        start = first.parameters
+        if self.smoothing == 0:
+            seen = Statistics.of(start, first.words_per_component, n_documents, smoothing=0)
+            start = m_step(seen, _PSEUDO_COUNT_OF_UNSEEN_WORDS)
 
-        bounds: list[float] = []
-        tempered: list[float] = []
+        def read() -> Iterator[Counts]:
+            for block in blocks:
+                T, T_by_words = block if isinstance(block, tuple) else (block, None)
+                if self.smoothing == 0:
+                    T, T_by_words = self._checked(T, reset=False), None  # stored zeros must not meet log 0
+                yield Counts(sp.csr_array(T), device, T_by_words=T_by_words)
 
-        def evaluated(parameters: Parameters, beta: float) -> Statistics:
-            statistics = e_step(T, parameters, beta)
-            prior = log_prior(parameters, self.smoothing)
+        return fit_blocks(read, start, coefficient, self._recipe(), report), n_documents
 
-            def record(name: str, history: list[float], log_likelihood: float) -> None:
-                history.append((log_likelihood + coefficient + prior) / statistics.n_documents)
-                report(name, history[-1])
+    def _recipe(self) -> Recipe:
+        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
 
-            record("lower_bound", bounds, statistics.log_likelihood)
-            if beta < 1:
-                record("tempered_bound", tempered, statistics.tempered_log_likelihood)
-            return statistics
-
-        parameters = random_start(T, self.n_components, self.smoothing, rng)
-        for beta in self._betas(T):
-            parameters = perturbed(parameters, self.perturbation, rng)
-            for _ in range(self.steps_per_beta):
-                parameters = m_step(evaluated(parameters, beta), self.smoothing)
-
-        statistics = evaluated(parameters, 1.0)
-        converged = False
-        while not converged and len(bounds) <= len(tempered) + self.max_iter:
-            parameters = m_step(statistics, self.smoothing)
-            statistics = evaluated(parameters, 1.0)
-            converged = bounds[-1] - bounds[-2] <= self.tol
-        return _Run(parameters, bounds, tempered, converged)
-
-    def _betas(self, T: sp.csr_array) -> Array:
-        """Return the inverse temperatures below 1, rising."""
-        auto = min(1.0, T.shape[0] / float(T.sum()))
-        start = auto if self.initial_beta == "auto" else float(self.initial_beta)
-        n = int(np.ceil(np.log(1 / start) / np.log(self.beta_growth)))
-        return np.geomspace(start, 1.0, n + 1)[:-1]
+    def _keep(self, parameters: Parameters, words_per_component: torch.Tensor, n_documents: int) -> None:
+        self.weights_, self.word_probabilities_ = parameters.arrays()
+        self.words_per_component_ = words_per_component.cpu().numpy()
+        self.n_documents_seen_ = n_documents
 
     def fit_predict(self, X: Any, y: object = None, *, callback: Callback | None = None) -> NDArray[np.intp]:
         """Fit to `X` and return the component of each of its documents, of shape (D,)."""
@@ -351,28 +424,34 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         return sp.csr_array(sp.vstack(rows, format="csr")), components
 
     def _posterior(self, T: sp.csr_array) -> tuple[Array, Array]:
+        device = resolve_device(self.device)
+        parameters = Parameters.of(self.weights_, self.word_probabilities_).to(device)
         try:
-            return posterior(log_joint(T, Parameters(self.weights_, self.word_probabilities_)))
+            gamma, log_normalisers = posterior(log_joint(Counts(T, device), parameters))
         except ImpossibleDocumentError as error:
-            words = T.indices[T.indptr[error.row] : T.indptr[error.row + 1]]
-            unseen = words[~self.word_probabilities_[:, words].any(axis=0)]
-            if unseen.size:
-                reason = f"word {self._word(unseen[0])} has probability 0 in every component"
-            else:
-                reason = "no single component allows all of its words"
-            raise ValueError(
-                f"row {error.row} of X is impossible: {reason}. Fit with smoothing > 0 to allow it"
-            ) from error
+            raise self._impossible(T, error) from error
+        return gamma.cpu().numpy(), log_normalisers.cpu().numpy()
+
+    def _impossible(self, T: sp.csr_array, error: ImpossibleDocumentError) -> ValueError:
+        words = T.indices[T.indptr[error.row] : T.indptr[error.row + 1]]
+        unseen = words[~self.word_probabilities_[:, words].any(axis=0)]
+        if unseen.size:
+            reason = f"word {self._word(unseen[0])} has probability 0 in every component"
+        else:
+            reason = "no single component allows all of its words"
+        return ValueError(f"row {error.row} of X is impossible: {reason}. Fit with smoothing > 0 to allow it")
 
     def _word(self, column: int) -> str:
         if hasattr(self, "feature_names_in_"):
             return f"{self.feature_names_in_[column]!r} (column {column})"
         return f"in column {column}"
 
-    def _counts(self, X: Any, *, reset: bool = False) -> sp.csr_array:
+    def _counts(self, X: Any) -> sp.csr_array:
+        check_is_fitted(self)
+        return self._checked(X, reset=False)
+
+    def _checked(self, X: Any, *, reset: bool) -> sp.csr_array:
         """Return `X` checked, as float64 CSR of its own without stored zeros or duplicates."""
-        if not reset:
-            check_is_fitted(self)
         X = validate_data(
             self, X, accept_sparse="csr", dtype=np.float64, ensure_all_finite=False, reset=reset
         )
@@ -409,3 +488,24 @@ def _numbered(callback: Callback | None) -> Callable[[str, float], None]:
             callback(name, value, next(steps[name]))
 
     return report
+
+
+def _is_blocks(X: Any) -> bool:
+    """Tell blocks of documents from one matrix: a list of lists is a matrix.
+
+    Raises
+    ------
+    ValueError
+        If `X` can be iterated only once.
+    """
+    if hasattr(X, "shape") or hasattr(X, "__array__") or isinstance(X, str) or not isinstance(X, Iterable):
+        return False
+    if iter(X) is X:
+        raise ValueError(
+            "X can be iterated only once, as generators can; allowed are an array, a list of blocks, or an object "
+            "whose __iter__ begins anew, since EM passes over the blocks many times"
+        )
+    first = next(iter(X), None)
+    if isinstance(first, tuple) and first:
+        first = first[0]
+    return sp.issparse(first) or (isinstance(first, np.ndarray) and first.ndim == 2)

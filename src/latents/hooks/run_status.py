@@ -9,6 +9,7 @@ from typing import Any
 import mlflow
 from kedro.framework.hooks import hook_impl
 
+from latents.tracking.child_run import end_open_children
 from latents.tracking.current_run import current_run
 
 # Ctrl-C, a request to end, and (where there is such a thing) a terminal that is closed.
@@ -75,6 +76,7 @@ class RunStatusHook:
             if mlflow.active_run():
                 mlflow.end_run("KILLED")
             mlflow.MlflowClient().set_terminated(current_run.run_id, "KILLED")
+            end_open_children(current_run.run_id, "KILLED")
             current_run.end()
 
     def _stop_watching(self) -> None:

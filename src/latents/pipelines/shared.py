@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,12 @@ class Monitor(Protocol):
         self, task: str, total: int | None = None, log_metrics: bool = True
     ) -> AbstractContextManager[Callable[[str, float, int], None]]:
         """Give a callback ``(name, value, step)`` for the length of a block."""
+
+    def trial(self, name: str, parameters: Mapping[str, Any]) -> AbstractContextManager[Self]:
+        """Give a monitor for one fit of several, tracked by itself, for the length of a block."""
+
+    def record(self, metrics: Mapping[str, float], step: int = 0, group: str | None = None) -> None:
+        """Write metrics of what has been fitted, or points of their curves over `step`."""
 
 
 def split_rows(n_rows: int, held_out: NDArray[Any] | None, params: SplitParameters) -> Rows:

@@ -3,7 +3,7 @@
 Nothing here writes a file or knows of pipelines and trackers; the catalog does that.
 """
 
-from latents.reporting import clustering, cvae, pages, pca
+from latents.reporting import clustering, cvae, pages, pca, selection
 from latents.reporting.report import KeyNumber, Quotation, Quotations, Section, render_chart, render_report
 from latents.reporting.style import absent
 
@@ -19,4 +19,5 @@ __all__ = [
     "pca",
     "render_chart",
     "render_report",
+    "selection",
 ]

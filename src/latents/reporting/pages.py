@@ -21,7 +21,8 @@ def clustering(
     Parameters
     ----------
     figures : mapping
-        ``map``, ``topics``, ``labels``, ``sizes`` and ``bound``.
+        ``map``, ``topics``, ``labels``, ``sizes`` and ``bound``; ``selection`` where several numbers of clusters
+        were fitted.
     quotations : sequence of Quotations
         Documents to read, one group a cluster.
     metrics : mapping
@@ -111,11 +112,12 @@ def clustering(
                 "Where they differ, many documents lie between clusters.",
                 figures["sizes"],
             ),
+            *_choosing_k(figures),
             Section(
                 "How EM got there",
                 "The objective per document after every EM step. In the plain steps it never falls. During "
-                "annealing EM climbs another objective, softened by an inverse temperature beta that rises to "
-                "1; that one drops by construction whenever beta rises, and the first may fall for a while.",
+                "annealing EM climbs another objective, of documents that count as if they were short and grow "
+                "to their length. It drops as they grow, by construction, and the first may fall for a while.",
                 figures["bound"],
             ),
         ],
@@ -129,6 +131,25 @@ def clustering(
 def document_map(figure: go.Figure) -> str:
     """Return the map of documents as an HTML page of its own."""
     return render_chart("Map of the documents", figure)
+
+
+def _choosing_k(figures: Mapping[str, Any]) -> list[Section]:
+    if "selection" not in figures:
+        return []
+    return [
+        Section(
+            "How many clusters",
+            "One mixture was fitted for every number of clusters K; everything else on this page is of the "
+            "chosen one. Held-out perplexity asks how well a mixture foresees the words of documents that it was "
+            "not fitted to, and NPMI whether the top words of its clusters occur together. BIC and ICL weigh the "
+            "likelihood of the training documents against the number of parameters. A cluster costs one for "
+            "every word, so with vocabularies of thousands of words these two prefer few clusters, even where "
+            "more predict new documents better. The labels, if any, had no say.\n\n"
+            "Where the best K is the largest or the smallest tried, it pays to look further. A criterion that has "
+            "chosen is a little too kind to what it chose: documents held out from the choice too would tell.",
+            figures["selection"],
+        )
+    ]
 
 
 def pca(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> str:

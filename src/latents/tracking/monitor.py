@@ -3,19 +3,22 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from typing import Any, Self
 
 import rich
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from latents.tracking.child_run import child_run
 from latents.tracking.current_run import current_run
 
 logger = logging.getLogger(__name__)
 
 Callback = Callable[[str, float, int], None]
+FindRun = Callable[[], str | None]
 
 
 class FitMonitor:
@@ -30,12 +33,22 @@ class FitMonitor:
         Points are sent this often: one request for many points costs little more than one for a single point.
     log_seconds : float
         Without a terminal, a line of progress goes to the log this often.
+    find_run : callable, optional
+        Gives the MLflow run that is written to, or None where there is none: by default the run in progress,
+        which may start after the monitor is made.
     """
 
-    def __init__(self, prefix: str, flush_seconds: float = 1.0, log_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        prefix: str,
+        flush_seconds: float = 1.0,
+        log_seconds: float = 10.0,
+        find_run: FindRun = lambda: current_run.run_id,
+    ) -> None:
         self._prefix = prefix
         self._flush_seconds = flush_seconds
         self._log_seconds = log_seconds
+        self._find_run = find_run
 
     @contextmanager
     def watch(self, task: str, total: int | None = None, log_metrics: bool = True) -> Iterator[Callback]:
@@ -50,7 +63,7 @@ class FitMonitor:
         log_metrics : bool
             Whether the values are metrics of the MLflow run, or only signs of life.
         """
-        points = _Points(self._prefix, self._flush_seconds) if log_metrics else nullcontext()
+        points = self._points("fit") if log_metrics else nullcontext()
         with points as add, _progress(task, total, self._log_seconds) as advance:
             shown = None
 
@@ -65,15 +78,51 @@ class FitMonitor:
 
             yield callback
 
+    @contextmanager
+    def trial(self, name: str, parameters: Mapping[str, Any]) -> Iterator[Self]:
+        """Give a monitor for one fit of several: what it is told goes to a child run of its own.
+
+        Parameters
+        ----------
+        name : str
+            What tells the fits apart, as "K = 20".
+        parameters : mapping
+            The arguments of the fit.
+        """
+        named = {f"{self._prefix}.fit.{key}": value for key, value in parameters.items()}
+        with child_run(self._find_run(), f"{self._prefix} {name}", named) as child:
+            yield type(self)(self._prefix, self._flush_seconds, self._log_seconds, lambda: child)
+
+    def record(self, metrics: Mapping[str, float], step: int = 0, group: str | None = None) -> None:
+        """Write metrics that are final, or one point each of curves over `step`.
+
+        Parameters
+        ----------
+        metrics : mapping
+            Flat names and numbers.
+        step : int
+            Where the points lie.
+        group : str, optional
+            Put between prefix and names, parted by slashes.
+        """
+        with self._points(group) as add:
+            for name, value in metrics.items():
+                add(name, value, step)
+
+    def _points(self, group: str | None) -> "_Points":
+        prefix = f"{self._prefix}/{group}" if group else self._prefix
+        return _Points(prefix, self._flush_seconds, self._find_run)
+
 
 class _Points:
     """Metric points on their way to MLflow; a thread sends them in batches, so that the fit need not wait."""
 
     MAX_BATCH = 1000  # MLflow refuses larger requests
 
-    def __init__(self, prefix: str, flush_seconds: float) -> None:
+    def __init__(self, prefix: str, flush_seconds: float, find_run: FindRun) -> None:
         self._prefix = prefix
         self._flush_seconds = flush_seconds
+        self._find_run = find_run
         self._points: list[Metric] = []
         self._lock = threading.Lock()
         self._done = threading.Event()
@@ -94,7 +143,7 @@ class _Points:
         logger.error("%d metric points never reached MLflow", len(self._points))
 
     def _add(self, name: str, value: float, step: int) -> None:
-        point = Metric(f"{self._prefix}/fit/{name}", float(value), int(time.time() * 1000), step)
+        point = Metric(f"{self._prefix}/{name}", float(value), int(time.time() * 1000), step)
         with self._lock:
             self._points.append(point)
 
@@ -105,7 +154,7 @@ class _Points:
     def _send(self) -> None:
         with self._lock:
             points, self._points = self._points, []
-        run_id = current_run.run_id
+        run_id = self._find_run()
         if run_id is None:
             return
         client = MlflowClient()

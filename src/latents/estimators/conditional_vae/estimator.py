@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from latents.estimators._devices import resolve_device
 from latents.estimators._persistence import PersistentEstimator
 from latents.estimators.conditional_vae import evaluation
 from latents.estimators.conditional_vae.networks import NETWORKS, PRIORS, ConditionalNetwork, build
@@ -186,7 +187,7 @@ class ConditionalVAE(
         """
         self._validate_params()
         self._validate_widths()
-        device = self._device()
+        device = resolve_device(self.device)
         images, labels = validate_data(self, X, y)
         check_classification_targets(labels)
         grey = self._to_pixels(images).to(device)
@@ -489,7 +490,7 @@ class ConditionalVAE(
             }
         )
         try:
-            device = self._device()
+            device = resolve_device(self.device)
         except ValueError as error:
             # Trained elsewhere: only training again needs that device.
             warnings.warn(f"{error}: the loaded model is on the CPU", stacklevel=3)
@@ -513,14 +514,6 @@ class ConditionalVAE(
                 raise ValueError(
                     f"hidden is {self.hidden!r}, but every width must be an integer of at least 1"
                 )
-
-    def _device(self) -> torch.device:
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            return torch.empty(0, device=self.device).device
-        except (AssertionError, ImportError, RuntimeError) as error:
-            raise ValueError(f"device is {self.device!r}, which torch cannot use here") from error
 
     def _check(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
         x = self._check_images(X)

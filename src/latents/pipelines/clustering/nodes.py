@@ -1,124 +1,23 @@
-"""From documents to clusters: the nodes of the clustering pipeline."""
+"""From counts to clusters: the nodes of the clustering pipeline after those of `corpus`."""
 
-import logging
-import time
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from latents import reporting
 from latents.estimators import MultinomialMixture
-from latents.estimators.clustering_metrics import matched_accuracy, npmi_coherence
+from latents.estimators.clustering_metrics import matched_accuracy
 from latents.pipelines.clustering import reading
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
-    FeaturesParameters,
     FitParameters,
-    IngestParameters,
+    SelectParameters,
 )
+from latents.pipelines.clustering.selection import fit_and_choose, measure
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
-
-logger = logging.getLogger(__name__)
-
-# NPMI is that of the top 10 words whatever is shown, so that runs can be compared.
-COHERENCE_WORDS = 10
-
-
-def ingest(raw_documents: pd.DataFrame, params: IngestParameters) -> pd.DataFrame:
-    """Check a table of documents and give its columns their names.
-
-    Parameters
-    ----------
-    raw_documents : DataFrame
-        One row per document, in any order of columns.
-    params : IngestParameters
-        Which columns are the text and the label.
-
-    Returns
-    -------
-    DataFrame
-        Column ``text`` and, where given, ``label``, ``name`` and ``held_out``. A missing text is an empty one.
-
-    Raises
-    ------
-    ValueError
-        If there is no document or no text column, or a row lacks its label or held-out mark.
-    """
-    if raw_documents.empty:
-        raise ValueError("the corpus is empty: there is no document to cluster")
-    if params.text_column not in raw_documents:
-        raise ValueError(
-            f"no column {params.text_column!r} (parameter clustering.ingest.text_column); "
-            f"the documents have {', '.join(map(str, raw_documents.columns))}"
-        )
-    documents = pd.DataFrame({"text": raw_documents[params.text_column]})
-    if params.label_column in raw_documents:
-        documents["label"] = raw_documents[params.label_column]
-    else:
-        logger.warning(
-            "no column %r: without labels there is no NMI, ARI, accuracy or heat map", params.label_column
-        )
-    for column in ("name", "held_out"):
-        if column in raw_documents:
-            documents[column] = raw_documents[column]
-    documents = documents.reset_index(drop=True)
-    for column in documents.columns.intersection(["label", "held_out"]):
-        missing = documents.index[documents[column].isna() | (documents[column].astype(str) == "")]
-        if len(missing):
-            raise ValueError(f"document {missing[0]} has no {column}; all documents must have one, or none")
-    absent = documents.index[documents["text"].isna()]
-    if len(absent):
-        # Tables on disk often cannot tell an empty text from a missing one.
-        logger.warning(
-            "%d documents have no text (the first is row %d): taken as empty", len(absent), absent[0]
-        )
-    return documents.assign(text=documents["text"].fillna("").astype(str))
-
-
-def count_words(documents: pd.DataFrame, params: FeaturesParameters) -> tuple[sparse.csr_array, pd.DataFrame]:
-    """Count the words of every document.
-
-    Returns
-    -------
-    counts : sparse array of shape (n_documents, n_words)
-        T, the number of times that each document uses each word.
-    vocabulary : DataFrame
-        One row per column of `counts`: ``word``, ``n_documents``, ``n_occurrences``.
-
-    Raises
-    ------
-    ValueError
-        If the vocabulary rules leave no word.
-    """
-    vectorizer = CountVectorizer(dtype=np.int32, **params.model_dump())
-    try:
-        counts = sparse.csr_array(vectorizer.fit_transform(documents["text"]))
-    except ValueError as error:
-        raise ValueError(
-            f"the vocabulary rules leave no word of {len(documents)} documents ({error}); loosen "
-            f"clustering.features: {params}"
-        ) from error
-    vocabulary = pd.DataFrame(
-        {
-            "word": vectorizer.get_feature_names_out(),
-            "n_documents": counts.count_nonzero(axis=0),
-            "n_occurrences": counts.sum(axis=0),
-        }
-    )
-    empty = np.flatnonzero(counts.sum(axis=1) == 0)
-    if len(empty):
-        logger.warning(
-            "%d documents have no word of the vocabulary (the first is row %d); they are kept, and their "
-            "responsibilities are the mixing weights",
-            len(empty),
-            empty[0],
-        )
-    logger.info("%d documents, %d words, %d counts", *counts.shape, counts.nnz)
-    return counts, vocabulary
 
 
 def split(counts: sparse.csr_array, documents: pd.DataFrame, params: SplitParameters) -> Rows:
@@ -151,24 +50,31 @@ def check_counts(counts: sparse.csr_array) -> None:
 
 
 def fit(
-    counts: sparse.csr_array, split: Rows, params: FitParameters, monitor: Monitor
-) -> tuple[MultinomialMixture, dict[str, Any], dict[str, float]]:
-    """Fit the mixture to the training documents.
+    counts: sparse.csr_array,
+    split: Rows,
+    params: FitParameters,
+    select: SelectParameters,
+    monitor: Monitor,
+) -> tuple[MultinomialMixture, dict[str, Any], dict[str, float], pd.DataFrame]:
+    """Fit the mixture to the training documents; of several numbers of components, each, and choose one.
 
     Returns
     -------
     model : MultinomialMixture
-        The fitted mixture.
+        The fitted mixture, the chosen one of several.
     mlflow_model : mapping
         The mixture and an example of its input, for MLflow.
     fit_record : mapping
-        ``fit_seconds``.
+        ``fit_seconds``, those of the chosen fit alone.
+    selection : DataFrame
+        One row per fit: its criteria, seconds, and whether it was ``chosen``.
 
     Raises
     ------
     ValueError
-        If an entry of `counts` is no number of occurrences, or documents are held out from a model without
-        smoothing, which calls documents with new words impossible.
+        If an entry of `counts` is no number of occurrences, documents are held out from a model without
+        smoothing, which calls documents with new words impossible, there are fewer documents than components,
+        or there is nothing to measure the criterion on.
     """
     check_counts(counts)
     if params.smoothing == 0 and len(split["held_out"]):
@@ -176,14 +82,11 @@ def fit(
             "clustering.fit.smoothing is 0 and documents are held out: one with a word unseen in training would "
             "be impossible; allowed are a smoothing above 0, or a clustering.split.held_out_fraction of 0"
         )
-    train = counts[split["train"]]
-    model = MultinomialMixture(**params.model_dump())
-    started = time.perf_counter()
-    with monitor.watch("EM") as callback:
-        model.fit(train, callback=callback)
-    seconds = time.perf_counter() - started
+    train, held_out = counts[split["train"]], counts[split["held_out"]]
+    model, selection = fit_and_choose(params.candidates, select.criterion, train, held_out, monitor)
     example = train[:2].toarray().astype(np.float64)
-    return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}
+    seconds = float(selection.loc[selection["chosen"], "fit_seconds"].item())
+    return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}, selection
 
 
 def evaluate(
@@ -212,21 +115,14 @@ def evaluate(
         held_out=np.isin(np.arange(len(documents)), split["held_out"]),
     )
     train = counts[split["train"]]
-    top_columns = np.argsort(-model.word_probabilities_, axis=1, kind="stable")[:, :COHERENCE_WORDS]
     metrics = {
         "n_documents": len(split["train"]),
         "n_words": counts.shape[1],
         "n_components": model.weights_.size,
-        "log_likelihood": float(model.score_samples(train).sum()),
-        "bic": model.bic(train),
-        "icl": model.icl(train),
+        **measure(model, train, counts[split["held_out"]]),
         "n_iter": model.n_iter_,
         "fit_seconds": fit_record["fit_seconds"],
     }
-    if top_columns.shape[1] > 1:
-        metrics["npmi"] = npmi_coherence(train, top_columns)
-    if counts[split["held_out"]].sum() > 0:
-        metrics["heldout_perplexity"] = model.perplexity(counts[split["held_out"]])
     if "label" in documents:
         labels = documents["label"].to_numpy()[split["train"]]
         clusters = assignments["cluster"].to_numpy()[split["train"]]
@@ -246,6 +142,7 @@ def report(
     examples: pd.DataFrame,
     positions: pd.DataFrame,
     metrics: dict[str, float],
+    selection: pd.DataFrame,
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
     """Draw the figures, over the training documents but for the map, and write the report page.
@@ -253,9 +150,10 @@ def report(
     Returns
     -------
     mapping
-        ``bound``, ``topics``, ``labels``, ``sizes`` and ``map`` (Plotly figures), ``page`` and ``map_page``
-        (HTML).
+        ``bound``, ``topics``, ``labels``, ``sizes``, ``map`` and ``selection`` (Plotly figures), ``page`` and
+        ``map_page`` (HTML).
     """
+    given = plain(parameters)
     names = clusters["name"].tolist()
     train = assignments[~assignments["held_out"]]
     figures = {
@@ -269,9 +167,12 @@ def report(
         ),
         "map": reading.draw_map(positions, documents, assignments, names),
     }
-    quotations = reading.quote(examples, clusters)
-    return {
-        **figures,
-        "page": reporting.pages.clustering(figures, quotations, metrics, plain(parameters)),
-        "map_page": reporting.pages.document_map(figures["map"]),
-    }
+    if len(selection) > 1:
+        figures["selection"] = reporting.selection.criteria_over_k(selection, given["select"]["criterion"])
+    page = reporting.pages.clustering(figures, reading.quote(examples, clusters), metrics, given)
+    map_page = reporting.pages.document_map(figures["map"])
+    single = reporting.absent(
+        "Choosing K",
+        "One number of clusters was fitted; clustering.fit.n_components may be a list of several.",
+    )
+    return {"selection": single, **figures, "page": page, "map_page": map_page}

@@ -1,11 +1,17 @@
 """Parameters of the clustering pipeline."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from latents.pipelines.shared import Parameters, PositiveInt, Seed
+
+# Tagged, so that an error speaks of the one that was meant.
+OneOrSeveral = Annotated[
+    Annotated[PositiveInt, Tag("number")] | Annotated[list[PositiveInt], Field(min_length=1), Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list) else "number"),
+]
 
 # An integer counts documents, a fraction is a share of them.
 Frequency = Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=0, le=1)]
@@ -19,11 +25,12 @@ class IngestParameters(Parameters):
 
 
 class FeaturesParameters(Parameters):
-    """How documents become word counts (``CountVectorizer``)."""
+    """How documents become word counts: the parameters of scikit-learn's ``CountVectorizer``."""
 
     token_pattern: str
     lowercase: bool
     stop_words: Literal["english"] | list[str] | None
+    ngram_range: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
     min_df: Frequency
     max_df: Frequency
     max_features: PositiveInt | None
@@ -36,6 +43,13 @@ class FeaturesParameters(Parameters):
                 f"min_df is {self.min_df} and max_df {self.max_df}; min_df may be max_df at most"
             )
         return self
+
+    @field_validator("ngram_range")
+    @classmethod
+    def _is_a_range(cls, lengths: list[int]) -> list[int]:
+        if lengths[0] > lengths[1]:
+            raise ValueError(f"{lengths} begins above its end; allowed are a shortest and a longest length")
+        return lengths
 
     @field_validator("token_pattern")
     @classmethod
@@ -50,18 +64,42 @@ class FeaturesParameters(Parameters):
 
 
 class FitParameters(Parameters):
-    """The arguments of ``MultinomialMixture``."""
+    """The arguments of ``MultinomialMixture``; of a list of ``n_components`` every one is fitted."""
 
-    n_components: PositiveInt
+    n_components: OneOrSeveral
     smoothing: Annotated[float, Field(ge=0)]
-    initial_beta: Literal["auto"] | Annotated[float, Field(gt=0, le=1)]
-    beta_growth: Annotated[float, Field(gt=1)]
-    steps_per_beta: PositiveInt
+    annealing: bool
+    length_growth: Annotated[float, Field(gt=1)]
+    steps_per_length: PositiveInt
+    annealing_smoothing: Annotated[float, Field(gt=0)]
     perturbation: Annotated[float, Field(ge=0)]
     max_iter: PositiveInt
     tol: Annotated[float, Field(ge=0)]
     n_init: PositiveInt
+    device: str
     random_state: Seed
+
+    @field_validator("n_components")
+    @classmethod
+    def _no_value_twice(cls, n_components: int | list[int]) -> int | list[int]:
+        if isinstance(n_components, list):
+            for k in n_components:
+                if n_components.count(k) > 1:
+                    raise ValueError(f"{k} is more than once in {n_components}; every value is fitted once")
+        return n_components
+
+    @property
+    def candidates(self) -> list[dict[str, Any]]:
+        """The arguments of each fit, one for every value of ``n_components``."""
+        arguments = self.model_dump()
+        several = self.n_components if isinstance(self.n_components, list) else [self.n_components]
+        return [{**arguments, "n_components": k} for k in several]
+
+
+class SelectParameters(Parameters):
+    """What chooses among the fits of several ``n_components``."""
+
+    criterion: Literal["heldout_perplexity", "bic", "icl", "npmi"]
 
 
 class EvaluateParameters(Parameters):

@@ -2,25 +2,25 @@
 
 from kedro.pipeline import Pipeline, node
 
-from latents.pipelines.clustering import nodes
+from latents.pipelines.clustering import corpus, nodes
 
 
 def create_pipeline() -> Pipeline:
     """Return the pipeline, its nodes and datasets named ``clustering.*``."""
     return Pipeline(
         [
-            node(nodes.ingest, ["raw_documents", "params:ingest"], "documents", name="ingest"),
+            node(corpus.ingest, ["raw_documents", "params:ingest"], ["documents", "bag"], name="ingest"),
             node(
-                nodes.count_words,
-                ["documents", "params:features"],
+                corpus.count_words,
+                ["documents", "bag", "params:features"],
                 ["counts", "vocabulary"],
                 name="features",
             ),
             node(nodes.split, ["counts", "documents", "params:split"], "split", name="split"),
             node(
                 nodes.fit,
-                ["counts", "split", "params:fit", "monitor"],
-                ["model", "mlflow_model", "fit_record"],
+                ["counts", "split", "params:fit", "params:select", "monitor"],
+                ["model", "mlflow_model", "fit_record", "selection"],
                 name="fit",
             ),
             node(
@@ -48,6 +48,7 @@ def create_pipeline() -> Pipeline:
                     "examples",
                     "map",
                     "metrics",
+                    "selection",
                     "params:clustering",
                 ],
                 {
@@ -56,6 +57,7 @@ def create_pipeline() -> Pipeline:
                     "labels": "labels_figure",
                     "sizes": "sizes_figure",
                     "map": "map_figure",
+                    "selection": "selection_figure",
                     "page": "report",
                     "map_page": "map_page",
                 },

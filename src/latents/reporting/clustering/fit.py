@@ -13,14 +13,14 @@ from latents.reporting import style
 def bound_per_iteration(lower_bounds: npt.ArrayLike, tempered_bounds: npt.ArrayLike = ()) -> go.Figure:
     """Objective per document over the EM steps, above what annealed steps raise in its place.
 
-    Under annealing the responsibilities come from the log joint times beta < 1, and what EM then
-    raises is another objective, which falls whenever beta rises. It has a panel and a scale of its
-    own below the beta = 1 objective (source, section 1.2), which cannot fall once beta is 1.
+    Under annealing documents count as if they were short, and what EM then raises is another
+    objective, which falls as they grow. It has a panel and a scale of its own below the objective of
+    whole documents (source, section 1.2), which cannot fall once they are whole.
 
     Parameters
     ----------
     lower_bounds : array-like of shape (n_iter + 1,)
-        Objective per document at beta = 1, in nats, before the first EM step and after each.
+        Objective per whole document, in nats, before the first EM step and after each.
     tempered_bounds : array-like of shape (n_annealed,), optional
         Tempered objective per document, in nats, before each annealed step; these come first.
 
@@ -71,8 +71,8 @@ def bound_per_iteration(lower_bounds: npt.ArrayLike, tempered_bounds: npt.ArrayL
         )
         # The objective rises and the tempered one falls: these corners of the panels are empty.
         notes = [
-            ("shaded: annealing, β rises to 1", "y domain", "bottom"),
-            ("what annealed steps raise; drops whenever β rises", "y2 domain", "top"),
+            ("shaded: annealing, documents grow to their length", "y domain", "bottom"),
+            ("what annealed steps raise; drops as documents grow", "y2 domain", "top"),
         ]
         for text, panel, edge in notes:
             figure.add_annotation(
@@ -87,7 +87,7 @@ def bound_per_iteration(lower_bounds: npt.ArrayLike, tempered_bounds: npt.ArrayL
                 borderpad=6,
             )
         subtitle = (
-            "While β rises the objective may dip, as at each perturbation; once β is 1, EM never lowers it."
+            "While documents grow the objective may dip, as at each perturbation; then EM never lowers it."
         )
     steps = bounds.size - 1
     title = (

@@ -1,0 +1,256 @@
+"""What the benchmarks share: corpora, fair timing, memory, and tables."""
+
+import argparse
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from kedro.io import DatasetError
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.datasets import load_digits
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+from latents.datasets import DocstringsDataset, NewsgroupsDataset
+from latents.estimators.clustering_metrics import matched_accuracy
+
+ROOT = Path(__file__).resolve().parents[1]
+OUTPUT = ROOT / "data" / "08_reporting" / "benchmarks"
+
+
+class Corpus:
+    """Documents, what they are counted by, and labels that no method gets to see.
+
+    Parameters
+    ----------
+    name : str
+    labels : array-like of shape (D,)
+        K is the number of different ones.
+    texts : sequence of str, optional
+        The documents; `words` says how they are counted.
+    words : mapping, optional
+        Arguments of ``CountVectorizer``.
+    counts : sparse array of shape (D, W), optional
+        In place of texts: what is counted is no text, and the peers get it without tf-idf.
+
+    Attributes
+    ----------
+    seconds : dict
+        What "counts" and "tf-idf" took, by name, once they have been computed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        labels: ArrayLike,
+        *,
+        texts: Sequence[str] | None = None,
+        words: Mapping[str, Any] | None = None,
+        counts: sparse.csr_array | None = None,
+    ) -> None:
+        self.name = name
+        self.labels = np.asarray(labels)
+        self.n_clusters = len(np.unique(self.labels))
+        self.texts = texts
+        self.words = dict(words or {})
+        self.seconds: dict[str, float] = {}
+        self._given = counts
+
+    @cached_property
+    def counts(self) -> sparse.csr_array:
+        """T (D, W), as float64: no method then has to convert it."""
+        started = time.perf_counter()
+        if self.texts is None:
+            counts = sparse.csr_array(self._given, dtype=np.float64)
+        else:
+            counts = sparse.csr_array(
+                CountVectorizer(dtype=np.float64, **self.words).fit_transform(self.texts)
+            )
+        self.seconds["counts"] = time.perf_counter() - started
+        return counts
+
+    @property
+    def is_text(self) -> bool:
+        """Whether tf-idf means anything here."""
+        return self.texts is not None
+
+    @cached_property
+    def tfidf(self) -> sparse.csr_array:
+        """Sublinear tf-idf with rows of length 1 (D, W); of what is no text, the counts."""
+        counts = self.counts
+        started = time.perf_counter()
+        weighted = counts
+        if self.is_text:
+            weighted = sparse.csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(counts))
+        self.seconds["tf-idf"] = self.seconds["counts"] + time.perf_counter() - started
+        return weighted
+
+    def features(self, kind: str) -> sparse.csr_array:
+        """Return ``"counts"`` or ``"tf-idf"``."""
+        return {"counts": lambda: self.counts, "tf-idf": lambda: self.tfidf}[kind]()
+
+    def sample(self, n_documents: int | None) -> "Corpus":
+        """Return this many of the documents, drawn once and for all; None, or too many, means all."""
+        n_all = len(self.labels)
+        if n_documents is None or n_documents >= n_all:
+            return self
+        rows = np.sort(np.random.default_rng(0).permutation(n_all)[:n_documents])
+        return Corpus(
+            self.name,
+            self.labels[rows],
+            texts=None if self.texts is None else [self.texts[row] for row in rows],
+            words=self.words,
+            counts=None if self._given is None else self._given[rows],
+        )
+
+
+def settings(kind: str, *environments: str) -> dict[str, Any]:
+    """Return the clustering pipeline's ``conf/<environment>/<kind>_clustering.yml``, later ones on top."""
+    merged: dict[str, Any] = {}
+    for environment in environments:
+        path = ROOT / "conf" / environment / f"{kind}_clustering.yml"
+        for group, values in yaml.safe_load(path.read_text()).get("clustering", {}).items():
+            merged[group] = {**merged.get(group, {}), **values}
+    return merged
+
+
+def _words(*environments: str) -> dict[str, Any]:
+    features = settings("parameters", *environments)["features"]
+    return {name: features[name] for name in ("token_pattern", "lowercase", "stop_words", "min_df", "max_df")}
+
+
+def _newsgroups(name: str, remove: Sequence[str]) -> Corpus:
+    data_home = os.environ.get("LATENTS_DATA_HOME") or str(ROOT / "data" / "01_raw")
+    documents = NewsgroupsDataset(data_home, subset="all", remove=remove).load()
+    return Corpus(name, documents["label"], texts=list(documents["text"]), words=_words("base", "benchmark"))
+
+
+def _scipy(name: str) -> Corpus:
+    catalog = yaml.safe_load((ROOT / "conf" / "base" / "catalog_clustering.yml").read_text())
+    entry = catalog["clustering.raw_documents"]
+    documents = DocstringsDataset(entry["package"], entry["subpackages"], entry["min_characters"]).load()
+    return Corpus(name, documents["label"], texts=list(documents["text"]), words=_words("base"))
+
+
+def _digits(name: str) -> Corpus:
+    images, labels = load_digits(return_X_y=True)
+    return Corpus(name, labels, counts=sparse.csr_array(images))
+
+
+CORPORA: dict[str, Callable[[], Corpus]] = {
+    "newsgroups": lambda: _newsgroups("newsgroups", ()),
+    "newsgroups-stripped": lambda: _newsgroups("newsgroups-stripped", ("headers", "footers", "quotes")),
+    "scipy": lambda: _scipy("scipy"),
+    "digits": lambda: _digits("digits"),
+}
+
+
+def read_corpora(names: Sequence[str], n_documents: int | None = None) -> list[Corpus]:
+    """Read corpora by name; where 20 Newsgroups is not to be had, say so and take SciPy's docstrings."""
+    corpora: dict[str, Corpus] = {}
+    for name in names:
+        try:
+            corpora.setdefault(name, CORPORA[name]().sample(n_documents))
+        except DatasetError as error:
+            print(f"No {name}; going on with SciPy's docstrings. {error}\n")
+            corpora.setdefault("scipy", CORPORA["scipy"]().sample(n_documents))
+    return list(corpora.values())
+
+
+def quality(labels: ArrayLike, clusters: ArrayLike) -> dict[str, float]:
+    """Return NMI, ARI and matched accuracy."""
+    return {
+        "nmi": float(normalized_mutual_info_score(labels, clusters)),
+        "ari": float(adjusted_rand_score(labels, clusters)),
+        "accuracy": matched_accuracy(labels, clusters),
+    }
+
+
+def timed(task: Callable[[], Any]) -> tuple[Any, float]:
+    """Return what a task returns, and its seconds."""
+    started = time.perf_counter()
+    result = task()
+    return result, time.perf_counter() - started
+
+
+def interleaved(
+    tasks: Mapping[str, Callable[[], object]], repetitions: int
+) -> dict[str, NDArray[np.float64]]:
+    """Return the seconds of every repetition of every task.
+
+    The tasks take turns, so that a machine that is slow for a while is slow for all of them, and every round
+    begins with another one. One round before the first is not counted.
+    """
+    names = list(tasks)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for name in names:
+        tasks[name]()
+    for repetition in range(repetitions):
+        first = repetition % len(names)
+        for name in names[first:] + names[:first]:
+            seconds[name].append(timed(tasks[name])[1])
+    return {name: np.array(values) for name, values in seconds.items()}
+
+
+def resident_bytes() -> tuple[int, int]:
+    """Return the memory resident in this process, now and at its highest, mapped files included.
+
+    Linux tells both; elsewhere the highest stands for both. (Linux's ``ru_maxrss`` would not do: a child process
+    inherits its parent's.)
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        values = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        now, peak = (int(values[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+        return now, max(now, peak)  # the kernel's own peak may lag by a few pages
+    unit = 1 if platform.system() == "Darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak, peak
+
+
+def machine() -> str:
+    """Return one line that says what the figures were taken on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = os.environ.get("OMP_NUM_THREADS", "as many as cores")
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "scikit-learn", "torch"))
+    return f"{cores} cores, OMP_NUM_THREADS: {threads}; Python {platform.python_version()}, {libraries}"
+
+
+def spread(values: ArrayLike, digits: int = 3) -> str:
+    """Return the median, with the least and the greatest value where there are several."""
+    values = np.asarray(values, dtype=float)
+    median = f"{np.median(values):.{digits}f}"
+    return median if values.size == 1 else f"{median} ({values.min():.{digits}f}..{values.max():.{digits}f})"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table in Markdown, its columns aligned: the first to the left, the others to the right."""
+    rows = [list(map(str, table.columns)), *(list(map(str, row)) for row in table.to_numpy().tolist())]
+    widths = [max(3, *(len(row[column]) for row in rows)) for column in range(table.shape[1])]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    lines = (
+        [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+        ]
+        for row in (rows[0], rule, *rows[1:])
+    )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1 from the command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: allowed are whole numbers of at least 1")
+    return number

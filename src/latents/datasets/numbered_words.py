@@ -1,0 +1,120 @@
+"""Words and counts written as numbers, in the files of bags of words.
+
+Files are read in blocks. A block of nothing but digits, with the separators in their places, is read at once; any
+other is gone through line by line, to find what is wrong or to read what is only written otherwise.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latents.datasets.reading import malformed
+
+Numbers = NDArray[np.int64]
+
+LARGEST = np.iinfo(np.int32).max
+_BLOCK = 2**24  # bytes
+
+
+class Vocabulary(NamedTuple):
+    """The words, and the numbers that the file of counts has for them, which rise."""
+
+    path: Path | None
+    words: list[str]
+    numbers: Numbers
+
+    def columns(self, numbers: NDArray[np.integer]) -> Numbers:
+        """Return the column of the word of each number, -1 where there is no such word."""
+        found = np.searchsorted(self.numbers, numbers)
+        return np.where(self.numbers[found % len(self.numbers)] == numbers, found, -1)
+
+    def knows(self, numbers: Numbers) -> NDArray[np.bool_]:
+        """Say of each number whether it has a word."""
+        return self.columns(numbers) >= 0
+
+    def __str__(self) -> str:
+        return f"the numbers of the {len(self.words)} words of {self.path}"
+
+
+class Unnamed(NamedTuple):
+    """Words that are known by their numbers alone, from the first."""
+
+    first: int
+
+    def knows(self, numbers: Numbers) -> NDArray[np.bool_]:
+        """Say of each number whether it may be that of a word."""
+        return (numbers >= self.first) & (numbers <= LARGEST)
+
+    def of(self, numbers: NDArray[np.int32]) -> Vocabulary:
+        """Return the vocabulary of the numbers that occur: each is called by its number."""
+        different = np.unique(numbers).astype(np.int64)
+        return Vocabulary(None, [str(number) for number in different.tolist()], different)
+
+    def __str__(self) -> str:
+        return f"whole numbers from {self.first} (zero_based: {str(self.first == 0).lower()})"
+
+
+def blocks_of(file: IO[bytes], first_line: int) -> Iterator[tuple[int, bytes]]:
+    """Yield whole lines, each with a line break at its end, and the number of the first of them."""
+    rest = b""
+    while read := file.read(_BLOCK):
+        complete, line_break, rest = (rest + read).rpartition(b"\n")
+        if line_break:
+            block = complete + line_break
+            yield first_line, block.replace(b"\r\n", b"\n")
+            first_line += block.count(b"\n")
+    if rest:
+        yield first_line, rest + b"\n"
+
+
+def lines_of(block: bytes) -> list[bytes]:
+    """Return the lines of a block, without their breaks."""
+    return block.split(b"\n")[:-1]
+
+
+def numbers_of(block: bytes, separators: bytes, n: int) -> Numbers:
+    """Return the `n` numbers of a block, or none if there is more to it than digits between the separators."""
+    if block.translate(None, delete=b"0123456789") != separators:
+        return np.empty(0, dtype=np.int64)
+    numbers = np.fromstring(block.replace(b":", b" "), dtype=np.int64, sep=" ")
+    return numbers if len(numbers) == n else numbers[:0]
+
+
+def all_allowed(numbers: Numbers, counts: Numbers, vocabulary: Vocabulary | Unnamed) -> bool:
+    """Say whether all numbers are of words and all counts are counts."""
+    return bool(((counts >= 1) & (counts <= LARGEST)).all() and vocabulary.knows(numbers).all())
+
+
+def pair_of(
+    path: Path, line: int, number: str, count: str, vocabulary: Vocabulary | Unnamed
+) -> tuple[int, int]:
+    """Return the numbers of a word and of its count."""
+    word, value = whole_number(path, line, "the word", number), whole_number(path, line, "the count", count)
+    if word > LARGEST or not vocabulary.knows(np.array([word]))[0]:
+        raise malformed(path, line, f"the word is {word}; allowed are {vocabulary}")
+    if not 1 <= value <= LARGEST:
+        raise malformed(path, line, f"the count of word {word} is {value}; allowed are 1 to {LARGEST}")
+    return word, value
+
+
+def whole_number(path: Path, line: int, what: str, text: str) -> int:
+    """Return the whole number that a field is, which may be written as 3, +3, 3.0 or 3e0."""
+    try:
+        return int(text) if text.isdecimal() else _exactly(text)
+    except ValueError as error:
+        raise malformed(path, line, f"{what} is {text!r:.40}; allowed are whole numbers") from error
+
+
+def _exactly(text: str) -> int:
+    value = float(text)
+    if "_" in text or not value.is_integer():  # NaN and the infinities are none either
+        raise ValueError(f"{text} is no whole number")
+    return int(value)
+
+
+def shown(row: bytes) -> str:
+    """Return the beginning of a line, for a message."""
+    return repr(row[:40].decode(errors="replace"))

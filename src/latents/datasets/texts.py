@@ -1,0 +1,200 @@
+"""The user's own texts: a folder of files, or a table (CSV, Parquet or JSON lines)."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from kedro.io import DatasetError
+
+from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.reading import malformed, text_of
+
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
+    """A folder of text files, one document each; the subfolders, if there are any, are the labels.
+
+    Hidden files and folders are left out.
+
+    Parameters
+    ----------
+    path : str
+        The folder.
+    pattern : str
+        Which files to read, such as ``*.txt``; all by default.
+    encoding : str
+        The encoding of the files.
+    metadata : dict, optional
+        For Kedro's plugins.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        pattern: str = "*",
+        encoding: str = "utf-8",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._path = Path(path)
+        self._pattern = pattern
+        self._encoding = encoding
+        super().__init__(metadata)
+
+    def load(self) -> pd.DataFrame:
+        """Return one row per file, by name; the label is the first folder of its path."""
+        if not self._path.is_dir():
+            raise DatasetError(f"there is no folder {self._path}")
+        files = [
+            file.relative_to(self._path) for file in sorted(self._path.rglob(self._pattern)) if file.is_file()
+        ]
+        files = [file for file in files if not any(part.startswith(".") for part in file.parts)]
+        if not files:
+            raise DatasetError(f"{self._path} has no file {self._pattern}")
+        documents = pd.DataFrame(
+            {
+                "name": [file.as_posix() for file in files],
+                "text": [text_of(self._path / file, self._encoding) for file in files],
+            }
+        )
+        outside = [file for file in files if len(file.parts) == 1]
+        if len(outside) == len(files):
+            return documents
+        if outside:
+            raise DatasetError(
+                f"{self._path / outside[0]} lies beside the subfolders, which are the labels, and has none; "
+                "move it into one of them, or all files out of them"
+            )
+        return documents.assign(label=[file.parts[0] for file in files])
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._path), "pattern": self._pattern, "encoding": self._encoding}
+
+
+class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
+    """A table of documents, of the kind that its file name ends in.
+
+    ``.csv`` and ``.tsv`` (with a line of names; a field stays the text that it is, "null" and "NA" included),
+    ``.jsonl`` and ``.ndjson`` (an object a line), and ``.parquet``. All but the last may be compressed
+    (``.csv.gz``).
+
+    Parameters
+    ----------
+    filepath : str
+        The file.
+    encoding : str
+        Its encoding; Parquet has its own.
+    separator : str, optional
+        What parts the fields of a ``.csv`` or ``.tsv`` file, if not a comma or a tab.
+    metadata : dict, optional
+        For Kedro's plugins.
+    """
+
+    def __init__(
+        self,
+        filepath: str,
+        encoding: str = "utf-8",
+        separator: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = Path(filepath)
+        self._encoding = encoding
+        self._separator = separator
+        self._kind = Path(self._filepath.name.removesuffix(".gz")).suffix
+        kinds = [".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"]
+        if self._kind not in kinds or self._filepath.name.endswith(".parquet.gz"):
+            raise DatasetError(
+                f"{filepath} is no table that can be read; allowed are names ending in {', '.join(kinds)}"
+            )
+        super().__init__(metadata)
+
+    def load(self) -> pd.DataFrame:
+        """Return the table."""
+        if self._kind == ".parquet":
+            return self._parquet()
+        text = text_of(self._filepath, self._encoding)
+        return self._fields(text) if self._kind in (".csv", ".tsv") else self._objects(text)
+
+    def _parquet(self) -> pd.DataFrame:
+        if not self._filepath.is_file():
+            raise DatasetError(f"there is no file {self._filepath}")
+        try:
+            return pd.read_parquet(self._filepath)
+        except (ValueError, OSError) as error:
+            raise DatasetError(f"{self._filepath} is no whole Parquet file: {error}") from error
+
+    def _fields(self, text: str) -> pd.DataFrame:
+        csv.field_size_limit(sys.maxsize)  # else no document could be longer than 131,072 characters
+        separator = self._separator or ("\t" if self._kind == ".tsv" else ",")
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        lines, rows = [], []
+        begin = 1
+        try:
+            for row in reader:
+                if row:  # an empty line is none
+                    lines.append(begin)
+                    rows.append(row)
+                begin = reader.line_num + 1
+        except csv.Error as error:
+            raise malformed(self._filepath, begin, f"{error} in the row that begins here") from error
+        if not rows:
+            raise DatasetError(f"{self._filepath} is empty: a line with the names of the columns is missing")
+        names, *rows = rows
+        for name in names:
+            if names.count(name) > 1:
+                raise malformed(self._filepath, lines[0], f"there are several columns {name!r}")
+        for line, row in zip(lines[1:], rows, strict=True):
+            if len(row) != len(names):
+                raise malformed(
+                    self._filepath, line, f"{len(row)} fields; the first line names {len(names)}: {names}"
+                )
+        table = pd.DataFrame(rows, columns=names, dtype=object)
+        if "held_out" in table:
+            table["held_out"] = [
+                self._truth(mark, line) for mark, line in zip(table["held_out"], lines[1:], strict=True)
+            ]
+        return table
+
+    def _truth(self, mark: str, line: int) -> bool:
+        if mark.lower() not in _TRUTH:
+            raise malformed(
+                self._filepath, line, f"held_out is {mark!r}; allowed are true and false, or 1 and 0"
+            )
+        return _TRUTH[mark.lower()]
+
+    def _objects(self, text: str) -> pd.DataFrame:
+        rows = []
+        for number, line in enumerate(text.split("\n"), start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise malformed(
+                    self._filepath, number, f"no JSON: {error.msg} at character {error.pos + 1}"
+                ) from error
+            if not isinstance(row, dict):
+                raise malformed(
+                    self._filepath, number, f"{line:.40} is no object; each line must be one, {{...}}"
+                )
+            if "\\u" in line:
+                _check_characters(self._filepath, number, row)
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "encoding": self._encoding, "separator": self._separator}
+
+
+def _check_characters(path: Path, line: int, row: dict[str, Any]) -> None:
+    for key, value in row.items():
+        try:
+            f"{key}{value}".encode()
+        except UnicodeEncodeError as error:
+            raise malformed(
+                path, line, f"{error.object[error.start]!r} in {key!r} is half a character: no text has it"
+            ) from error

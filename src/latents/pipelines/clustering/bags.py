@@ -1,0 +1,71 @@
+"""Bags of words: corpora that come as counts, their words in no order."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from latents.pipelines.clustering.words import merge_words
+
+# A document without a text is shown by so many of its words.
+SHOWN_WORDS = 20
+
+Bag = dict[str, NDArray[Any]]
+
+
+def table_of(raw: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the table of the documents of a bag; the text of each is its words, the most frequent first."""
+    words = np.asarray(raw["words"], dtype=object)
+    documents: pd.DataFrame = raw["documents"]
+    return documents.assign(text=_frequent_words(raw["counts"], words))
+
+
+def to_arrays(raw: Mapping[str, Any]) -> Bag:
+    """Return a bag as arrays: ``data``, ``indices`` and ``indptr`` of its counts, and its ``words``."""
+    counts = raw["counts"]
+    return {
+        "data": counts.data,
+        "indices": counts.indices,
+        "indptr": counts.indptr,
+        "words": np.asarray(raw["words"], dtype=np.str_),
+    }
+
+
+def words_of(bag: Bag, *, lowercase: bool, stop_words: frozenset[str]) -> tuple[sparse.csr_array, list[str]]:
+    """Return the counts of a bag, and the words of its columns.
+
+    Parameters
+    ----------
+    bag : mapping
+        What `to_arrays` returns.
+    lowercase : bool
+        Whether words are put into lower case, and those that are then the same added up.
+    stop_words : frozenset of str
+        Words that are left out.
+
+    Returns
+    -------
+    counts : csr_array of shape (n_documents, n_words)
+        The counts of each document.
+    words : list of str
+        All different.
+    """
+    words: list[str] = bag["words"].tolist()
+    shape = (len(bag["indptr"]) - 1, len(words))
+    counts = sparse.csr_array((bag["data"], bag["indices"], bag["indptr"]), shape=shape)
+    if lowercase:
+        counts, words = merge_words(counts, [word.lower() for word in words])
+    kept = [column for column, word in enumerate(words) if word not in stop_words]
+    return counts[:, kept], [words[column] for column in kept]
+
+
+def _frequent_words(counts: sparse.csr_array, words: NDArray[Any]) -> Sequence[str]:
+    """Return a line for each document: its most frequent words, those of equal count in the order of columns."""
+    texts = []
+    for start, stop in zip(counts.indptr[:-1].tolist(), counts.indptr[1:].tolist(), strict=True):
+        order = np.argsort(-counts.data[start:stop], kind="stable")[:SHOWN_WORDS]
+        texts.append(" ".join(words[counts.indices[start:stop][order]]))
+    return texts

@@ -1,0 +1,191 @@
+"""Choosing K: a mixture for every number of components, measured alike, and the best one kept."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from latents.estimators import MultinomialMixture
+from latents.estimators.clustering_metrics import npmi_coherence
+from latents.pipelines.shared import Monitor
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, float]
+
+LOWER_IS_BETTER = {"heldout_perplexity": True, "bic": True, "icl": True, "npmi": False}
+COLUMNS = [
+    "n_components",
+    *LOWER_IS_BETTER,
+    "log_likelihood",
+    "lower_bound",
+    "n_iter",
+    "fit_seconds",
+    "chosen",
+]
+
+# NPMI is that of the top 10 words whatever is shown, so that runs can be compared.
+COHERENCE_WORDS = 10
+
+
+def measure(model: MultinomialMixture, train: sparse.csr_array, held_out: sparse.csr_array) -> Row:
+    """Return what can be said of a mixture without labels.
+
+    Parameters
+    ----------
+    model : MultinomialMixture
+        The fitted mixture.
+    train, held_out : sparse arrays of shape (n_documents, n_words)
+        Counts of the documents that it was fitted to, and of those that it was not.
+
+    Returns
+    -------
+    mapping
+        ``log_likelihood``, ``bic``, ``icl`` and, where there are pairs of words, ``npmi`` over `train`;
+        ``heldout_perplexity`` where `held_out` has words.
+    """
+    metrics = {
+        "log_likelihood": float(model.score_samples(train).sum()),
+        "bic": model.bic(train),
+        "icl": model.icl(train),
+    }
+    top_columns = np.argsort(-model.word_probabilities_, axis=1, kind="stable")[:, :COHERENCE_WORDS]
+    if top_columns.shape[1] > 1:
+        metrics["npmi"] = npmi_coherence(train, top_columns)
+    if held_out.sum() > 0:
+        metrics["heldout_perplexity"] = model.perplexity(held_out)
+    return metrics
+
+
+def check_candidates(
+    candidates: Sequence[dict[str, Any]],
+    criterion: str,
+    train: sparse.csr_array,
+    held_out: sparse.csr_array,
+) -> None:
+    """Refuse, before any fit, a search that could not be carried out or would have nothing to choose by.
+
+    Raises
+    ------
+    ValueError
+        If a number of components exceeds that of the training documents, or of several numbers one is to be
+        chosen by a criterion that cannot be measured.
+    """
+    most = max(candidate["n_components"] for candidate in candidates)
+    if most > train.shape[0]:
+        raise ValueError(
+            f"n_components={most} exceeds the number of documents to train on; allowed for "
+            f"clustering.fit.n_components are 1 to {train.shape[0]}"
+        )
+    lacking = {}
+    if held_out.sum() == 0:
+        lacking["heldout_perplexity"] = (
+            "no held-out document has a word; hold some out (clustering.split.held_out_fraction, or a column "
+            "held_out)"
+        )
+    if train.shape[1] < 2:
+        lacking["npmi"] = "the vocabulary has no pair of words; loosen clustering.features"
+    if len(candidates) > 1 and criterion in lacking:
+        others = [name for name in LOWER_IS_BETTER if name not in lacking]
+        raise ValueError(
+            f"clustering.select.criterion is {criterion!r}, but {lacking[criterion]}, or choose by another "
+            f"criterion: {', '.join(others)}"
+        )
+
+
+def fit_and_choose(
+    candidates: Sequence[dict[str, Any]],
+    criterion: str,
+    train: sparse.csr_array,
+    held_out: sparse.csr_array,
+    monitor: Monitor,
+) -> tuple[MultinomialMixture, pd.DataFrame]:
+    """Fit a mixture for each of the candidates, and keep the best.
+
+    Parameters
+    ----------
+    candidates : sequence of mappings
+        The arguments of each ``MultinomialMixture``; they differ in ``n_components``. Of several, every fit is a
+        trial of its own to `monitor`; a single one is just fitted.
+    criterion : {"heldout_perplexity", "bic", "icl", "npmi"}
+        What chooses; of equals the smaller number of components.
+    train, held_out : sparse arrays of shape (n_documents, n_words)
+        Counts to fit to, and to measure perplexity on.
+    monitor : Monitor
+        Watches the fits.
+
+    Returns
+    -------
+    model : MultinomialMixture
+        The chosen mixture; at no time is more than one other in memory.
+    selection : DataFrame
+        One row per fit in the order of `candidates`, with the columns ``COLUMNS``; what cannot be measured is
+        missing.
+    """
+    check_candidates(candidates, criterion, train, held_out)
+    if len(candidates) == 1:
+        model, row = _fit(candidates[0], "EM", train, held_out, monitor)
+        return model, _table([row], 0)
+    rows: list[Row] = []
+    for candidate in candidates:
+        name = f"K = {candidate['n_components']}"
+        with monitor.trial(name, candidate) as trial:
+            fitted, row = _fit(candidate, f"EM, {name}", train, held_out, trial)
+            trial.record(row)
+        measured = {key: row[key] for key in LOWER_IS_BETTER if key in row}
+        monitor.record(measured, step=candidate["n_components"], group="select")
+        logger.info("%s: %s", name, ", ".join(f"{key} {value:,.6g}" for key, value in measured.items()))
+        rows.append(row)
+        if _best(rows, criterion) == len(rows) - 1:
+            model = fitted
+        del fitted  # else two would stay in memory beside the next
+    chosen = _best(rows, criterion)
+    logger.info("chosen by %s: K = %d", criterion, rows[chosen]["n_components"])
+    _retell(model, monitor)
+    return model, _table(rows, chosen)
+
+
+def _fit(
+    arguments: dict[str, Any],
+    task: str,
+    train: sparse.csr_array,
+    held_out: sparse.csr_array,
+    monitor: Monitor,
+) -> tuple[MultinomialMixture, Row]:
+    model = MultinomialMixture(**arguments)
+    started = time.perf_counter()
+    with monitor.watch(task) as callback:
+        model.fit(train, callback=callback)
+    seconds = time.perf_counter() - started
+    return model, {
+        "n_components": arguments["n_components"],
+        **measure(model, train, held_out),
+        "lower_bound": model.lower_bound_,
+        "n_iter": model.n_iter_,
+        "fit_seconds": seconds,
+    }
+
+
+def _best(rows: Sequence[Row], criterion: str) -> int:
+    sign = 1 if LOWER_IS_BETTER[criterion] else -1
+    return min(range(len(rows)), key=lambda i: (sign * rows[i][criterion], rows[i]["n_components"]))
+
+
+def _retell(model: MultinomialMixture, monitor: Monitor) -> None:
+    """Give the run itself the curves of the fit that it keeps, as if that had been its only one."""
+    with monitor.watch("EM") as callback:
+        for name, values in (
+            ("lower_bound", model.lower_bounds_),
+            ("tempered_bound", model.tempered_bounds_),
+        ):
+            for step, value in enumerate(values):
+                callback(name, value, step)
+
+
+def _table(rows: Sequence[Row], chosen: int) -> pd.DataFrame:
+    table = pd.DataFrame(rows).assign(chosen=np.arange(len(rows)) == chosen)
+    return table.reindex(columns=COLUMNS)

@@ -1,0 +1,152 @@
+"""Chart of a search over the number of clusters: each criterion over K, and the K that was chosen."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from latents.reporting import style
+
+
+class _Criterion(NamedTuple):
+    name: str
+    better: str  # "lowest" or "highest"
+    unit: str
+    tick_format: str
+
+
+CRITERIA = {
+    "heldout_perplexity": _Criterion("Held-out perplexity", "lowest", " words", ",.6~g"),
+    "npmi": _Criterion("NPMI coherence", "highest", "", ".3~f"),
+    "bic": _Criterion("BIC", "lowest", "", ".4~s"),
+    "icl": _Criterion("ICL", "lowest", "", ".4~s"),
+}
+_LOG_FROM_RATIO = 16  # of the largest K to the smallest
+_TICK_ROOM = 0.07  # of the axis, for a number to stand by itself
+
+
+def criteria_over_k(selection: pd.DataFrame, criterion: str) -> go.Figure:
+    """Held-out perplexity, NPMI coherence, BIC and ICL over the number of clusters K, a panel each.
+
+    Parameters
+    ----------
+    selection : DataFrame with columns n_components, fit_seconds, chosen and those of the criteria
+        One row per fit, in any order; a criterion that could not be measured is missing in all rows.
+    criterion : {"heldout_perplexity", "npmi", "bic", "icl"}
+        The criterion that has chosen.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        In each panel the best K is ringed; a dotted line stands at the chosen K.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two fits, not exactly one is chosen, or `criterion` cannot have chosen it.
+    """
+    chosen = selection.loc[selection["chosen"].astype(bool), "n_components"]
+    if len(selection) < 2 or len(chosen) != 1:
+        raise ValueError(
+            f"selection must hold at least two fits, one of them chosen; got {len(selection)} fits, "
+            f"{len(chosen)} of them chosen"
+        )
+    measured = {key: CRITERIA[key] for key in CRITERIA if selection[key].notna().all()}
+    if criterion not in measured:
+        raise ValueError(
+            f"criterion must be among those that were measured, {', '.join(measured)}; got {criterion!r}"
+        )
+    table = selection.sort_values("n_components")
+    k, chosen_k = table["n_components"].to_numpy(), int(chosen.iloc[0])
+    if table.loc[table["chosen"].astype(bool), criterion].iloc[0] != _best(table[criterion], criterion):
+        raise ValueError(
+            f"K = {chosen_k} was chosen, which is not the best by {criterion!r}: the criterion has changed since "
+            "the fits"
+        )
+    rows, columns = (2, 2) if len(measured) == 4 else (1, len(measured))
+    best = {key: int(k[(table[key] == _best(table[key], key)).argmax()]) for key in measured}
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        subplot_titles=[
+            f"<b>{about.name}</b><br>{about.better} is best: K = {best[key]}"
+            for key, about in measured.items()
+        ],
+        horizontal_spacing=0.22 / columns,
+        vertical_spacing=0.23,
+    )
+    figure.update_annotations(font={"size": 13}, yshift=6)
+    for position, (key, about) in enumerate(measured.items()):
+        place = {"row": position // columns + 1, "col": position % columns + 1}
+        figure.add_trace(_line(table, key, best[key]), **place)
+        figure.add_vline(
+            x=chosen_k, line={"dash": "dot", "color": style.ORANGE, "width": 2}, layer="below", **place
+        )
+        figure.update_yaxes(tickformat=about.tick_format, nticks=6, **place)
+    is_log = k[-1] >= _LOG_FROM_RATIO * k[0]
+    figure.update_xaxes(
+        type="log" if is_log else "linear",
+        range=_range(np.log10(k) if is_log else k),
+        tickvals=_ticks(k, chosen_k, is_log),
+        tickformat=",",
+    )
+    figure.update_xaxes(title_text="clusters K", row=rows)
+    edge = {k[0]: ", the smallest tried", k[-1]: ", the largest tried"}.get(chosen_k, "")
+    style.finish(
+        figure,
+        f"{measured[criterion].name} is {measured[criterion].better} with K = {chosen_k}{edge}",
+        "Dotted: the K chosen. BIC and ICL charge for every word probability of every cluster, and so favour few.",
+        height=680 if rows == 2 else 440,
+    )
+    return figure.update_layout(margin={"t": 130})
+
+
+def _line(table: pd.DataFrame, criterion: str, best: int) -> go.Scatter:
+    about = CRITERIA[criterion]
+    ring = (table["n_components"] == best).to_numpy()
+    value_format = ".4f" if criterion == "npmi" else ",.1f"
+    return go.Scatter(
+        x=table["n_components"],
+        y=table[criterion],
+        customdata=table["fit_seconds"],
+        name=about.name,
+        mode="lines+markers",
+        line={"color": style.BLUE, "width": 2.5},
+        marker={
+            "size": np.where(ring, 15, 8),
+            "opacity": 1.0,
+            "symbol": np.where(ring, "circle-open", "circle"),
+            "line": {"width": np.where(ring, 3, 0)},
+            "color": np.where(ring, style.ORANGE, style.BLUE),
+        },
+        hovertemplate=(
+            f"K = %{{x}}<br>{about.name} %{{y:{value_format}}}{about.unit}"
+            "<br>fitted in %{customdata:,.3~g} s<extra></extra>"
+        ),
+    )
+
+
+def _best(values: pd.Series[float], criterion: str) -> float:
+    return float(values.min() if CRITERIA[criterion].better == "lowest" else values.max())
+
+
+def _range(places: npt.NDArray[Any]) -> list[float]:
+    """Return the ends of the axis, with room for a marker beyond the outermost points."""
+    room = 0.06 * float(places[-1] - places[0])
+    return [float(places[0]) - room, float(places[-1]) + room]
+
+
+def _ticks(k: npt.NDArray[np.int64], chosen: int, is_log: bool) -> list[int]:
+    """Return the chosen K, and of the others those that have room for a number below the axis."""
+    places = np.log(k) if is_log else k.astype(float)
+    places = (places - places[0]) / (places[-1] - places[0])
+    shown = [int(np.flatnonzero(k == chosen)[0])]
+    for i in reversed(range(len(k))):
+        if np.abs(places[shown] - places[i]).min() >= _TICK_ROOM:
+            shown.append(i)
+    return sorted(int(value) for value in k[shown])

@@ -1,0 +1,315 @@
+"""Several numbers of clusters: nested runs, the table and figure over K, and the choice."""
+
+import json
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import pytest
+from kedro.runner import ThreadRunner
+from kedro.validation import ParameterValidationError
+from scipy import sparse
+
+from latents import estimators
+from latents.estimators import MultinomialMixture
+from latents.estimators.clustering_metrics import npmi_coherence
+from latents.pipelines.clustering import selection
+
+ARGUMENTS = {"random_state": 0, "steps_per_length": 1}
+
+
+def searching(*k, **groups):
+    return {"clustering": {"fit": {"n_components": list(k)}, **groups}}
+
+
+def write_parameters(project, groups):
+    """A list cannot be told on the command line, whose commas part parameters."""
+    project.write(
+        "conf/test/parameters_clustering.yml", f"clustering: {{features: {{min_df: 2}}, {groups}}}\n"
+    )
+
+
+def family(project):
+    """Return the one run without a parent, and its children in the order of their start."""
+    runs = project.runs()
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(runs) == 1 + len(children)
+    return parent, sorted(children, key=lambda run: run.info.start_time)
+
+
+def table_of(project):
+    return pd.read_csv(project.path / "data/test/08_reporting/clustering/selection.csv")
+
+
+class Silent:
+    """A monitor that keeps what it is told."""
+
+    def __init__(self):
+        self.told, self.recorded, self.trials = [], {}, []
+
+    @contextmanager
+    def watch(self, task, total=None, log_metrics=True):
+        yield lambda name, value, step: self.told.append((name, value, step))
+
+    @contextmanager
+    def trial(self, name, parameters):
+        self.trials.append((name, Silent()))
+        yield self.trials[-1][1]
+
+    def record(self, metrics, step=0, group=None):
+        self.recorded.setdefault(group, {})[step] = metrics
+
+
+def planted(k=4, n_documents=240, n_words=60, seed=0):
+    """Documents of `k` topics that share some words; half to fit to, half held out."""
+    rng = np.random.default_rng(seed)
+    topics = rng.dirichlet(np.full(n_words, 0.3), size=k)
+    rows = [rng.multinomial(40, topics[d % k]) for d in range(n_documents)]
+    counts = sparse.csr_array(np.array(rows))
+    return counts[: n_documents // 2], counts[n_documents // 2 :]
+
+
+def search(numbers, criterion, train, held_out, monitor=None):
+    candidates = [{**ARGUMENTS, "n_components": k} for k in numbers]
+    return selection.fit_and_choose(candidates, criterion, train, held_out, monitor or Silent())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_heldout_perplexity_finds_the_planted_number(seed):
+    train, held_out = planted(seed=seed)
+    model, table = search([8, 2, 3, 4, 5, 6], "heldout_perplexity", train, held_out)
+    assert model.n_components == model.weights_.size == 4
+    assert table["n_components"].tolist() == [8, 2, 3, 4, 5, 6]
+    assert table["chosen"].tolist() == [False] * 3 + [True] + [False] * 2
+
+
+@pytest.mark.parametrize("criterion", ["heldout_perplexity", "bic", "icl", "npmi"])
+def test_the_table_has_what_the_models_say_and_the_best_is_chosen(criterion):
+    train, held_out = planted(n_documents=80)
+    numbers = [2, 6, 3]
+    model, table = search(numbers, criterion, train, held_out)
+    for row, k in zip(table.itertuples(), numbers, strict=True):
+        alone = MultinomialMixture(**ARGUMENTS, n_components=k).fit(train)
+        top = [np.argsort(-mu)[:10] for mu in alone.word_probabilities_]
+        assert row.heldout_perplexity == pytest.approx(alone.perplexity(held_out))
+        assert row.bic == pytest.approx(alone.bic(train))
+        assert row.icl == pytest.approx(alone.icl(train))
+        assert row.npmi == pytest.approx(npmi_coherence(train, top))
+        assert row.log_likelihood == pytest.approx(alone.score(train) * train.shape[0])
+        assert row.lower_bound == pytest.approx(alone.lower_bound_)
+        if row.chosen:
+            np.testing.assert_array_equal(model.word_probabilities_, alone.word_probabilities_)
+    values = table[criterion]
+    assert values[table["chosen"]].tolist() == [values.max() if criterion == "npmi" else values.min()]
+
+
+def test_each_fit_is_a_trial_and_the_run_gets_the_chosen_ones_curve():
+    train, held_out = planted(n_documents=40)
+    monitor = Silent()
+    model, table = search([3, 2], "bic", train, held_out, monitor)
+    assert [name for name, _ in monitor.trials] == ["K = 3", "K = 2"]
+    for (_, trial), row in zip(monitor.trials, table.to_dict("records"), strict=True):
+        assert trial.recorded[None][0].items() <= row.items()
+        assert trial.told
+    assert monitor.recorded["select"].keys() == {2, 3}
+    assert monitor.recorded["select"][2]["bic"] == table.loc[1, "bic"]
+    bounds = [value for name, value, _ in monitor.told if name == "lower_bound"]
+    np.testing.assert_array_equal(bounds, model.lower_bounds_)
+
+
+def test_of_equals_the_smaller_number_is_chosen():
+    rows = [{"n_components": k, "npmi": npmi} for k, npmi in [(9, 0.5), (7, 0.5), (8, 0.4)]]
+    assert selection._best(rows, "npmi") == 1
+
+
+def test_a_search_without_held_out_documents():
+    train, held_out = planted(n_documents=40)
+    with pytest.raises(
+        ValueError,
+        match=r"criterion is 'heldout_perplexity', but no held-out document has a word; .*held_out_fraction.* "
+        "choose by another criterion: bic, icl, npmi",
+    ):
+        search([2, 3], "heldout_perplexity", train, held_out[:0])
+    _, table = search([2, 3], "bic", train, held_out[:0])
+    assert table["heldout_perplexity"].isna().all()
+    assert table["bic"].notna().all()
+    model, _ = search([2], "heldout_perplexity", train, held_out[:0])  # nothing to choose
+    assert model.n_components == 2
+
+
+def test_a_vocabulary_without_pairs_has_no_coherence():
+    one_word = sparse.csr_array(np.array([[1], [2], [3]]))
+    with pytest.raises(ValueError, match="criterion is 'npmi', but the vocabulary has no pair of words"):
+        search([1, 2], "npmi", one_word, one_word)
+    _, table = search([1, 2], "heldout_perplexity", one_word, one_word)
+    assert table["npmi"].isna().all()
+
+
+def test_more_clusters_than_documents_are_refused_before_any_fit():
+    train, held_out = planted(n_documents=10)
+    monitor = Silent()
+    with pytest.raises(ValueError, match=r"n_components=6 exceeds .* to train on; allowed .* are 1 to 5"):
+        search([2, 6], "bic", train, held_out, monitor)
+    assert monitor.trials == []
+
+
+@pytest.mark.parametrize(
+    ("k", "said"),
+    [
+        ([], "at least 1 item"),
+        ([3, 2, 3], r"3 is more than once in \[3, 2, 3\]"),
+        ([2, 0], "greater than or equal to 1"),
+        ([2, 2.5], "valid integer"),
+    ],
+)
+def test_impossible_lists_stop_the_run(project, k, said):
+    with pytest.raises(ParameterValidationError, match=said):
+        project.run("clustering", params=searching(*k))
+    assert project.runs() == []
+
+
+def test_an_unknown_criterion_stops_the_run(project):
+    with pytest.raises(ParameterValidationError, match="'heldout_perplexity', 'bic', 'icl' or 'npmi'"):
+        project.run("clustering", params=searching(2, 3, select={"criterion": "nmi"}))
+
+
+@pytest.mark.parametrize("runner", [None, ThreadRunner()])
+def test_a_list_leaves_nested_runs_a_table_a_figure_and_the_chosen_model(project, runner):
+    project.run("clustering", params=searching(3, 5, 2), runner=runner)
+    parent, children = family(project)
+    table = table_of(project)
+    assert [child.info.run_name for child in children] == [f"clustering K = {k}" for k in (3, 5, 2)]
+    assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
+    for child, row in zip(children, table.to_dict("records"), strict=True):
+        assert child.data.params["clustering.fit.n_components"] == str(row["n_components"])
+        for name in ("heldout_perplexity", "bic", "icl", "npmi", "lower_bound", "fit_seconds"):
+            assert child.data.metrics[f"clustering/{name}"] == pytest.approx(row[name])
+        curve = project.client.get_metric_history(child.info.run_id, "clustering/fit/lower_bound")
+        assert [point.step for point in curve] == list(range(row["n_iter"] + 1))
+        assert curve[-1].value == pytest.approx(row["lower_bound"])
+
+    (chosen,) = table[table["chosen"]].to_dict("records")
+    assert chosen["heldout_perplexity"] == table["heldout_perplexity"].min()
+    folder = project.path / "data/test"
+    model = estimators.load(folder / "06_models/clustering/model.safetensors")
+    assert model.weights_.size == chosen["n_components"]
+    metrics = json.loads((folder / "08_reporting/clustering/metrics.json").read_text())
+    for name in ("n_components", "heldout_perplexity", "bic", "icl", "npmi", "fit_seconds"):
+        assert metrics[name] == pytest.approx(chosen[name])
+        assert parent.data.metrics[f"clustering/{name}"] == pytest.approx(chosen[name])
+    curve = project.client.get_metric_history(parent.info.run_id, "clustering/fit/lower_bound")
+    assert [point.value for point in curve] == pytest.approx(model.lower_bounds_)
+    over_k = project.client.get_metric_history(parent.info.run_id, "clustering/select/npmi")
+    assert {point.step: point.value for point in over_k} == pytest.approx(
+        dict(zip(table["n_components"], table["npmi"], strict=True))
+    )
+    assert parent.data.params["clustering.fit.n_components"] == "[3, 5, 2]"
+    artifacts = {item.path for item in project.client.list_artifacts(parent.info.run_id, "clustering")}
+    assert {"clustering/selection.csv", "clustering/selection.json"} <= artifacts
+    assert "Held-out perplexity is lowest" in (folder / "08_reporting/clustering/selection.json").read_text()
+    assert "How many clusters" in (folder / "08_reporting/clustering/report.html").read_text()
+
+
+@pytest.mark.parametrize("k", [3, [3]])
+def test_a_single_number_is_no_search(project, k):
+    project.run("clustering", params={"clustering": {"fit": {"n_components": k}}})
+    parent, children = family(project)
+    assert children == []
+    assert not any(name.startswith("clustering/select") for name in parent.data.metrics)
+    assert table_of(project)["n_components"].tolist() == [3]
+    assert table_of(project)["chosen"].tolist() == [True]
+    folder = project.path / "data/test/08_reporting/clustering"
+    assert "may be a list of several" in (folder / "selection.json").read_text()
+    assert "How many clusters" not in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("error", "status"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+def test_a_fit_that_breaks_says_so_in_its_own_run(project, monkeypatch, error, status):
+    fit = MultinomialMixture.fit
+
+    def breaks(self, *args, **kwargs):
+        if self.n_components == 4:
+            raise error("the fit broke")
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(MultinomialMixture, "fit", breaks)
+    with pytest.raises(error, match="the fit broke"):
+        project.run("clustering", params=searching(2, 4, 3))
+    project.run("pca")  # in a process that lives on, an interrupted run is ended by the next
+    runs = {run.info.run_name: run.info.status for run in project.runs()}
+    assert runs == {
+        "pca": "FINISHED",
+        "clustering": status,
+        "clustering K = 2": "FINISHED",
+        "clustering K = 4": status,
+    }
+
+
+@pytest.mark.parametrize(
+    ("runner", "number"), [("SequentialRunner", signal.SIGTERM), ("ThreadRunner", signal.SIGINT)]
+)
+def test_an_interrupt_from_outside_ends_parent_and_child_as_killed(project, runner, number):
+    write_parameters(project, "fit: {n_components: [2, 3], n_init: 1000000}")
+    process = subprocess.Popen(
+        ["kedro", "run", "--env", "test", "--pipelines", "clustering", "--runner", runner],
+        cwd=project.path,
+        env=project.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    deadline = time.monotonic() + 300
+    while not any("clustering/fit/lower_bound" in run.data.metrics for run in project.runs()):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    parent, children = family(project)
+    assert [child.info.run_name for child in children] == ["clustering K = 2"], output
+    assert {run.info.status for run in [parent, *children]} == {"KILLED"}, output
+
+
+def test_without_mlflow_the_best_is_kept_all_the_same(project):
+    project.write("conf/test/mlflow.yml", "tracking:\n  disable_tracking:\n    pipelines: [clustering]\n")
+    write_parameters(project, "fit: {n_components: [2, 3]}, select: {criterion: npmi}")
+    done = project.command("kedro", "run", "--env", "test", "--pipelines", "clustering")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.runs() == []
+    table = table_of(project)
+    assert table.loc[table["chosen"], "npmi"].tolist() == [table["npmi"].max()]
+
+
+def test_a_criterion_changed_after_the_fits_is_refused(project):
+    project.run("clustering", params=searching(2, 3, 5))
+    table = table_of(project)
+    chosen = table.loc[table["chosen"], "n_components"].item()
+    other = next(
+        name
+        for name, best in {"bic": "idxmin", "npmi": "idxmax"}.items()
+        if table.loc[getattr(table[name], best)(), "n_components"] != chosen
+    )
+    with pytest.raises(ValueError, match="the criterion has changed since the fits"):
+        project.run(
+            "clustering",
+            params=searching(2, 3, 5, select={"criterion": other}),
+            from_nodes=["clustering.report"],
+        )
+
+
+def test_a_second_interrupt_leaves_no_child_running(project, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("latents.tracking.child_run._end", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            project.run("clustering", params=searching(2, 3))
+    assert [run.info.status for run in project.runs()] == ["RUNNING", "RUNNING"]
+    project.run("pca")
+    assert [run.info.status for run in project.runs()] == ["FINISHED", "KILLED", "KILLED"]

@@ -1,0 +1,183 @@
+"""Each way to bring documents of one's own, as the README has it, from its YAML to the report."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from kedro.io import DatasetError
+from scipy import sparse
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+BLOCKS = re.findall(r"```yaml\n(clustering\.raw_documents:.*?)```", README, flags=re.DOTALL)
+FOLDER, TABLE, BAG = BLOCKS
+ENDINGS = re.findall(r"\.\w+", TABLE.split("documents")[-1].replace("(an object a line)", ""))
+FORMATS = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \|", README, flags=re.MULTILINE)[
+    1:
+]  # the first row is the head
+
+WORDS = ["anchor", "harbour", "sail", "Null", "airport", "cloud", "plane", "wing"]
+PARAMETERS = """
+clustering:
+  features: {min_df: 1, max_df: 1.0}
+  fit: {n_components: 2}
+"""
+
+
+def corpus():
+    """Twenty documents of two kinds: their labels, counts and texts."""
+    rng = np.random.default_rng(0)
+    kinds = np.arange(20) % 2
+    counts = np.zeros((20, 8), dtype=int)
+    for kind, row in zip(kinds, counts, strict=True):
+        row[4 * kind : 4 * kind + 4] = rng.integers(1, 5, 4)
+    texts = [" ".join(np.repeat(WORDS, row)) for row in counts]
+    texts[0], counts[0] = "null", [0, 0, 0, 1, 0, 0, 0, 0]
+    return [["sea", "sky"][kind] for kind in kinds], counts, texts
+
+
+LABELS, COUNTS, TEXTS = corpus()
+
+
+def rows_of(first, label="{i}"):
+    lines = []
+    for i, (name, row) in enumerate(zip(LABELS, COUNTS, strict=True)):
+        pairs = " ".join(f"{first + j}:{count}" for j, count in enumerate(row) if count)
+        lines.append(f"{label.format(i=i, name=name)}{pairs}\n")
+    return "".join(lines)
+
+
+def write_bag(project, format_, path):
+    entries = [f"{i + 1} {j + 1} {COUNTS[i, j]}" for i, j in np.argwhere(COUNTS)]
+    words = "".join(f"{word}\n" for word in WORDS)
+    if format_ == "uci":
+        project.write(path, "\n".join(["20", "8", str(len(entries)), *entries]) + "\n")
+        project.write(path.replace("docword", "vocab"), words)
+    elif format_ == "svmlight":
+        project.write(path, rows_of(1, "{name} "))
+        project.write(f"{Path(path).parent}/words.txt", words)
+    else:
+        project.write(path, rows_of(100, "{i}\t"))
+        numbered = "".join(f"{100 + j}\t{word}\t7\n" for j, word in enumerate(WORDS))
+        project.write(path.replace(".libsvm", ".vocab"), numbered)
+
+
+def run(project, entry):
+    """Run the pipeline on an entry of the catalog, with its file already in place."""
+    project.write("conf/local/catalog.yml", entry)
+    project.write("conf/local/parameters.yml", PARAMETERS)
+    project.run("clustering", env=None)
+
+
+def check(project, labels=True):
+    data = project.path / "data"
+    metrics = json.loads((data / "08_reporting/clustering/metrics.json").read_text())
+    assert metrics["n_documents"] == 18
+    assert metrics["n_words"] == 8
+    assert ("nmi" in metrics) == labels
+    counts = sparse.load_npz(data / "04_feature/clustering/counts.npz").toarray()
+    vocabulary = pd.read_csv(data / "04_feature/clustering/vocabulary.csv", keep_default_na=False)
+    order = sorted(range(8), key=lambda j: WORDS[j].lower())
+    assert vocabulary["word"].tolist() == [WORDS[j].lower() for j in order]
+    assert counts[0].sum() == 1  # the document that says "null"
+    np.testing.assert_array_equal(np.sort(counts.sum(axis=1)), np.sort(COUNTS.sum(axis=1)))
+    documents = pd.read_parquet(data / "02_intermediate/clustering/documents.parquet")
+    assert (documents["text"].str.len() > 0).all()
+    assert "</html>" in (data / "08_reporting/clustering/report.html").read_text()
+    return counts[:, np.argsort(order)], documents
+
+
+def test_the_readme_has_an_example_of_each():
+    assert [next(iter(yaml.safe_load(block).values()))["type"].split(".")[-1] for block in BLOCKS] == [
+        "TextFolderDataset",
+        "DocumentTableDataset",
+        "BagOfWordsDataset",
+    ]
+    assert all(len(block.splitlines()) <= 4 for block in BLOCKS)
+    assert ENDINGS == [".csv", ".tsv", ".jsonl", ".parquet"]
+    assert [format_ for format_, _ in FORMATS] == ["uci", "svmlight", "numbered"]
+
+
+def test_a_folder_of_texts(project):
+    for i, (label, text) in enumerate(zip(LABELS, TEXTS, strict=True)):
+        project.write(f"data/01_raw/texts/{label}/{i:02}.txt", text)
+    run(project, FOLDER)
+    _, documents = check(project)
+    assert documents["label"].tolist() == sorted(LABELS)
+    assert documents["name"][0] == "sea/00.txt"
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_table(project, ending):
+    path = project.path / f"data/01_raw/documents{ending}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pd.DataFrame({"text": TEXTS, "label": LABELS})
+    if ending == ".parquet":
+        table.to_parquet(path)
+    elif ending == ".jsonl":
+        table.to_json(path, orient="records", lines=True)
+    else:
+        table.to_csv(path, index=False, sep="," if ending == ".csv" else "\t")
+    run(project, TABLE.replace("documents.csv", f"documents{ending}"))
+    counts, documents = check(project)
+    np.testing.assert_array_equal(counts, COUNTS)
+    assert documents["text"].tolist() == TEXTS
+
+
+@pytest.mark.parametrize(("format_", "name"), FORMATS)
+def test_a_bag_of_words(project, format_, name):
+    write_bag(project, format_, f"data/01_raw/{name}")
+    entry = BAG.replace("docword.kos.txt", name).replace("uci", format_)
+    run(project, entry + ("  vocabulary: words.txt\n" if format_ == "svmlight" else ""))
+    counts, documents = check(project, labels=format_ == "svmlight")
+    np.testing.assert_array_equal(counts, COUNTS)
+    for text, row in zip(documents["text"], COUNTS, strict=True):
+        assert set(text.split()) == {WORDS[j] for j in np.flatnonzero(row)}
+        assert row[WORDS.index(text.split()[0])] == row.max()
+
+
+def test_vocabulary_rules_hold_for_bags(project):
+    write_bag(project, "uci", "data/01_raw/docword.kos.txt")
+    project.write("data/01_raw/vocab.kos.txt", "anchor\nSail\nsail\nthe\nairport\ncloud\nplane\nwing\n")
+    project.write("conf/local/catalog.yml", BAG)
+    project.write("conf/local/parameters.yml", PARAMETERS)
+    rules = {"features": {"stop_words": ["the", "wing"], "max_features": 4}}
+    project.run("clustering", env=None, params={"clustering": rules})
+    data = project.path / "data/04_feature/clustering"
+    vocabulary = pd.read_csv(data / "vocabulary.csv", keep_default_na=False)
+    sums = {"anchor": COUNTS[:, 0], "sail": COUNTS[:, 1] + COUNTS[:, 2], "airport": COUNTS[:, 4]}
+    sums |= {"cloud": COUNTS[:, 5], "plane": COUNTS[:, 6]}
+    kept = sorted(sorted(sums, key=lambda word: -sums[word].sum())[:4])
+    assert vocabulary["word"].tolist() == kept
+    np.testing.assert_array_equal(
+        sparse.load_npz(data / "counts.npz").toarray(), np.column_stack([sums[word] for word in kept])
+    )
+    with pytest.raises(ValueError, match=r"ngram_range is \[1, 2\], but the words of a bag have no order"):
+        project.run("clustering", env=None, params={"clustering": {"features": {"ngram_range": [1, 2]}}})
+
+
+def test_a_malformed_file_stops_the_run(project):
+    write_bag(project, "uci", "data/01_raw/docword.kos.txt")
+    path = project.path / "data/01_raw/docword.kos.txt"
+    path.write_text(path.read_text() + "1 1 many\n")
+    project.write("conf/local/catalog.yml", BAG)
+    with pytest.raises(DatasetError, match=r"docword\.kos\.txt, line \d+: the count is 'many'"):
+        project.run("clustering", env=None)
+    assert not list((project.path / "data").rglob("documents.parquet"))
+
+
+def test_ngrams_of_texts(project):
+    pd.DataFrame({"text": TEXTS}).to_csv(project.path / "texts.csv", index=False)
+    project.write(
+        "conf/local/catalog.yml",
+        "clustering.raw_documents: {type: latents.datasets.DocumentTableDataset, filepath: texts.csv}\n",
+    )
+    project.write("conf/local/parameters.yml", PARAMETERS)
+    project.run("clustering", env=None, params={"clustering": {"features": {"ngram_range": [1, 2]}}})
+    vocabulary = pd.read_csv(
+        project.path / "data/04_feature/clustering/vocabulary.csv", keep_default_na=False
+    )
+    assert {"anchor", "anchor harbour", "cloud plane"} <= set(vocabulary["word"])

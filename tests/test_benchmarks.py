@@ -1,0 +1,223 @@
+"""Every benchmark runs on its smallest setting, and would notice if what it compares were not the same."""
+
+import importlib
+from functools import cache, partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def program(monkeypatch):
+    """Return a module of ``benchmarks/`` by name, as its own folder sees it."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    common = importlib.import_module("_common")
+    monkeypatch.setitem(common.CORPORA, "scipy", partial(_read_once, common.CORPORA["scipy"]))
+    return importlib.import_module
+
+
+@cache
+def _read_once(read):
+    """SciPy's docstrings take seconds to parse."""
+    return read()
+
+
+@pytest.fixture
+def no_newsgroups(monkeypatch, tmp_path, offline):
+    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
+
+
+def test_quality_fits_each_method_once_and_keeps_what_is_done(program, tmp_path, capsys, monkeypatch):
+    quality = program("clustering_quality")
+    output = tmp_path / "new" / "quality.csv"
+    arguments = ["--documents", "150", "--output", str(output)]
+    quality.main([*arguments, "--corpora", "scipy", "--seeds", "0"])
+    runs = pd.read_csv(output)
+    assert runs["method"].tolist() == list(quality.METHODS)
+    assert (runs["n_clusters"] == 13).all()
+    scores = runs[["nmi", "ari", "accuracy"]].to_numpy()
+    assert scores.min() > 0.05  # better than chance
+    assert scores.max() <= 1
+    assert (runs["seconds"] > 0).all()
+    printed = capsys.readouterr().out
+    assert all(f"| {method.title} " in printed for method in quality.METHODS.values())
+
+    measured = []
+    measure = quality.measure
+    monkeypatch.setattr(
+        quality,
+        "measure",
+        lambda corpus, name, seed: measured.append((corpus.name, seed)) or measure(corpus, name, seed),
+    )
+    quality.main([*arguments, "--corpora", "scipy", "digits", "--seeds", "0", "1", "--methods", "k-means"])
+    assert measured == [("scipy", 1), ("digits", 0), ("digits", 1)]
+    assert len(pd.read_csv(output)) == len(runs) + 3
+    assert "digits: 150 documents x 6" in capsys.readouterr().out
+
+
+def test_speed_compares_passes_and_fits(program, capsys, no_newsgroups):
+    speed = program("clustering_speed")
+    speed.main(
+        [
+            *("--documents", "200", "--components", "3", "--pass-repetitions", "2", "--dense-gib", "0.0005"),
+            *("--methods", "mixture", "k-means", "lsa-k-means", "--fit-repetitions", "1"),
+        ]
+    )
+    printed = capsys.readouterr().out
+    assert "No newsgroups; going on with SciPy's docstrings" in printed
+    assert "dense NumPy: " in printed
+    assert "scaled by" in printed
+    for implementation in speed.PASSES:
+        assert f"| {implementation} " in printed
+    assert "(target 0.30: " in printed
+    assert "(target 0.5: " in printed
+    assert "| LSA + k-means " in printed
+
+
+def test_speed_stops_where_an_implementation_computes_something_else(program, monkeypatch):
+    speed = program("clustering_speed")
+    T = sparse.csr_array(np.random.default_rng(0).poisson(1.0, (30, 12)).astype(float))
+    start = speed.starting_point(T, 3)
+    assert speed.check_agreement(T, start) < 1e-6
+    double = speed.ours(T, start)
+    scipy = speed.with_scipy(T, start)
+    assert speed.disagreement(double.read(double.run()), scipy.read(scipy.run())) < 1e-12
+
+    def wrong(T, start):
+        one = speed.with_scipy(T, start)
+        return one._replace(read=lambda found: one.read(found)._replace(weights=np.array([0.3, 0.3, 0.4])))
+
+    monkeypatch.setitem(speed.PASSES, "ours", wrong)
+    with pytest.raises(ValueError, match="ours differs from"):
+        speed.check_agreement(T, start)
+
+
+def test_speed_needs_the_method_that_others_are_held_against(program, capsys):
+    with pytest.raises(SystemExit):
+        program("clustering_speed").main(["--methods", "mixture"])
+    assert "must have lsa-k-means" in capsys.readouterr().err
+
+
+def test_scale_makes_fits_compares_and_sweeps(program, tmp_path, capsys):
+    scale = program("clustering_scale")
+    arguments = [
+        *("--documents", "600", "--words", "500", "--nonzeros", "18000", "--block-documents", "100"),
+        *("--clusters", "3", "--components", "2", "4", "--repetitions", "1", "--output", str(tmp_path)),
+    ]
+    scale.main(arguments)
+    printed = capsys.readouterr().out
+    for said in ("600 documents x 500 words", "6 blocks", "above the imported library", "ratio", "Slopes"):
+        assert said in printed
+    table = pd.read_csv(tmp_path / "scale.csv")
+    assert sorted(table["K"].unique()) == [2, 4]
+    assert table["nonzeros"].nunique() == 4
+    assert (tmp_path / "scale.png").read_bytes().startswith(b"\x89PNG")
+    scale.main([*arguments, "--steps", "make"])
+    assert "is there already" in capsys.readouterr().out
+
+
+def test_slopes_are_those_of_a_power_law(program):
+    table = pd.DataFrame([(n, K) for n in (10, 100, 1000) for K in (2, 8)], columns=["nonzeros", "K"])
+    slopes = program("clustering_scale").fitted_slopes(
+        table.assign(seconds=3e-9 * table["nonzeros"] ** 0.9 * table["K"] ** 1.2)
+    )
+    assert slopes["nonzeros"] == pytest.approx(0.9)
+    assert slopes["K"] == pytest.approx(1.2)
+    assert 0.9 < slopes["product"] < 1.2
+
+
+@pytest.fixture
+def corpus(program, tmp_path):
+    """Blocks with planted clusters, and the labels."""
+    synthetic = program("_synthetic")
+    blocks = synthetic.write_corpus(
+        tmp_path / "corpus",
+        n_documents=900,
+        n_words=1000,
+        n_nonzeros=45_000,
+        n_clusters=3,
+        block_documents=400,
+    )
+    return blocks, np.load(tmp_path / "corpus" / synthetic.LABELS)
+
+
+def test_the_synthetic_corpus_is_what_was_ordered(corpus):
+    blocks, labels = corpus
+    parts = [T for T, _ in blocks]
+    assert [part.shape for part in parts] == [(400, 1000), (400, 1000), (100, 1000)]
+    assert sum(part.nnz for part in parts) == blocks.n_nonzeros
+    assert blocks.n_nonzeros == pytest.approx(45_000, rel=0.05)
+    assert labels.size == 900
+    for part in parts:
+        assert part.data.min() >= 1
+        assert all(np.all(np.diff(part[[row]].indices) > 0) for row in range(0, part.shape[0], 50))
+
+
+def test_the_synthetic_corpus_has_zipfs_words_and_the_planted_clusters(corpus):
+    blocks, labels = corpus
+    T = sparse.csr_array(sparse.vstack([part for part, _ in blocks]))
+    frequencies = np.sort(T.sum(axis=0))[::-1]
+    ranks = np.arange(1, 101) + 10.0
+    slope = np.polyfit(np.log(ranks), np.log(frequencies[:100]), 1)[0]
+    assert -1.4 < slope < -0.6
+    # Whole documents are likelier under the words of their own cluster than of the others.
+    mu = np.array([T[labels == k].sum(axis=0) + 1.0 for k in range(3)])
+    joint = T @ np.log(mu / mu.sum(axis=1, keepdims=True)).T
+    assert (joint.argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_more_different_words_than_there_are_cannot_be_drawn(program, tmp_path):
+    with pytest.raises(ValueError, match="95 different words a document cannot be drawn from 100"):
+        program("_synthetic").write_corpus(
+            tmp_path, n_documents=10, n_words=100, n_nonzeros=950, n_clusters=2, block_documents=5
+        )
+
+
+def test_tasks_take_turns(program):
+    turns = []
+    tasks = {name: (lambda name=name: turns.append(name)) for name in "abc"}
+    seconds = program("_common").interleaved(tasks, 2)
+    assert "".join(turns) == "abc" + "abc" + "bca"
+    assert {name: values.size for name, values in seconds.items()} == {"a": 2, "b": 2, "c": 2}
+
+
+def test_resident_memory_sees_what_is_held_and_what_was(program):
+    resident_bytes = program("_common").resident_bytes
+    size = 64 * 2**20
+    before, _ = resident_bytes()
+    held = np.ones(size // 8)
+    now, _ = resident_bytes()
+    del held
+    after, peak = resident_bytes()
+    assert now - before > 0.8 * size
+    assert peak - before > 0.8 * size
+    assert after < now - 0.8 * size
+
+
+def test_a_sample_keeps_documents_and_labels_together(program):
+    common = program("_common")
+    texts = [f"{word} {word}" for word in "abcdefgh"]
+    corpus = common.Corpus("c", list("abcdefgh"), texts=texts, words={"token_pattern": r"\w"}).sample(5)
+    words = np.array(sorted(set(corpus.labels)))
+    assert [words[row].tolist() for row in corpus.counts.toarray().argmax(axis=1)] == corpus.labels.tolist()
+    assert corpus.counts.shape == (5, 5)
+    assert corpus.sample(100) is corpus
+    assert set(corpus.seconds) == {"counts"}
+    assert corpus.features("tf-idf").shape == (5, 5)
+
+
+def test_tables_are_aligned(program):
+    common = program("_common")
+    table = pd.DataFrame({"method": ["a", "long name"], "n": [1, 22]})
+    assert common.markdown(table).splitlines() == [
+        "| method    |   n |",
+        "| --------- | --: |",
+        "| a         |   1 |",
+        "| long name |  22 |",
+    ]
+    assert common.spread([0.25]) == "0.250"
+    assert common.spread([3, 1, 2], 1) == "2.0 (1.0..3.0)"
