@@ -14,7 +14,7 @@ from scipy import sparse
 from latents import estimators
 
 FIGURES = {
-    "clustering": ["bound.json", "topics.json", "labels.json", "sizes.json"],
+    "clustering": ["bound.json", "topics.json", "labels.json", "sizes.json", "map.json"],
     "pca": ["eigenimages.png", "reconstructions.png", "distortion.json", "spectrum.json", "scatter.json"],
     "cvae": ["bound.json", "generated.png", "reconstructions.png", "latents.json"],
 }

@@ -9,17 +9,21 @@ from hypothesis import strategies as st
 from latents.reporting import clustering, style
 
 
-def make_topics(n_clusters, rankings=("probability", "lift"), n_words=4):
+def make_topics(n_clusters, rankings=("relevance", "probability", "lift"), n_words=4):
     rng = np.random.default_rng(0)
     return pd.DataFrame(
         [
-            (cluster, ranking, rank, f"{ranking}-{cluster}-{rank}", value)
+            (cluster, ranking, rank, f"{ranking}-{cluster}-{rank}", value / 10, 10 * value)
             for cluster in range(n_clusters)
             for ranking in rankings
             for rank, value in enumerate(np.sort(rng.random(n_words))[::-1])
         ],
-        columns=["cluster", "ranking", "rank", "word", "value"],
+        columns=["cluster", "ranking", "rank", "word", "probability", "lift"],
     )
+
+
+def make_names(n):
+    return [f"name{cluster}, word" for cluster in range(n)]
 
 
 def test_bound_without_annealing_is_one_panel_counted_from_the_start():
@@ -47,13 +51,13 @@ def test_annealed_steps_are_shaded_and_their_objective_has_a_scale_of_its_own():
     upper, lower = (figure.layout[axis].domain for axis in ("yaxis", "yaxis2"))
     assert upper[1] - upper[0] > lower[1] - lower[0]
     assert figure.layout.xaxis.matches == "x2"  # zooming into one panel zooms into both
-    # The third annealed step starts at 2 and ends at 3, where beta is 1.
+    # The third annealed step starts at 2 and ends at 3, where documents are whole.
     assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(0, 3), (0, 3)]
     assert figure.layout.title.text == f"EM reached {style.MINUS}6 nats per document after 4 steps"
 
 
 @pytest.mark.parametrize(("lower_bounds", "tempered_bounds"), [([], []), ([-1.0], [-1.0])])
-def test_bound_needs_a_value_at_beta_1(lower_bounds, tempered_bounds):
+def test_bound_needs_a_value_of_whole_documents(lower_bounds, tempered_bounds):
     with pytest.raises(ValueError, match=rf"got {len(lower_bounds)} and {len(tempered_bounds)}"):
         clustering.bound_per_iteration(lower_bounds, tempered_bounds)
 
@@ -61,41 +65,57 @@ def test_bound_needs_a_value_at_beta_1(lower_bounds, tempered_bounds):
 @pytest.mark.parametrize("n_clusters", [1, 2, 13, 30])
 def test_topic_words_draw_every_word_of_every_cluster(n_clusters):
     topics = make_topics(n_clusters)
-    figure = clustering.topic_words(topics.sample(frac=1, random_state=1))
-    assert len(figure.data) == 2 * n_clusters
+    figure = clustering.topic_words(topics.sample(frac=1, random_state=1), make_names(n_clusters))
+    bars = {trace.name: trace for trace in figure.data if trace.type == "bar"}
+    marks = {trace.name: trace for trace in figure.data if trace.type == "scatter"}
+    assert len(bars) == 3 * n_clusters
     assert len({trace.xaxis for trace in figure.data}) == n_clusters
     for (cluster, ranking), expected in topics.groupby(["cluster", "ranking"]):
-        (trace,) = [t for t in figure.data if t.name == f"cluster {cluster}, {ranking}"]
+        trace = bars[f"cluster {cluster}, {ranking}"]
         assert list(trace.y) == expected["word"].tolist()
-        np.testing.assert_array_equal(trace.x, expected["value"])
-        assert trace.visible is (ranking == "probability")
+        np.testing.assert_array_equal(trace.x, expected["lift" if ranking == "lift" else "probability"])
+        assert trace.visible is (ranking == "relevance")
+        if ranking != "lift":  # the word's share of the corpus: its probability over its lift
+            np.testing.assert_allclose(marks[f"cluster {cluster}, {ranking}, corpus"].x, 0.01)
+    assert len(marks) == 2 * n_clusters
+    titles = [note.text for note in figure.layout.annotations]
+    assert titles == [f"<b>{name}</b>" for name in make_names(n_clusters)]
 
 
 def test_topic_switch_shows_one_ranking_at_a_time():
-    figure = clustering.topic_words(make_topics(3))
-    by_probability, by_lift = figure.layout.updatemenus[0].buttons
-    for button, ranking in ((by_probability, "probability"), (by_lift, "lift")):
+    figure = clustering.topic_words(make_topics(3), make_names(3))
+    buttons = figure.layout.updatemenus[0].buttons
+    assert [button.label for button in buttons] == ["by relevance", "by probability", "by lift"]
+    for button in buttons:
         shown = button.args[0]["visible"]
-        assert [t.name.endswith(ranking) for t in figure.data] == shown
-        (caption,) = [key for key in button.args[1] if key.startswith("annotations")]
-        index = int(caption.removeprefix("annotations[").removesuffix("].text"))
-        assert figure.layout.annotations[index].text == clustering.RANKINGS["probability"]
-        assert button.args[1][caption] == clustering.RANKINGS[ranking]
+        ranking = button.label.removeprefix("by ")
+        assert [ranking in trace.name for trace in figure.data] == shown
+        assert button.args[1]["title.text"] == clustering.RANKINGS[ranking][1]
+    assert figure.layout.title.text == buttons[0].args[1]["title.text"]
 
 
 def test_one_ranking_needs_no_switch():
-    figure = clustering.topic_words(make_topics(2, rankings=("lift",)))
+    figure = clustering.topic_words(make_topics(2, rankings=("lift",)), make_names(2))
     assert len(figure.layout.updatemenus) == 0
     assert all(trace.visible for trace in figure.data)
-    assert figure.layout.annotations[-1].text == clustering.RANKINGS["lift"]
+    assert figure.layout.title.text == clustering.RANKINGS["lift"][1]
 
 
 def test_long_and_hostile_words_are_shortened_on_the_axis_and_escaped():
     topics = make_topics(1, rankings=("probability",), n_words=2)
     topics["word"] = ["<b>x</b>", "a_very_long_identifier_indeed"]
-    figure = clustering.topic_words(topics)
+    figure = clustering.topic_words(topics, ["<i>, a_very_long_identifier_indeed, another_long_one"])
     assert list(figure.data[0].y) == ["&lt;b&gt;x&lt;/b&gt;", "a_very_long_identifier_indeed"]
     assert figure.layout.yaxis.labelalias == {"a_very_long_identifier_indeed": "a_very_long_iden…"}
+    assert figure.layout.annotations[0].text == "<b>&lt;i&gt;, a_very_long_i…</b>"
+
+
+def test_a_word_that_the_corpus_lacks_has_no_share_to_mark():
+    topics = make_topics(1, n_words=2)
+    topics["lift"] = [1.0, 0.0] * 3
+    _, marks, *_ = clustering.topic_words(topics, ["a"]).data
+    assert np.isnan(marks.x[1])
+    assert np.isfinite(marks.x[0])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +128,7 @@ def test_long_and_hostile_words_are_shortened_on_the_axis_and_escaped():
 )
 def test_topic_table_is_checked(change, message):
     with pytest.raises(ValueError, match=message):
-        clustering.topic_words(change(make_topics(2)))
+        clustering.topic_words(change(make_topics(2)), make_names(2))
 
 
 @settings(deadline=None, max_examples=40)
@@ -119,12 +139,13 @@ def test_topic_table_is_checked(change, message):
 def test_heat_map_is_the_crosstab(pairs, as_text):
     labels = [f"label {label}" if as_text else label for label, _ in pairs]
     clusters = [cluster for _, cluster in pairs]
-    (trace,) = clustering.label_by_cluster(labels, clusters, 8).data
+    (trace,) = clustering.label_by_cluster(labels, clusters, make_names(8)).data
     table = pd.crosstab(pd.Series(labels), pd.Series(clusters)).reindex(columns=range(8), fill_value=0)
-    columns = [int(name) for name in trace.x]
+    columns = [make_names(8).index(name) for name in trace.x]
     assert sorted(columns) == list(range(8))
     expected = table[columns].to_numpy()
-    np.testing.assert_array_equal(trace.customdata, expected)
+    np.testing.assert_array_equal(trace.customdata[..., 0], expected)
+    np.testing.assert_array_equal(trace.customdata[0, :, 1], columns)
     np.testing.assert_allclose(trace.z, expected / expected.sum(axis=1, keepdims=True))
     assert [row.rsplit("  (", 1)[0] for row in trace.y] == [str(label) for label in table.index]
 
@@ -134,36 +155,46 @@ def test_heat_map_is_the_crosstab(pairs, as_text):
 def test_a_permuted_clustering_shows_its_diagonal(permutation, seed):
     labels = np.random.default_rng(seed).integers(0, 7, 50)
     labels[:7] = range(7)
-    figure = clustering.label_by_cluster(labels, np.array(permutation)[labels], 7)
+    figure = clustering.label_by_cluster(labels, np.array(permutation)[labels], make_names(7))
     np.testing.assert_array_equal(figure.data[0].z, np.eye(7))
     assert figure.layout.title.text.startswith("100%")
-    assert figure.layout.xaxis.title.text == "cluster"
 
 
 def test_columns_follow_the_matching_not_the_largest_cell():
     # Matched greedily, both clusters would go to "a"; the matching gives 4 + 4 over 5 + 0.
     labels = ["a"] * 9 + ["b"] * 4
     clusters = [0] * 5 + [1] * 4 + [0] * 4
-    figure = clustering.label_by_cluster(labels, clusters, 2)
-    assert list(figure.data[0].x) == ["1", "0"]
+    figure = clustering.label_by_cluster(labels, clusters, ["x", "y"])
+    assert list(figure.data[0].x) == ["y", "x"]
     assert figure.layout.title.text.startswith(f"{8 / 13:.0%}")
 
 
 def test_a_cluster_left_over_stands_beside_its_label():
     labels = ["a"] * 9 + ["b"] * 5
     clusters = [2] * 5 + [0] * 4 + [1] * 5
-    (trace,) = clustering.label_by_cluster(labels, clusters, 3).data
-    assert list(trace.x) == ["2", "0", "1"]
+    (trace,) = clustering.label_by_cluster(labels, clusters, ["x", "y", "z"]).data
+    assert list(trace.x) == ["z", "x", "y"]
+
+
+def test_empty_clusters_stand_at_the_end():
+    (trace,) = clustering.label_by_cluster(["a", "a", "b"], [3, 1, 2], list("wxyz")).data
+    assert list(trace.x) == ["x", "z", "y", "w"]
 
 
 def test_labels_alike_at_their_start_keep_their_rows():
     labels = ["comp.sys.ibm.pc.hardware.first"] * 2 + ["comp.sys.ibm.pc.hardware.second"] * 2
-    figure = clustering.label_by_cluster(labels, [0, 0, 1, 1], 2)
+    figure = clustering.label_by_cluster(labels, [0, 0, 1, 1], make_names(2))
     assert len(set(figure.data[0].y)) == 2
     assert all("…" in short for short in figure.layout.yaxis.labelalias.values())
 
 
-@pytest.mark.parametrize("draw", [lambda c: clustering.label_by_cluster(["a"] * 3, c, 2)])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda c: clustering.label_by_cluster(["a"] * 3, c, ["x", "y"]),
+        lambda c: clustering.cluster_sizes(c, ["x", "y"]),
+    ],
+)
 def test_clusters_out_of_range_name_the_row(draw):
     with pytest.raises(ValueError, match="got 2 in row 1"):
         draw([0, 2, 1])
@@ -171,28 +202,46 @@ def test_clusters_out_of_range_name_the_row(draw):
 
 def test_heat_map_refuses_nothing_and_unequal_lengths():
     with pytest.raises(ValueError, match="at least one document"):
-        clustering.label_by_cluster([], [], 2)
+        clustering.label_by_cluster([], [], make_names(2))
     with pytest.raises(ValueError, match="labels has 1, clusters has 2"):
-        clustering.label_by_cluster(["a"], [0, 1], 2)
+        clustering.label_by_cluster(["a"], [0, 1], make_names(2))
+
+
+def test_a_cluster_left_over_is_matched_to_no_label():
+    labels = ["a"] * 9 + ["b"] * 5
+    names, counts, matched = clustering.matched_clusters(labels, [2] * 5 + [0] * 4 + [1] * 5, 4)
+    assert names == ["a", "b"]
+    np.testing.assert_array_equal(counts, [[4, 0, 5, 0], [0, 5, 0, 0]])
+    np.testing.assert_array_equal(matched, [-1, 1, 0, -1])
+
+
+def test_names_that_shortening_makes_equal_stay_apart():
+    names = [f"{'wind' * 8}, {word}" for word in ("sea", "sky", "land")]
+    (trace,) = clustering.label_by_cluster(["a", "b", "c"], [0, 1, 2], names).data
+    assert len(set(trace.x)) == 3
+    assert len(set(clustering.cluster_sizes([0, 1, 2], names).data[0].y)) == 3
 
 
 def test_cluster_sizes_count_and_expect():
     weights = np.array([0.2, 0.5, 0.1, 0.2])
-    figure = clustering.cluster_sizes(pd.Series([1, 1, 1, 0, 3, 3]), 4, weights)
+    figure = clustering.cluster_sizes(pd.Series([1, 1, 1, 0, 3, 3]), list("abcd"), weights)
     bars, marks = figure.data
-    assert dict(zip(bars.x, bars.y, strict=True)) == {"1": 3, "3": 2, "0": 1, "2": 0}
-    assert list(bars.y) == sorted(bars.y, reverse=True)
-    assert [marks.y[list(marks.x).index(str(k))] for k in range(4)] == pytest.approx(6 * weights)
+    assert dict(zip(bars.y, bars.x, strict=True)) == {"b": 3, "d": 2, "a": 1, "c": 0}
+    assert list(bars.x) == sorted(bars.x, reverse=True)
+    assert [marks.x[list(marks.y).index(name)] for name in "abcd"] == pytest.approx(6 * weights)
     assert figure.layout.title.text == "6 documents in 3 clusters, 1 empty"
-    assert figure.layout.yaxis.title.text == "documents"
-    assert len(clustering.cluster_sizes([0, 1], 2).data) == 1
+    assert figure.layout.xaxis.title.text == "documents"
+    assert len(clustering.cluster_sizes([0, 1], ["a", "b"]).data) == 1
 
 
 def test_cluster_sizes_need_a_weight_each():
     with pytest.raises(ValueError, match=r"shape \(3,\)"):
-        clustering.cluster_sizes([0], 3, [0.5, 0.5])
+        clustering.cluster_sizes([0], make_names(3), [0.5, 0.5])
 
 
 def test_charts_become_plotly_json():
-    for figure in (clustering.topic_words(make_topics(2)), clustering.cluster_sizes([0, 1], 2)):
+    for figure in (
+        clustering.topic_words(make_topics(2), make_names(2)),
+        clustering.cluster_sizes([0, 1], make_names(2)),
+    ):
         assert json.loads(figure.to_json())["layout"]["title"]["text"]

@@ -11,7 +11,16 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from latents.reporting import KeyNumber, Section, clustering, render_report, report
+from latents.reporting import (
+    KeyNumber,
+    Quotation,
+    Quotations,
+    Section,
+    clustering,
+    render_chart,
+    render_report,
+    report,
+)
 
 HOSTILE = '</script><script>alert("1")</script><img src="http://evil.example/x.png" onerror=alert(1)>&amp;'
 ADDRESSES = {"src", "href", "srcset", "data", "action", "poster", "background"}
@@ -165,9 +174,19 @@ def test_parameters_are_flat_and_exact(html):
 
 def test_hostile_text_stays_text():
     rows = pd.DataFrame({HOSTILE: [HOSTILE]})
-    figure = clustering.label_by_cluster([HOSTILE, "b"], [0, 1], 2)
+    figure = clustering.label_by_cluster([HOSTILE, "b"], [0, 1], [HOSTILE, "d"])
     topics = pd.DataFrame(
-        [(0, "probability", 0, HOSTILE, 0.5)], columns=["cluster", "ranking", "rank", "word", "value"]
+        [(0, "probability", 0, HOSTILE, 0.5, 2.0)],
+        columns=["cluster", "ranking", "rank", "word", "probability", "lift"],
+    )
+    document_map = clustering.document_map(
+        np.eye(2),
+        [0, 1],
+        [HOSTILE, "d"],
+        texts=[HOSTILE] * 2,
+        titles=[HOSTILE] * 2,
+        labels=[HOSTILE, "b"],
+        agreeing=[True, False],
     )
     calm, hostile = (
         Page(
@@ -178,7 +197,9 @@ def test_hostile_text_stays_text():
                 sections=[
                     Section(text, text, chart([text, "b"])),
                     Section(text, text, figure),
-                    Section(text, text, clustering.topic_words(topics)),
+                    Section(text, text, clustering.topic_words(topics, [HOSTILE])),
+                    Section(text, text, document_map),
+                    Section(text, text, [Quotations(text, text, {text: [Quotation(text, text, text)]})]),
                     Section(text, text, picture()),
                     Section(text, text, rows),
                 ],
@@ -195,6 +216,16 @@ def test_hostile_text_stays_text():
     # Plotly reads markup in labels, so there they are escaped once more.
     assert "<" not in hostile.charts()[1]["data"][0]["y"][0]
     assert "<" not in hostile.charts()[2]["data"][0]["y"][0]
+    assert set(re.findall(r"<[^>]*>", json.dumps(hostile.charts()[3]))) == {
+        "<b>",
+        "</b>",
+        "<br>",
+        "<i>",
+        "</i>",
+    } | {
+        "<extra>",
+        "</extra>",
+    }
 
 
 def test_json_in_a_script_cannot_end_it():
@@ -207,3 +238,25 @@ def test_json_in_a_script_cannot_end_it():
 def test_unknown_figures_are_refused():
     with pytest.raises(TypeError, match=r"section 'Odd' must be a Plotly figure.*got list"):
         render(sections=[Section("Odd", "?", [1, 2])])
+
+
+def test_quotations_are_folded_under_their_heading():
+    group = Quotations(
+        "wind, waves", "12 documents", {"Typical": [Quotation("log.txt", "3 nats", "We sail")]}
+    )
+    page = Page(render(sections=[Section("To read", "Read.", [group])]))
+    assert len(page.tags("details")) == len(page.tags("summary")) == len(page.tags("blockquote")) == 1
+    assert "open" not in page.tags("details")[0]
+    for text in ("wind, waves", "12 documents", "Typical", "log.txt", "3 nats", "We sail"):
+        assert text in page.text
+
+
+def test_a_chart_of_its_own_fills_a_page_under_the_same_rules():
+    html = render_chart("The <map>", chart())
+    page = Page(html)
+    assert page.charts() == [json.loads(chart().to_json())]
+    assert html.count("* plotly.js v") == 1
+    (policy,) = [a["content"] for a in page.tags("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    assert not {"src", "href"} & {name for _, attrs in page.elements for name in attrs}
+    assert "The <map>" in page.text

@@ -4,17 +4,20 @@ Nothing here writes a file or knows of pipelines and trackers; the catalog does 
 """
 
 from latents.reporting import clustering, cvae, pages, pca, selection
-from latents.reporting.report import KeyNumber, Section, render_report
+from latents.reporting.report import KeyNumber, Quotation, Quotations, Section, render_chart, render_report
 from latents.reporting.style import absent
 
 __all__ = [
     "KeyNumber",
+    "Quotation",
+    "Quotations",
     "Section",
     "absent",
     "clustering",
     "cvae",
     "pages",
     "pca",
+    "render_chart",
     "render_report",
     "selection",
 ]

@@ -1,23 +1,30 @@
 """The three report pages: which numbers and figures stand there, and what to read in them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from latents.reporting.report import KeyNumber, Section, render_report
+import plotly.graph_objects as go
+
+from latents.reporting.report import KeyNumber, Quotations, Section, render_chart, render_report
 
 NATS = "nats per image"
 
 
 def clustering(
-    figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]
+    figures: Mapping[str, Any],
+    quotations: Sequence[Quotations],
+    metrics: Mapping[str, float],
+    parameters: Mapping[str, Any],
 ) -> str:
     """Return the report of the clustering pipeline as an HTML page.
 
     Parameters
     ----------
     figures : mapping
-        ``topics``, ``labels``, ``sizes`` and ``bound``; ``selection`` where several numbers of clusters were
-        fitted.
+        ``map``, ``topics``, ``labels``, ``sizes`` and ``bound``; ``selection`` where several numbers of clusters
+        were fitted.
+    quotations : sequence of Quotations
+        Documents to read, one group a cluster.
     metrics : mapping
         The numbers of ``metrics.json``.
     parameters : mapping
@@ -67,11 +74,29 @@ def clustering(
         numbers,
         [
             Section(
+                "Map of the documents",
+                "Every point is a document; point at it to read how it begins. A click on a name in the legend "
+                "hides or shows it, a double click leaves it alone, the wheel zooms. Documents lie close "
+                "together when their words speak for the same clusters in like measure; those between two groups "
+                "speak for both. Which groups are neighbours is worth a look; how large and how far apart they "
+                "are drawn is not. Held-out documents are among them. map.html, beside this page, is the same "
+                "map in a window of its own.",
+                figures["map"],
+            ),
+            Section(
                 "What the clusters are about",
-                "The words of each cluster: by probability, what its documents say most often; by lift, what "
-                "they say more often than the rest of the corpus. Lift tells clusters apart when probable words "
-                "are shared by many.",
+                "Clusters are named by their most telling words. By relevance: words that are frequent in the "
+                "cluster and rarer elsewhere. By probability: what its documents say most often, with words that "
+                "all clusters share. By lift: what hardly anyone else says, however rarely it is said here.",
                 figures["topics"],
+            ),
+            Section(
+                "Documents to read",
+                "The most typical documents speak the language of their cluster throughout: so many nats does a "
+                "word of theirs, taken once each, favour the cluster over the whole corpus (short documents are "
+                "drawn towards 0). The least certain ones nearly went to the cluster named beside them: the "
+                "fewer nats between the two, the closer the call; at 3 nats the odds are 20 to 1.",
+                quotations,
             ),
             Section(
                 "Where each label went",
@@ -91,16 +116,21 @@ def clustering(
             Section(
                 "How EM got there",
                 "The objective per document after every EM step. In the plain steps it never falls. During "
-                "annealing EM climbs another objective, softened by an inverse temperature beta that rises to "
-                "1; that one drops by construction whenever beta rises, and the first may fall for a while.",
+                "annealing EM climbs another objective, of documents that count as if they were short and grow "
+                "to their length. It drops as they grow, by construction, and the first may fall for a while.",
                 figures["bound"],
             ),
         ],
         parameters,
-        "All but the held-out perplexity is over the training documents. Log-likelihood "
+        "All but the map and the held-out perplexity is over the training documents. Log-likelihood "
         f"{metrics['log_likelihood']:,.0f} nats, BIC {metrics['bic']:,.0f}, ICL {metrics['icl']:,.0f} (lower is "
         "better; with vocabularies of thousands of words both prefer few clusters).",
     )
+
+
+def document_map(figure: go.Figure) -> str:
+    """Return the map of documents as an HTML page of its own."""
+    return render_chart("Map of the documents", figure)
 
 
 def _choosing_k(figures: Mapping[str, Any]) -> list[Section]:

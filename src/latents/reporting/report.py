@@ -20,7 +20,44 @@ from plotly.offline import get_plotlyjs
 
 from latents.reporting import style
 
-Picture: TypeAlias = go.Figure | Figure | pd.DataFrame
+
+@dataclass(frozen=True)
+class Quotation:
+    """A passage of a document.
+
+    Attributes
+    ----------
+    source : str
+        Where it is from.
+    facts : str
+        What is known of it, in a few words.
+    text : str
+        The passage.
+    """
+
+    source: str
+    facts: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Quotations:
+    """Passages under one heading, which the reader unfolds.
+
+    Attributes
+    ----------
+    heading, note : str
+        What they have in common, and a remark beside it.
+    columns : mapping of str to sequence of Quotation
+        Shown side by side under their names.
+    """
+
+    heading: str
+    note: str
+    columns: Mapping[str, Sequence[Quotation]]
+
+
+Picture: TypeAlias = go.Figure | Figure | pd.DataFrame | Sequence[Quotations]
 
 
 @dataclass(frozen=True)
@@ -55,8 +92,8 @@ class Section:
         Heading.
     text : str
         What to read in the figure; a blank line starts a new paragraph.
-    figure : plotly Figure, matplotlib Figure or DataFrame
-        Drawn as interactive chart, PNG or table.
+    figure : plotly Figure, matplotlib Figure, DataFrame or sequence of Quotations
+        Drawn as interactive chart, PNG, table or passages to unfold.
     """
 
     title: str
@@ -99,7 +136,7 @@ def render_report(
     Raises
     ------
     TypeError
-        If a section's figure is none of the three kinds.
+        If a section's figure is none of the four kinds.
     """
     shown = [_Shown.of(section, number) for number, section in enumerate(sections, start=1)]
     has_charts = any(section.chart for section in shown)
@@ -111,14 +148,29 @@ def render_report(
         sections=shown,
         parameters=list(_flatten(parameters)),
         note=note,
-        plotly_js=Markup(_script_safe(get_plotlyjs())) if has_charts else None,  # noqa: S704
+        plotly_js=_plotly_js() if has_charts else None,
         chart_settings=_chart_settings(),
+    )
+
+
+def render_chart(title: str, chart: go.Figure) -> str:
+    """Lay out one chart as an HTML page that it fills, under the same rules as ``render_report``."""
+    return (
+        _environment()
+        .get_template("chart.html.j2")
+        .render(
+            title=title,
+            chart=_escape_json(chart.to_json()),
+            height=int(chart.layout.height or 450),
+            plotly_js=_plotly_js(),
+            chart_settings=_chart_settings(),
+        )
     )
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A section made ready for the page: exactly one of chart, picture and table is there."""
+    """A section made ready for the page: exactly one of chart, picture, table and passages is there."""
 
     anchor: str
     section: Section
@@ -127,6 +179,7 @@ class _Shown:
     picture: str | None = None
     width: int = 0
     table: pd.DataFrame | None = None
+    passages: Sequence[Quotations] | None = None
 
     @property
     def title(self) -> str:
@@ -153,10 +206,12 @@ class _Shown:
                 return cls(anchor, section, picture=_png_uri(picture), width=round(96 * inches))
             case pd.DataFrame() as table:
                 return cls(anchor, section, table=table)
+            case [*passages] if all(isinstance(group, Quotations) for group in passages):
+                return cls(anchor, section, passages=passages)
             case other:
                 raise TypeError(
-                    f"the figure of section {section.title!r} must be a Plotly figure, "
-                    f"a Matplotlib figure or a DataFrame, got {type(other).__name__}"
+                    f"the figure of section {section.title!r} must be a Plotly figure, a Matplotlib figure, "
+                    f"a DataFrame or Quotations, got {type(other).__name__}"
                 )
 
 
@@ -206,6 +261,10 @@ def _png_uri(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _plotly_js() -> Markup:
+    return Markup(_script_safe(get_plotlyjs()))  # noqa: S704  (a library's own text)
 
 
 def _chart_settings() -> Markup:

@@ -150,6 +150,23 @@ def finish(
     return figure
 
 
+def switch(buttons: list[dict[str, Any]], *, y: float, anchor: Literal["bottom", "top"]) -> dict[str, Any]:
+    """Lay out a row of buttons at the right edge of a chart, for its ``updatemenus``."""
+    return {
+        "type": "buttons",
+        "direction": "right",
+        "buttons": buttons,
+        "x": 1,
+        "xanchor": "right",
+        "y": y,
+        "yanchor": anchor,
+        "bgcolor": "#d9e8f6",
+        "bordercolor": GREY,
+        "font": {"color": "#1f2933", "size": 12},
+        "pad": {"t": 0, "b": 0},
+    }
+
+
 def absent(title: str, reason: str) -> go.Figure:
     """Stand in for a chart that cannot be drawn, saying why.
 

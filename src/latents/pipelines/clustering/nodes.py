@@ -9,7 +9,8 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from latents import reporting
 from latents.estimators import MultinomialMixture
-from latents.estimators.clustering_metrics import lift, matched_accuracy
+from latents.estimators.clustering_metrics import matched_accuracy
+from latents.pipelines.clustering import reading
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
     FitParameters,
@@ -96,18 +97,15 @@ def evaluate(
     split: Rows,
     fit_record: dict[str, float],
     params: EvaluateParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, float]]:
-    """Assign every document, name the topics, and measure the fit.
+) -> dict[str, Any]:
+    """Assign every document, name the clusters, choose documents to read, and measure the fit.
 
     Returns
     -------
-    assignments : DataFrame
-        One row per document: ``cluster``, its ``probability``, ``n_tokens``, ``held_out``, and ``label`` and
-        ``name`` where known.
-    topics : DataFrame
-        The top words of every cluster by probability and by lift.
-    metrics : mapping
-        Flat names and numbers; those that need labels, held-out words or pairs of words only where there are any.
+    mapping
+        ``assignments``, ``topics``, ``clusters``, ``examples`` and ``map`` (tables, see
+        ``pipelines.clustering.reading``) and ``metrics``: flat names and numbers; those that need labels,
+        held-out words or pairs of words only where there are any.
     """
     responsibilities = model.predict_proba(counts)
     assignments = documents.drop(columns=["text", "held_out"], errors="ignore").assign(
@@ -117,7 +115,6 @@ def evaluate(
         held_out=np.isin(np.arange(len(documents)), split["held_out"]),
     )
     train = counts[split["train"]]
-    topics = _top_words(model, train, vocabulary["word"].to_numpy(), params.n_top_words)
     metrics = {
         "n_documents": len(split["train"]),
         "n_words": counts.shape[1],
@@ -132,67 +129,50 @@ def evaluate(
         metrics["nmi"] = float(normalized_mutual_info_score(labels, clusters))
         metrics["ari"] = float(adjusted_rand_score(labels, clusters))
         metrics["accuracy"] = matched_accuracy(labels, clusters)
-    return assignments, topics, metrics
-
-
-def _top_words(
-    model: MultinomialMixture, counts: sparse.csr_array, words: np.ndarray, n_top: int
-) -> pd.DataFrame:
-    rankings = {
-        "probability": model.word_probabilities_,
-        "lift": lift(model.word_probabilities_, counts),
-    }
-    tables = []
-    for ranking, values in rankings.items():
-        order = np.argsort(-values, axis=1, kind="stable")[:, :n_top]
-        for cluster, columns in enumerate(order):
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "cluster": cluster,
-                        "ranking": ranking,
-                        "rank": np.arange(1, len(columns) + 1),
-                        "word": words[columns],
-                        "value": values[cluster, columns],
-                    }
-                )
-            )
-    return pd.concat(tables, ignore_index=True)
+    tables = reading.read(model, counts, vocabulary["word"].to_numpy(), documents, assignments, params)
+    return {**tables, "metrics": metrics}
 
 
 def report(
     model: MultinomialMixture,
+    documents: pd.DataFrame,
     assignments: pd.DataFrame,
     topics: pd.DataFrame,
+    clusters: pd.DataFrame,
+    examples: pd.DataFrame,
+    positions: pd.DataFrame,
     metrics: dict[str, float],
     selection: pd.DataFrame,
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
-    """Draw the figures over the training documents and write the report page.
+    """Draw the figures, over the training documents but for the map, and write the report page.
 
     Returns
     -------
     mapping
-        ``bound``, ``topics``, ``labels``, ``sizes`` and ``selection`` (Plotly figures) and ``page`` (HTML).
+        ``bound``, ``topics``, ``labels``, ``sizes``, ``map`` and ``selection`` (Plotly figures), ``page`` and
+        ``map_page`` (HTML).
     """
     given = plain(parameters)
-    n_clusters = model.weights_.size
+    names = clusters["name"].tolist()
     train = assignments[~assignments["held_out"]]
     figures = {
         "bound": reporting.clustering.bound_per_iteration(model.lower_bounds_, model.tempered_bounds_),
-        "topics": reporting.clustering.topic_words(topics),
-        "sizes": reporting.clustering.cluster_sizes(train["cluster"], n_clusters, model.weights_),
+        "topics": reporting.clustering.topic_words(topics[topics["cluster"].isin(train["cluster"])], names),
+        "sizes": reporting.clustering.cluster_sizes(train["cluster"], names, model.weights_),
         "labels": (
-            reporting.clustering.label_by_cluster(train["label"], train["cluster"], n_clusters)
+            reporting.clustering.label_by_cluster(train["label"], train["cluster"], names)
             if "label" in train
             else reporting.absent("Labels by cluster", "The documents have no labels to compare with.")
         ),
+        "map": reading.draw_map(positions, documents, assignments, names),
     }
     if len(selection) > 1:
         figures["selection"] = reporting.selection.criteria_over_k(selection, given["select"]["criterion"])
-    page = reporting.pages.clustering(figures, metrics, given)
+    page = reporting.pages.clustering(figures, reading.quote(examples, clusters), metrics, given)
+    map_page = reporting.pages.document_map(figures["map"])
     single = reporting.absent(
         "Choosing K",
         "One number of clusters was fitted; clustering.fit.n_components may be a list of several.",
     )
-    return {"selection": single, **figures, "page": page}
+    return {"selection": single, **figures, "page": page, "map_page": map_page}

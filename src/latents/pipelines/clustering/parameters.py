@@ -106,3 +106,7 @@ class EvaluateParameters(Parameters):
     """What is computed of the fitted mixture."""
 
     n_top_words: Annotated[int, Field(ge=2)]
+    relevance_weight: Annotated[float, Field(ge=0, le=1)]
+    n_examples: PositiveInt
+    map_documents: Annotated[int, Field(ge=0)]
+    random_state: Seed

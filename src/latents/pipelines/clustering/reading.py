@@ -1,0 +1,273 @@
+"""What makes a clustering readable: names, tables of documents, the map."""
+
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from scipy import sparse
+
+from latents import reporting
+from latents.estimators import MultinomialMixture
+from latents.estimators.clustering_metrics import lift
+from latents.estimators.document_map import MIN_DOCUMENTS, evidence, plane
+from latents.estimators.reading import log_lift, relevance, runners_up, typicality
+from latents.pipelines.clustering.parameters import EvaluateParameters
+
+WORDS_IN_NAME = 3
+EXCERPT = 400
+
+
+def read(
+    model: MultinomialMixture,
+    counts: sparse.csr_array,
+    words: NDArray[np.object_],
+    documents: pd.DataFrame,
+    assignments: pd.DataFrame,
+    params: EvaluateParameters,
+) -> dict[str, pd.DataFrame]:
+    """Describe a fitted mixture by words and by documents.
+
+    Returns
+    -------
+    mapping
+        ``assignments``
+            With the name of the cluster, the document's ``typicality`` and, of two clusters or more, the
+            ``runner_up`` and the ``log_odds`` against it.
+        ``topics``
+            Top words of every cluster by relevance, probability and lift.
+        ``clusters``
+            One row each: its name, numbers of training and held-out documents, mixing weight and, where there
+            are labels, the one it holds most of (``main_label``, and the share of the training documents).
+        ``examples``
+            The most typical and the least certain training documents of each cluster.
+        ``map``
+            ``document`` (row), ``x`` and ``y``.
+    """
+    train = counts[~assignments["held_out"].to_numpy()]
+    rankings = {
+        "relevance": relevance(model.word_probabilities_, train, params.relevance_weight),
+        "probability": model.word_probabilities_,
+        "lift": lift(model.word_probabilities_, train),
+    }
+    scores = log_lift(model.word_probabilities_, train)
+    assigned = assignments["cluster"].to_numpy()
+    n_trained = np.bincount(assigned[~assignments["held_out"]], minlength=model.weights_.size)
+    names = name_clusters(rankings["relevance"], words, n_trained)
+    described = assignments.assign(
+        cluster_name=np.array(names, dtype=object)[assigned], typicality=typicality(counts, scores, assigned)
+    )
+    if len(names) > 1:
+        second = runners_up(counts, model.weights_, model.word_probabilities_, assigned)
+        described = described.assign(runner_up=second.clusters, log_odds=second.log_odds)
+    return {
+        "assignments": described,
+        "topics": _top_words(rankings, words, names, params.n_top_words),
+        "clusters": _clusters(described, names, model.weights_),
+        "examples": choose_examples(described, documents["text"], names, params.n_examples),
+        "map": locate(counts, scores, params.map_documents, params.random_state),
+    }
+
+
+def name_clusters(
+    ranking: NDArray[np.float64], words: NDArray[np.object_], n_documents: NDArray[np.intp]
+) -> list[str]:
+    """Name every cluster by the words that rank highest in it, no two clusters alike.
+
+    Words that contain one another count once ("god", "gods"). Where clusters share their first words, more
+    are added; a cluster without documents, whose words mean nothing, is called empty.
+    """
+    names: list[str] = []
+    for cluster, values in enumerate(ranking):
+        if n_documents[cluster] == 0:
+            names.append(f"empty {cluster}")
+            continue
+        chosen: list[str] = []
+        for column in np.argsort(-values, kind="stable")[: 10 * WORDS_IN_NAME]:
+            word = str(words[column])
+            if np.isneginf(values[column]):
+                break
+            if not any(word in other or other in word for other in chosen):
+                chosen.append(word)
+            if len(chosen) >= WORDS_IN_NAME and ", ".join(chosen) not in names:
+                break
+        name = ", ".join(chosen)
+        names.append(name if name and name not in names else f"{name} {cluster}".strip())
+    return names
+
+
+def _top_words(
+    rankings: dict[str, NDArray[np.float64]], words: NDArray[np.object_], names: Sequence[str], n_top: int
+) -> pd.DataFrame:
+    tables = []
+    for ranking, values in rankings.items():
+        order = np.argsort(-values, axis=1, kind="stable")[:, :n_top]
+        for cluster, columns in enumerate(order):
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "cluster": cluster,
+                        "cluster_name": names[cluster],
+                        "ranking": ranking,
+                        "rank": np.arange(1, len(columns) + 1),
+                        "word": words[columns],
+                        **{name: each[cluster, columns] for name, each in rankings.items()},
+                    }
+                )
+            )
+    return pd.concat(tables, ignore_index=True)
+
+
+def _clusters(assignments: pd.DataFrame, names: Sequence[str], weights: NDArray[np.float64]) -> pd.DataFrame:
+    def count(chosen: pd.Series) -> NDArray[np.intp]:
+        return np.bincount(assignments["cluster"][chosen], minlength=len(names))
+
+    held_out = assignments["held_out"].astype(bool)
+    clusters = pd.DataFrame(
+        {
+            "cluster": np.arange(len(names)),
+            "name": names,
+            "n_documents": count(~held_out),
+            "n_held_out": count(held_out),
+            "weight": weights,
+        }
+    )
+    if "label" in assignments:
+        train = assignments[~held_out]
+        table = pd.crosstab(train["cluster"], train["label"]).reindex(clusters["cluster"], fill_value=0)
+        sizes = table.sum(axis=1).to_numpy()
+        clusters = clusters.assign(
+            main_label=np.where(sizes > 0, table.idxmax(axis=1).astype(str), ""),
+            main_label_share=table.max(axis=1).to_numpy() / np.maximum(sizes, 1),
+        )
+    return clusters
+
+
+def choose_examples(
+    assignments: pd.DataFrame, texts: pd.Series, names: Sequence[str], n_examples: int
+) -> pd.DataFrame:
+    """Choose the most typical and the least certain training documents of each cluster.
+
+    Documents without words are not among them, and of texts that begin alike only the first is.
+
+    Returns
+    -------
+    DataFrame
+        ``cluster``, ``cluster_name``, ``kind`` ("typical" or "least certain"), ``rank``, ``document`` (its row),
+        what `assignments` say of it, and ``excerpt``, the beginning of the text. The least certain come with
+        ``runner_up_name``; of a single cluster there are none.
+    """
+    readable = assignments[~assignments["held_out"].astype(bool) & (assignments["n_tokens"] > 0)]
+    readable = readable.assign(
+        document=readable.index, excerpt=[excerpt(texts[row]) for row in readable.index]
+    )
+    orders = {"typical": ("typicality", False)}
+    if "runner_up" in readable:
+        readable = readable.assign(runner_up_name=np.array(names, dtype=object)[readable["runner_up"]])
+        orders["least certain"] = ("log_odds", True)
+    parts = []
+    for kind, (measure, rising) in orders.items():
+        ordered = readable.sort_values(measure, ascending=rising, kind="stable")
+        chosen = ordered.drop_duplicates(["cluster", "excerpt"]).groupby("cluster").head(n_examples)
+        chosen = chosen.sort_values("cluster", kind="stable")
+        parts.append(chosen.assign(kind=kind, rank=chosen.groupby("cluster").cumcount() + 1))
+    first = ["cluster", "cluster_name", "kind", "rank", "document"]
+    examples = pd.concat(parts).sort_values("cluster", kind="stable")
+    columns = [*first, *examples.columns.difference([*first, "held_out"], sort=False)]
+    return examples[columns].reset_index(drop=True)
+
+
+def excerpt(text: str, length: int = EXCERPT) -> str:
+    """Return the beginning of a text, its white space made even; the last character tells of a cut."""
+    # A little more than wanted is enough to know, however long the text.
+    even = re.sub(r"\s+", " ", text[: 4 * length]).strip()
+    return even if len(even) <= length else even[: length - 1].rstrip() + "…"
+
+
+def locate(
+    counts: sparse.csr_array, scores: NDArray[np.float64], n_documents: int, random_state: int
+) -> pd.DataFrame:
+    """Lay documents out on the map: all that have words, or a random `n_documents` of them.
+
+    Returns
+    -------
+    DataFrame
+        ``document`` (row, rising), ``x`` and ``y``; no row where there is nothing to lay out.
+    """
+    rows = np.flatnonzero(counts.sum(axis=1) > 0)
+    if len(rows) > n_documents:
+        rows = np.sort(np.random.default_rng(random_state).permutation(rows)[:n_documents])
+    if len(rows) < MIN_DOCUMENTS or len(scores) < 2:
+        rows, xy = rows[:0], np.empty((0, 2))
+    else:
+        xy = plane(evidence(counts[rows], scores), random_state)
+    return pd.DataFrame({"document": rows, "x": xy[:, 0], "y": xy[:, 1]})
+
+
+def draw_map(
+    positions: pd.DataFrame, documents: pd.DataFrame, assignments: pd.DataFrame, names: Sequence[str]
+) -> go.Figure:
+    """Draw the map, or say why there is none."""
+    if positions.empty:
+        return reporting.absent(
+            "Map of the documents",
+            "A map was not asked for (clustering.evaluate.map_documents), or there are too few documents or "
+            "clusters for one.",
+        )
+    rows = positions["document"].to_numpy()
+    shown = assignments.iloc[rows]
+    labelled = {}
+    if "label" in shown:
+        labelled = {"labels": shown["label"].to_numpy(), "agreeing": _agreeing(assignments, len(names))[rows]}
+    return reporting.clustering.document_map(
+        positions[["x", "y"]].to_numpy(),
+        shown["cluster"].to_numpy(),
+        names,
+        texts=[excerpt(text, 200) for text in documents["text"].iloc[rows]],
+        titles=shown["name"].astype(str).tolist() if "name" in shown else [f"document {row}" for row in rows],
+        n_documents=len(assignments),
+        **labelled,
+    )
+
+
+def _agreeing(assignments: pd.DataFrame, n_clusters: int) -> NDArray[np.bool_]:
+    """Return which documents are in the cluster matched to their label over the training documents."""
+    train = assignments[~assignments["held_out"].astype(bool)]
+    labels, _, matched = reporting.clustering.matched_clusters(train["label"], train["cluster"], n_clusters)
+    wanted = np.array([*labels, None], dtype=object)[matched]
+    agreeing: NDArray[np.bool_] = wanted[assignments["cluster"]] == assignments["label"].to_numpy(
+        dtype=object
+    )
+    return agreeing
+
+
+def quote(examples: pd.DataFrame, clusters: pd.DataFrame) -> list[reporting.Quotations]:
+    """Put the examples into words for the report, one group a cluster that has any, the largest first."""
+    groups = []
+    read = clusters[clusters["cluster"].isin(examples["cluster"])]
+    for cluster in read.sort_values("n_documents", ascending=False, kind="stable").to_dict("records"):
+        note = f"{cluster['n_documents']:,} documents"
+        if cluster.get("main_label_share"):
+            note += f", {cluster['main_label_share']:.0%} of them {cluster['main_label']}"
+        columns = {}
+        for kind in ("typical", "least certain"):
+            chosen = examples[(examples["cluster"] == cluster["cluster"]) & (examples["kind"] == kind)]
+            if len(chosen):
+                columns[f"Most {kind}" if kind == "typical" else "Least certain"] = [
+                    _quotation(example, kind) for example in chosen.to_dict("records")
+                ]
+        groups.append(reporting.Quotations(cluster["name"], note, columns))
+    return groups
+
+
+def _quotation(example: Mapping[Hashable, Any], kind: str) -> reporting.Quotation:
+    source = str(example.get("name", f"document {example['document']}"))
+    facts = [str(example["label"])] if "label" in example else []
+    if kind == "least certain":
+        facts.append(f"or {example['runner_up_name']}? {example['log_odds']:.1f} nats between them")
+    else:
+        facts.append(f"{example['typicality']:.2f} nats a word")
+    return reporting.Quotation(source, " · ".join(facts), str(example["excerpt"]))

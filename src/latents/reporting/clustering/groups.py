@@ -1,0 +1,241 @@
+"""How the documents fall: sizes of the clusters, and where each label went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+from scipy.optimize import linear_sum_assignment
+
+from latents.reporting import style
+from latents.reporting.clustering.names import short_names
+
+_MAX_LABEL_LENGTH = 28
+_MAX_NAME_LENGTH = 30
+_MAX_NUMBERED_COLUMNS = 24
+
+
+def matched_clusters(
+    labels: npt.ArrayLike, clusters: npt.ArrayLike, n_clusters: int
+) -> tuple[list[Any], npt.NDArray[np.int64], npt.NDArray[np.intp]]:
+    """Count labels by cluster and give every cluster the label it is matched to.
+
+    The matching is optimal and one to one (Hungarian method on the counts); a cluster left over goes
+    to the label that it holds most of, which is not its match.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n,)
+        Known label of each document, numbers or text.
+    clusters : array-like of shape (n,)
+        Assigned cluster of each document, 0 to n_clusters - 1.
+    n_clusters : int
+        Number of components, so that an empty cluster counts too.
+
+    Returns
+    -------
+    names : list
+        The distinct labels, in order.
+    counts : ndarray of shape (n_labels, n_clusters)
+    label_of : ndarray of shape (n_clusters,)
+        The position of each cluster's label in `names`, or -1 for a cluster left over.
+    """
+    names, row_of = np.unique(np.asarray(labels), return_inverse=True)
+    counts = np.zeros((len(names), n_clusters), dtype=np.int64)
+    np.add.at(counts, (row_of, _cluster_numbers(clusters, n_clusters)), 1)
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    label_of = np.full(n_clusters, -1, dtype=np.intp)
+    label_of[columns] = rows
+    return names.tolist(), counts, label_of
+
+
+def label_by_cluster(labels: npt.ArrayLike, clusters: npt.ArrayLike, names: Sequence[str]) -> go.Figure:
+    """Heat map of where the documents of each label went.
+
+    The columns are put in the order in which the optimal matching of clusters to labels
+    (``matched_clusters``) runs down the diagonal; a cluster left over stands beside the label that
+    it holds most of, an empty one at the end.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n,)
+        Known label of each document, numbers or text.
+    clusters : array-like of shape (n,)
+        Assigned cluster of each document, a position in `names`.
+    names : sequence of str
+        The name of every cluster, the empty ones included.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Colour is the share of the label's documents (rows sum to 1); `customdata` holds counts and
+        the clusters' numbers.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, there is no document, or a cluster is out of range.
+    """
+    label_of, cluster_of = np.asarray(labels), _cluster_numbers(clusters, len(names))
+    style.check_lengths(labels=label_of, clusters=cluster_of)
+    if label_of.size == 0:
+        raise ValueError("labels must name at least one document, got none")
+    label_names, counts, matched = matched_clusters(label_of, cluster_of, len(names))
+    is_matched = matched >= 0
+    home = np.where(is_matched, matched, counts.argmax(axis=0))
+    home[counts.sum(axis=0) == 0] = len(label_names)
+    order = np.lexsort((np.arange(len(names)), ~is_matched, home))
+    n_agreeing = counts[matched[is_matched], np.flatnonzero(is_matched)].sum()
+
+    counts = counts[:, order]
+    totals = counts.sum(axis=1)
+    shares = counts / totals[:, np.newaxis]
+    rows = [f"{style.plain(name)}  ({n:,})" for name, n in zip(label_names, totals, strict=True)]
+    short = [
+        f"{style.plain(style.shorten(name, _MAX_LABEL_LENGTH))}  ({n:,})"
+        for name, n in zip(label_names, totals, strict=True)
+    ]
+    columns = [style.plain(name) for name in short_names(names, _MAX_NAME_LENGTH)]
+    numbered = len(names) <= _MAX_NUMBERED_COLUMNS
+    text = np.where(counts > 0, counts.astype(str), "")
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares,
+            x=[columns[cluster] for cluster in order],
+            y=rows,
+            customdata=np.dstack([counts, np.broadcast_to(order, counts.shape)]),
+            text=text if numbered else None,
+            texttemplate="%{text}" if numbered else None,
+            textfont={"size": 11},
+            colorscale=style.SEQUENTIAL,
+            zmin=0.0,
+            zmax=1.0,
+            xgap=1.5,
+            ygap=1.5,
+            colorbar={
+                "title": {
+                    "text": "share of the label's documents",
+                    "side": "right",
+                    "font": {"size": 13},
+                },
+                "tickformat": ".0%",
+                "thickness": 14,
+                "outlinewidth": 0,
+            },
+            hovertemplate=(
+                "label %{y}<br>cluster %{customdata[1]}: %{x}<br>%{customdata[0]:,} documents, %{z:.1%} of the "
+                "label"
+                "<extra></extra>"
+            ),
+        )
+    )
+    figure.update_xaxes(
+        type="category", showgrid=False, showline=False, tickangle=-45 if len(names) <= 24 else -90, dtick=1
+    )
+    figure.update_yaxes(
+        title_text="label (documents)",
+        type="category",
+        autorange="reversed",
+        showgrid=False,
+        showline=False,
+        dtick=1,
+        labelalias=dict(zip(rows, short, strict=True)),
+    )
+    return style.finish(
+        figure,
+        f"{n_agreeing / label_of.size:.0%} of the documents are in the cluster matched to their label",
+        "Rows are labels; a row with one dark cell is a label that one cluster has found."
+        + (" Numbers are documents." if numbered else ""),
+        height=310 + max(26 * len(label_names), 260),
+    )
+
+
+def cluster_sizes(
+    clusters: npt.ArrayLike, names: Sequence[str], weights: npt.ArrayLike | None = None
+) -> go.Figure:
+    """Documents per cluster as bars, beside the number that the mixing weights expect.
+
+    Parameters
+    ----------
+    clusters : array-like of shape (n,)
+        Assigned cluster of each document, a position in `names`.
+    names : sequence of str
+        The name of every cluster, the empty ones included.
+    weights : array-like of shape (K,), optional
+        Mixing weights pi_k; n pi_k is drawn as a mark.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Clusters from largest to smallest, downwards.
+
+    Raises
+    ------
+    ValueError
+        If a cluster is out of range or the weights are not one per cluster.
+    """
+    n_clusters = len(names)
+    cluster_of = _cluster_numbers(clusters, n_clusters)
+    counts = np.bincount(cluster_of, minlength=n_clusters)
+    order = np.argsort(-counts, kind="stable")
+    short = [style.plain(name) for name in short_names(names, _MAX_NAME_LENGTH)]
+    rows = [short[cluster] for cluster in order]
+    figure = go.Figure(
+        go.Bar(
+            x=counts[order],
+            y=rows,
+            orientation="h",
+            name="documents assigned",
+            marker={"color": style.BLUE},
+            text=counts[order],
+            textposition="auto",
+            insidetextanchor="start",
+            textangle=0,
+            texttemplate="%{text:,}",
+            customdata=order,
+            hovertemplate="cluster %{customdata}: %{y}<br>%{x:,} documents<extra></extra>",
+        )
+    )
+    subtitle = "Largest first."
+    if weights is not None:
+        pi = np.asarray(weights, dtype=np.float64)
+        if pi.shape != (n_clusters,):
+            raise ValueError(f"weights must have shape ({n_clusters},), got {pi.shape}")
+        figure.add_trace(
+            go.Scatter(
+                x=cluster_of.size * pi[order],
+                y=rows,
+                name="expected, π · documents",
+                mode="markers",
+                marker={"symbol": "line-ns", "size": 14, "line": {"width": 3, "color": style.ORANGE}},
+                hovertemplate="%{y}<br>%{x:,.1f} documents expected<extra></extra>",
+            )
+        )
+        subtitle = "Largest first. Bar and mark agree where documents belong clearly to one cluster."
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, dtick=1)
+    figure.update_xaxes(title_text="documents", rangemode="tozero", tickformat=",")
+    empty = int((counts == 0).sum())
+    title = f"{cluster_of.size:,} documents in {n_clusters - empty} clusters"
+    if empty:
+        title += f", {empty} empty"
+    style.finish(
+        figure,
+        title,
+        subtitle,
+        height=170 + max(24 * n_clusters, 80),
+        legend="none" if weights is None else "top",
+    )
+    return figure.update_layout(bargap=0.25)
+
+
+def _cluster_numbers(clusters: npt.ArrayLike, n_clusters: int) -> npt.NDArray[Any]:
+    """Check that assigned clusters are among 0 ... n_clusters - 1."""
+    numbers = np.asarray(clusters, dtype=np.int64)
+    outside = (numbers < 0) | (numbers >= n_clusters)
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise ValueError(f"clusters must be within 0 and {n_clusters - 1}, got {numbers[row]} in row {row}")
+    return numbers

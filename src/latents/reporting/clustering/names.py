@@ -1,0 +1,38 @@
+"""How the names of clusters are written where there is little room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from latents.reporting import style
+
+_MAX_WORD_LENGTH = 14
+
+
+def short_name(name: str, length: int) -> str:
+    """Cut a name of words parted by commas: first overlong words, then whole words from its end.
+
+    >>> short_name("image, structuring, multidimensional", 34)
+    'image, structuring, multidimensi…'
+    >>> short_name("image, structuring, multidimensional", 20)
+    'image, structuring'
+    """
+    words = [style.shorten(word, _MAX_WORD_LENGTH) for word in name.split(", ")]
+    while len(words) > 1 and len(", ".join(words)) > length:
+        words.pop()
+    return style.shorten(", ".join(words), length)
+
+
+def short_names(names: Sequence[str], length: int) -> list[str]:
+    """Cut every name, with its number behind those that would be the same.
+
+    >>> short_names(["wind, sails, ship", "wind, sails, plane", "sky"], 11)
+    ['wind (0)', 'wind (1)', 'sky']
+    """
+    short = [short_name(name, length) for name in names]
+    return [
+        f"{short_name(name, max(length - len(f' ({number})'), 2))} ({number})"
+        if short.count(short[number]) > 1
+        else short[number]
+        for number, name in enumerate(names)
+    ]

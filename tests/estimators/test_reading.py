@@ -1,0 +1,144 @@
+"""What people read a mixture by, against sums written out."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from latents.estimators import MultinomialMixture
+from latents.estimators.reading import log_lift, relevance, runners_up, typicality
+
+
+def make(seed, n_documents=9, n_words=6, n_clusters=3):
+    """Counts, with an empty document, and a mixture that rules words out and lacks one in the corpus."""
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(0.8, (n_documents, n_words))
+    counts[0, 1:] += 1
+    counts[1] = 0
+    counts[:, 0] = 0
+    mu = rng.dirichlet(np.ones(n_words), n_clusters)
+    mu[0, 1] = 0.0
+    return counts, rng.dirichlet(np.ones(n_clusters)), mu / mu.sum(axis=1, keepdims=True), rng
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_relevance_is_the_weighted_sum_of_logs(weight):
+    counts, _, mu, _ = make(0)
+    share = counts.sum(axis=0) / counts.sum()
+    result = relevance(mu, sparse.csr_array(counts), weight)
+    for k in range(3):
+        for w in range(6):
+            expected = (
+                weight * math.log(mu[k, w]) + (1 - weight) * math.log(mu[k, w] / share[w])
+                if mu[k, w] * share[w]
+                else -math.inf
+            )
+            assert result[k, w] == pytest.approx(expected)
+
+
+def test_relevance_refuses_a_weight_out_of_range():
+    with pytest.raises(ValueError, match=r"weight=1\.5; allowed are 0 to 1"):
+        relevance(np.eye(2), np.eye(2), 1.5)
+
+
+def test_log_lift_mixes_the_corpus_in():
+    counts, _, mu, _ = make(1)
+    share = counts.sum(axis=0) / counts.sum()
+    scores = log_lift(mu, counts, 0.1)
+    assert not scores[:, 0].any()
+    assert scores[0, 1] == pytest.approx(math.log(0.1))
+    np.testing.assert_allclose(scores[:, 1:], np.log((0.9 * mu + 0.1 * share)[:, 1:] / share[1:]))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1))
+def test_typicality_is_the_mean_score_of_different_words_drawn_to_0(seed):
+    counts, _, _, rng = make(seed)
+    scores, clusters = rng.normal(size=(3, 6)), rng.integers(0, 3, 9)
+    usual = np.median([np.count_nonzero(row) for row in counts if row.any()])
+    expected = [
+        sum(scores[clusters[d], w] for w in range(6) if counts[d, w]) / (np.count_nonzero(counts[d]) + usual)
+        for d in range(9)
+    ]
+    np.testing.assert_allclose(typicality(sparse.csr_array(counts), scores, clusters), expected, atol=1e-12)
+    assert expected[1] == 0
+
+
+def test_one_telling_word_does_not_outrank_a_document_of_them():
+    counts = np.zeros((3, 20), dtype=int)
+    counts[0, 0] = 1
+    counts[1, :10] = 1
+    counts[2, 0] = 50
+    scores = np.full((1, 20), 2.0)
+    one, ten, repeated = typicality(counts, scores, [0, 0, 0])
+    assert ten > one == repeated
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1))
+def test_runners_up_by_enumeration(seed):
+    counts, pi, mu, _ = make(seed)
+    # Every document goes somewhere possible, as a mixture would have it.
+    log_joint = np.array(
+        [
+            [
+                math.log(pi[k])
+                + sum(n * (math.log(mu[k, w]) if mu[k, w] else -math.inf) for w, n in enumerate(row) if n)
+                for k in range(3)
+            ]
+            for row in counts
+        ]
+    )
+    clusters = log_joint.argmax(axis=1)
+    second, odds = runners_up(sparse.csr_array(counts), pi, mu, clusters)
+    for d, k in enumerate(clusters):
+        others = [j for j in range(3) if j != k]
+        best = max(others, key=lambda j: log_joint[d, j])
+        assert second[d] == best
+        assert odds[d] == pytest.approx(log_joint[d, k] - log_joint[d, best])
+
+
+def test_log_odds_are_exact_where_responsibilities_are_0_and_1():
+    counts = np.array([[400, 300], [300, 400]])
+    model = MultinomialMixture(2, random_state=0).fit(np.array([[9, 1], [1, 9], [8, 2], [2, 8]]))
+    gamma = model.predict_proba(counts)
+    clusters = gamma.argmax(axis=1)
+    second, odds = runners_up(counts, model.weights_, model.word_probabilities_, clusters)
+    np.testing.assert_array_equal(second, 1 - clusters)
+    expected = (
+        100 * abs(np.log(model.word_probabilities_[0]) - np.log(model.word_probabilities_[1])).sum() / 2
+    )
+    assert odds == pytest.approx([expected] * 2, rel=0.1)
+    small = counts // 100
+    gamma = model.predict_proba(small)
+    _, odds = runners_up(small, model.weights_, model.word_probabilities_, clusters)
+    np.testing.assert_allclose(odds, np.log(gamma.max(axis=1) / gamma.min(axis=1)))
+
+
+def test_where_nothing_else_is_possible_the_odds_are_infinite():
+    mu = np.eye(3)
+    second, odds = runners_up(np.diag([2, 3, 1]), np.full(3, 1 / 3), mu, [0, 1, 2])
+    assert np.isposinf(odds).all()
+    assert (second != [0, 1, 2]).all()
+    # A stored zero is no word.
+    stored = sparse.csr_array((np.array([2, 0]), np.array([0, 1]), np.array([0, 2])), shape=(1, 3))
+    assert runners_up(
+        stored, np.full(3, 1 / 3), np.array([[1.0, 0, 0], [0.5, 0, 0.5], [0, 1, 0]]), [0]
+    ).log_odds == (pytest.approx([2 * math.log(2)]))
+
+
+def test_blocks_make_no_difference(monkeypatch):
+    counts, pi, mu, _ = make(3, n_documents=9)
+    whole = runners_up(counts, pi, mu, np.zeros(9, dtype=int))
+    monkeypatch.setattr("latents.estimators.reading._BLOCK", 4)
+    parts = runners_up(counts, pi, mu, np.zeros(9, dtype=int))
+    np.testing.assert_array_equal(whole.clusters, parts.clusters)
+    np.testing.assert_array_equal(whole.log_odds, parts.log_odds)
+
+
+def test_one_component_leaves_no_choice():
+    with pytest.raises(ValueError, match="no document has a second choice"):
+        runners_up(np.eye(2), [1.0], [[0.5, 0.5]], [0, 0])

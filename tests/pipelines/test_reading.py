@@ -1,0 +1,203 @@
+"""Names, examples and the map: what the clustering pipeline makes for its readers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from latents.estimators import MultinomialMixture
+from latents.pipelines.clustering import reading
+from latents.pipelines.clustering.parameters import EvaluateParameters
+from latents.reporting import pages
+
+WORDS = np.array(["ship", "ships", "wind", "wave", "plane", "cloud", "air", "and"], dtype=object)
+PARAMS = EvaluateParameters(
+    n_top_words=4, relevance_weight=0.6, n_examples=2, map_documents=50, random_state=0
+)
+
+
+def corpus(n=40, seed=0):
+    """Documents of the sea and of the sky, every tenth held out; one without words, one of the midst."""
+    rng = np.random.default_rng(seed)
+    sky = np.arange(n) % 2 == 1
+    shares = np.where(sky[:, None], [0, 0, 0, 0, 4, 3, 3, 4], [4, 3, 3, 3, 0, 0, 0, 4])
+    counts = np.stack([rng.multinomial(30, row / row.sum()) for row in shares])
+    counts[0] = 0
+    counts[1] = [1, 0, 0, 0, 1, 0, 0, 1]
+    documents = pd.DataFrame(
+        {
+            "text": [" ".join(np.repeat(WORDS, row)) for row in counts],
+            "label": np.where(sky, "sky", "sea"),
+            "name": [f"file{i}" for i in range(n)],
+        }
+    )
+    return sparse.csr_array(counts), documents, np.arange(n) % 10 == 9
+
+
+def read(n_components=2, params=PARAMS, keep=("text", "label", "name"), **options):
+    counts, documents, held_out = corpus(**options)
+    documents = documents[list(keep)]
+    model = MultinomialMixture(n_components, random_state=0).fit(counts[~held_out])
+    gamma = model.predict_proba(counts)
+    assignments = documents.drop(columns="text").assign(
+        cluster=gamma.argmax(axis=1),
+        probability=gamma.max(axis=1),
+        n_tokens=counts.sum(axis=1),
+        held_out=held_out,
+    )
+    return documents, reading.read(model, counts, WORDS, documents, assignments, params)
+
+
+def test_clusters_are_named_by_their_words():
+    _, tables = read()
+    names = tables["clusters"].set_index("main_label")["name"]
+    # "and" is everywhere, "ships" says no more than "ship".
+    assert set(names["sea"].split(", ")) == {"ship", "wave", "wind"}
+    assert set(names["sky"].split(", ")) == {"plane", "cloud", "air"}
+    np.testing.assert_array_equal(
+        tables["assignments"]["cluster_name"],
+        tables["clusters"]["name"].to_numpy()[tables["assignments"]["cluster"]],
+    )
+    assert tables["clusters"]["n_documents"].sum() == 36
+    assert tables["clusters"]["n_held_out"].sum() == 4
+    assert tables["clusters"]["main_label_share"].between(0.9, 1).all()
+
+
+def test_names_differ_where_words_do_not():
+    ranking = np.array(
+        [[3.0, 2.0, 1.0, 0.5], [3.0, 2.0, 1.0, 0.4], [3.0, 2.0, 1.0, 0.3], [1.0, 2.0, 3.0, 4.0]]
+    )
+    words = np.array(["a", "b", "c", "d"], dtype=object)
+    names = reading.name_clusters(ranking, words, np.array([5, 5, 5, 0]))
+    assert names == ["a, b, c", "a, b, c, d", "a, b, c, d 2", "empty 3"]
+
+
+def test_words_that_a_cluster_lacks_do_not_name_it():
+    ranking = np.array([[-1.0, -np.inf, -np.inf], [-np.inf] * 3])
+    assert reading.name_clusters(ranking, WORDS[:3], np.array([1, 1])) == ["ship", "1"]
+
+
+def test_topics_hold_three_rankings_with_all_measures():
+    _, tables = read()
+    topics = tables["topics"]
+    assert topics.groupby(["cluster", "ranking"]).size().tolist() == [4] * 6
+    for ranking, rows in topics.groupby("ranking"):
+        assert rows.groupby("cluster")[ranking].apply(lambda values: values.is_monotonic_decreasing).all()
+    np.testing.assert_allclose(
+        topics["relevance"], 0.6 * np.log(topics["probability"]) + 0.4 * np.log(topics["lift"])
+    )
+
+
+def test_examples_are_ordered_training_documents_with_words():
+    documents, tables = read()
+    examples, assignments = tables["examples"], tables["assignments"]
+    assert examples.groupby(["cluster", "kind"]).size().tolist() == [2] * 4
+    assert not (set(examples["document"]) & {0, 9, 19, 29, 39})
+    for (cluster, kind), rows in examples.groupby(["cluster", "kind"]):
+        candidates = assignments[(assignments["cluster"] == cluster) & ~assignments["held_out"]].drop(
+            0, errors="ignore"
+        )
+        best = (
+            candidates["typicality"].nlargest(2) if kind == "typical" else candidates["log_odds"].nsmallest(2)
+        )
+        assert rows["document"].tolist() == best.index.tolist()
+        assert rows["rank"].tolist() == [1, 2]
+    first = examples[examples["kind"] == "least certain"].sort_values("log_odds").iloc[0]
+    assert first["document"] == 1
+    assert first["excerpt"] == documents["text"][1] == "ship plane and"
+    assert first["runner_up_name"] != first["cluster_name"]
+
+
+def test_texts_that_begin_alike_are_read_once():
+    assignments = pd.DataFrame(
+        {
+            "cluster": 0,
+            "cluster_name": "a",
+            "typicality": np.arange(40.0),
+            "n_tokens": 5,
+            "held_out": False,
+        }
+    )
+    texts = pd.Series(["same  text" if i > 36 else f"text {i}" for i in range(40)])
+    chosen = reading.choose_examples(assignments, texts, ["a"], 2)
+    assert chosen["document"].tolist() == [39, 36]
+    assert chosen["excerpt"].tolist() == ["same text", "text 36"]
+    assert set(chosen["kind"]) == {"typical"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("  a\n\n b\t", "a b"), ("abcdefghij", "abcdefghij"), ("abcdefghi jk", "abcdefghi…"), ("", "")],
+)
+def test_excerpts(text, expected):
+    assert reading.excerpt(text, 10) == expected
+
+
+def test_the_map_draws_documents_that_have_words():
+    _, tables = read()
+    assert tables["map"]["document"].tolist() == list(range(1, 40))
+    assert np.isfinite(tables["map"][["x", "y"]]).all(axis=None)
+    few = PARAMS.model_copy(update={"map_documents": 12})
+    rows = [read(params=few)[1]["map"]["document"].tolist() for _ in range(2)]
+    assert rows[0] == rows[1] == sorted(set(rows[0]))
+    assert len(rows[0]) == 12
+    assert read(params=few.model_copy(update={"random_state": 1}))[1]["map"]["document"].tolist() != rows[0]
+
+
+@pytest.mark.parametrize(
+    "options", [{"n_components": 1}, {"n": 3}, {"params": PARAMS.model_copy(update={"map_documents": 0})}]
+)
+def test_without_a_map_the_page_says_so(options):
+    documents, tables = read(**options)
+    assert tables["map"].empty
+    figure = reading.draw_map(
+        tables["map"], documents, tables["assignments"], tables["clusters"]["name"].tolist()
+    )
+    assert "not asked for" in figure.layout.annotations[0].text
+    assert "not asked for" in pages.document_map(figure)
+
+
+def test_one_cluster_has_typical_documents_alone():
+    _, tables = read(n_components=1)
+    assert set(tables["examples"]["kind"]) == {"typical"}
+    assert "log_odds" not in tables["assignments"]
+    (group,) = reading.quote(tables["examples"], tables["clusters"])
+    assert list(group.columns) == ["Most typical"]
+
+
+def test_without_labels_and_names_rows_stand_for_them():
+    documents, tables = read(keep=["text"])
+    assert "main_label" not in tables["clusters"]
+    quotations = [
+        q
+        for group in reading.quote(tables["examples"], tables["clusters"])
+        for qs in group.columns.values()
+        for q in qs
+    ]
+    assert {q.source for q in quotations} == {f"document {row}" for row in tables["examples"]["document"]}
+    figure = reading.draw_map(
+        tables["map"], documents, tables["assignments"], tables["clusters"]["name"].tolist()
+    )
+    assert not figure.layout.updatemenus
+    assert any("<b>document 1</b>" in text for trace in figure.data for text in trace.text)
+
+
+def test_agreement_is_with_the_label_matched_in_training():
+    _, tables = read()
+    assignments = tables["assignments"].assign(label="sky")
+    train = ~assignments["held_out"]
+    assignments.loc[train, "label"] = np.where(assignments["cluster"][train] == 0, "sea", "sky")
+    agreeing = reading._agreeing(assignments, 2)
+    assert agreeing[train].all()
+    np.testing.assert_array_equal(agreeing[~train], assignments["cluster"][~train] == 1)
+
+
+def test_empty_clusters_are_told_apart_from_read_ones():
+    _, tables = read()
+    clusters = reading._clusters(tables["assignments"], ["a", "b", "empty 2"], np.array([0.5, 0.5, 0.0]))
+    assert clusters["n_documents"].tolist()[2] == 0
+    assert clusters["main_label"].tolist()[2] == ""
+    groups = reading.quote(tables["examples"], clusters)
+    sizes = clusters.set_index("name")["n_documents"]
+    assert {group.heading for group in groups} == {"a", "b"}
+    assert sizes[groups[0].heading] >= sizes[groups[1].heading]
