@@ -135,6 +135,11 @@ def test_a_group_in_two_parts_has_its_name_on_one_of_them():
     assert np.isnan(places[2]).all()
 
 
+def test_documents_gone_astray_do_not_carry_the_name():
+    xy = np.vstack([np.random.default_rng(0).normal(size=(90, 2)), np.full((10, 2), [0.0, 50])])
+    assert np.abs(heads(xy, np.zeros(100, dtype=int), 1)).max() < 5
+
+
 @pytest.mark.parametrize("n", [1, 10, 20, 60])
 def test_no_two_groups_look_the_same_and_equal_colours_are_far_apart(n):
     places = np.random.default_rng(0).normal(size=(n, 2))

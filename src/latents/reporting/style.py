@@ -150,16 +150,16 @@ def finish(
     return figure
 
 
-def switch(buttons: list[dict[str, Any]], *, y: float, anchor: Literal["bottom", "top"]) -> dict[str, Any]:
-    """Lay out a row of buttons at the right edge of a chart, for its ``updatemenus``."""
+def switch(buttons: list[dict[str, Any]], *, y: float) -> dict[str, Any]:
+    """Lay out a row of buttons from the left edge of a chart, for its ``updatemenus``."""
     return {
         "type": "buttons",
         "direction": "right",
         "buttons": buttons,
-        "x": 1,
-        "xanchor": "right",
+        "x": 0,
+        "xanchor": "left",
         "y": y,
-        "yanchor": anchor,
+        "yanchor": "bottom",
         "bgcolor": "#d9e8f6",
         "bordercolor": GREY,
         "font": {"color": "#1f2933", "size": 12},

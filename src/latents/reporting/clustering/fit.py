@@ -69,20 +69,20 @@ def bound_per_iteration(lower_bounds: npt.ArrayLike, tempered_bounds: npt.ArrayL
         figure.add_vrect(
             x0=0, x1=tempered.size, fillcolor=style.GREY, opacity=0.12, line_width=0, layer="below", row="all"
         )
-        # The objective rises and the tempered one falls: these corners of the panels are empty.
+        # One rises, the other falls: the lower corners on the right and on the left are empty.
         notes = [
-            ("shaded: annealing, documents grow to their length", "y domain", "bottom"),
-            ("what annealed steps raise; drops as documents grow", "y2 domain", "top"),
+            ("shaded: annealing, documents grow to their length", "y domain", "right"),
+            ("what annealed steps raise; drops as documents grow", "y2 domain", "left"),
         ]
-        for text, panel, edge in notes:
+        for text, panel, side in notes:
             figure.add_annotation(
                 text=text,
-                x=1,
-                y=float(edge == "top"),
+                x=float(side == "right"),
+                y=0,
                 xref="paper",
                 yref=panel,
-                xanchor="right",
-                yanchor=edge,
+                xanchor=side,
+                yanchor="bottom",
                 showarrow=False,
                 borderpad=6,
             )

@@ -194,12 +194,12 @@ def cluster_sizes(
             textposition="auto",
             insidetextanchor="start",
             textangle=0,
+            textfont={"size": 11},
             texttemplate="%{text:,}",
             customdata=order,
             hovertemplate="cluster %{customdata}: %{y}<br>%{x:,} documents<extra></extra>",
         )
     )
-    subtitle = "Largest first."
     if weights is not None:
         pi = np.asarray(weights, dtype=np.float64)
         if pi.shape != (n_clusters,):
@@ -214,8 +214,7 @@ def cluster_sizes(
                 hovertemplate="%{y}<br>%{x:,.1f} documents expected<extra></extra>",
             )
         )
-        subtitle = "Largest first. Bar and mark agree where documents belong clearly to one cluster."
-    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, dtick=1)
+    figure.update_yaxes(type="category", range=[n_clusters - 0.5, -0.5], showgrid=False, dtick=1)
     figure.update_xaxes(title_text="documents", rangemode="tozero", tickformat=",")
     empty = int((counts == 0).sum())
     title = f"{cluster_of.size:,} documents in {n_clusters - empty} clusters"
@@ -224,7 +223,7 @@ def cluster_sizes(
     style.finish(
         figure,
         title,
-        subtitle,
+        "Largest first.",
         height=170 + max(24 * n_clusters, 80),
         legend="none" if weights is None else "top",
     )

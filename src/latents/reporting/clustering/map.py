@@ -14,8 +14,8 @@ from latents.reporting import style
 from latents.reporting.clustering.names import short_names
 from latents.reporting.clustering.placing import apart, categories, heads
 
-_HEIGHT = 820
-_MARGIN = {"l": 16, "r": 16, "t": 110, "b": 24}
+_HEIGHT = 840
+_MARGIN = {"l": 16, "r": 16, "t": 128, "b": 24}
 # What names take on the map in pixels: of a character, of a line with its padding.
 _CHARACTER, _LINE = 6.4, 19.0
 _MAX_NAME_LENGTH = 26
@@ -177,10 +177,8 @@ def _add_switch(
     present, label_number = np.unique(labels, return_inverse=True)
     if len(present) <= _MAX_LABELS:
         looks = categories(heads(xy, label_number, len(present)))
-        tags = _tags(
-            xy, label_number, short_names([str(label) for label in present], _MAX_NAME_LENGTH), looks
-        )
-        for tag in tags:
+        short = [style.shorten(label, _MAX_NAME_LENGTH) for label in present]
+        for tag in _tags(xy, label_number, short, looks):
             figure.add_annotation(tag, visible=False)
         colours, symbols = (
             [[looks[label][i] for label in label_number[rows]] for rows in members] for i in (0, 1)
@@ -210,4 +208,4 @@ def _add_switch(
         for mode, (colours, symbols, text) in modes.items()
     ]
     plot = _HEIGHT - _MARGIN["t"] - _MARGIN["b"]
-    figure.update_layout(updatemenus=[style.switch(buttons, y=1 + 40 / plot, anchor="bottom")])
+    figure.update_layout(updatemenus=[style.switch(buttons, y=1 + 10 / plot)])

@@ -13,13 +13,15 @@ Points = npt.NDArray[np.float64]
 def heads(xy: Points, groups: npt.NDArray[np.intp], n_groups: int) -> Points:
     """Return for each group its point nearest to the middle of its upper edge, for a name to stand above.
 
-    It is one of the group's own points, as a group may lie in two parts with others between. Empty groups
-    get NaN.
+    It is one of the group's own points, as a group may lie in two parts with others between, and of those
+    within twice the usual distance from their median, as a few may have gone astray. Empty groups get NaN.
     """
     places = np.full((n_groups, 2), np.nan)
     for group in range(n_groups):
         members = xy[groups == group]
         if len(members):
+            distances = np.linalg.norm(members - np.median(members, axis=0), axis=1)
+            members = members[distances <= 2 * np.median(distances)]
             edge = [np.median(members[:, 0]), np.quantile(members[:, 1], 0.95)]
             places[group] = members[np.linalg.norm(members - edge, axis=1).argmin()]
     return places

@@ -72,7 +72,7 @@ def topic_words(topics: pd.DataFrame, names: Sequence[str]) -> go.Figure:
     columns = min(_MAX_COLUMNS, len(clusters))
     rows = math.ceil(len(clusters) / columns)
     n_words = int(topics.groupby(["cluster", "ranking"]).size().max())
-    panel, gap, top, bottom = 20 * n_words + 12, 62, 120, 40
+    panel, gap, top, bottom = 20 * n_words + 12, 62, 150, 40
     height = top + bottom + rows * panel + (rows - 1) * gap
     figure = make_subplots(
         rows=rows,
@@ -154,6 +154,4 @@ def _add_switch(figure: go.Figure, rankings: list[str], shown: list[str]) -> Non
         }
         for ranking in rankings
     ]
-    figure.update_layout(
-        updatemenus=[style.switch(buttons, y=1 + 48 / (figure.layout.height - 160), anchor="bottom")]
-    )
+    figure.update_layout(updatemenus=[style.switch(buttons, y=1 + 36 / (figure.layout.height - 190))])
