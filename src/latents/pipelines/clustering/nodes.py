@@ -1,5 +1,7 @@
 """From counts to clusters: the nodes of the clustering pipeline after those of `corpus`."""
 
+from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
+
 from typing import Any
 
 import numpy as np
@@ -7,8 +9,7 @@ import pandas as pd
 from scipy import sparse
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from latents import reporting
-from latents.estimators import MultinomialMixture
+from latents import estimators, reporting
 from latents.estimators.clustering_metrics import matched_accuracy
 from latents.pipelines.clustering import reading
 from latents.pipelines.clustering.parameters import (
@@ -55,7 +56,7 @@ def fit(
     params: FitParameters,
     select: SelectParameters,
     monitor: Monitor,
-) -> tuple[MultinomialMixture, dict[str, Any], dict[str, float], pd.DataFrame]:
+) -> tuple[estimators.MultinomialMixture, dict[str, Any], dict[str, float], pd.DataFrame]:
     """Fit the mixture to the training documents; of several numbers of components, each, and choose one.
 
     Returns
@@ -90,7 +91,7 @@ def fit(
 
 
 def evaluate(
-    model: MultinomialMixture,
+    model: estimators.MultinomialMixture,
     counts: sparse.csr_array,
     vocabulary: pd.DataFrame,
     documents: pd.DataFrame,
@@ -134,7 +135,7 @@ def evaluate(
 
 
 def report(
-    model: MultinomialMixture,
+    model: estimators.MultinomialMixture,
     documents: pd.DataFrame,
     assignments: pd.DataFrame,
     topics: pd.DataFrame,

@@ -1,5 +1,7 @@
 """What makes a clustering readable: names, tables of documents, the map."""
 
+from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
+
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -10,8 +12,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents import reporting
-from latents.estimators import MultinomialMixture
+from latents import estimators, reporting
 from latents.estimators.clustering_metrics import lift
 from latents.estimators.document_map import MIN_DOCUMENTS, evidence, plane
 from latents.estimators.reading import log_lift, relevance, runners_up, typicality
@@ -22,7 +23,7 @@ EXCERPT = 400
 
 
 def read(
-    model: MultinomialMixture,
+    model: estimators.MultinomialMixture,
     counts: sparse.csr_array,
     words: NDArray[np.object_],
     documents: pd.DataFrame,

@@ -1,5 +1,7 @@
 """Choosing K: a mixture for every number of components, measured alike, and the best one kept."""
 
+from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
+
 import logging
 import time
 from collections.abc import Sequence
@@ -9,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from latents.estimators import MultinomialMixture
+from latents import estimators
 from latents.estimators.clustering_metrics import npmi_coherence
 from latents.pipelines.shared import Monitor
 
@@ -32,7 +34,7 @@ COLUMNS = [
 COHERENCE_WORDS = 10
 
 
-def measure(model: MultinomialMixture, train: sparse.csr_array, held_out: sparse.csr_array) -> Row:
+def measure(model: estimators.MultinomialMixture, train: sparse.csr_array, held_out: sparse.csr_array) -> Row:
     """Return what can be said of a mixture without labels.
 
     Parameters
@@ -103,7 +105,7 @@ def fit_and_choose(
     train: sparse.csr_array,
     held_out: sparse.csr_array,
     monitor: Monitor,
-) -> tuple[MultinomialMixture, pd.DataFrame]:
+) -> tuple[estimators.MultinomialMixture, pd.DataFrame]:
     """Fit a mixture for each of the candidates, and keep the best.
 
     Parameters
@@ -155,8 +157,8 @@ def _fit(
     train: sparse.csr_array,
     held_out: sparse.csr_array,
     monitor: Monitor,
-) -> tuple[MultinomialMixture, Row]:
-    model = MultinomialMixture(**arguments)
+) -> tuple[estimators.MultinomialMixture, Row]:
+    model = estimators.MultinomialMixture(**arguments)
     started = time.perf_counter()
     with monitor.watch(task) as callback:
         model.fit(train, callback=callback)
@@ -175,7 +177,7 @@ def _best(rows: Sequence[Row], criterion: str) -> int:
     return min(range(len(rows)), key=lambda i: (sign * rows[i][criterion], rows[i]["n_components"]))
 
 
-def _retell(model: MultinomialMixture, monitor: Monitor) -> None:
+def _retell(model: estimators.MultinomialMixture, monitor: Monitor) -> None:
     """Give the run itself the curves of the fit that it keeps, as if that had been its only one."""
     with monitor.watch("EM") as callback:
         for name, values in (
