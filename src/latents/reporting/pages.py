@@ -108,8 +108,8 @@ def clustering(
             ),
             Section(
                 "Cluster sizes",
-                "Documents assigned to each cluster, beside the number that its mixing weight pi expects. Where they "
-                "differ, many documents lie between clusters; where they agree, each clearly belongs to one.",
+                "Documents assigned to each cluster, beside the number that its mixing weight pi expects. Where "
+                "they differ, many documents lie between clusters; where they agree, each clearly belongs to one.",
                 figures["sizes"],
             ),
             *_choosing_k(figures),
