@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from kedro.io import DatasetError
@@ -6,6 +8,7 @@ from scipy import sparse
 from latents.datasets import CountBlocksDataset
 from latents.datasets.count_blocks import CountBlocks
 from latents.estimators import MultinomialMixture
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -60,3 +63,11 @@ def test_new_blocks_replace_the_old_ones_whole_or_not_at_all(tmp_path, parts):
 def test_a_folder_without_blocks(tmp_path):
     with pytest.raises(DatasetError, match=r"has no manifest\.json"):
         CountBlocksDataset(filepath=str(tmp_path)).load()
+
+
+def test_the_readmes_example(tmp_path, parts, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n([^`]*CountBlocks[^`]*)```", (ROOT / "README.md").read_text())
+    namespace = {"sparse_matrices": parts}
+    exec(code, namespace)
+    assert namespace["model"].n_documents_seen_ == 75

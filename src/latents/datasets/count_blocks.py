@@ -155,6 +155,7 @@ def _folder_of(folder: Path, number: int) -> Path:
     return folder / f"block-{number:05d}"
 
 
-def _mapped(folder: Path, name: str) -> tuple[np.ndarray, ...]:
+def _mapped(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # Copy-on-write: torch takes writable memory only, and nobody writes.
-    return tuple(np.load(folder / f"{name}.{part}.npy", mmap_mode="c") for part in _PARTS)
+    data, indices, indptr = (np.load(folder / f"{name}.{part}.npy", mmap_mode="c") for part in _PARTS)
+    return data, indices, indptr

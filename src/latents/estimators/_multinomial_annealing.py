@@ -88,24 +88,24 @@ def annealed(
     gamma = random_responsibilities(counts, n_components, rng)
     start = m_step_from(counts, gamma, annealing_smoothing)
     log_pi, log_lift = start.log_weights.float(), (start.log_words - log_p).float()
-    log_p32 = log_p.float()
+    log_p32, p = log_p.float(), torch.exp(log_p).float().ravel()
     for c in lengths(n, growth):
         s = (c / n).clamp(max=1)
         pseudo_count = annealing_smoothing * float((s * n).sum() / n.sum())
         exponents = s[:, None].float()
         drawn = torch.randn(log_lift.shape, generator=noise).to(counts.device)
-        log_lift = _normalised(log_lift.add_(drawn, alpha=perturbation), log_p32)
+        log_lift = _normalised(log_lift.add_(drawn, alpha=perturbation), p)
         for _ in range(steps_per_length):
             joint = counts.by_documents(log_lift).add_(log_pi)
             gamma, shortened = posterior(joint * exponents)
             log_prior = float(log_lift.sum(dtype=torch.float64) + n_components * log_p.sum())
             report(
-                float(torch.logsumexp(joint, dim=1).double().sum() + offsets.sum()) + smoothing * log_prior,
+                float(posterior(joint)[1].double().sum() + offsets.sum()) + smoothing * log_prior,
                 float(shortened.double().sum() + (s * offsets).sum()) + pseudo_count * log_prior,
             )
             words = counts.by_words(gamma * exponents).add_(pseudo_count)
             maximiser = torch.log(words / words.sum(dim=0)).sub_(log_p32)
-            log_lift = _normalised(torch.lerp(log_lift, maximiser, _RELAXATION), log_p32)
+            log_lift = _normalised(torch.lerp(log_lift, maximiser, _RELAXATION), p)
             log_pi = torch.log(gamma.mean(dim=0))
     return m_step_from(counts, gamma, smoothing)
 
@@ -122,6 +122,6 @@ def _corpus(counts: Counts) -> tuple[Tensor, Tensor, Tensor]:
     return tensor(lengths), tensor(log_p[:, np.newaxis]), tensor(counts.T @ log_p)
 
 
-def _normalised(log_lift: Tensor, log_p: Tensor) -> Tensor:
+def _normalised(log_lift: Tensor, p: Tensor) -> Tensor:
     """Shift the columns in place so that sum_w p_w exp(log_lift_wk) = 1, as probabilities do."""
-    return log_lift.sub_(torch.logsumexp(log_lift + log_p, dim=0))
+    return log_lift.sub_(torch.log(p @ torch.exp(log_lift)))

@@ -12,9 +12,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 0], [], [], size=(1, 1), check_invariants=False)
 
-# On a CPU, columns are multiplied in groups that fill two cache lines: a wider dense matrix outgrows the caches
-# while its rows are gathered, and a product of 100 columns then costs far more than ten times one of 10.
-_BYTES_PER_GROUP = 128
+# On a CPU, columns are multiplied in groups of this width: a wider dense matrix outgrows the caches while its rows
+# are gathered, and a product of 100 columns then costs far more than five times one of 20.
+_BYTES_PER_GROUP = 160
 
 
 class Counts:
