@@ -217,7 +217,8 @@ def cluster_sizes(
     figure.update_yaxes(type="category", range=[n_clusters - 0.5, -0.5], showgrid=False, dtick=1)
     figure.update_xaxes(title_text="documents", rangemode="tozero", tickformat=",")
     empty = int((counts == 0).sum())
-    title = f"{cluster_of.size:,} documents in {n_clusters - empty} clusters"
+    used = n_clusters - empty
+    title = f"{cluster_of.size:,} documents in {used} cluster{'' if used == 1 else 's'}"
     if empty:
         title += f", {empty} empty"
     style.finish(
