@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,26 @@ class Project:
         return subprocess.run(
             words, cwd=self.path, env=self.environment, capture_output=True, text=True, check=False, **options
         )
+
+    def interrupted(self, number: signal.Signals, once: Callable[[], bool], *words: str) -> str:
+        """Run a command, send it a signal once something holds, and return what it printed; it must fail."""
+        process = subprocess.Popen(
+            words,
+            cwd=self.path,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        deadline = time.monotonic() + 300  # so that what never holds fails the test instead of hanging it
+        while not once():
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode != 0
+        return output
 
     @property
     def environment(self) -> dict[str, str]:

@@ -78,6 +78,20 @@ def test_speed_compares_passes_and_fits(program, capsys, no_newsgroups):
     assert "| LSA + k-means " in printed
 
 
+def test_word_counting_compares_equal_counts(program, capsys):
+    counting = program("word_counting")
+    counting.main(["--corpus", "scipy", "--documents", "120", "--repetitions", "1"])
+    printed = capsys.readouterr().out
+    assert "scipy: 120 documents" in printed
+    for setting in counting.SETTINGS:
+        assert f"| {setting} " in printed
+    vectorizer = counting.CountVectorizer()
+    expected = vectorizer.fit_transform(["one two", "two"])
+    found = counting.count_words(["one two", "two two"])
+    with pytest.raises(SystemExit, match="differ"):
+        counting.check(found, expected, vectorizer.get_feature_names_out().tolist())
+
+
 def test_speed_stops_where_an_implementation_computes_something_else(program, monkeypatch):
     speed = program("clustering_speed")
     T = sparse.csr_array(np.random.default_rng(0).poisson(1.0, (30, 12)).astype(float))

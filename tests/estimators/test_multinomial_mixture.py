@@ -107,6 +107,11 @@ def test_posterior_and_likelihood_by_enumeration(seed):
         rtol=1e-12,
         atol=1e-12,
     )
+    np.testing.assert_allclose(
+        model.predict_joint_log_proba(documents),
+        np.log([oracle.joint(d, pi, mu) for d in documents]),
+        rtol=1e-12,
+    )
     assert model.perplexity(documents) == pytest.approx(oracle.perplexity(documents, pi, mu))
 
 
@@ -318,7 +323,9 @@ def test_an_annealed_step_by_enumeration():
         report=lambda *values: log.append(values),
     )
     (reported,) = log
-    np.testing.assert_allclose(reported, [whole, shortened + pseudo_count * np.log(mu).sum()], rtol=1e-6)
+    np.testing.assert_allclose(
+        reported, [whole, shortened + pseudo_count * np.log(mu).sum(), len(X)], rtol=1e-6
+    )
     gamma = np.array([oracle.posterior(d, pi, mu, power) for d, power in zip(X, s, strict=True)])
     words = gamma.T @ X + 0.3
     np.testing.assert_allclose(after.arrays()[0], gamma.mean(axis=0), rtol=1e-5)
@@ -573,6 +580,9 @@ def test_words_that_no_single_component_allows_together_are_an_error():
     mu = np.array([[1.0, 0.0], [0.0, 1.0]])
     model = model_with((np.array([0.5, 0.5]), mu))
     np.testing.assert_array_equal(model.predict([[2, 0], [0, 3]]), [0, 1])
+    np.testing.assert_array_equal(
+        np.isneginf(model.predict_joint_log_proba([[2, 0], [1, 1]])), [[False, True], [True, True]]
+    )
     with pytest.raises(ValueError, match=r"row 1 of X .* no single component"):
         model.predict([[2, 0], [1, 1]])
 

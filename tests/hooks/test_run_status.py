@@ -1,9 +1,7 @@
 """Runs that are interrupted, as a user would interrupt them."""
 
 import signal
-import subprocess
 import sys
-import time
 
 import pytest
 from kedro.runner import ThreadRunner
@@ -14,34 +12,11 @@ from latents import reporting
 @pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_is_killed_and_its_points_are_there(project, runner, number):
-    process = subprocess.Popen(
-        [
-            "kedro",
-            "run",
-            "--env",
-            "test",
-            "--pipelines",
-            "cvae",
-            "--runner",
-            runner,
-            "--params",
-            "cvae.fit.epochs=100000",
-        ],
-        cwd=project.path,
-        env=project.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    command = ["kedro", "run", "--env", "test", "--pipelines", "cvae", "--runner", runner]
     # A bound in MLflow while the fit runs is what the UI draws live.
-    deadline = time.monotonic() + 300  # so that a broken curve fails the test instead of hanging it
-    while not _points(project):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode != 0
+    output = project.interrupted(
+        number, lambda: bool(_points(project)), *command, "--params", "cvae.fit.epochs=100000"
+    )
     (run,) = project.runs()
     assert run.info.status == "KILLED", output
     assert run.info.end_time is not None

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -254,22 +252,11 @@ def test_a_fit_that_breaks_says_so_in_its_own_run(project, monkeypatch, error, s
 )
 def test_an_interrupt_from_outside_ends_parent_and_child_as_killed(project, runner, number):
     write_parameters(project, "fit: {n_components: [2, 3], n_init: 1000000}")
-    process = subprocess.Popen(
-        ["kedro", "run", "--env", "test", "--pipelines", "clustering", "--runner", runner],
-        cwd=project.path,
-        env=project.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    output = project.interrupted(
+        number,
+        lambda: any("clustering/fit/lower_bound" in run.data.metrics for run in project.runs()),
+        *("kedro", "run", "--env", "test", "--pipelines", "clustering", "--runner", runner),
     )
-    deadline = time.monotonic() + 300
-    while not any("clustering/fit/lower_bound" in run.data.metrics for run in project.runs()):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode != 0
     parent, children = family(project)
     assert [child.info.run_name for child in children] == ["clustering K = 2"], output
     assert {run.info.status for run in [parent, *children]} == {"KILLED"}, output

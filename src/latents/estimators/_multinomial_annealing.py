@@ -8,8 +8,9 @@ its own, s_d = min(1, c / n_d): it counts as if it were c of its n_d words long.
 
     sum_d log sum_k (pi_k prod_w mu_kw^T_dw)^s_d + log prior,
 
-the likelihood of shortened documents, in which no document weighs more than another. c grows from one word
-until almost every document is whole.
+the likelihood of shortened documents, in which no document weighs more than another. The M step departs from
+it in one thing: pi stays the mean responsibility, as in the source, where the maximiser would weigh documents by
+s_d; that found better clusters. c grows from one word until almost every document is whole.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ _WHOLE_DOCUMENTS = 0.95
 # as EM does (Salakhutdinov and Roweis, "Adaptive overrelaxed bound optimization methods", 2003).
 _RELAXATION = 1.9
 
-Report = Callable[[float, float], None]
+Report = Callable[[float, float, int], None]
 
 
 def lengths(n: Tensor, growth: float) -> Iterator[float]:
@@ -75,8 +76,8 @@ def annealed(
     rng : RandomState
         Source of the starting responsibilities and of the noise.
     report : callable
-        Called at each step as ``report(log_likelihood, tempered)``: sum_d log p(T_d) without multinomial
-        coefficients plus smoothing * sum log mu, and what the step set out to raise.
+        Called at each step as ``report(objective, tempered, n_documents)``: sum_d log p(T_d) without
+        multinomial coefficients plus smoothing * sum log mu, and what the step set out to raise.
 
     Returns
     -------
@@ -102,6 +103,7 @@ def annealed(
             report(
                 float(posterior(joint)[1].double().sum() + offsets.sum()) + smoothing * log_prior,
                 float(shortened.double().sum() + (s * offsets).sum()) + pseudo_count * log_prior,
+                counts.n_documents,
             )
             words = counts.by_words(gamma * exponents).add_(pseudo_count)
             maximiser = torch.log(words / words.sum(dim=0)).sub_(log_p32)
@@ -114,12 +116,12 @@ def _corpus(counts: Counts) -> tuple[Tensor, Tensor, Tensor]:
     """Return n_d (D,), log p_w (W, 1) and sum_w T_dw log p_w (D,); words never used count as one use."""
     frequencies = np.maximum(counts.T.sum(axis=0), 1.0)
     log_p = np.log(frequencies / frequencies.sum())
-    lengths = np.maximum(counts.T.sum(axis=1), np.finfo(np.float32).tiny)
+    n = np.maximum(counts.T.sum(axis=1), np.finfo(np.float32).tiny)
 
     def tensor(values: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(values).to(counts.device)
 
-    return tensor(lengths), tensor(log_p[:, np.newaxis]), tensor(counts.T @ log_p)
+    return tensor(n), tensor(log_p[:, np.newaxis]), tensor(counts.T @ log_p)
 
 
 def _normalised(log_lift: Tensor, p: Tensor) -> Tensor:

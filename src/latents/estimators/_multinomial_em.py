@@ -1,8 +1,8 @@
 """Expectation-maximisation for a mixture of multinomials (source 1.2), as functions of torch tensors.
 
 ``e_step`` turns documents into additive ``Statistics``; ``m_step`` turns statistics into ``Parameters``. Shards
-of a corpus summed are one full pass, which is all that streaming over blocks needs. Everything here is in
-float64; ``_multinomial_annealing`` finds the start in float32.
+of a corpus summed are one full pass, which is all that streaming over blocks needs. EM is in float64, but the
+search for its start, in ``_multinomial_annealing``, in float32.
 """
 
 from dataclasses import dataclass

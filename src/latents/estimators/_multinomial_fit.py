@@ -61,8 +61,9 @@ def fit_documents(
     T = T[:, order]
     T.sort_indices()
     counts = Counts(T, device)
+    coarse = counts.single_precision() if recipe.annealing else None
     coefficient = float(log_coefficients(T).sum())
-    runs = (_run(counts, coefficient, recipe, rng, report) for _ in range(recipe.n_init))
+    runs = (_run(counts, coarse, coefficient, recipe, rng, report) for _ in range(recipe.n_init))
     best = max(runs, key=lambda run: run.lower_bounds[-1])
     log_pi, log_mu = best.parameters
     in_their_place = torch.from_numpy(np.argsort(order)).to(device)
@@ -77,37 +78,46 @@ def fit_blocks(
     report: Report,
 ) -> Run:
     """Take exact EM steps from `start`, one pass over all blocks each; `coefficient` is the whole corpus's."""
-    bounds: list[float] = []
 
     def full_e_step(parameters: Parameters) -> Statistics:
         return reduce(add, (e_step(counts, parameters) for counts in read()))
 
-    def record(objective: float, n_documents: float) -> None:
-        bounds.append((objective + coefficient) / n_documents)
-        report("lower_bound", bounds[-1])
+    bounds = _Bounds(report, coefficient)
+    parameters, words, converged = _plain_em(full_e_step, start, recipe, bounds.record)
+    return Run(parameters, words, bounds.lower, bounds.tempered, converged)
 
-    parameters, words, converged = _plain_em(full_e_step, start, recipe, record)
-    return Run(parameters, words, bounds, [], converged)
+
+class _Bounds:
+    """The objectives of a fit per document, as they come; they are given as totals without `coefficient`."""
+
+    def __init__(self, report: Report, coefficient: float) -> None:
+        self._report = report
+        self._coefficient = coefficient
+        self.lower: list[float] = []
+        self.tempered: list[float] = []
+
+    def record(self, objective: float, n_documents: float) -> None:
+        self.lower.append((objective + self._coefficient) / n_documents)
+        self._report("lower_bound", self.lower[-1])
+
+    def record_annealed(self, objective: float, tempered: float, n_documents: float) -> None:
+        self.record(objective, n_documents)
+        self.tempered.append(tempered / n_documents)
+        self._report("tempered_bound", self.tempered[-1])
 
 
 def _run(
-    counts: Counts, coefficient: float, recipe: Recipe, rng: np.random.RandomState, report: Report
+    counts: Counts,
+    coarse: Counts | None,
+    coefficient: float,
+    recipe: Recipe,
+    rng: np.random.RandomState,
+    report: Report,
 ) -> Run:
-    bounds: list[float] = []
-    tempered_bounds: list[float] = []
-
-    def record(objective: float, n_documents: float = counts.n_documents) -> None:
-        bounds.append((objective + coefficient) / n_documents)
-        report("lower_bound", bounds[-1])
-
-    def record_annealed(objective: float, tempered: float) -> None:
-        record(objective)
-        tempered_bounds.append(tempered / counts.n_documents)
-        report("tempered_bound", tempered_bounds[-1])
-
-    if recipe.annealing:
+    bounds = _Bounds(report, coefficient)
+    if coarse is not None:
         start = annealed(
-            counts.single_precision(),
+            coarse,
             recipe.n_components,
             recipe.smoothing,
             recipe.annealing_smoothing,
@@ -115,15 +125,15 @@ def _run(
             recipe.steps_per_length,
             recipe.perturbation,
             rng,
-            record_annealed,
+            bounds.record_annealed,
         )
     else:
         gamma = random_responsibilities(counts, recipe.n_components, rng)
         start = m_step_from(counts, gamma, recipe.smoothing)
     parameters, words, converged = _plain_em(
-        lambda parameters: e_step(counts, parameters), start, recipe, record
+        lambda parameters: e_step(counts, parameters), start, recipe, bounds.record
     )
-    return Run(parameters, words, bounds, tempered_bounds, converged)
+    return Run(parameters, words, bounds.lower, bounds.tempered, converged)
 
 
 def _plain_em(

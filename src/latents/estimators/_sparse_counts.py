@@ -21,13 +21,13 @@ class Counts:
     """Counts T (D, W), for the products T M of the E step and T' G of the M step.
 
     Both are products of a matrix of compressed rows with a dense one, so T is kept twice, by documents and by
-    words. Indices are 32-bit while they suffice: torch's products are then up to five times faster.
+    words. Indices are 32-bit while they suffice: torch's products are then up to five times faster. Counts are in
+    float64, until ``single_precision`` is asked for.
 
     Parameters
     ----------
     T : sparse array of shape (D, W) in CSR form
     device : torch.device
-    dtype : torch.dtype, default=torch.float64
     T_by_words : sparse array of shape (D, W) in CSC form, optional
         The same counts; made of `T` where it is not given, once it is needed.
     """
@@ -36,11 +36,10 @@ class Counts:
         self,
         T: sp.csr_array,
         device: torch.device,
-        dtype: torch.dtype = torch.float64,
         T_by_words: sp.csc_array | None = None,
     ) -> None:
-        self.n_documents, self.n_words = T.shape
-        self.device, self.dtype = device, dtype
+        self.n_documents = T.shape[0]
+        self.device, self.dtype = device, torch.float64
         self.T, self._T_by_words = T, T_by_words
         self._rows = self._tensor(T, T.shape)
         self._columns: Tensor | None = None

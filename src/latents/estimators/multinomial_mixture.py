@@ -347,6 +347,15 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         """
         return self._posterior(self._counts(X))[0]
 
+    def predict_joint_log_proba(self, X: Any) -> Array:
+        """Return log pi_k + sum_w T_dw log mu_kw in nats, without the multinomial coefficient, of shape (D, K).
+
+        Named as by scikit-learn's naive Bayes classifiers. Responsibilities round to 0 or 1 on texts of
+        some length; these still tell how close a call was. -inf where a component rules a word out.
+        """
+        T = self._counts(X)
+        return self._log_joint(T).cpu().numpy()
+
     def score_samples(self, X: Any) -> Array:
         """Return log p of each document in nats, with the multinomial coefficient, of shape (D,).
 
@@ -423,11 +432,14 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         ]
         return sp.csr_array(sp.vstack(rows, format="csr")), components
 
-    def _posterior(self, T: sp.csr_array) -> tuple[Array, Array]:
+    def _log_joint(self, T: sp.csr_array) -> torch.Tensor:
         device = resolve_device(self.device)
         parameters = Parameters.of(self.weights_, self.word_probabilities_).to(device)
+        return log_joint(Counts(T, device), parameters)
+
+    def _posterior(self, T: sp.csr_array) -> tuple[Array, Array]:
         try:
-            gamma, log_normalisers = posterior(log_joint(Counts(T, device), parameters))
+            gamma, log_normalisers = posterior(self._log_joint(T))
         except ImpossibleDocumentError as error:
             raise self._impossible(T, error) from error
         return gamma.cpu().numpy(), log_normalisers.cpu().numpy()

@@ -10,9 +10,6 @@ from latents.estimators.clustering_metrics import lift
 
 Array = NDArray[np.float64]
 
-# Documents whose log joint is held at a time: a few MiB, whatever the corpus.
-_BLOCK = 10_000
-
 
 class RunnersUp(NamedTuple):
     """The second choice for each document, and the log-odds of the first against it."""
@@ -125,9 +122,7 @@ def typicality(counts: Any, scores: Array, clusters: ArrayLike) -> Array:
     return result
 
 
-def runners_up(
-    counts: Any, weights: ArrayLike, word_probabilities: ArrayLike, clusters: ArrayLike
-) -> RunnersUp:
+def runners_up(log_joint: Array, clusters: ArrayLike) -> RunnersUp:
     r"""Return the best cluster but the assigned one for each document, and the log-odds between the two.
 
     .. math:: o_d = J_{d z_d} - \max_{k \ne z_d} J_{dk}, \qquad J_{dk} = \log \pi_k + \sum_w T_{dw} \log \mu_{kw}
@@ -136,12 +131,8 @@ def runners_up(
 
     Parameters
     ----------
-    counts : array-like or sparse matrix of shape (D, W)
-        T.
-    weights : array-like of shape (K,)
-        pi, of two components or more.
-    word_probabilities : array-like of shape (K, W)
-        mu.
+    log_joint : ndarray of shape (D, K)
+        J (``MultinomialMixture.predict_joint_log_proba``), of two components or more.
     clusters : array-like of int, of shape (D,)
         z, the cluster of each document.
 
@@ -155,23 +146,12 @@ def runners_up(
     ValueError
         If there is only one component.
     """
-    pi, mu = np.asarray(weights, dtype=np.float64), np.asarray(word_probabilities, dtype=np.float64)
-    if pi.size < 2:
+    if log_joint.shape[1] < 2:
         raise ValueError("there is one component: no document has a second choice")
-    T = sp.csr_array(counts, copy=True)
-    T.eliminate_zeros()
-    assigned = np.asarray(clusters)
-    with np.errstate(divide="ignore"):
-        log_pi, log_mu = np.log(pi), np.log(mu).T
-    second, odds = np.empty(T.shape[0], dtype=np.intp), np.empty(T.shape[0])
-    for start in range(0, T.shape[0], _BLOCK):
-        block = slice(start, start + _BLOCK)
-        joint = T[block] @ log_mu + log_pi
-        rows, own = np.arange(len(joint)), assigned[block]
-        first = joint[rows, own]
-        joint[rows, own] = -np.inf
-        best = joint.argmax(axis=1)
-        # Where every other cluster is impossible, the first of them stands for all.
-        second[block] = np.where(best == own, 1, best)
-        odds[block] = first - joint[rows, second[block]]
-    return RunnersUp(second, odds)
+    rows, own = np.arange(len(log_joint)), np.asarray(clusters)
+    others = log_joint.copy()
+    others[rows, own] = -np.inf
+    best = others.argmax(axis=1)
+    # Where every other cluster is impossible, the first of them stands for all.
+    second = np.where(best == own, 1, best)
+    return RunnersUp(second, log_joint[rows, own] - others[rows, second])

@@ -62,7 +62,7 @@ def read(
         cluster_name=np.array(names, dtype=object)[assigned], typicality=typicality(counts, scores, assigned)
     )
     if len(names) > 1:
-        second = runners_up(counts, model.weights_, model.word_probabilities_, assigned)
+        second = runners_up(model.predict_joint_log_proba(counts), assigned)
         described = described.assign(runner_up=second.clusters, log_odds=second.log_odds)
     return {
         "assignments": described,
