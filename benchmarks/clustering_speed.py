@@ -66,29 +66,26 @@ class Pass(NamedTuple):
 
 def ours(T: sparse.csr_array, start: Start) -> Pass:
     """Prepare the product's own pass, as plain EM takes it."""
-    order = np.argsort(-T.sum(axis=0), kind="stable")
-    counts = Counts(_in_order(T, order), torch.device("cpu"))
-    parameters = Parameters.of(start.weights, start.word_probabilities[:, order])
+    counts = Counts(T.astype(np.float64), torch.device("cpu"))
+    parameters = Parameters.of(start.weights, start.word_probabilities)
 
     def run() -> tuple[Parameters, float]:
         statistics = e_step(counts, parameters)
         return m_step(statistics, SMOOTHING), statistics.log_likelihood
 
     def read(found: tuple[Parameters, float]) -> Outcome:
-        pi, mu = found[0].arrays()
-        return Outcome(pi, mu[:, np.argsort(order)], found[1])
+        return Outcome(*found[0].arrays(), found[1])
 
     return Pass(run, read)
 
 
 def ours_annealing(T: sparse.csr_array, start: Start) -> Pass:
     """Prepare the same as annealing computes it: in single precision, relative to the words' frequencies."""
-    order = np.argsort(-T.sum(axis=0), kind="stable")
-    counts = Counts(_in_order(T, order), torch.device("cpu")).single_precision()
-    frequencies = np.maximum(T.sum(axis=0)[order], 1)
+    counts = Counts(T.astype(np.float64), torch.device("cpu")).single_precision()
+    frequencies = np.maximum(T.sum(axis=0), 1)
     log_p = torch.log(torch.from_numpy(frequencies / frequencies.sum()))[:, None]
     offset = float((counts.T @ log_p.numpy()).sum())
-    log_pi, log_mu = Parameters.of(start.weights, start.word_probabilities[:, order])
+    log_pi, log_mu = Parameters.of(start.weights, start.word_probabilities)
     relative = Parameters(log_pi.float(), (log_mu - log_p).float())
     log_p = log_p.float()
 
@@ -99,17 +96,9 @@ def ours_annealing(T: sparse.csr_array, start: Start) -> Pass:
 
     def read(found: tuple[Parameters, float]) -> Outcome:
         log_pi, log_lift = found[0]
-        pi, mu = Parameters(log_pi.double(), log_lift.double() + log_p).arrays()
-        return Outcome(pi, mu[:, np.argsort(order)], found[1] + offset)
+        return Outcome(*Parameters(log_pi.double(), log_lift.double() + log_p).arrays(), found[1] + offset)
 
     return Pass(run, read)
-
-
-def _in_order(T: sparse.csr_array, order: NDArray[np.intp]) -> sparse.csr_array:
-    """Put frequent words first, as a fit does."""
-    T = T[:, order].astype(np.float64)
-    T.sort_indices()
-    return T
 
 
 def with_scipy(T: sparse.csr_array, start: Start) -> Pass:

@@ -265,15 +265,18 @@ def test_annealing_finds_better_optima_than_plain_em():
 
 def test_perturbation_parts_components_that_met():
     X, _, _ = planted(n_documents=230)
-    fits = {
-        perturbation: [
-            MultinomialMixture(4, perturbation=perturbation, random_state=seed).fit(X).lower_bound_
-            for seed in range(4)
-        ]
+    found = {
+        perturbation: np.array(
+            [
+                MultinomialMixture(4, perturbation=perturbation, random_state=seed).fit(X).lower_bound_
+                for seed in range(30)
+            ]
+        )
         for perturbation in (0.0, 0.3)
     }
-    assert min(fits[0.3]) == pytest.approx(max(fits[0.3]), abs=1e-3)
-    assert min(fits[0.0]) < max(fits[0.3]) - 5
+    best = max(values.max() for values in found.values())
+    parted = {perturbation: (values > best - 1).mean() for perturbation, values in found.items()}
+    assert parted[0.3] > 0.8 > parted[0.0]
 
 
 def test_plain_em_has_no_annealed_phase():

@@ -100,8 +100,10 @@ def annealed(
             joint = counts.by_documents(log_lift).add_(log_pi)
             gamma, shortened = posterior(joint * exponents)
             log_prior = float(log_lift.sum(dtype=torch.float64) + n_components * log_p.sum())
+            # The posterior's log normalisers, for less than the posterior.
+            whole = joint.amax(dim=1) - torch.log_softmax(joint, dim=1).amax(dim=1)
             report(
-                float(posterior(joint)[1].double().sum() + offsets.sum()) + smoothing * log_prior,
+                float(whole.double().sum() + offsets.sum()) + smoothing * log_prior,
                 float(shortened.double().sum() + (s * offsets).sum()) + pseudo_count * log_prior,
                 counts.n_documents,
             )
