@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import dirichlet, multinomial
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.metrics import normalized_mutual_info_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latents.estimators._multinomial_annealing import annealed, lengths
@@ -36,6 +37,10 @@ CPU = torch.device("cpu")
 def random_parameters(n_components, n_words, seed):
     rng = np.random.default_rng(seed)
     return rng.dirichlet(np.ones(n_components)), rng.dirichlet(np.ones(n_words), size=n_components)
+
+
+def shares(rows):
+    return rows / rows.sum(axis=1, keepdims=True)
 
 
 def counted(X):
@@ -299,40 +304,73 @@ def test_documents_grow_slowly_to_eight_words_then_faster_until_almost_all_are_w
     assert model.tempered_bounds_.size == 3 * len([1, 2, 4, 8])
 
 
-def test_an_annealed_step_by_enumeration():
-    """The first step again by hand, without noise: its one random draw is the start."""
+def test_two_annealed_steps_by_enumeration():
+    """Without noise the one random draw is the start; the M step between the two goes beyond EM's."""
     X, _, _ = planted(n_documents=60)
     X[:20] //= 3
     log = []
-    rng = np.random.RandomState(0)
-    rng.randint(2**31)
-    gamma = rng.dirichlet(np.full(3, 100.0), size=60)
-    pi, words = gamma.mean(axis=0), gamma.T @ X + 0.5
-    mu = words / words.sum(axis=1, keepdims=True)
-    n = X.sum(axis=1)
-    s = np.minimum(1, 1 / n)
-    joint = [oracle.joint(d, pi, mu) for d in X]
-    whole = sum(np.log(sum(row)) for row in joint) + 0.3 * np.log(mu).sum()
-    pseudo_count = 0.5 * (s * n).sum() / n.sum()
-    shortened = sum(np.log(sum(v**power for v in row)) for row, power in zip(joint, s, strict=True))
-    arguments = {"growth": 1e9, "steps_per_length": 1, "perturbation": 0.0}
     after = annealed(
         counted(X).single_precision(),
         3,
         smoothing=0.3,
         annealing_smoothing=0.5,
-        **arguments,
+        growth=1e9,
+        steps_per_length=2,
+        perturbation=0.0,
         rng=np.random.RandomState(0),
         report=lambda *values: log.append(values),
     )
-    (reported,) = log
-    np.testing.assert_allclose(
-        reported, [whole, shortened + pseudo_count * np.log(mu).sum(), len(X)], rtol=1e-6
-    )
-    gamma = np.array([oracle.posterior(d, pi, mu, power) for d, power in zip(X, s, strict=True)])
-    words = gamma.T @ X + 0.3
+
+    rng = np.random.RandomState(0)
+    rng.randint(2**31)
+    gamma = rng.dirichlet(np.full(3, 100.0), size=60)
+    s = np.minimum(1, 1 / X.sum(axis=1))
+    pseudo_count = 0.5 * len(X) / X.sum()
+    pi, mu = gamma.mean(axis=0), shares(gamma.T @ X + 0.5)
+    expected = []
+    for _ in range(2):
+        joint = [oracle.joint(d, pi, mu) for d in X]
+        log_prior = np.log(mu).sum()
+        whole = sum(np.log(sum(row)) for row in joint)
+        shortened = sum(np.log(sum(v**power for v in row)) for row, power in zip(joint, s, strict=True))
+        expected.append((whole + 0.3 * log_prior, shortened + pseudo_count * log_prior, len(X)))
+        gamma = np.array([oracle.posterior(d, pi, mu, power) for d, power in zip(X, s, strict=True)])
+        maximiser = shares((s[:, None] * gamma).T @ X + pseudo_count)
+        pi, mu = gamma.mean(axis=0), shares(mu * (maximiser / mu) ** 1.9)
+    np.testing.assert_allclose(log, expected, rtol=1e-6)
+    assert abs(np.subtract(*expected)[:2]).min() > 0.01  # the second step is another
     np.testing.assert_allclose(after.arrays()[0], gamma.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(after.arrays()[1], words / words.sum(axis=1, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(after.arrays()[1], shares(gamma.T @ X + 0.3), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("scale", "arguments"),
+    [
+        (1e7, {}),
+        (1e28, {}),
+        (100, {"annealing_smoothing": 0.1}),
+        (1e4, {"annealing_smoothing": 1e-3}),
+        (100, {"annealing_smoothing": 1e-40}),
+        (1, {"perturbation": 30.0}),
+    ],
+)
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_long_documents_and_hard_annealing_are_grouped_all_the_same(scale, arguments, smoothing):
+    """Steps beyond EM's own, and noise, lead out of what log probabilities can be: they are brought back."""
+    X, z, _ = planted(n_documents=200, n_components=5, n_words=200)
+    model = MultinomialMixture(8, smoothing=smoothing, random_state=0, **arguments).fit(X * scale)
+    assert np.isfinite(model.lower_bounds_).all()
+    assert np.isfinite(model.tempered_bounds_).all()
+    assert normalized_mutual_info_score(z, model.predict(X * scale)) > 0.8
+
+
+def test_counts_too_small_for_single_precision_do_not_vanish():
+    X, _, _ = planted(n_documents=60)
+    X = X.astype(float)
+    X[5] = 0
+    X[:, 3] *= 1e-50
+    X[5, 3] = 1e-50
+    assert np.isfinite(MultinomialMixture(3, smoothing=0, random_state=0).fit(X).lower_bounds_).all()
 
 
 def test_best_of_n_init_is_kept_and_reported():
@@ -590,7 +628,10 @@ def test_words_that_no_single_component_allows_together_are_an_error():
         model.predict([[2, 0], [1, 1]])
 
 
-@pytest.mark.parametrize(("value", "message"), [(-1.0, "Negative"), (np.nan, "NaN"), (np.inf, "Infinity")])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(-1.0, "Negative"), (-np.inf, "Negative"), (np.nan, "NaN"), (np.inf, "Infinity"), (1e31, "Too large")],
+)
 @pytest.mark.parametrize("container", [np.array, sp.csr_array])
 def test_bad_entries_are_refused_with_their_place(value, message, container):
     X = np.ones((4, 3))

@@ -27,9 +27,12 @@ from latents.estimators._sparse_counts import Counts
 _DECISIVE_LENGTH, _HASTE = 8.0, 4
 # c ends at the length that this share of the documents does not exceed: the longest few would double the time.
 _WHOLE_DOCUMENTS = 0.95
-# Steps in log mu are taken this many times as far as EM's own, which needs half the steps; below 2 it converges
-# as EM does (Salakhutdinov and Roweis, "Adaptive overrelaxed bound optimization methods", 2003).
+# Steps in log mu are taken this many times as far as EM's own, which needs half the steps; below 2 they still
+# converge near an optimum (Salakhutdinov and Roweis, "Adaptive overrelaxed bound optimization methods", 2003).
 _RELAXATION = 1.9
+# Far from an optimum such a step, or noise, may lead to what no probability can be: no lift mu_kw / p_w exceeds
+# 1 / p_w, and one that is as good as 0 is kept above the subnormal numbers.
+_LEAST_LOG_LIFT = -80.0
 
 Report = Callable[[float, float, int], None]
 
@@ -89,13 +92,13 @@ def annealed(
     gamma = random_responsibilities(counts, n_components, rng)
     start = m_step_from(counts, gamma, annealing_smoothing)
     log_pi, log_lift = start.log_weights.float(), (start.log_words - log_p).float()
-    log_p32, p = log_p.float(), torch.exp(log_p).float().ravel()
+    log_p32 = log_p.float()
     for c in lengths(n, growth):
         s = (c / n).clamp(max=1)
         pseudo_count = annealing_smoothing * float((s * n).sum() / n.sum())
         exponents = s[:, None].float()
         drawn = torch.randn(log_lift.shape, generator=noise).to(counts.device)
-        log_lift = _normalised(log_lift.add_(drawn, alpha=perturbation), p)
+        log_lift = _normalised(log_lift.add_(drawn, alpha=perturbation), log_p32)
         for _ in range(steps_per_length):
             joint = counts.by_documents(log_lift).add_(log_pi)
             gamma, shortened = posterior(joint * exponents)
@@ -109,7 +112,7 @@ def annealed(
             )
             words = counts.by_words(gamma * exponents).add_(pseudo_count)
             maximiser = torch.log(words / words.sum(dim=0)).sub_(log_p32)
-            log_lift = _normalised(torch.lerp(log_lift, maximiser, _RELAXATION), p)
+            log_lift = _normalised(torch.lerp(log_lift, maximiser, _RELAXATION), log_p32)
             log_pi = torch.log(gamma.mean(dim=0))
     return m_step_from(counts, gamma, smoothing)
 
@@ -126,6 +129,7 @@ def _corpus(counts: Counts) -> tuple[Tensor, Tensor, Tensor]:
     return tensor(n), tensor(log_p[:, np.newaxis]), tensor(counts.T @ log_p)
 
 
-def _normalised(log_lift: Tensor, p: Tensor) -> Tensor:
-    """Shift the columns in place so that sum_w p_w exp(log_lift_wk) = 1, as probabilities do."""
-    return log_lift.sub_(torch.log(p @ torch.exp(log_lift)))
+def _normalised(log_lift: Tensor, log_p: Tensor) -> Tensor:
+    """Make of the columns, in place, the log lifts of probabilities: sum_w p_w exp(log_lift_wk) = 1."""
+    torch.minimum(log_lift, -log_p, out=log_lift).clamp_(min=_LEAST_LOG_LIFT)
+    return log_lift.sub_(torch.log(torch.exp(log_p).ravel() @ torch.exp(log_lift)))

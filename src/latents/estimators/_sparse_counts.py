@@ -46,7 +46,7 @@ class Counts:
         self._columns: Tensor | None = None
 
     def single_precision(self) -> "Counts":
-        """Return the counts in float32, on the same indices."""
+        """Return the counts in float32, on the same indices; none so small that it would vanish."""
         other = object.__new__(Counts)
         other.__dict__.update(self.__dict__, dtype=torch.float32)
         other._rows, other._columns = _cast(self._rows), _cast(self._by_words())
@@ -98,6 +98,7 @@ class Counts:
 
 
 def _cast(A: Tensor) -> Tensor:
+    values = A.values().float().clamp_(min=torch.finfo(torch.float32).tiny)
     return torch.sparse_csr_tensor(
-        A.crow_indices(), A.col_indices(), A.values().float(), size=A.shape, check_invariants=False
+        A.crow_indices(), A.col_indices(), values, size=A.shape, check_invariants=False
     )

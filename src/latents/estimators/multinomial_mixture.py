@@ -38,6 +38,8 @@ from latents.estimators._sparse_counts import Counts
 Array = NDArray[np.float64]
 Callback = Callable[[str, float, int], object]
 
+# Annealing adds counts up in single precision.
+_LARGEST_COUNT = 1e30
 # Of a streamed corpus the start knows the first block only: where there is no smoothing, every word must still be
 # possible in the first pass over the others.
 _PSEUDO_COUNT_OF_UNSEEN_WORDS = 0.01
@@ -134,7 +136,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
 
     Notes
     -----
-    `X` may hold any finite non-negative weights, dense or sparse; a document without words keeps
+    `X` may hold any weights from 0 to 1e30, dense or sparse; a document without words keeps
     gamma = pi.
     """
 
@@ -216,8 +218,8 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         Raises
         ------
         ValueError
-            If an argument is out of range, `X` has negative, NaN or infinite entries, has no words
-            at all, has fewer documents than `n_components`, or can be iterated only once.
+            If an argument is out of range, `X` has entries that are negative, NaN or above 1e30, has no
+            words at all, has fewer documents than `n_components`, or can be iterated only once.
         """
         self._validate_params()
         report = _numbered(callback)
@@ -470,14 +472,22 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         T = sp.csr_array(X, copy=True)
         T.sum_duplicates()
         T.eliminate_zeros()
-        bad = np.flatnonzero(~np.isfinite(T.data) | (T.data < 0))
+        bad = np.flatnonzero(~((T.data >= 0) & (T.data <= _LARGEST_COUNT)))
         if bad.size:
             value, column = T.data[bad[0]], T.indices[bad[0]]
             row = int(np.searchsorted(T.indptr, bad[0], side="right")) - 1
-            kind = "Negative values" if value < 0 else "NaN" if np.isnan(value) else "Infinity"
+            kind = (
+                "Negative values"
+                if value < 0
+                else "NaN"
+                if np.isnan(value)
+                else "Infinity"
+                if np.isinf(value)
+                else "Too large a number"
+            )
             raise ValueError(
                 f"{kind} in data passed to {type(self).__name__}: X[{row}, {column}] = {value}; "
-                "allowed are finite numbers of at least 0"
+                f"allowed are numbers from 0 to {_LARGEST_COUNT:g}"
             )
         return T
 
