@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,10 +55,75 @@ def test_new_blocks_replace_the_old_ones_whole_or_not_at_all(tmp_path, parts):
         CountBlocks.write(tmp_path / "blocks", broken())
     with pytest.raises(DatasetError, match="block 1 has 3 words, but block 0 has 12"):
         dataset.save([parts[0], sparse.csr_array(np.ones((2, 3)))])
+    with pytest.raises(DatasetError, match="block 1 has no documents"):
+        dataset.save([parts[0], parts[0][:0]])
     with pytest.raises(DatasetError, match="no block to write"):
         dataset.save([])
     assert len(dataset.load()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["blocks"]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_an_interruption_between_old_and_new_leaves_the_old(tmp_path, parts, monkeypatch, failing):
+    CountBlocks.write(tmp_path / "blocks", parts)
+    rename, calls = Path.rename, []
+
+    def interrupted(path, target):
+        calls.append(path)
+        if len(calls) == failing:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        CountBlocks.write(tmp_path / "blocks", parts[:1])
+    assert len(CountBlocks(tmp_path / "blocks")) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["blocks"]
+
+
+def test_what_is_no_folder_of_blocks_is_not_replaced(tmp_path, parts, monkeypatch):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").write_text("years of work")
+    for place in (tmp_path / "thesis", tmp_path / "thesis" / "thesis.txt"):
+        with pytest.raises(FileExistsError, match=rf"{place.name} is there, and has no manifest\.json"):
+            CountBlocks.write(place, parts)
+        with pytest.raises(DatasetError, match="is there"):
+            CountBlocksDataset(filepath=str(place)).save(parts)
+    assert (tmp_path / "thesis" / "thesis.txt").read_text() == "years of work"
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    assert CountBlocks.write(".", parts).n_documents == 75
+
+
+def test_stored_zeros_and_duplicates_are_no_nonzeros(tmp_path):
+    T = sparse.csr_array((np.array([1.0, 0.0, 2.0, 3.0]), [0, 1, 2, 2], [0, 4]), shape=(1, 3))
+    blocks = CountBlocks.write(tmp_path / "blocks", [T])
+    assert (blocks.n_nonzeros, T.nnz) == (2, 4)
+    for layout in blocks[0]:
+        np.testing.assert_array_equal(layout.toarray(), [[1, 0, 5]])
+        assert layout.nnz == 2
+
+
+def test_blocks_are_numbered_as_in_a_list(tmp_path, parts):
+    blocks = CountBlocks.write(tmp_path / "blocks", parts)
+    assert blocks[-1][0].shape == (5, 12)
+    with pytest.raises(IndexError):
+        blocks[3]
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"n_doc', '{"n_documents": "many"}'])
+def test_a_damaged_list_of_blocks_is_named(tmp_path, parts, text):
+    CountBlocks.write(tmp_path / "blocks", parts)
+    (tmp_path / "blocks" / "manifest.json").write_text(text)
+    with pytest.raises(ValueError, match=r"blocks/manifest\.json is damaged"):
+        CountBlocks(tmp_path / "blocks")
+
+
+def test_a_missing_file_is_named(tmp_path, parts):
+    CountBlocks.write(tmp_path / "blocks", parts)
+    (tmp_path / "blocks" / "block-00001" / "words.data.npy").unlink()
+    with pytest.raises(FileNotFoundError, match=r"block-00001/words\.data\.npy is missing: block 1 of 3"):
+        CountBlocks(tmp_path / "blocks")
 
 
 def test_a_folder_without_blocks(tmp_path):

@@ -12,6 +12,7 @@ from kedro.io import AbstractDataset, DatasetError
 from scipy import sparse
 
 _PARTS = ("data", "indices", "indptr")
+_SIZES = ("n_documents", "n_words", "n_nonzeros")
 
 
 class CountBlocks:
@@ -32,23 +33,30 @@ class CountBlocks:
     Raises
     ------
     FileNotFoundError
-        If no blocks, or not all, were written there.
+        If no blocks were written there, or a file of theirs is missing.
+    ValueError
+        If the file that lists them is damaged.
     """
 
     MANIFEST = "manifest.json"
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        path = self.folder / self.MANIFEST
         try:
-            manifest = json.loads((self.folder / self.MANIFEST).read_text())
+            manifest = json.loads(path.read_text())
+            self.n_documents, self.n_words, self.n_nonzeros = (int(manifest[name]) for name in _SIZES)
+            self._rows = [int(n) for n in manifest["rows"]]
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"{self.folder} has no {self.MANIFEST}: no blocks of counts were written there"
             ) from error
-        self.n_documents: int = manifest["n_documents"]
-        self.n_words: int = manifest["n_words"]
-        self.n_nonzeros: int = manifest["n_nonzeros"]
-        self._rows: list[int] = manifest["rows"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is damaged: {error!r}") from error
+        for number in range(len(self)):
+            for file in _files(self.folder, number):
+                if not file.is_file():
+                    raise FileNotFoundError(f"{file} is missing: block {number} of {len(self)} is not whole")
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -60,12 +68,11 @@ class CountBlocks:
 
     def __getitem__(self, number: int) -> tuple[sparse.csr_array, sparse.csc_array]:
         """Return one block as CSR and as CSC."""
+        number = range(len(self))[number]
         shape = (self._rows[number], self.n_words)
-        folder = _folder_of(self.folder, number)
-        return (
-            sparse.csr_array(_mapped(folder, "documents"), shape=shape),
-            sparse.csc_array(_mapped(folder, "words"), shape=shape),
-        )
+        # Copy-on-write: torch takes writable memory only, and nobody writes.
+        maps = [np.load(file, mmap_mode="c") for file in _files(self.folder, number)]
+        return sparse.csr_array(tuple(maps[:3]), shape=shape), sparse.csc_array(tuple(maps[3:]), shape=shape)
 
     @classmethod
     def write(cls, folder: str | Path, blocks: Iterable[sparse.csr_array]) -> Self:
@@ -81,20 +88,32 @@ class CountBlocks:
 
         Raises
         ------
+        FileExistsError
+            If something else than blocks is there.
         ValueError
-            If there is no block, or one has another number of words than the first.
+            If there is no block, or one has no documents, or another number of words than the first.
         """
-        final = Path(folder)
+        final = Path(folder).resolve()
+        if final.exists() and not (final / cls.MANIFEST).is_file() and not _is_empty_folder(final):
+            raise FileExistsError(
+                f"{final} is there, and has no {cls.MANIFEST}; allowed are a folder of blocks, which they replace, "
+                "an empty one, or none"
+            )
         final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = final.with_name(f".writing-{uuid4().hex}-{final.name}")
+        new, old = (
+            final.with_name(f".{what}-{uuid4().hex}-{final.name}") for what in ("writing", "replaced")
+        )
         try:
-            manifest = _write_all(temporary, blocks)
-            (temporary / cls.MANIFEST).write_text(json.dumps(manifest))
+            manifest = _write_all(new, blocks)
+            (new / cls.MANIFEST).write_text(json.dumps(manifest))
             if final.exists():
-                shutil.rmtree(final)
-            temporary.replace(final)
+                final.rename(old)
+            new.rename(final)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            if old.exists() and not final.exists():
+                old.rename(final)
+            for left_over in (new, old):
+                shutil.rmtree(left_over, ignore_errors=True)
         return cls(final)
 
 
@@ -135,15 +154,20 @@ def _write_all(folder: Path, blocks: Iterable[sparse.csr_array]) -> dict[str, An
     rows: list[int] = []
     n_words, n_nonzeros = 0, 0
     for number, given in enumerate(blocks):
-        block = sparse.csr_array(given)
+        block = sparse.csr_array(given, copy=True)
+        block.sum_duplicates()
+        block.eliminate_zeros()
+        if not block.shape[0]:
+            raise ValueError(f"block {number} has no documents")
         if number and block.shape[1] != n_words:
             raise ValueError(f"block {number} has {block.shape[1]} words, but block 0 has {n_words}")
         n_words = block.shape[1]
-        place = _folder_of(folder, number)
-        place.mkdir(parents=True)
-        for name, layout in (("documents", block), ("words", block.tocsc())):
-            for part in _PARTS:
-                np.save(place / f"{name}.{part}.npy", getattr(layout, part))
+        files = _files(folder, number)
+        files[0].parent.mkdir(parents=True)
+        by_words = block.tocsc()
+        arrays = [getattr(layout, part) for layout in (block, by_words) for part in _PARTS]
+        for file, array in zip(files, arrays, strict=True):
+            np.save(file, array)
         rows.append(block.shape[0])
         n_nonzeros += block.nnz
     if not rows:
@@ -151,11 +175,11 @@ def _write_all(folder: Path, blocks: Iterable[sparse.csr_array]) -> dict[str, An
     return {"n_documents": sum(rows), "n_words": n_words, "n_nonzeros": n_nonzeros, "rows": rows}
 
 
-def _folder_of(folder: Path, number: int) -> Path:
-    return folder / f"block-{number:05d}"
+def _files(folder: Path, number: int) -> list[Path]:
+    """Return the files of a block: its arrays by documents, then those by words."""
+    place = folder / f"block-{number:05d}"
+    return [place / f"{layout}.{part}.npy" for layout in ("documents", "words") for part in _PARTS]
 
 
-def _mapped(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # Copy-on-write: torch takes writable memory only, and nobody writes.
-    data, indices, indptr = (np.load(folder / f"{name}.{part}.npy", mmap_mode="c") for part in _PARTS)
-    return data, indices, indptr
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
