@@ -61,6 +61,13 @@ def test_documents_all_alike_share_one_place():
     np.testing.assert_array_equal(plane(np.ones((8, 3)), random_state=0), np.zeros((8, 2)))
 
 
+@pytest.mark.parametrize("spread", [1e-3, 1e-7, 1e-8, 1e-12])
+def test_documents_almost_alike_get_places_as_well(spread):
+    """In single precision their differences vanish beside what they have in common."""
+    points = 1 + spread * np.random.default_rng(0).standard_normal((40, 3))
+    assert np.isfinite(plane(points, random_state=0)).all()
+
+
 @pytest.mark.parametrize("shape", [(MIN_DOCUMENTS - 1, 3), (20, 1)])
 def test_too_little_for_a_map(shape):
     with pytest.raises(ValueError, match=f"{shape[0]} in {shape[1]} dimensions"):

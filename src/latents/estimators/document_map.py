@@ -83,13 +83,13 @@ def plane(points: Array, random_state: int | np.random.RandomState | None = None
         )
     if n_dimensions == 2:
         return _fitted(points @ np.array([[1.0, 1.0], [-1.0, 1.0]]))
-    if np.ptp(points, axis=0).max() < _ALIKE:
+    # Single precision, as t-SNE computes, must still tell the points apart.
+    centred = (points - points.mean(axis=0)).astype(np.float32)
+    if np.ptp(centred, axis=0).max() < _ALIKE:
         return np.zeros((n_points, 2))  # t-SNE would divide by their spread
     # Three times the perplexity is how many neighbours t-SNE looks at.
     perplexity = min(_PERPLEXITY, (n_points - 1) / 3)
-    layout = TSNE(init="pca", perplexity=perplexity, random_state=random_state).fit_transform(
-        points.astype(np.float32)
-    )
+    layout = TSNE(init="pca", perplexity=perplexity, random_state=random_state).fit_transform(centred)
     return _fitted(layout.astype(np.float64))
 
 
