@@ -210,6 +210,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path):
         ({**HEADER, "params": []}, f"{DAMAGED}: it lacks 'params'"),
         ({k: v for k, v in HEADER.items() if k != "values"}, f"{DAMAGED}: it lacks 'values'"),
         ({**HEADER, "estimator": "Stranger"}, "holds a Stranger, not a Keeper"),
+        ({**HEADER, "params": {"setting": 1, "old": 2, "beta": 3}}, "does not know: beta, old"),
     ],
 )
 def test_a_header_that_is_not_ours_is_refused(tmp_path, header, message):

@@ -73,11 +73,18 @@ class PersistentEstimator:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If the file is damaged, is of another estimator, or has a format this version does not know.
+            If the file is damaged, is of another estimator, or has a format or parameters that this version
+            does not know.
         """
         header, arrays = read(path)
         if header["estimator"] != cls.__name__:
             raise ValueError(f"{path} holds a {header['estimator']}, not a {cls.__name__}")
+        known = cls().get_params(deep=False)  # type: ignore[attr-defined]
+        if unknown := header["params"].keys() - known:
+            raise ValueError(
+                f"{path} has parameters that this version of {cls.__name__} does not know: "
+                f"{', '.join(sorted(unknown))}"
+            )
         estimator = cls(**{k: _from_json(v) for k, v in header["params"].items()})
         estimator._restore({**arrays, **{k: _from_json(v) for k, v in header["values"].items()}})
         return estimator
