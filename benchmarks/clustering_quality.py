@@ -70,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--output", type=Path, default=OUTPUT / "clustering_quality.csv")
     options = parser.parse_args(arguments)
+    if options.output.is_dir():
+        parser.error(f"--output {options.output} is a folder; allowed is a CSV file, there already or not")
 
     options.output.parent.mkdir(parents=True, exist_ok=True)
     if options.output.exists():

@@ -1,7 +1,7 @@
 """Time the mixture: one E+M pass against the same formulas elsewhere, and whole fits against the peers.
 
 ``passes`` times one E step and one M step on 20 Newsgroups, ours beside scipy.sparse and dense NumPy, and stops if
-the three do not agree. ``fits`` times whole fits with default settings, without and with the making of features.
+they do not agree. ``fits`` times whole fits with default settings, without and with the making of features.
 In both, what is compared takes turns in one process; medians are reported.
 """
 

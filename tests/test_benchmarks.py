@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from latents.estimators import MultinomialMixture
 from tests.conftest import ROOT
 
 
@@ -57,6 +58,22 @@ def test_quality_fits_each_method_once_and_keeps_what_is_done(program, tmp_path,
     assert measured == [("scipy", 1), ("digits", 0), ("digits", 1)]
     assert len(pd.read_csv(output)) == len(runs) + 3
     assert "digits: 150 documents x 6" in capsys.readouterr().out
+
+
+def test_quality_is_written_to_a_file(program, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        program("clustering_quality").main(["--output", str(tmp_path)])
+    assert f"--output {tmp_path} is a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "least"), [("scipy", 0.63), ("digits", 0.70)])
+def test_the_mixture_keeps_its_quality(program, name, least):
+    """Plain EM reaches 0.52 on SciPy's docstrings, and annealing in a haste 0.57."""
+    common = program("_common")
+    corpus = common.CORPORA[name]()
+    models = [MultinomialMixture(corpus.n_clusters, random_state=seed) for seed in range(3)]
+    found = [common.quality(corpus.labels, model.fit_predict(corpus.counts))["nmi"] for model in models]
+    assert np.median(found) > least
 
 
 def test_speed_compares_passes_and_fits(program, capsys, no_newsgroups):

@@ -44,6 +44,12 @@ def test_relevance_refuses_a_weight_out_of_range():
         relevance(np.eye(2), np.eye(2), 1.5)
 
 
+@pytest.mark.parametrize("floor", [0.0, 1.0, 2.0, math.nan])
+def test_log_lift_refuses_a_floor_out_of_range(floor):
+    with pytest.raises(ValueError, match=f"floor={floor}; allowed are"):
+        log_lift(np.eye(2), np.eye(2), floor)
+
+
 def test_log_lift_mixes_the_corpus_in():
     counts, _, mu, _ = make(1)
     share = counts.sum(axis=0) / counts.sum()

@@ -1,7 +1,6 @@
 """The three models as scikit-learn estimators: mathematics, and nothing else.
 
-``ConditionalVAE`` is imported on first use, because torch takes seconds to load and the other two do
-without it.
+Each is imported on first use, because torch takes seconds to load, and ``MinimumErrorPCA`` does without it.
 """
 
 from importlib import import_module

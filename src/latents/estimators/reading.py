@@ -79,7 +79,14 @@ def log_lift(word_probabilities: ArrayLike, counts: Any, floor: float = 0.01) ->
     -------
     ndarray of shape (K, W)
         0 for words the corpus does not have, of which it says nothing.
+
+    Raises
+    ------
+    ValueError
+        If `floor` is outside (0, 1), or the two differ in W.
     """
+    if not 0 < floor < 1:
+        raise ValueError(f"floor={floor}; allowed are numbers above 0 and below 1")
     ratio = lift(word_probabilities, counts)
     scores: Array = np.log((1 - floor) * ratio + floor)
     scores[:, np.asarray(sp.csc_array(counts).sum(axis=0)) == 0] = 0.0
