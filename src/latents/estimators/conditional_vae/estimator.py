@@ -1,6 +1,5 @@
 """``ConditionalVAE``: the class-conditioned variational autoencoder as a scikit-learn estimator."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -15,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from latents.estimators._devices import resolve_device
+from latents.estimators._devices import device_of_fitted, resolve_device
 from latents.estimators._persistence import PersistentEstimator
 from latents.estimators.conditional_vae import evaluation
 from latents.estimators.conditional_vae.networks import NETWORKS, PRIORS, ConditionalNetwork, build
@@ -489,13 +488,7 @@ class ConditionalVAE(
                 if k.startswith(_NETWORK)
             }
         )
-        try:
-            device = resolve_device(self.device)
-        except ValueError as error:
-            # Trained elsewhere: only training again needs that device.
-            warnings.warn(f"{error}: the loaded model is on the CPU", stacklevel=3)
-            device = torch.device("cpu")
-        self.network_.to(device)
+        self.network_.to(device_of_fitted(self.device))
 
     def _build_network(self, generator: torch.Generator) -> ConditionalNetwork:
         return build(
