@@ -136,4 +136,4 @@ def test_the_readmes_example(tmp_path, parts, monkeypatch):
     (code,) = re.findall(r"```python\n([^`]*CountBlocks[^`]*)```", (ROOT / "README.md").read_text())
     namespace = {"sparse_matrices": parts}
     exec(code, namespace)
-    assert namespace["model"].n_documents_seen_ == 75
+    assert namespace["model"].n_documents_seen_ == namespace["clusters"].size == 75

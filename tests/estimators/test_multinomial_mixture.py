@@ -18,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from latents.estimators import _sparse_counts, multinomial_mixture
 from latents.estimators._multinomial_annealing import annealed, lengths
 from latents.estimators._multinomial_em import (
     Parameters,
@@ -178,13 +179,18 @@ def test_shards_add_up_to_the_full_pass(X, data):
 
 @pytest.mark.parametrize("n_components", [1, 16, 17, 40])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_products_in_groups_of_columns_are_scipys(n_components, dtype):
+@pytest.mark.parametrize("largest_int32", [None, 20])
+def test_products_in_groups_of_columns_are_scipys(n_components, dtype, largest_int32, monkeypatch):
+    if largest_int32:
+        monkeypatch.setattr(_sparse_counts, "_LARGEST_INT32", largest_int32)
     T = sp.random_array((30, 20), density=0.2, format="csr", rng=np.random.default_rng(0))
     counts = Counts(T, CPU) if dtype == torch.float64 else Counts(T, CPU).single_precision()
     M, G = (torch.rand(n, n_components, dtype=dtype) for n in (20, 30))
     rtol = 1e-5 if dtype == torch.float32 else 1e-12
     np.testing.assert_allclose(counts.by_documents(M), T @ M.numpy(), rtol=rtol)
     np.testing.assert_allclose(counts.by_words(G), T.T @ G.numpy(), rtol=rtol)
+    indices = torch.int64 if largest_int32 else torch.int32
+    assert counts._rows.col_indices().dtype == counts._by_words().crow_indices().dtype == indices
 
 
 def test_m_step_gives_a_component_without_words_the_corpus_frequencies():
@@ -222,7 +228,7 @@ def test_objective_of_plain_em_never_falls_and_is_that_of_the_parameters_returne
         n_components, smoothing=smoothing, annealing=annealing, random_state=seed, tol=0
     )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore")
         model.set_params(max_iter=30).fit(X)
     bounds = model.lower_bounds_
     plain_em = bounds[len(model.tempered_bounds_) :]
@@ -434,6 +440,22 @@ def test_what_the_callback_raises_passes_through_and_leaves_no_fit():
         model.predict([[1, 2]])
 
 
+@pytest.mark.parametrize("blocks", [False, True])
+def test_an_interrupted_fit_leaves_the_model_as_it_was(blocks):
+    def callback(name, value, step):
+        raise KeyboardInterrupt
+
+    X = pd.DataFrame(planted(n_documents=40)[0]).add_prefix("word")
+    model = MultinomialMixture(2, random_state=0).fit(X)
+    before = {name: np.copy(value) for name, value in vars(model).items()}
+    with pytest.raises(KeyboardInterrupt):
+        model.fit([np.ones((3, 2))] if blocks else np.ones((3, 2)), callback=callback)
+    assert vars(model).keys() == before.keys()
+    for name, value in before.items():
+        np.testing.assert_array_equal(getattr(model, name), value)
+    assert model.predict(X).shape == (40,)
+
+
 def test_fits_repeat_with_their_seed_and_differ_without():
     X, _, _ = planted(n_documents=60)
     fits = [MultinomialMixture(4, random_state=s).fit(X).word_probabilities_ for s in (0, 0, 1)]
@@ -451,6 +473,29 @@ def test_running_out_of_steps_warns():
         annealed = MultinomialMixture(4, max_iter=1, tol=0, random_state=0).fit(X)
     assert annealed.n_iter_ == len(annealed.tempered_bounds_) + 1
     assert MultinomialMixture(4, random_state=0).fit(X).converged_
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_predict", "partial_fit"])
+def test_warnings_point_at_the_callers_line(method):
+    X, _, _ = planted(n_documents=60, length=5)
+    model = MultinomialMixture(4, max_iter=1, tol=0, random_state=0)
+    with pytest.warns(ConvergenceWarning) as caught:
+        getattr(model, method)(X)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("form", [np.asarray, lambda X: [X]])
+def test_rows_of_no_length_get_no_annealing_and_are_told_so(form):
+    X, _, _ = planted(n_documents=60)
+    model = MultinomialMixture(2, random_state=0)
+    with pytest.warns(UserWarning, match="nothing to anneal"):
+        model.fit(form(shares(X)))
+    one_word_each = np.eye(4, dtype=int).repeat(5, axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(form(X / 16))
+        model.fit(form(one_word_each))  # counts, and legitimate ones
+        model.set_params(annealing=False).fit(form(shares(X)))
 
 
 def test_fit_predict_is_fit_then_predict():
@@ -493,11 +538,8 @@ def test_a_streamed_fit_is_exact_em_on_the_whole(smoothing, form):
 
 
 def test_words_that_the_first_block_lacks_are_learned_without_smoothing():
-    X = np.kron(np.eye(2, dtype=int), np.ones((20, 3), dtype=int)) + np.eye(2, 2).repeat(20, 0).repeat(
-        3, 1
-    ).astype(int)
-    X[0, 3] = 0
-    model = MultinomialMixture(2, smoothing=0, random_state=0).fit([sp.csr_array(X[:20]), sp.csr_array(X)])
+    X = np.kron(np.eye(2, dtype=int), np.full((20, 3), 2))  # two kinds of documents, no word in common
+    model = MultinomialMixture(2, smoothing=0, random_state=0).fit([X[:20], X])
     assert np.isfinite(model.score(X))
 
 
@@ -512,14 +554,107 @@ def test_a_streamed_fit_tells_of_both_of_its_phases():
     assert model.tempered_bounds_.size == 0
 
 
-def test_blocks_that_can_be_read_once_only_are_refused():
+class Handing:
+    """An iterable that is no list."""
+
+    def __init__(self, begin):
+        self.begin = begin
+
+    def __iter__(self):
+        return self.begin()
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_predict", "predict", "score"])
+def test_blocks_that_can_be_read_once_only_are_refused(method):
     X, _, _ = planted(n_documents=60)
-    with pytest.raises(ValueError, match="iterated only once"):
-        MultinomialMixture(2).fit(block for block in in_blocks(X))
-    with pytest.raises(ValueError, match=r"Negative.*X\[1, 2\]"):
-        MultinomialMixture(2).fit([np.ones((4, 3)), np.array([[1.0, 1, 1], [1, 1, -1]])])
-    with pytest.raises(ValueError, match="features"):
-        MultinomialMixture(2).fit([np.ones((4, 3)), np.ones((4, 2))])
+    model = MultinomialMixture(2, random_state=0).fit(X)
+    once = iter(in_blocks(X))
+    for blocks in (once, Handing(lambda: once), (block for block in in_blocks(X))):
+        with pytest.raises(ValueError, match="iterated only once"):
+            getattr(model, method)(blocks)
+    with pytest.raises(ValueError, match="X has no blocks"):
+        getattr(model, method)(Handing(lambda: iter([])))
+
+
+@pytest.mark.parametrize("form", [list, lambda blocks: Handing(lambda: iter(blocks))])
+def test_what_is_said_of_blocks_is_what_is_said_of_the_whole(form):
+    X, _, _ = planted(n_documents=120)
+    blocks = form([(block, block.tocsc()) for block in in_blocks(X)])
+    model = MultinomialMixture(3, random_state=0).fit(X)
+    for method in ("predict", "predict_proba", "predict_joint_log_proba", "score_samples"):
+        np.testing.assert_allclose(getattr(model, method)(blocks), getattr(model, method)(X), rtol=1e-12)
+    for method in ("score", "perplexity", "bic", "icl"):
+        assert getattr(model, method)(blocks) == pytest.approx(getattr(model, method)(X), rel=1e-12)
+    np.testing.assert_array_equal(model.fit_predict(blocks), model.predict(X))
+
+
+def test_blocks_may_be_data_frames():
+    X = pd.DataFrame(planted(n_documents=120)[0]).add_prefix("word")
+    streamed = MultinomialMixture(3, random_state=0).fit([X[:60], X[60:]])
+    listed = MultinomialMixture(3, random_state=0).fit([X[:60].to_numpy(), X[60:].to_numpy()])
+    np.testing.assert_array_equal(streamed.word_probabilities_, listed.word_probabilities_)
+    np.testing.assert_array_equal(streamed.predict([X]), listed.predict(X.to_numpy()))
+    assert list(streamed.feature_names_in_) == list(X.columns)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "bool", "longdouble", ">i4", ">f8"])
+def test_blocks_may_be_of_any_numbers_and_read_only(dtype):
+    X = planted(n_documents=60)[0].astype(dtype)
+    block = X if dtype.startswith(">") else sp.csr_array(X)  # scipy has no foreign byte order
+    for part in (X,) if block is X else (block.data, block.indices, block.indptr):
+        part.flags.writeable = False
+    model = MultinomialMixture(2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        streamed = model.fit([block]).word_probabilities_
+    np.testing.assert_array_equal(model.fit([X.astype(float)]).word_probabilities_, streamed)
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (np.array([[1.0, 1, 1], [1, 1, -1]]), r"block 1: Negative.*X\[1, 2\]"),
+        (np.ones((4, 2)), "block 1: X has 2 features"),
+        (np.ones((0, 3)), r"block 1: .*0 sample"),
+        ((sp.csr_array(np.ones((4, 3))), np.ones(4)), "block 1: it is a tuple of csr, ndarray"),
+        ((sp.csr_array(np.ones((4, 3))),) * 2, "block 1: it is a tuple of csr, csr"),
+        (
+            (sp.csr_array(np.ones((4, 3))), sp.csc_array(np.ones((3, 3)))),
+            r"block 1: .* differ.*\(4, 3\).*\(3, 3\)",
+        ),
+        ((sp.csr_array(np.ones((4, 3))), sp.csc_array(np.eye(4, 3))), "block 1: .*12 non-zeros, .* with 3"),
+    ],
+)
+def test_what_is_wrong_with_a_block_is_said_with_its_number(second, message):
+    model = MultinomialMixture(2, random_state=0).fit(np.ones((4, 3)))
+    for take in (MultinomialMixture(2).fit, model.predict):
+        with pytest.raises(ValueError, match=message):
+            take([np.ones((4, 3)), second])
+
+
+def test_words_beyond_the_documents_of_a_block_are_refused():
+    T = sp.csr_array(np.ones((4, 3)))
+    broken = T.tocsc()
+    broken.indices[0] = 1_000_000
+    with pytest.raises(ValueError, match=r"block 0: .*indices"):
+        MultinomialMixture(2).fit([(T, broken)])
+
+
+@pytest.mark.parametrize(
+    ("first", "message"), [(np.ones((2, 3)), "n_samples=2"), (np.zeros((9, 3)), "no words")]
+)
+def test_a_first_block_from_which_no_fit_can_start_is_named(first, message):
+    with pytest.raises(ValueError, match=rf"block 0: .*{message}"):
+        MultinomialMixture(3).fit([first, np.ones((9, 3))])
+
+
+def test_a_batch_is_no_iterable_of_blocks():
+    X, _, _ = planted(n_documents=60)
+    model = MultinomialMixture(3, random_state=0)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="call partial_fit once a block"):
+            model.partial_fit(in_blocks(X))
+        model.partial_fit(X)
 
 
 def test_stepwise_em_by_hand():
@@ -531,7 +666,7 @@ def test_stepwise_em_by_hand():
     pi, mu = first.weights_, first.word_probabilities_
     words = mu * (first.words_per_component_ + a * X.shape[1])[:, None] - a
     gamma = np.array([oracle.posterior(d, pi, mu) for d in X[50:]])
-    eta = 2**-power
+    eta = (90 / 40) ** -power
     mean_words = (1 - eta) * words / 50 + eta * gamma.T @ X[50:] / 40
     mean_documents = (1 - eta) * pi + eta * gamma.mean(axis=0)
     bound = np.mean([oracle.log_probability(d, pi, mu) for d in X[50:]]) + a * np.log(mu).sum() / 90
@@ -540,7 +675,28 @@ def test_stepwise_em_by_hand():
     np.testing.assert_allclose(model.weights_, mean_documents, rtol=1e-9)
     np.testing.assert_allclose(model.word_probabilities_, new / new.sum(axis=1, keepdims=True), rtol=1e-7)
     assert model.lower_bound_ == model.lower_bounds_[-1] == pytest.approx(bound)
-    assert (model.n_documents_seen_, model.n_batches_seen_) == (90, 2)
+    assert model.n_documents_seen_ == 90
+
+
+def test_a_batch_weighs_by_its_size():
+    X, _, _ = planted(n_documents=600)
+    fitted = MultinomialMixture(4, random_state=0).fit(X[:400])
+    held_out = fitted.score(X[400:])
+    fitted.partial_fit(X[:1])
+    assert fitted.score(X[400:]) == pytest.approx(held_out, abs=0.1)
+    for row in range(100):
+        fitted.partial_fit(X[[row]])
+    assert fitted.score(X[400:]) == pytest.approx(held_out, abs=0.5)
+
+
+@pytest.mark.parametrize("size", [1, 37])
+def test_at_power_1_all_documents_weigh_alike_however_dealt_out(size):
+    X, _, _ = planted(n_documents=120)
+    model = MultinomialMixture(1, stepwise_power=1.0)
+    for start in range(0, 120, size):
+        model.partial_fit(X[start : start + size])
+    expected = MultinomialMixture(1).fit(X).word_probabilities_
+    np.testing.assert_allclose(model.word_probabilities_, expected)
 
 
 def test_stepwise_em_goes_on_after_saving_and_learns(tmp_path):
@@ -669,12 +825,65 @@ def test_a_corpus_without_words_is_an_error():
         ("tol", -1e-3),
         ("n_init", 0),
         ("stepwise_power", 0.5),
+        ("device", 0),
         ("random_state", "seed"),
     ],
 )
 def test_impossible_arguments_are_named(name, value):
     with pytest.raises(ValueError, match=rf"'{name}' parameter"):
         MultinomialMixture(**{name: value}).fit([[1, 2], [3, 4]])
+
+
+# --- devices --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def devices(monkeypatch):
+    """The names that the mixture asks for."""
+    asked = []
+    monkeypatch.setattr(multinomial_mixture, "resolve_device", lambda name: asked.append(name) or CPU)
+    monkeypatch.setattr(multinomial_mixture, "device_of_fitted", lambda name: asked.append(name) or CPU)
+    return asked
+
+
+def test_every_method_computes_where_it_is_told(devices):
+    X, _, _ = planted(n_documents=60)
+    model = MultinomialMixture(2, device="there", random_state=0)
+    for method in ("fit", "partial_fit", "predict", "score", "predict_joint_log_proba"):
+        getattr(model, method)(X)
+        assert set(devices) == {"there"}, method
+        devices.clear()
+    model.fit(in_blocks(X))
+    assert set(devices) == {"there"}
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "meta", "nowhere"])
+def test_a_device_that_is_not_there_is_named_and_what_is_fitted_goes_on_without(name, tmp_path):
+    X, _, _ = planted(n_documents=60)
+    model = MultinomialMixture(2, random_state=0).fit(X)
+    expected = model.predict_proba(X)
+    model.set_params(device=name).save(tmp_path / "model.safetensors")
+    loaded = MultinomialMixture.load(tmp_path / "model.safetensors")
+    with pytest.warns(UserWarning, match=f"device is '{name}'.* on the CPU") as caught:
+        np.testing.assert_allclose(loaded.predict_proba(X), expected)
+    assert [warning.filename for warning in caught] == [__file__]
+    for learn in (loaded.fit, loaded.partial_fit, lambda X: loaded.fit(in_blocks(X))):
+        with pytest.raises(ValueError, match=f"device is '{name}', which torch cannot use here"):
+            learn(X)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("arguments", [{}, PLAIN_EM])
+def test_a_fit_on_cuda_reaches_what_one_on_the_cpu_does(arguments):
+    X, _, _ = planted(n_documents=1000, seed=1)
+    cuda, cpu = (
+        MultinomialMixture(4, device=device, tol=1e-8, random_state=0, **arguments)
+        for device in ("cuda", "cpu")
+    )
+    for form in (X, in_blocks(X)):
+        assert cuda.fit(form).lower_bound_ == pytest.approx(cpu.fit(form).lower_bound_, abs=1e-3)
+        np.testing.assert_allclose(cuda.predict_proba(X), cpu.predict_proba(X), atol=1e-2)
+    assert MultinomialMixture(device="auto").fit(X).weights_.size == 1
 
 
 # --- sampling, saving -----------------------------------------------------------------------------

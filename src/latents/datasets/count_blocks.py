@@ -96,7 +96,7 @@ class CountBlocks:
         final = Path(folder).resolve()
         if final.exists() and not (final / cls.MANIFEST).is_file() and not _is_empty_folder(final):
             raise FileExistsError(
-                f"{final} is there, and has no {cls.MANIFEST}; allowed are a folder of blocks, which they replace, "
+                f"{final} is there, and has no {cls.MANIFEST}; allowed are a folder of blocks, to replace them, "
                 "an empty one, or none"
             )
         final.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,7 @@ Report = Callable[[float, float, int], None]
 def lengths(n: Tensor, growth: float) -> Iterator[float]:
     """Yield c, from one word until almost all documents, of lengths `n` (D,), are whole."""
     c, longest = 1.0, float(np.quantile(n.cpu().numpy(), _WHOLE_DOCUMENTS))
-    while c < longest:
+    while c < longest * (1 - 1e-9):  # shares that sum to 1 may sum to a little more
         yield c
         c *= growth if c < _DECISIVE_LENGTH else growth**_HASTE
 

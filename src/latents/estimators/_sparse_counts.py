@@ -1,10 +1,12 @@
 """A sparse count matrix on a device, multiplied from both sides as fast as torch can."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 import torch
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
@@ -16,6 +18,7 @@ with warnings.catch_warnings():
 # On a CPU, columns in float64 are multiplied in groups of this many: a wider dense matrix outgrows the caches as
 # its rows are gathered, and a product of 100 columns then costs far more than five times one of 20.
 _COLUMNS_PER_GROUP = 20
+_LARGEST_INT32 = np.iinfo(np.int32).max
 
 
 class Counts:
@@ -86,15 +89,20 @@ class Counts:
         return product
 
     def _tensor(self, T: sp.csr_array | sp.csc_array, shape: tuple[int, int]) -> Tensor:
-        index = np.int32 if max(T.nnz, *T.shape) < np.iinfo(np.int32).max else np.int64
+        index = np.int32 if max(T.nnz, *T.shape) < _LARGEST_INT32 else np.int64
         return torch.sparse_csr_tensor(
-            torch.from_numpy(T.indptr.astype(index, copy=False)),
-            torch.from_numpy(T.indices.astype(index, copy=False)),
-            torch.from_numpy(T.data).to(self.dtype),
+            _shared(T.indptr, index),
+            _shared(T.indices, index),
+            _shared(T.data, np.float64),
             size=shape,
             device=self.device,
             check_invariants=False,
         )
+
+
+def _shared(values: NDArray[Any], dtype: DTypeLike) -> Tensor:
+    """Return values as a tensor, copied only where they must be: torch takes writable memory, and fewer types."""
+    return torch.from_numpy(np.require(values, dtype, "W"))
 
 
 def _cast(A: Tensor) -> Tensor:

@@ -1,12 +1,12 @@
 """Mixture of multinomials as a scikit-learn estimator; its mathematics is in ``_multinomial_em``."""
 
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from itertools import count
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,7 +19,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latents.estimators._devices import resolve_device
+from latents.estimators._blocks import are_blocks, by_documents, in_block, is_read_once
+from latents.estimators._devices import device_of_fitted, resolve_device
 from latents.estimators._multinomial_em import (
     ImpossibleDocumentError,
     Parameters,
@@ -34,7 +35,9 @@ from latents.estimators._multinomial_em import (
 from latents.estimators._multinomial_fit import Recipe, Report, Run, fit_blocks, fit_documents
 from latents.estimators._persistence import PersistentEstimator
 from latents.estimators._sparse_counts import Counts
+from latents.estimators._warnings import warn_caller
 
+Measure = TypeVar("Measure")
 Array = NDArray[np.float64]
 Callback = Callable[[str, float, int], object]
 
@@ -92,10 +95,13 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     n_init : int, default=1
         Fits from different random starts; the one with the highest objective is kept.
     stepwise_power : float in (0.5, 1], default=0.7
-        The t-th batch given to ``partial_fit`` weighs t^-stepwise_power beside all before it.
+        A batch given to ``partial_fit`` weighs (its share of all documents so far)^stepwise_power beside
+        all before it: at 1 all documents weigh alike, below it what older parameters made of them fades.
+        The smaller the batches, the nearer to 1 it should be.
     device : str, default="auto"
         Where to compute: a torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where
-        there is one.
+        there is one. A fitted model computes on the CPU, with a warning, where torch cannot use that
+        device.
     random_state : int, RandomState or None, default=None
         An int repeats a fit exactly on the same machine with the same number of threads.
 
@@ -125,8 +131,6 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         Whether `tol` was reached within `max_iter`.
     n_documents_seen_ : int
         Documents fitted to, in all batches.
-    n_batches_seen_ : int
-        Calls of ``partial_fit`` so far, a fit counting as the first.
     words_per_component_ : ndarray of shape (K,)
         sum_dw gamma(z_kd) T_dw of the last M step: with mu it says what ``partial_fit`` goes on from.
     n_features_in_ : int
@@ -137,7 +141,10 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     Notes
     -----
     `X` may hold any weights from 0 to 1e30, dense or sparse; a document without words keeps
-    gamma = pi.
+    gamma = pi. But they speak of counts: the sum of a row is taken for the length of its document, by which
+    annealing goes, and `smoothing` for words more. Rows that sum to 1 get no annealing.
+
+    Wherever documents are given, but in ``partial_fit``, they may come in blocks, as ``fit`` takes them.
     """
 
     _parameter_constraints = {  # noqa: RUF012
@@ -205,8 +212,9 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         ----------
         X : array-like or sparse matrix of shape (D, W), or an iterable of such blocks
             Counts T. An iterable must give the same blocks at every iteration, as a list or
-            ``CountBlocks`` does and a generator does not; each item is a sparse matrix, a 2-d array,
-            or a tuple (CSR, CSC) of the same sparse block, which spares its transposition at each pass.
+            ``CountBlocks`` does and a generator does not; each item is a sparse matrix, a 2-d array or
+            data frame, or a tuple (CSR, CSC) of the same sparse block, which spares its transposition at
+            each pass.
         y : ignored
         callback : callable, optional
             Called as ``callback(name, value, step)`` at every EM step with "lower_bound", and at
@@ -219,89 +227,110 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         ------
         ValueError
             If an argument is out of range, `X` has entries that are negative, NaN or above 1e30, has no
-            words at all, has fewer documents than `n_components`, or can be iterated only once.
+            words at all, has fewer documents than `n_components` (in blocks: their first), or can be
+            iterated only once. Where `fit` fails or is interrupted, the estimator stays as it was.
         """
         self._validate_params()
         report = _numbered(callback)
-        if _is_blocks(X):
-            run, n_documents = self._fit_blocks(X, report)
-        else:
-            T = self._checked(X, reset=True)
-            run, n_documents = self._fit_documents(T, report), T.shape[0]
-        if not run.converged:
-            warnings.warn(
-                f"EM took max_iter={self.max_iter} steps on whole documents without meeting tol={self.tol}",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        self._keep(run.parameters, run.words_per_component, n_documents)
-        self.lower_bounds_ = np.array(run.lower_bounds)
-        self.tempered_bounds_ = np.array(run.tempered_bounds)
-        self.lower_bound_ = run.lower_bounds[-1]
-        self.n_iter_ = len(run.lower_bounds) - 1
-        self.converged_ = run.converged
-        self.n_batches_seen_ = 1
+        with _unchanged_on_failure(self):
+            if _are_blocks(X):
+                run, n_documents = self._fit_blocks(X, report)
+            else:
+                T = self._checked(X, reset=True)
+                self._check_start(T)
+                run, n_documents = self._fit_documents(T, report), T.shape[0]
+            if not run.converged:
+                warn_caller(
+                    f"EM took max_iter={self.max_iter} steps on whole documents without meeting tol={self.tol}",
+                    ConvergenceWarning,
+                )
+            self._keep(run.parameters, run.words_per_component, n_documents)
+            self.lower_bounds_ = np.array(run.lower_bounds)
+            self.tempered_bounds_ = np.array(run.tempered_bounds)
+            self.lower_bound_ = run.lower_bounds[-1]
+            self.n_iter_ = len(run.lower_bounds) - 1
+            self.converged_ = run.converged
         return self
 
     def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Learn from one more batch of documents by stepwise EM.
 
-        The first batch is fitted as ``fit`` does, annealing included. The t-th replaces the average
-        statistics per document, s, by (1 - eta) s + eta s(batch), eta = t^-stepwise_power, and takes
-        an M step (Cappe and Moulines, "On-line expectation-maximization algorithm for latent data
-        models", 2009; Liang and Klein, "Online EM for unsupervised models", 2009).
+        The first batch is fitted as ``fit`` does, annealing included. Each later one replaces the average
+        statistics per document, s, by (1 - eta) s + eta s(batch), and an M step follows. With D of all documents
+        so far, D_batch of them in the batch, eta = (D / D_batch)^-stepwise_power: at the t-th of equal batches
+        t^-stepwise_power, as in stepwise EM (Cappe and Moulines, "On-line expectation-maximization algorithm
+        for latent data models", 2009; Liang and Klein, "Online EM for unsupervised models", 2009).
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (D, W)
+        X : array-like or sparse matrix of shape (D_batch, W)
             Counts T of the batch.
         y : ignored
 
         Raises
         ------
         ValueError
-            As ``fit``; or if `smoothing` is 0 and a document has a word that no earlier batch had.
+            As ``fit``; if `X` is an iterable of blocks; or if `smoothing` is 0 and a document has a word that no
+            earlier batch had.
         """
+        if are_blocks(X):
+            raise ValueError(
+                "X is an iterable of blocks, but a batch is one matrix: call partial_fit once a block, or fit "
+                "with all of them"
+            )
         if not self.__sklearn_is_fitted__():
             return self.fit(X)
         self._validate_params()
-        T = self._counts(X)
+        T = self._checked(X, reset=False)
         device = resolve_device(self.device)
         parameters = Parameters.of(self.weights_, self.word_probabilities_).to(device)
-        words = torch.from_numpy(self.words_per_component_).to(device)
+        words = torch.tensor(self.words_per_component_, device=device)
         before = Statistics.of(parameters, words, self.n_documents_seen_, self.smoothing)
         try:
             batch = e_step(Counts(T, device), parameters)
         except ImpossibleDocumentError as error:
             raise self._impossible(T, error) from error
         n_seen = self.n_documents_seen_ + T.shape[0]
-        eta = (self.n_batches_seen_ + 1) ** -self.stepwise_power
+        eta = (n_seen / T.shape[0]) ** -self.stepwise_power
         mean = before.scaled((1 - eta) / before.n_documents) + batch.scaled(eta / batch.n_documents)
         statistics = mean.scaled(n_seen)
         log_likelihood = batch.log_likelihood + float(log_coefficients(T).sum())
-        self.lower_bound_ = log_likelihood / T.shape[0] + log_prior(parameters, self.smoothing) / n_seen
-        self.lower_bounds_ = np.append(self.lower_bounds_, self.lower_bound_)
-        self.n_iter_ += 1
-        self.n_batches_seen_ += 1
+        bound = log_likelihood / T.shape[0] + log_prior(parameters, self.smoothing) / n_seen
         self._keep(m_step(statistics, self.smoothing), statistics.word_counts.sum(dim=0), n_seen)
+        self.lower_bound_ = bound
+        self.lower_bounds_ = np.append(self.lower_bounds_, bound)
+        self.n_iter_ += 1
         return self
 
-    def _fit_documents(self, T: sp.csr_array, report: Report) -> Run:
+    def _check_start(self, T: sp.csr_array) -> None:
         if self.n_components > T.shape[0]:
             raise ValueError(
                 f"n_components={self.n_components} exceeds the number of documents: "
-                f"n_samples={T.shape[0]} in X; at least one document a component is needed"
+                f"n_samples={T.shape[0]}; at least one document a component is needed to start from"
             )
         if T.nnz == 0:
-            raise ValueError("X has no words: every count is 0")
+            raise ValueError("there are no words to start from: every count is 0")
+
+    def _fit_documents(self, T: sp.csr_array, report: Report) -> Run:
         rng = check_random_state(self.random_state)
-        return fit_documents(T, self._recipe(), resolve_device(self.device), rng, report)
+        run = fit_documents(T, self._recipe(), resolve_device(self.device), rng, report)
+        if self.annealing and not run.tempered_bounds and (T.data % 1).any():
+            warn_caller(
+                "there was nothing to anneal: almost all rows of X sum to 1 or less, and a row's sum is taken for "
+                "the length of its document. Give counts, or say annealing=False"
+            )
+        return run
 
     def _fit_blocks(self, blocks: Iterable[Any], report: Report) -> tuple[Run, int]:
         device = resolve_device(self.device)
         n_documents, coefficient, first = 0, 0.0, None
-        for block in blocks:
-            T = self._checked(block[0] if isinstance(block, tuple) else block, reset=first is None)
+        for number, block in enumerate(blocks):
+            with in_block(number):
+                T = self._checked(by_documents(block), reset=first is None)
+                if isinstance(block, tuple):
+                    block[1].check_format(full_check=True)  # torch takes indices on trust
+                if first is None:
+                    self._check_start(T)
             if first is None:
                 first = self._fit_documents(T, lambda name, value: report(f"first_block_{name}", value))
             n_documents += T.shape[0]
@@ -318,6 +347,8 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 T, T_by_words = block if isinstance(block, tuple) else (block, None)
                 if self.smoothing == 0:
                     T, T_by_words = self._checked(T, reset=False), None  # stored zeros must not meet log 0
+                elif not sp.issparse(T):
+                    T = np.asarray(T, dtype=np.float64)
                 yield Counts(sp.csr_array(T), device, T_by_words=T_by_words)
 
         return fit_blocks(read, start, coefficient, self._recipe(), report), n_documents
@@ -336,8 +367,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """Return the most probable component of each document, of shape (D,)."""
-        components: NDArray[np.intp] = self.predict_proba(X).argmax(axis=1)
-        return components
+        return np.concatenate(self._of_each(X, lambda T: self._posterior(T)[0].argmax(axis=1)))
 
     def predict_proba(self, X: Any) -> Array:
         """Return the responsibilities gamma(z_kd), of shape (D, K).
@@ -347,7 +377,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         ValueError
             If a document is impossible under every component (only where `smoothing` was 0).
         """
-        return self._posterior(self._counts(X))[0]
+        return np.concatenate(self._of_each(X, lambda T: self._posterior(T)[0]))
 
     def predict_joint_log_proba(self, X: Any) -> Array:
         """Return log pi_k + sum_w T_dw log mu_kw in nats, without the multinomial coefficient, of shape (D, K).
@@ -355,8 +385,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         Named as by scikit-learn's naive Bayes classifiers. Responsibilities round to 0 or 1 on texts of
         some length; these still tell how close a call was. -inf where a component rules a word out.
         """
-        T = self._counts(X)
-        return self._log_joint(T).cpu().numpy()
+        return np.concatenate(self._of_each(X, lambda T: self._log_joint(T).cpu().numpy()))
 
     def score_samples(self, X: Any) -> Array:
         """Return log p of each document in nats, with the multinomial coefficient, of shape (D,).
@@ -366,8 +395,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         ValueError
             As ``predict_proba``.
         """
-        T = self._counts(X)
-        return self._posterior(T)[1] + log_coefficients(T)
+        return np.concatenate(self._of_each(X, lambda T: self._posterior(T)[1] + log_coefficients(T)))
 
     def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002
         """Return the mean of ``score_samples``: nats per document."""
@@ -381,10 +409,11 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         ValueError
             As ``predict_proba``, or if `X` has no words.
         """
-        T = self._counts(X)
-        if T.nnz == 0:
+        sums = self._of_each(X, lambda T: (self._posterior(T)[1].sum(), T.sum()))
+        log_likelihood, n_words = np.sum(sums, axis=0)
+        if n_words == 0:
             raise ValueError("X has no words: perplexity per word is undefined")
-        return float(np.exp(-self._posterior(T)[1].sum() / T.sum()))
+        return float(np.exp(-log_likelihood / n_words))
 
     def bic(self, X: Any) -> float:
         """Return the Bayesian information criterion -2 log p(X) + (K W - 1) log D; lower is better.
@@ -400,8 +429,12 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
 
         Biernacki, Celeux and Govaert (2000): BIC plus twice the entropy of the assignments.
         """
-        gamma = self.predict_proba(X)
-        return self.bic(X) - 2 * float(xlogy(gamma, gamma).sum())
+
+        def entropy(T: sp.csr_array) -> float:
+            gamma = self._posterior(T)[0]
+            return -float(xlogy(gamma, gamma).sum())
+
+        return self.bic(X) + 2 * sum(self._of_each(X, entropy))
 
     def sample(self, n_samples: int = 1, n_words: ArrayLike = 100) -> tuple[sp.csr_array, NDArray[np.intp]]:
         """Draw documents and the components they came from.
@@ -435,7 +468,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         return sp.csr_array(sp.vstack(rows, format="csr")), components
 
     def _log_joint(self, T: sp.csr_array) -> torch.Tensor:
-        device = resolve_device(self.device)
+        device = device_of_fitted(self.device)
         parameters = Parameters.of(self.weights_, self.word_probabilities_).to(device)
         return log_joint(Counts(T, device), parameters)
 
@@ -460,9 +493,18 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             return f"{self.feature_names_in_[column]!r} (column {column})"
         return f"in column {column}"
 
-    def _counts(self, X: Any) -> sp.csr_array:
+    def _of_each(self, X: Any, measure: Callable[[sp.csr_array], Measure]) -> list[Measure]:
+        """Return what is measured of the documents, or of each block of them."""
         check_is_fitted(self)
-        return self._checked(X, reset=False)
+        if not _are_blocks(X):
+            return [measure(self._checked(X, reset=False))]
+        found = []
+        for number, block in enumerate(X):
+            with in_block(number):
+                found.append(measure(self._checked(by_documents(block), reset=False)))
+        if not found:
+            raise ValueError("X has no blocks")
+        return found
 
     def _checked(self, X: Any, *, reset: bool) -> sp.csr_array:
         """Return `X` checked, as float64 CSR of its own without stored zeros or duplicates."""
@@ -512,22 +554,31 @@ def _numbered(callback: Callback | None) -> Callable[[str, float], None]:
     return report
 
 
-def _is_blocks(X: Any) -> bool:
-    """Tell blocks of documents from one matrix: a list of lists is a matrix.
+def _are_blocks(X: Any) -> bool:
+    """Tell blocks of documents from one matrix.
 
     Raises
     ------
     ValueError
         If `X` can be iterated only once.
     """
-    if hasattr(X, "shape") or hasattr(X, "__array__") or isinstance(X, str) or not isinstance(X, Iterable):
+    if not are_blocks(X):
         return False
-    if iter(X) is X:
+    if is_read_once(X):
         raise ValueError(
             "X can be iterated only once, as generators can; allowed are an array, a list of blocks, or an object "
             "whose __iter__ begins anew, since EM passes over the blocks many times"
         )
-    first = next(iter(X), None)
-    if isinstance(first, tuple) and first:
-        first = first[0]
-    return sp.issparse(first) or (isinstance(first, np.ndarray) and first.ndim == 2)
+    return True
+
+
+@contextmanager
+def _unchanged_on_failure(estimator: object) -> Iterator[None]:
+    """Undo what was set: half a model, with the words of another, would be worse than none."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
