@@ -60,7 +60,8 @@ def clustering(
             (
                 "npmi",
                 "NPMI",
-                "Whether the top words of a cluster occur in the same documents, -1 to 1; higher is better.",
+                "Whether the top words of a cluster occur in the same documents, -1 to 1; higher is better. "
+                "Empty clusters are left out.",
                 "",
             ),
             ("n_iter", "EM steps", "Steps of EM, those of the annealing included.", ""),
@@ -145,6 +146,8 @@ def _choosing_k(figures: Mapping[str, Any]) -> list[Section]:
             "likelihood of the training documents against the number of parameters. A cluster costs one for "
             "every word, so with vocabularies of thousands of words these two prefer few clusters, even where "
             "more predict new documents better. The labels, if any, had no say.\n\n"
+            "Clusters that nobody needs stay empty and change next to nothing: of the numbers whose criterion is "
+            "within 0.01% of the best the smallest is taken. "
             "Where the best K is the largest or the smallest tried, it pays to look further. A criterion that has "
             "chosen is a little too kind to what it chose: documents held out from the choice too would tell.",
             figures["selection"],
