@@ -72,6 +72,37 @@ def test_names_differ_where_words_do_not():
     assert names == ["a, b, c", "a, b, c, d", "a, b, c, d 2", "empty 3"]
 
 
+def test_words_that_begin_alike_count_once():
+    words = "software war god gods 26 6 york new·york york·new·jersey ice price"
+    words = np.array([word.replace("·", " ") for word in words.split()], dtype=object)
+    for best, name in [
+        (["software", "war", "god"], "software, war, god"),
+        (["gods", "god", "war", "ice"], "gods, war, ice"),
+        (["26", "6", "price", "ice"], "26, 6, price"),
+        (["york", "new york", "york new jersey", "ice", "war"], "york, ice, war"),
+    ]:
+        ranking = np.full((1, len(words)), -9.0)
+        ranking[0, [list(words).index(word) for word in best]] = -np.arange(len(best))
+        assert reading.name_clusters(ranking, words, np.array([5])) == [name]
+
+
+def test_words_rarer_in_a_cluster_than_elsewhere_do_not_tell_of_it():
+    params = PARAMS.model_copy(update={"relevance_weight": 1.0, "n_top_words": 8})
+    _, tables = read(params=params)
+    topics = tables["topics"]
+    told = topics[topics["ranking"] == "relevance"]
+    assert (told["lift"] > 1).all()
+    assert set(told["cluster"]) == {0, 1}
+    assert not np.isinf(told["relevance"]).any()
+    rare = topics[(topics["ranking"] == "probability") & (topics["lift"] <= 1)]
+    assert len(rare)  # what the test is about
+    named = {(row.cluster, word) for row in tables["clusters"].itertuples() for word in row.name.split(", ")}
+    assert not named & set(zip(rare["cluster"], rare["word"], strict=True))
+    _, tables = read(n_components=1, params=params)  # there is no elsewhere
+    assert len(tables["topics"]) == 24
+    assert len(tables["clusters"]["name"][0].split(", ")) == 3
+
+
 def test_words_that_a_cluster_lacks_do_not_name_it():
     ranking = np.array([[-1.0, -np.inf, -np.inf], [-np.inf] * 3])
     assert reading.name_clusters(ranking, WORDS[:3], np.array([1, 1])) == ["ship", "1"]
@@ -127,7 +158,17 @@ def test_texts_that_begin_alike_are_read_once():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("  a\n\n b\t", "a b"), ("abcdefghij", "abcdefghij"), ("abcdefghi jk", "abcdefghi…"), ("", "")],
+    [
+        ("  a\n\n b\t", "a b"),
+        ("abcdefghij", "abcdefghij"),
+        ("abcdefghi jk", "abcdefghi…"),
+        ("", ""),
+        (" " * 100 + "hello", "hello"),
+        (("a" + " " * 30) * 5, "a a a a a"),
+        (("a" + " " * 30) * 6, "a a a a a…"),
+        ("a " * 5 + " " * 100, "a a a a a"),
+        ("ab " * 100, "ab ab ab…"),
+    ],
 )
 def test_excerpts(text, expected):
     assert reading.excerpt(text, 10) == expected
