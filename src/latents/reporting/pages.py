@@ -76,8 +76,9 @@ def clustering(
         [
             Section(
                 "Map of the documents",
-                "Every point is a document; point at it to read how it begins. A click on a name in the legend "
-                "hides or shows it, a double click leaves it alone, the wheel zooms. Documents lie close "
+                "Every point is a document; point at it to read how it begins. Dragging moves the map, the wheel "
+                "zooms. Where there is room for a legend, a click on a name there hides or shows it, and a double "
+                "click leaves it alone. Documents lie close "
                 "together when their words speak for the same clusters in like measure; those between two groups "
                 "speak for both. Which groups are neighbours is worth a look; how large and how far apart they "
                 "are drawn is not. Held-out documents are among them. map.html, beside this page, is the same "
