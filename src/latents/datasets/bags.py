@@ -11,6 +11,7 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 from scipy import sparse
 
+from latents.datasets.files import decoded, malformed, opened, text_of
 from latents.datasets.numbered_words import (
     LARGEST,
     Unnamed,
@@ -24,7 +25,6 @@ from latents.datasets.numbered_words import (
     whole_number,
 )
 from latents.datasets.read_only import ReadOnlyDataset
-from latents.datasets.reading import decoded, malformed, opened, text_of
 
 Format = Literal["uci", "svmlight", "numbered"]
 

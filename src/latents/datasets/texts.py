@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 from kedro.io import DatasetError
 
+from latents.datasets.files import malformed, text_of
 from latents.datasets.read_only import ReadOnlyDataset
-from latents.datasets.reading import malformed, text_of
 
 
 class _Absent:

@@ -21,7 +21,7 @@ WORDS_IN_NAME = 3
 EXCERPT = 400
 
 
-def read(
+def describe(
     model: estimators.MultinomialMixture,
     counts: sparse.csr_array,
     words: NDArray[np.object_],
