@@ -21,7 +21,7 @@ FILES = {
         "vocab.sea.txt": "ship\nété\nnull\n",
     },
     "svmlight": {
-        "sea.svm": "a 1:2 3:1\nb # nothing\na 2:13 3:4 # the end\n",
+        "sea.svm": "# labels of the sea\na 1:2 3:1\nb # nothing\n\n #\na 2:13 3:4 # the end\n\n",
         "words.txt": "ship\nété\nnull\n",
     },
     "numbered": {
@@ -54,7 +54,7 @@ def check(bag, format_):
     assert list(bag["words"]) == WORDS
     names = {
         "uci": ["1", "2", "3"],
-        "svmlight": ["line 1", "line 2", "line 3"],
+        "svmlight": ["line 2", "line 3", "line 6"],
         "numbered": ["d7", "d8", "d9"],
     }
     assert bag["documents"]["name"].tolist() == names[format_]
@@ -116,12 +116,15 @@ def test_words_without_a_vocabulary_are_their_numbers(tmp_path):
 @given(
     dense=st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=1, max_size=6),
     zero_based=st.booleans(),
+    comment=st.none()
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=9),
 )
-def test_what_scikit_learn_writes(tmp_path_factory, dense, zero_based):
+def test_what_scikit_learn_writes(tmp_path_factory, dense, zero_based, comment):
     folder = tmp_path_factory.mktemp("svm")
     counts = np.array(dense)
     file = io.BytesIO()
-    dump_svmlight_file(sparse.csr_array(counts), np.arange(len(counts)) % 2, file, zero_based=zero_based)
+    labels = np.arange(len(counts)) % 2
+    dump_svmlight_file(sparse.csr_array(counts), labels, file, zero_based=zero_based, comment=comment)
     (folder / "a.svm").write_bytes(file.getvalue())
     expected, labels = load_svmlight_file(str(folder / "a.svm"), n_features=4, zero_based=zero_based)
     bag = BagOfWordsDataset(str(folder / "a.svm"), "svmlight", zero_based=zero_based).load()
@@ -158,6 +161,7 @@ REFUSED = [
     ("uci", "docword.sea.txt", "3\n3\n4", "3\n4\n4", 2, "says 4 words; .*vocab.sea.txt has 3"),
     ("uci", "docword.sea.txt", "3\n3\n4", "three\n3\n4", 1, "the number of documents is 'three'"),
     ("uci", "docword.sea.txt", "3\n3\n4", "-3\n3\n4", 1, "the number of documents is -3"),
+    ("uci", "docword.sea.txt", "3\n3\n4", "99999999999\n3\n4", 1, "the number of documents is 9999"),
     (
         "uci",
         "docword.sea.txt",
@@ -170,19 +174,18 @@ REFUSED = [
     ("uci", "vocab.sea.txt", "null", "ship", 3, "the word 'ship' is on line 1 already"),
     ("uci", "vocab.sea.txt", "été", "", 2, "there is no word"),
     ("uci", "vocab.sea.txt", "été", b"\xe9t\xe9", 2, r"byte b'\\xe9' is no utf-8"),
-    ("svmlight", "sea.svm", "b #", "3:1 #", 2, "'3:1 # nothing' does not begin with a label"),
-    ("svmlight", "sea.svm", "b # nothing", "", 2, "'' does not begin with a label"),
-    ("svmlight", "sea.svm", "2:13", "2", 3, "'2' is no number:count"),
-    ("svmlight", "sea.svm", "2:13", "2:", 3, "the count is ''"),
-    ("svmlight", "sea.svm", "2:13", ":13", 3, "the word is ''"),
-    ("svmlight", "sea.svm", "2:13", "2:3:4", 3, "the count is '3:4'"),
-    ("svmlight", "sea.svm", "2:13", "qid:13", 3, "the word is 'qid'"),
-    ("svmlight", "sea.svm", "2:13", "2:-1", 3, "the count of word 2 is -1"),
-    ("svmlight", "sea.svm", "2:13", "2:0", 3, "the count of word 2 is 0"),
-    ("svmlight", "sea.svm", "2:13", "2:0.5", 3, "the count is '0.5'"),
-    ("svmlight", "sea.svm", "2:13", "0:13", 3, "the word is 0; allowed are the numbers of the 3 words"),
-    ("svmlight", "sea.svm", "2:13", "4:13", 3, "the word is 4"),
-    ("svmlight", "sea.svm", "2:13", "3:13", 3, "a word is there twice in document 3"),
+    ("svmlight", "sea.svm", "b #", "3:1 #", 3, "'3:1 # nothing' does not begin with a label"),
+    ("svmlight", "sea.svm", "2:13", "2", 6, "'2' is no number:count"),
+    ("svmlight", "sea.svm", "2:13", "2:", 6, "the count is ''"),
+    ("svmlight", "sea.svm", "2:13", ":13", 6, "the word is ''"),
+    ("svmlight", "sea.svm", "2:13", "2:3:4", 6, "the count is '3:4'"),
+    ("svmlight", "sea.svm", "2:13", "qid:13", 6, "the word is 'qid'"),
+    ("svmlight", "sea.svm", "2:13", "2:-1", 6, "the count of word 2 is -1"),
+    ("svmlight", "sea.svm", "2:13", "2:0", 6, "the count of word 2 is 0"),
+    ("svmlight", "sea.svm", "2:13", "2:0.5", 6, "the count is '0.5'"),
+    ("svmlight", "sea.svm", "2:13", "0:13", 6, "the word is 0; allowed are the numbers of the 3 words"),
+    ("svmlight", "sea.svm", "2:13", "4:13", 6, "the word is 4"),
+    ("svmlight", "sea.svm", "2:13", "3:13", 6, "a word is there twice in document 3"),
     ("numbered", "sea.libsvm", "d8\t\n", "d8\n", 2, "'d8' does not begin with the document's id and a tab"),
     ("numbered", "sea.libsvm", "d8\t\n", "\t11:1\n", 2, "does not begin with the document's id and a tab"),
     ("numbered", "sea.libsvm", "d8\t\n", "\n", 2, "'' does not begin with the document's id and a tab"),
@@ -224,6 +227,20 @@ def test_refuses_with_file_line_and_reason(tmp_path, format_, file, old, new, li
     where = "sea.libsvm" if reason == "the word is 40" else file
     with pytest.raises(DatasetError, match=rf"{where}, line {line}: .*{reason}"):
         dataset(tmp_path, format_, texts).load()
+
+
+@pytest.mark.parametrize(
+    ("format_", "name", "content"),
+    [
+        ("uci", "docword.sea.txt", "0\n3\n0\n"),
+        ("svmlight", "sea.svm", ""),
+        ("svmlight", "sea.svm", "# nothing\n"),
+        ("numbered", "sea.libsvm", ""),
+    ],
+)
+def test_files_without_documents_are_refused(tmp_path, format_, name, content):
+    with pytest.raises(DatasetError, match=rf"{name} has no document"):
+        dataset(tmp_path, format_, {**FILES[format_], name: content}).load()
 
 
 def test_numbers_from_zero_are_named(tmp_path):

@@ -89,13 +89,16 @@ class TestTable:
         rows = table(tmp_path, "a.csv", content, separator=";", encoding="latin-1").load()
         assert rows.to_dict("list") == {"text": ["Wölfe", "b"], "label": ["a", "c"]}
 
-    def test_held_out_marks_are_truth_values(self, tmp_path):
-        rows = table(tmp_path, "a.csv", "text,held_out\na,True\nb,false\nc,1\nd,0\n").load()
-        assert rows["held_out"].tolist() == [True, False, True, False]
-        with pytest.raises(
-            DatasetError, match=r"a\.csv, line 3: held_out is 'maybe'; allowed are true and false"
-        ):
-            table(tmp_path, "a.csv", "text,held_out\na,True\nb,maybe\n").load()
+    def test_rows_know_their_places(self, tmp_path):
+        rows = table(tmp_path, "a.csv", 'text\n"a\nb"\n\nc\n').load()
+        assert (rows.attrs["file"], rows.index.name) == (str(tmp_path / "a.csv"), "line")
+        assert rows.index.tolist() == [2, 5]
+        rows = table(tmp_path, "a.jsonl", '\n{"text": "a"}\n\n{"text": "b"}\n').load()
+        assert rows.index.tolist() == [2, 4]
+        pd.DataFrame({"text": ["a", "b"]}, index=["x", "y"]).to_parquet(tmp_path / "a.parquet")
+        rows = DocumentTableDataset(str(tmp_path / "a.parquet")).load()
+        assert (rows.attrs["file"], rows.index.name) == (str(tmp_path / "a.parquet"), "row")
+        assert rows.index.tolist() == [0, 1]
 
     @pytest.mark.parametrize(
         ("name", "content", "said"),
@@ -114,6 +117,10 @@ class TestTable:
             ("a.csv", 'text,label\n"a"b,c\n', "line 2: .* expected after"),
             ("a.csv", "text,text\na,b\n", "line 1: there are several columns 'text'"),
             ("a.csv", "", "is empty: a line with the names"),
+            ("a.csv", "text,label\n\n", "has no document"),
+            ("a.jsonl", "\n\n", "has no document"),
+            ("a.jsonl", '{"text": "a"}\n{"text": "b", "text": "c"}', "line 2: there are several keys 'text'"),
+            ("a.jsonl", '{"text": "a"}\n' + "[" * 100_000, "line 2: maximum recursion depth"),
             ("a.csv", b"text\nok\n\xe9\n", r"line 3: byte b'\\xe9' is no utf-8"),
             ("a.jsonl", '{"text": "a"}\n\n{"text": \n', "line 3: no JSON: Expecting value at character 10"),
             ("a.jsonl", '{"text": "a"}\n["b"]\n', r"line 2: \[\"b\"\] is no object"),
@@ -140,4 +147,4 @@ class TestTable:
         rows = table(
             tmp_path, "a.jsonl", json.dumps({"text": "a"}) + "\n" + json.dumps({"label": "b"})
         ).load()
-        assert rows.isna().to_numpy().tolist() == [[False, True], [True, False]]
+        assert rows.astype(str).to_numpy().tolist() == [["a", "absent"], ["absent", "b"]]

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from latents.datasets import DocumentTableDataset
 from latents.pipelines.clustering import corpus
 from latents.pipelines.clustering import nodes as clustering
 from latents.pipelines.clustering.parameters import FeaturesParameters, IngestParameters
@@ -34,31 +35,108 @@ class TestDocuments:
             corpus.ingest(pd.DataFrame({"text": []}), INGEST)
 
     def test_no_text_column(self):
-        with pytest.raises(ValueError, match=r"no column 'text' .*text_column.* have body, label"):
+        with pytest.raises(ValueError, match=r"no column 'text' .*text_column.* among body, label"):
             corpus.ingest(pd.DataFrame({"body": ["a"], "label": ["x"]}), INGEST)
 
     def test_a_missing_text_is_an_empty_one(self, caplog):
         documents, _ = corpus.ingest(pd.DataFrame({"text": ["a", None, "b"], "label": list("xyz")}), INGEST)
         assert documents["text"].tolist() == ["a", "", "b"]
-        assert "1 documents have no text (the first is row 1)" in caplog.text
+        assert "1 documents have no text (the first: document 1)" in caplog.text
 
-    @pytest.mark.parametrize("text", [["a", "b"], {"a": 1}])
-    def test_a_text_that_is_none(self, text):
-        with pytest.raises(ValueError, match=r"text of document 1 is .*; allowed are texts"):
-            corpus.ingest(pd.DataFrame({"text": ["a", text], "label": ["x", "y"]}), INGEST)
+    @pytest.mark.parametrize("column", ["text", "label", "name"])
+    @pytest.mark.parametrize("value", [["a", "b"], {"a": 1}, b"a", np.array(["a"])])
+    def test_a_text_that_is_none(self, column, value):
+        columns = {"text": ["a", "b"], "label": ["x", "y"], "name": ["one", "two"]}
+        columns[column] = [columns[column][0], value]
+        with pytest.raises(ValueError, match=rf"document 1: {column} is .*; allowed are texts and numbers"):
+            corpus.ingest(pd.DataFrame(columns), INGEST)
+
+    @pytest.mark.parametrize(
+        ("column", "texts"),
+        [
+            (pd.Series(["a", None], dtype="category"), ["a", ""]),
+            (pd.Series(["a", pd.NA], dtype="string"), ["a", ""]),
+            (pd.Series([1.5, np.nan]), ["1.5", ""]),
+            (pd.Series([7, 8], dtype="Int64"), ["7", "8"]),
+            (pd.Series([7, 8], dtype="category"), ["7", "8"]),
+            (pd.Series([True, False]), ["True", "False"]),
+        ],
+    )
+    def test_kinds_of_columns_in_parquet(self, tmp_path, column, texts):
+        pd.DataFrame({"text": column, "label": column.iloc[0]}).to_parquet(tmp_path / "a.parquet")
+        table = DocumentTableDataset(str(tmp_path / "a.parquet")).load()
+        documents, _ = corpus.ingest(table, INGEST)
+        assert documents["text"].tolist() == texts
+        assert documents["label"].tolist() == [texts[0]] * 2
+
+    @pytest.mark.parametrize("values", [[["a"], ["b"]], [b"a\xff", b"b"], [{"a": 1}, {"a": 2}]])
+    def test_kinds_of_columns_in_parquet_that_are_no_texts(self, tmp_path, values):
+        pd.DataFrame({"text": values}).to_parquet(tmp_path / "a.parquet")
+        with pytest.raises(ValueError, match=r"a\.parquet, row 0: text is .*; allowed are texts and numbers"):
+            corpus.ingest(DocumentTableDataset(str(tmp_path / "a.parquet")).load(), INGEST)
+
+    @pytest.mark.parametrize(
+        ("name", "content", "said"),
+        [
+            ("a.csv", "body,label\na,b\n", ": no column 'text' .* among body, label"),
+            ("a.csv", "text,label\na,b\n\nc,\n", ", line 4: there is no label"),
+            ("a.csv", "text,held_out\na,True\nb,maybe\n", ", line 3: held_out is 'maybe'; allowed are true"),
+            ("a.jsonl", '{"body": "a"}', ": no column 'text'"),
+            ("a.jsonl", '{"text": "a"}\n{"text": ["b"]}', r", line 2: text is \['b'\]; allowed are texts"),
+            ("a.jsonl", '{"text": "a", "x": 1}\n{"x": 2}', ", line 2: text is absent; allowed are texts"),
+            ("a.jsonl", '{"text": "a", "label": 1}\n{"text": "b"}', ", line 2: label is absent"),
+            ("a.jsonl", '{"text": "a", "label": null}', ", line 1: there is no label"),
+            ("a.jsonl", '{"text": "a", "label": ["x"]}', r", line 1: label is \['x'\]"),
+            (
+                "a.jsonl",
+                '\n{"text": "a", "held_out": "yes"}',
+                ", line 2: held_out is 'yes'; allowed are true",
+            ),
+            ("a.jsonl", '{"text": "a", "held_out": null}', ", line 1: held_out is None"),
+        ],
+    )
+    def test_files_are_refused_with_line_and_reason(self, tmp_path, name, content, said):
+        (tmp_path / name).write_text(content)
+        with pytest.raises(ValueError, match=rf"{name}{said}"):
+            corpus.ingest(DocumentTableDataset(str(tmp_path / name)).load(), INGEST)
+
+    def test_marks_of_what_is_held_out(self):
+        marks = [True, False, 1, 0, 1.0, "True", "false", "1", "0", np.True_]
+        documents, _ = corpus.ingest(pd.DataFrame({"text": "a", "held_out": marks}), INGEST)
+        assert documents["held_out"].tolist() == [True, False] * 2 + [True] * 2 + [False, True, False, True]
+
+    def test_labels_and_names_are_texts_whatever_they_were(self):
+        raw = pd.DataFrame(
+            {"text": "a", "label": [1, "1", "01", 1.5], "name": [7, None, "", "x"]}, dtype=object
+        )
+        documents, _ = corpus.ingest(raw, INGEST)
+        assert documents["label"].tolist() == ["1", "1", "01", "1.5"]
+        assert documents["name"].tolist() == ["7", "document 1", "document 2", "x"]
+
+    def test_accents_belong_to_their_letters(self):
+        raw = pd.DataFrame({"text": ["scho\u0308n", "schön"], "label": ["o\u0308", "ö"]})
+        documents, _ = corpus.ingest(raw, INGEST)
+        assert documents["text"].tolist() == ["schön"] * 2
+        assert documents["label"].tolist() == ["ö"] * 2
 
     def test_a_missing_label(self):
-        with pytest.raises(ValueError, match="document 0 has no label"):
+        with pytest.raises(ValueError, match="document 0: there is no label"):
             corpus.ingest(pd.DataFrame({"text": ["a", "b"], "label": [None, "x"]}), INGEST)
 
     def test_an_empty_label(self):
-        with pytest.raises(ValueError, match="document 1 has no label"):
+        with pytest.raises(ValueError, match="document 1: there is no label"):
             corpus.ingest(pd.DataFrame({"text": ["a", "b"], "label": ["x", ""]}), INGEST)
 
     def test_no_labels_are_reported_and_taken(self, caplog):
         documents, _ = corpus.ingest(pd.DataFrame({"text": ["a", "b"]}), INGEST)
         assert list(documents) == ["text"]
-        assert "without labels" in caplog.text
+        assert "no column 'label' among text: without labels" in caplog.text
+
+    def test_no_labels_are_asked_for(self, caplog):
+        raw = pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]})
+        documents, _ = corpus.ingest(raw, INGEST.model_copy(update={"label_column": None}))
+        assert list(documents) == ["text"]
+        assert caplog.text == ""
 
     def test_rules_that_leave_no_word(self):
         documents = pd.DataFrame({"text": ["a b", "c d"]})
@@ -192,5 +270,6 @@ def test_the_datas_own_split_wins():
     with pytest.raises(ValueError, match="all 2 rows"):
         split_rows(2, np.array([True, True]), SPLIT)
     assert split_rows(3, np.array([0, 1, 0]), SPLIT)["held_out"].tolist() == [1]
-    with pytest.raises(ValueError, match="held_out of row 1 is 'False'; allowed are true and false"):
-        split_rows(2, np.array([True, "False"], dtype=object), SPLIT)
+    assert split_rows(2, np.array(["true", "False"]), SPLIT)["held_out"].tolist() == [0]
+    with pytest.raises(ValueError, match="row 1: held_out is 'no'; allowed are true and false, or 1 and 0"):
+        split_rows(2, np.array([True, "no"], dtype=object), SPLIT)

@@ -92,7 +92,8 @@ def test_the_table_has_what_the_models_say_and_the_best_is_chosen(criterion):
     model, table = search(numbers, criterion, train, held_out)
     for row, k in zip(table.itertuples(), numbers, strict=True):
         alone = MultinomialMixture(**ARGUMENTS, n_components=k).fit(train)
-        top = [np.argsort(-mu, kind="stable")[:10] for mu in alone.word_probabilities_]
+        held = np.unique(alone.predict(train))
+        top = [np.argsort(-mu, kind="stable")[:10] for mu in alone.word_probabilities_[held]]
         assert row.heldout_perplexity == pytest.approx(alone.perplexity(held_out))
         assert row.bic == pytest.approx(alone.bic(train))
         assert row.icl == pytest.approx(alone.icl(train))
@@ -119,9 +120,42 @@ def test_each_fit_is_a_trial_and_the_run_gets_the_chosen_ones_curve():
     np.testing.assert_array_equal(bounds, model.lower_bounds_)
 
 
-def test_of_equals_the_smaller_number_is_chosen():
-    rows = [{"n_components": k, "npmi": npmi} for k, npmi in [(9, 0.5), (7, 0.5), (8, 0.4)]]
-    assert selection._best(rows, "npmi") == 1
+@pytest.mark.parametrize(
+    ("criterion", "values", "chosen"),
+    [
+        ("npmi", {9: 0.5, 7: 0.5, 8: 0.4}, 7),
+        ("npmi", {9: -0.10001, 7: -0.1002, 8: -0.1}, 8),
+        ("heldout_perplexity", {6: 99.999, 3: 100.0, 2: 101.0}, 3),
+        ("heldout_perplexity", {2: 100.005, 4: 100.0, 6: 99.993}, 4),  # 2 leads until 6 is there
+        ("heldout_perplexity", {4: 100.0, 2: 100.02}, 4),
+        ("bic", {3: -1000.05, 2: -1000.0}, 2),
+    ],
+)
+def test_of_equals_the_smallest_number_is_chosen(monkeypatch, criterion, values, chosen):
+    def fit(arguments, *others):
+        k = arguments["n_components"]
+        model = MultinomialMixture(n_components=k)
+        model.lower_bounds_, model.tempered_bounds_ = [], []
+        return model, {"n_components": k, criterion: values[k]}
+
+    monkeypatch.setattr(selection, "_fit", fit)
+    train, held_out = planted(n_documents=20)
+    model, table = search(list(values), criterion, train, held_out)
+    assert model.n_components == chosen == table.loc[table["chosen"], "n_components"].item()
+
+
+def test_superfluous_clusters_are_not_chosen_and_their_words_do_not_count():
+    train, held_out = planted(k=3, n_documents=120)
+    arguments = {"smoothing": 0.3, "random_state": 0}
+    candidates = [{**arguments, "n_components": k} for k in (6, 4, 3, 2)]
+    model, table = selection.fit_and_choose(candidates, "heldout_perplexity", train, held_out, Silent())
+    six = MultinomialMixture(**arguments, n_components=6).fit(train)
+    sizes = np.bincount(six.predict(train), minlength=6)
+    assert (sizes == 0).any()  # what the test is about
+    assert model.n_components == 3
+    top = np.argsort(-six.word_probabilities_, axis=1, kind="stable")[:, :10]
+    assert table["npmi"][0] == pytest.approx(npmi_coherence(train, top[sizes > 0]))
+    assert table["npmi"][0] != pytest.approx(npmi_coherence(train, top), abs=1e-3)
 
 
 def test_a_search_without_held_out_documents():
@@ -129,7 +163,7 @@ def test_a_search_without_held_out_documents():
     with pytest.raises(
         ValueError,
         match=r"criterion is 'heldout_perplexity', but no held-out document has a word; .*held_out_fraction.* "
-        "choose by another criterion: bic, icl, npmi",
+        "choose by another criterion: npmi, bic, icl",
     ):
         search([2, 3], "heldout_perplexity", train, held_out[:0])
     _, table = search([2, 3], "bic", train, held_out[:0])
@@ -171,7 +205,9 @@ def test_impossible_lists_stop_the_run(project, k, said):
 
 
 def test_an_unknown_criterion_stops_the_run(project):
-    with pytest.raises(ParameterValidationError, match="'heldout_perplexity', 'bic', 'icl' or 'npmi'"):
+    with pytest.raises(
+        ParameterValidationError, match="'nmi' is no criterion; allowed are heldout_perplexity, npmi, bic"
+    ):
         project.run("clustering", params=searching(2, 3, select={"criterion": "nmi"}))
 
 

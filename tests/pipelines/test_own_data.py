@@ -106,6 +106,29 @@ def test_labels_that_look_like_nothing(own):
     assert "null" in (own.path / "data/own/08_reporting/clustering/labels.json").read_text()
 
 
+def test_labels_and_words_that_look_like_numbers(own):
+    own.write(
+        "own/texts.csv",
+        "".join(
+            ["name,body,topic\n", *(f"{i:05},1 2 007 {'10 20 30' * (i % 2)},0{i % 2}\n" for i in range(10))]
+            + [f"{i:05},4 5 6,1\n" for i in range(10, 15)]
+        ),
+    )
+    own.write(
+        "conf/own/catalog.yml",
+        "clustering.raw_documents: {type: latents.datasets.DocumentTableDataset, filepath: own/texts.csv}\n",
+    )
+    own.run("clustering", env="own", params={"clustering": {"features": {"token_pattern": r"\d+"}}})
+    folder = own.path / "data/own/08_reporting/clustering"
+    rows = json.loads((folder / "labels.json").read_text())["data"][0]["y"]
+    assert [row.split("  (")[0] for row in rows] == ["00", "01", "1"]
+    clusters = pd.read_csv(folder / "clusters.csv", dtype=str)
+    assert set(clusters["main_label"]) <= {"00", "01", "1"}
+    shown = (folder / "report.html").read_text()
+    assert any(f"<b>{i:05}</b>" in shown for i in range(15))
+    assert "007" in (folder / "topics.json").read_text()
+
+
 def test_held_out_documents_without_words_have_no_perplexity(own):
     texts = pd.read_csv(own.path / "own/texts.csv")
     texts.loc[5, "body"] = "..."

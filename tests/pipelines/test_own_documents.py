@@ -11,9 +11,14 @@ import yaml
 from kedro.io import DatasetError
 from scipy import sparse
 
+from latents.pipelines.clustering.corpus import count_words, ingest
+from latents.pipelines.clustering.parameters import FeaturesParameters, IngestParameters
+
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(clustering\.raw_documents:.*?)```", README, flags=re.DOTALL)
-FOLDER, TABLE, BAG = BLOCKS
+FOLDER, TABLE, *BAGS = BLOCKS
+BAG = BAGS[0]
+GERMAN, CHINESE, HINDI = re.findall(r"```yaml\n(clustering: \{features: .*?)```", README, flags=re.DOTALL)
 ENDINGS = re.findall(r"\.\w+", TABLE.split("documents")[-1].replace("(an object a line)", ""))
 FORMATS = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \|", README, flags=re.MULTILINE)[
     1:
@@ -94,11 +99,13 @@ def test_the_readme_has_an_example_of_each():
     assert [next(iter(yaml.safe_load(block).values()))["type"].split(".")[-1] for block in BLOCKS] == [
         "TextFolderDataset",
         "DocumentTableDataset",
-        "BagOfWordsDataset",
+        *["BagOfWordsDataset"] * 3,
     ]
-    assert all(len(block.splitlines()) <= 4 for block in BLOCKS)
+    assert all(len(block.splitlines()) <= 5 for block in BLOCKS)
     assert ENDINGS == [".csv", ".tsv", ".jsonl", ".parquet"]
     assert [format_ for format_, _ in FORMATS] == ["uci", "svmlight", "numbered"]
+    entries = [yaml.safe_load(block)["clustering.raw_documents"] for block in BAGS]
+    assert [(entry["format"], Path(entry["filepath"]).name) for entry in entries] == FORMATS
 
 
 def test_a_folder_of_texts(project):
@@ -127,12 +134,12 @@ def test_a_table(project, ending):
     assert documents["text"].tolist() == TEXTS
 
 
-@pytest.mark.parametrize(("format_", "name"), FORMATS)
-def test_a_bag_of_words(project, format_, name):
-    write_bag(project, format_, f"data/01_raw/{name}")
-    entry = BAG.replace("docword.kos.txt", name).replace("uci", format_)
-    run(project, entry + ("  vocabulary: words.txt\n" if format_ == "svmlight" else ""))
-    counts, documents = check(project, labels=format_ == "svmlight")
+@pytest.mark.parametrize("block", BAGS)
+def test_a_bag_of_words(project, block):
+    entry = yaml.safe_load(block)["clustering.raw_documents"]
+    write_bag(project, entry["format"], entry["filepath"])
+    run(project, block)
+    counts, documents = check(project, labels=entry["format"] == "svmlight")
     np.testing.assert_array_equal(counts, COUNTS)
     for text, row in zip(documents["text"], COUNTS, strict=True):
         assert set(text.split()) == {WORDS[j] for j in np.flatnonzero(row)}
@@ -181,3 +188,31 @@ def test_ngrams_of_texts(project):
         project.path / "data/04_feature/clustering/vocabulary.csv", keep_default_na=False
     )
     assert {"anchor", "anchor harbour", "cloud plane"} <= set(vocabulary["word"])
+
+
+@pytest.mark.parametrize(
+    ("block", "texts", "words"),
+    [
+        (
+            # The first is decomposed, as file names and texts from macOS are.
+            GERMAN,
+            ["Die Ku\u0308che und der Ka\u0308se", "Küche für Käse, nicht für Gewürze", "Öl", "ÖL ist da"],
+            {"küche": 2, "käse": 2, "gewürze": 1},
+        ),
+        (CHINESE, ["股票市场", "股票。", "足球"], {"股 票": 2, "票 市": 1, "市 场": 1, "足 球": 1}),
+        (HINDI, ["किताब और विद्यार्थी।", "किताब", "हैं"], {"किताब": 2, "और": 1, "विद्यार्थी": 1, "हैं": 1}),
+    ],
+    ids=["German", "Chinese", "Hindi"],
+)
+def test_other_languages(block, texts, words):
+    base = yaml.safe_load((Path(__file__).parents[2] / "conf/base/parameters_clustering.yml").read_text())
+    features = {
+        **base["clustering"]["features"],
+        **yaml.safe_load(block)["clustering"]["features"],
+        **{"min_df": 1, "max_df": 1.0},
+    }
+    documents, bag = ingest(
+        pd.DataFrame({"text": texts}), IngestParameters(text_column="text", label_column=None)
+    )
+    _, vocabulary = count_words(documents, bag, FeaturesParameters(**features))
+    assert dict(zip(vocabulary["word"], vocabulary["n_documents"], strict=True)) == words

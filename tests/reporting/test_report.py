@@ -260,3 +260,26 @@ def test_a_chart_of_its_own_fills_a_page_under_the_same_rules():
     assert policy.startswith("default-src 'none'")
     assert not {"src", "href"} & {name for _, attrs in page.elements for name in attrs}
     assert "The <map>" in page.text
+
+
+def test_the_wheel_zooms_into_the_map_alone():
+    document_map = clustering.document_map(np.eye(2), [0, 1], ["a", "b"], texts=["x"] * 2, titles=["y"] * 2)
+    sections = [Section(text, "Read.", figure) for text, figure in (("Map", document_map), ("Bars", chart()))]
+    for html, moved in (
+        (render_chart("Map", document_map), ["pan"]),
+        (render(sections=sections), ["pan", None]),
+    ):
+        page = Page(html)
+        assert [figure["layout"].get("dragmode") for figure in page.charts()] == moved
+        (script,) = [text for _, text in page.scripts if "Plotly.newPlot(chart" in text]
+        assert 'const isMap = layout.dragmode === "pan";' in script
+        assert "{ ...settings.config, scrollZoom: isMap }" in script
+
+
+def test_every_chart_has_a_place_for_its_title_on_narrow_screens():
+    for html in (render_chart("Map", chart()), render()):
+        names = [(tag, attrs.get("class")) for tag, attrs in Page(html).elements]
+        at = names.index(("div", "chart"))
+        assert names[at - 4 : at] == [("p", "heading"), ("b", None), ("span", None), ("div", "wide")]
+        assert names.count(("p", "heading")) == names.count(("div", "chart"))
+        assert all("hidden" in attrs for _, attrs in Page(html).elements if attrs.get("class") == "heading")

@@ -50,6 +50,13 @@ def test_every_criterion_has_a_panel_in_order_of_k():
     assert json.loads(figure.to_json())["data"]
 
 
+def test_near_the_best_the_smallest_is_ringed():
+    table = make_table([3, 5, 4], 4, heldout_perplexity=[101.0, 99.999, 100.0], npmi=[0.1, 0.2, 0.19999])
+    figure = selection.criteria_over_k(table, "heldout_perplexity")
+    assert [ringed(trace) for trace in figure.data] == [[4], [4]]
+    assert figure.layout.title.text == "Held-out perplexity is lowest with K = 4"
+
+
 @pytest.mark.parametrize(
     ("criterion", "chosen", "title"),
     [

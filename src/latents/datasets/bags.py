@@ -1,5 +1,6 @@
 """Bags of words: corpora that come as the counts of numbered words."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
@@ -10,6 +11,7 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 from scipy import sparse
 
+from latents.datasets.files import decoded, malformed, opened, text_of
 from latents.datasets.numbered_words import (
     LARGEST,
     Unnamed,
@@ -23,7 +25,6 @@ from latents.datasets.numbered_words import (
     whole_number,
 )
 from latents.datasets.read_only import ReadOnlyDataset
-from latents.datasets.reading import decoded, malformed, opened, text_of
 
 Format = Literal["uci", "svmlight", "numbered"]
 
@@ -36,8 +37,9 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         a line: ``document word count``, both numbered from 1. The vocabulary has a word a line; it is
         ``vocab.NAME.txt`` beside ``docword.NAME.txt``.
     ``svmlight``
-        A document a line: ``label number:count number:count ...``; what follows a ``#`` is a comment. The
-        vocabulary has a word a line; without one, the words are their numbers.
+        A document a line: ``label number:count number:count ...``; what follows a ``#`` is a comment, and lines
+        without anything else are none. The vocabulary has a word a line; without one, the words are their
+        numbers.
     ``numbered``
         A document a line: ``id<TAB>number:count number:count ...``. The vocabulary has lines of
         ``number<TAB>word<TAB>frequency``, where the frequency is not used; it is ``NAME.vocab`` beside
@@ -81,7 +83,10 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         ``documents`` is a table with the ``name`` of each document and, for ``svmlight``, its ``label``.
         """
         with opened(self._filepath) as file:
-            return self._load_entries(file) if self._format == "uci" else self._load_documents(file)
+            bag = self._load_entries(file) if self._format == "uci" else self._load_documents(file)
+        if not bag["counts"].shape[0]:
+            raise DatasetError(f"{self._filepath} has no document")
+        return bag
 
     def _load_entries(self, file: IO[bytes]) -> dict[str, Any]:
         """Read the format whose lines are entries."""
@@ -92,8 +97,8 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
             )
             for line, what in enumerate(("documents", "words", "entries"), start=1)
         )
-        if n_documents < 0:
-            raise malformed(path, 1, f"the number of documents is {n_documents}")
+        if not 0 <= n_documents <= LARGEST:
+            raise malformed(path, 1, f"the number of documents is {n_documents}; allowed are 0 to {LARGEST}")
         vocabulary = self._read_vocabulary()
         if len(vocabulary.words) != n_words:
             raise malformed(path, 2, f"says {n_words} words; {vocabulary.path} has {len(vocabulary.words)}")
@@ -112,7 +117,8 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         documents, words, counts = np.concatenate(blocks).T
         if len(counts) != n_entries:
             raise malformed(path, 3, f"says {n_entries} entries; {len(counts)} lines follow")
-        matrix = self._matrix(documents - 1, words - 1, counts, (n_documents, n_words))
+        lines = np.arange(4, 4 + n_entries)
+        matrix = self._matrix(documents - 1, words - 1, counts, (n_documents, n_words), lines)
         names = [str(number) for number in range(1, n_documents + 1)]
         return {"counts": matrix, "words": vocabulary.words, "documents": pd.DataFrame({"name": names})}
 
@@ -135,19 +141,19 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         if self._format == "numbered" or self._vocabulary is not None:
             vocabulary = self._read_vocabulary()
         heads: list[str] = []
+        lines: list[int] = []
         lengths: list[int] = []
         blocks = [np.empty((0, 2), dtype=np.int32)]
         for line, block in blocks_of(file, first_line=1):
-            rows = [self._head_and_pairs(line + i, row) for i, row in enumerate(lines_of(block))]
-            heads.extend(head for head, _ in rows)
-            n_pairs = [pairs.count(b":") for _, pairs in rows]
-            body = b" ".join(pairs for _, pairs in rows if pairs)
+            rows = list(self._documents_of(line, block))
+            heads.extend(head for _, head, _ in rows)
+            lines.extend(number for number, _, _ in rows)
+            n_pairs = [pairs.count(b":") for _, _, pairs in rows]
+            body = b" ".join(pairs for _, _, pairs in rows if pairs)
             separators = (b": " * sum(n_pairs))[:-1]
             numbers = numbers_of(body, separators=separators, n=2 * sum(n_pairs)).reshape(-1, 2)
             if not len(numbers) or not all_allowed(numbers[:, 0], numbers[:, 1], vocabulary):
-                found = [
-                    list(self._pairs_by_line(line + i, row[1], vocabulary)) for i, row in enumerate(rows)
-                ]
+                found = [list(self._pairs_by_line(number, pairs, vocabulary)) for number, _, pairs in rows]
                 n_pairs = [len(row) for row in found]
                 numbers = np.array([pair for row in found for pair in row], dtype=np.int64).reshape(-1, 2)
             lengths.extend(n_pairs)
@@ -156,26 +162,32 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         if isinstance(vocabulary, Unnamed):
             vocabulary = vocabulary.of(numbers)
         documents = np.repeat(np.arange(len(heads), dtype=np.int32), lengths)
+        columns = vocabulary.columns(numbers).astype(np.int32)
         shape = (len(heads), len(vocabulary.words))
-        matrix = self._matrix(documents, vocabulary.columns(numbers).astype(np.int32), counts, shape)
-        table = pd.DataFrame({"name": [f"line {line}" for line in range(1, len(heads) + 1)], "label": heads})
+        matrix = self._matrix(documents, columns, counts, shape, np.repeat(np.array(lines, int), lengths))
+        table = pd.DataFrame({"name": [f"line {line}" for line in lines], "label": heads})
         if self._format == "numbered":
             self._check_ids(heads)
             table = pd.DataFrame({"name": heads})
         return {"counts": matrix, "words": vocabulary.words, "documents": table}
 
-    def _head_and_pairs(self, line: int, row: bytes) -> tuple[str, bytes]:
-        if self._format == "numbered":
-            head, tab, pairs = row.partition(b"\t")
-            if not tab or not head.strip():
-                raise malformed(
-                    self._filepath, line, f"{shown(row)} does not begin with the document's id and a tab"
-                )
-        else:
-            head, _, pairs = row.partition(b"#")[0].strip().replace(b"\t", b" ").partition(b" ")
-            if not head or b":" in head:
-                raise malformed(self._filepath, line, f"{shown(row)} does not begin with a label")
-        return decoded(head, self._filepath, first_line=line).strip(), pairs.strip()
+    def _documents_of(self, first_line: int, block: bytes) -> Iterator[tuple[int, str, bytes]]:
+        """Yield the line of each document, what it begins with, and its pairs."""
+        for line, row in enumerate(lines_of(block), start=first_line):
+            if self._format == "numbered":
+                head, tab, pairs = row.partition(b"\t")
+                if not tab or not head.strip():
+                    raise malformed(
+                        self._filepath, line, f"{shown(row)} does not begin with the document's id and a tab"
+                    )
+            else:
+                content = row.removeprefix(BOM_UTF8).partition(b"#")[0].strip()
+                if not content:
+                    continue
+                head, _, pairs = content.replace(b"\t", b" ").partition(b" ")
+                if b":" in head:
+                    raise malformed(self._filepath, line, f"{shown(row)} does not begin with a label")
+            yield line, decoded(head, self._filepath, first_line=line).strip(), pairs.strip()
 
     def _pairs_by_line(
         self, line: int, pairs: bytes, vocabulary: Vocabulary | Unnamed
@@ -198,15 +210,15 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         columns: NDArray[np.int32],
         counts: NDArray[np.int32],
         shape: tuple[int, int],
+        lines: NDArray[np.int64],
     ) -> sparse.csr_array:
         matrix = sparse.csr_array(sparse.coo_array((counts, (documents, columns)), shape=shape))
         if matrix.nnz < len(counts):  # what was there twice has been added up
             places = documents.astype(np.int64) * shape[1] + columns
             order = np.argsort(places, kind="stable")
             again = order[1:][np.diff(places[order]) == 0].min()
-            line = again + 4 if self._format == "uci" else documents[again] + 1
             raise malformed(
-                self._filepath, int(line), f"a word is there twice in document {documents[again] + 1}"
+                self._filepath, int(lines[again]), f"a word is there twice in document {documents[again] + 1}"
             )
         return matrix
 

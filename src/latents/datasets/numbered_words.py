@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latents.datasets.reading import malformed
+from latents.datasets.files import malformed
 
 Numbers = NDArray[np.int64]
 

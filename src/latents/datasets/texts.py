@@ -4,16 +4,25 @@ import csv
 import io
 import json
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from kedro.io import DatasetError
 
+from latents.datasets.files import malformed, text_of
 from latents.datasets.read_only import ReadOnlyDataset
-from latents.datasets.reading import malformed, text_of
 
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+class _Absent:
+    """What a row of a table has where its object lacks the key: no null, which is None, but a mistake."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = _Absent()
 
 
 class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
@@ -82,6 +91,10 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
     ``.jsonl`` and ``.ndjson`` (an object a line), and ``.parquet``. All but the last may be compressed
     (``.csv.gz``).
 
+    The index of a loaded table tells the places of its rows, for messages: it is called ``line`` (of a file of
+    text, from 1) or ``row`` (of Parquet, from 0), and ``attrs["file"]`` has the path. Where an object lacks a key
+    that others have, the value is ``ABSENT``.
+
     Parameters
     ----------
     filepath : str
@@ -115,17 +128,23 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
     def load(self) -> pd.DataFrame:
         """Return the table."""
         if self._kind == ".parquet":
-            return self._parquet()
-        text = text_of(self._filepath, self._encoding)
-        return self._fields(text) if self._kind in (".csv", ".tsv") else self._objects(text)
+            table = self._parquet()
+        else:
+            text = text_of(self._filepath, self._encoding)
+            table = self._fields(text) if self._kind in (".csv", ".tsv") else self._objects(text)
+        if table.empty:
+            raise DatasetError(f"{self._filepath} has no document")
+        table.attrs["file"] = str(self._filepath)
+        return table
 
     def _parquet(self) -> pd.DataFrame:
         if not self._filepath.is_file():
             raise DatasetError(f"there is no file {self._filepath}")
         try:
-            return pd.read_parquet(self._filepath)
+            table = pd.read_parquet(self._filepath)
         except (ValueError, OSError) as error:
             raise DatasetError(f"{self._filepath} is no whole Parquet file: {error}") from error
+        return table.set_index(pd.RangeIndex(len(table), name="row"))
 
     def _fields(self, text: str) -> pd.DataFrame:
         csv.field_size_limit(sys.maxsize)  # else no document could be longer than 131,072 characters
@@ -152,42 +171,42 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
                 raise malformed(
                     self._filepath, line, f"{len(row)} fields; the first line names {len(names)}: {names}"
                 )
-        table = pd.DataFrame(rows, columns=names, dtype=object)
-        if "held_out" in table:
-            table["held_out"] = [
-                self._truth(mark, line) for mark, line in zip(table["held_out"], lines[1:], strict=True)
-            ]
-        return table
-
-    def _truth(self, mark: str, line: int) -> bool:
-        if mark.lower() not in _TRUTH:
-            raise malformed(
-                self._filepath, line, f"held_out is {mark!r}; allowed are true and false, or 1 and 0"
-            )
-        return _TRUTH[mark.lower()]
+        return pd.DataFrame(rows, pd.Index(lines[1:], name="line"), names, dtype=object)
 
     def _objects(self, text: str) -> pd.DataFrame:
-        rows = []
+        lines, rows = [], []
         for number, line in enumerate(text.split("\n"), start=1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = json.loads(line, object_pairs_hook=_object)
             except json.JSONDecodeError as error:
                 raise malformed(
                     self._filepath, number, f"no JSON: {error.msg} at character {error.pos + 1}"
                 ) from error
+            except (ValueError, RecursionError) as error:
+                raise malformed(self._filepath, number, str(error)) from error
             if not isinstance(row, dict):
                 raise malformed(
                     self._filepath, number, f"{line:.40} is no object; each line must be one, {{...}}"
                 )
             if "\\u" in line:
                 _check_characters(self._filepath, number, row)
+            lines.append(number)
             rows.append(row)
-        return pd.DataFrame(rows)
+        columns = {key: [row.get(key, ABSENT) for row in rows] for key in dict.fromkeys(chain(*rows))}
+        return pd.DataFrame(columns, pd.Index(lines, name="line"), dtype=object)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "encoding": self._encoding, "separator": self._separator}
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"there are several keys {next(key for key in keys if keys.count(key) > 1)!r}")
+    return row
 
 
 def _check_characters(path: Path, line: int, row: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """What the three pipelines have in common: typed parameters and the split into training and held-out rows."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Annotated, Any, Protocol, Self
 
@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Rows = dict[str, NDArray[np.intp]]
+
+_TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
 class Parameters(BaseModel):
@@ -82,7 +84,7 @@ def split_rows(n_rows: int, held_out: NDArray[Any] | None, params: SplitParamete
         order = np.random.default_rng(params.random_state).permutation(n_rows)
         chosen[order[: round(params.held_out_fraction * n_rows)]] = True
     else:
-        chosen = _truth_values(held_out)
+        chosen = truth_values(held_out.tolist())
     if chosen.all():
         raise ValueError(
             f"all {n_rows} rows would be held out and none trained on; hold out fewer (held_out_fraction is "
@@ -91,9 +93,23 @@ def split_rows(n_rows: int, held_out: NDArray[Any] | None, params: SplitParamete
     return {"train": np.flatnonzero(~chosen), "held_out": np.flatnonzero(chosen)}
 
 
-def _truth_values(marks: NDArray[Any]) -> NDArray[np.bool_]:
-    # Any text that is not empty would count as true, "False" included.
-    for row, mark in enumerate(marks.tolist()):
-        if mark not in (0, 1):
-            raise ValueError(f"held_out of row {row} is {mark!r}; allowed are true and false (or 1 and 0)")
-    return marks.astype(bool)
+def truth_values(marks: Sequence[Any], place: Callable[[int], str] = "row {}".format) -> NDArray[np.bool_]:
+    """Return marks of what is held out: true and false, or 1 and 0, as such or as texts.
+
+    Parameters
+    ----------
+    marks : sequence
+        Any other text would count as true in Python, "False" and "no" included: such marks are refused.
+    place : callable
+        Says where the mark of a row is, for the message.
+
+    Raises
+    ------
+    ValueError
+        If a mark is none of these.
+    """
+    found = [_TRUTH.get(str(mark).strip().lower()) for mark in marks]
+    if None in found:
+        row = found.index(None)
+        raise ValueError(f"{place(row)}: held_out is {marks[row]!r}; allowed are true and false, or 1 and 0")
+    return np.array(found, dtype=bool)

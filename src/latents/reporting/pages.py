@@ -60,7 +60,8 @@ def clustering(
             (
                 "npmi",
                 "NPMI",
-                "Whether the top words of a cluster occur in the same documents, -1 to 1; higher is better.",
+                "Whether the top words of a cluster occur in the same documents, -1 to 1; higher is better. "
+                "Empty clusters are left out.",
                 "",
             ),
             ("n_iter", "EM steps", "Steps of EM, those of the annealing included.", ""),
@@ -75,8 +76,9 @@ def clustering(
         [
             Section(
                 "Map of the documents",
-                "Every point is a document; point at it to read how it begins. A click on a name in the legend "
-                "hides or shows it, a double click leaves it alone, the wheel zooms. Documents lie close "
+                "Every point is a document; point at it to read how it begins. Dragging moves the map, the wheel "
+                "zooms. Where there is room for a legend, a click on a name there hides or shows it, and a double "
+                "click leaves it alone. Documents lie close "
                 "together when their words speak for the same clusters in like measure; those between two groups "
                 "speak for both. Which groups are neighbours is worth a look; how large and how far apart they "
                 "are drawn is not. Held-out documents are among them. map.html, beside this page, is the same "
@@ -145,6 +147,8 @@ def _choosing_k(figures: Mapping[str, Any]) -> list[Section]:
             "likelihood of the training documents against the number of parameters. A cluster costs one for "
             "every word, so with vocabularies of thousands of words these two prefer few clusters, even where "
             "more predict new documents better. The labels, if any, had no say.\n\n"
+            "Clusters that nobody needs stay empty and change next to nothing: of the numbers whose criterion is "
+            "within 0.01% of the best the smallest is taken. "
             "Where the best K is the largest or the smallest tried, it pays to look further. A criterion that has "
             "chosen is a little too kind to what it chose: documents held out from the choice too would tell.",
             figures["selection"],

@@ -26,8 +26,40 @@ CRITERIA = {
     "bic": _Criterion("BIC", "lowest", "", ".4~s"),
     "icl": _Criterion("ICL", "lowest", "", ".4~s"),
 }
+# Clusters that nobody needs stay empty and change a criterion by rounding alone.
+TOLERANCE = 1e-4
 _LOG_FROM_RATIO = 16  # of the largest K to the smallest
 _TICK_ROOM = 0.07  # of the axis, for a number to stand by itself
+
+
+def near_best(values: npt.ArrayLike, criterion: str) -> npt.NDArray[np.bool_]:
+    """Say of each fit whether its value is the best, or within ``TOLERANCE`` of it (relative).
+
+    With more fits, those of before can only drop out.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_fits,)
+        The values of a criterion.
+    criterion : {"heldout_perplexity", "npmi", "bic", "icl"}
+        Which one.
+    """
+    cost = np.asarray(values, dtype=np.float64) * (1 if CRITERIA[criterion].better == "lowest" else -1)
+    near: npt.NDArray[np.bool_] = cost <= cost.min() + TOLERANCE * abs(cost.min())
+    return near
+
+
+def best_fit(n_components: npt.ArrayLike, values: npt.ArrayLike, criterion: str) -> int:
+    """Return the position of the best of several fits: of those near the best value, the smallest K.
+
+    Parameters
+    ----------
+    n_components : array-like of shape (n_fits,)
+        K of each fit.
+    values, criterion
+        As for `near_best`.
+    """
+    return int(np.where(near_best(values, criterion), n_components, np.inf).argmin())
 
 
 def criteria_over_k(selection: pd.DataFrame, criterion: str) -> go.Figure:
@@ -43,7 +75,7 @@ def criteria_over_k(selection: pd.DataFrame, criterion: str) -> go.Figure:
     Returns
     -------
     plotly.graph_objects.Figure
-        In each panel the best K is ringed; a dotted line stands at the chosen K.
+        In each panel the best K (``best_fit``) is ringed; a dotted line stands at the chosen K.
 
     Raises
     ------
@@ -63,13 +95,13 @@ def criteria_over_k(selection: pd.DataFrame, criterion: str) -> go.Figure:
         )
     table = selection.sort_values("n_components")
     k, chosen_k = table["n_components"].to_numpy(), int(chosen.iloc[0])
-    if table.loc[table["chosen"].astype(bool), criterion].iloc[0] != _best(table[criterion], criterion):
+    best = {key: int(k[best_fit(k, table[key], key)]) for key in measured}
+    if chosen_k != best[criterion]:
         raise ValueError(
             f"K = {chosen_k} was chosen, which is not the best by {criterion!r}: the criterion has changed since "
             "the fits"
         )
     rows, columns = (2, 2) if len(measured) == 4 else (1, len(measured))
-    best = {key: int(k[(table[key] == _best(table[key], key)).argmax()]) for key in measured}
     figure = make_subplots(
         rows=rows,
         cols=columns,
@@ -129,10 +161,6 @@ def _line(table: pd.DataFrame, criterion: str, best: int) -> go.Scatter:
             "<br>fitted in %{customdata:,.3~g} s<extra></extra>"
         ),
     )
-
-
-def _best(values: pd.Series[float], criterion: str) -> float:
-    return float(values.min() if CRITERIA[criterion].better == "lowest" else values.max())
 
 
 def _range(places: npt.NDArray[Any]) -> list[float]:

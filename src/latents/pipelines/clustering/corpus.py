@@ -1,7 +1,9 @@
 """From documents to counts: the nodes that read a corpus and count its words."""
 
 import logging
+import unicodedata
 from collections.abc import Mapping
+from numbers import Number
 from typing import Any
 
 import pandas as pd
@@ -9,6 +11,7 @@ from scipy import sparse
 
 from latents.pipelines.clustering import bags, words
 from latents.pipelines.clustering.parameters import FeaturesParameters, IngestParameters
+from latents.pipelines.shared import truth_values
 
 logger = logging.getLogger(__name__)
 
@@ -16,29 +19,31 @@ logger = logging.getLogger(__name__)
 def ingest(
     raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters
 ) -> tuple[pd.DataFrame, bags.Bag]:
-    """Check a corpus and give its columns their names.
+    """Check a corpus and give its columns their names and types.
 
     Parameters
     ----------
     raw_documents : DataFrame or mapping
         Texts: one row per document, in any order of columns. Or a bag of words: ``counts`` (a csr_array of shape
         (n_documents, n_words)), ``words`` (of the columns) and ``documents``, a table like the other, without
-        texts.
+        texts. A table whose ``attrs`` name its ``file`` has the places in it as its index, for messages.
     params : IngestParameters
         Which columns are the text and the label.
 
     Returns
     -------
     documents : DataFrame
-        Column ``text`` and, where given, ``label``, ``name`` and ``held_out``. A missing text is an empty
-        one; that of a document of a bag is made of its most frequent words, for people to read.
+        Column ``text`` and, where given, ``label``, ``name`` (all three str) and ``held_out`` (bool). A missing
+        text is an empty one; that of a document of a bag is made of its most frequent words, for people to
+        read. Texts are composed (Unicode's NFC): an accent belongs to its letter, however it was typed.
     bag : mapping
         The counts and words of a bag; of texts nothing.
 
     Raises
     ------
     ValueError
-        If there is no document or no text column, a text is none, or a row lacks its label or held-out mark.
+        If there is no document or no text column, a value is of another kind than texts and numbers, or a row
+        lacks its label or held-out mark; names the place.
     """
     bag: bags.Bag = {}
     text_column = params.text_column
@@ -47,41 +52,60 @@ def ingest(
         raw_documents, text_column = bags.table_of(raw_documents), "text"
     if raw_documents.empty:
         raise ValueError("the corpus is empty: there is no document to cluster")
+    columns = ", ".join(map(str, raw_documents.columns))
     if text_column not in raw_documents:
         raise ValueError(
-            f"no column {text_column!r} (parameter clustering.ingest.text_column); "
-            f"the documents have {', '.join(map(str, raw_documents.columns))}"
+            f"{raw_documents.attrs.get('file', 'the documents')}: no column {text_column!r} (parameter "
+            f"clustering.ingest.text_column) among {columns}"
         )
-    documents = pd.DataFrame({"text": raw_documents[text_column]})
-    if params.label_column in raw_documents:
-        documents["label"] = raw_documents[params.label_column]
-    else:
+    documents = pd.DataFrame({"text": _texts(raw_documents, text_column)})
+    label_column = params.label_column
+    if label_column is not None and label_column in raw_documents:
+        documents["label"] = _texts(raw_documents, label_column)
+        if (missing := documents.index[documents["label"] == ""]).size:
+            raise ValueError(
+                f"{_place(raw_documents, missing[0])}: there is no label; all documents must have one, or none"
+            )
+    elif label_column is not None:
         logger.warning(
-            "no column %r: without labels there is no NMI, ARI, accuracy or heat map", params.label_column
+            "no column %r among %s: without labels there is no NMI, ARI, accuracy or heat map",
+            label_column,
+            columns,
         )
-    for column in ("name", "held_out"):
-        if column in raw_documents:
-            documents[column] = raw_documents[column]
-    documents = documents.reset_index(drop=True)
-    for column in documents.columns.intersection(["label", "held_out"]):
-        missing = documents.index[documents[column].isna() | (documents[column].astype(str) == "")]
-        if len(missing):
-            raise ValueError(f"document {missing[0]} has no {column}; all documents must have one, or none")
-    return documents.assign(text=_texts(documents["text"])), bag
-
-
-def _texts(column: "pd.Series[Any]") -> "pd.Series[str]":
-    """Return the texts of a column; a missing one is empty."""
-    absent = column.index[column.isna()]
-    if len(absent):
+    if "name" in raw_documents:
+        names = _texts(raw_documents, "name")
+        documents["name"] = [name or f"document {row}" for row, name in enumerate(names)]
+    if "held_out" in raw_documents:
+        documents["held_out"] = truth_values(
+            raw_documents["held_out"].tolist(), lambda row: _place(raw_documents, row)
+        )
+    if (missing := documents.index[raw_documents[text_column].isna()]).size:
         # Tables on disk often cannot tell an empty text from a missing one.
         logger.warning(
-            "%d documents have no text (the first is row %d): taken as empty", len(absent), absent[0]
+            "%d documents have no text (the first: %s): taken as empty",
+            missing.size,
+            _place(raw_documents, missing[0]),
         )
-    for row, text in enumerate(column):
-        if isinstance(text, list | dict):
-            raise ValueError(f"the text of document {row} is {text!r:.80}; allowed are texts")
-    return column.fillna("").astype(str)
+    return documents, bag
+
+
+def _texts(table: pd.DataFrame, column: str) -> list[str]:
+    """Return the values of a column as texts; a missing one is empty."""
+    values = table[column].astype(object)
+    texts = []
+    for row, (value, missing) in enumerate(zip(values, values.isna(), strict=True)):
+        if not (missing or isinstance(value, str | Number)):
+            raise ValueError(
+                f"{_place(table, row)}: {column} is {value!r:.80}; allowed are texts and numbers"
+            )
+        texts.append("" if missing else unicodedata.normalize("NFC", str(value)))
+    return texts
+
+
+def _place(table: pd.DataFrame, row: int) -> str:
+    """Say where a row of a table comes from."""
+    file = table.attrs.get("file")
+    return f"{file}, {table.index.name} {table.index[row]}" if file else f"document {row}"
 
 
 def count_words(

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from latents import estimators, reporting
 from latents.estimators.clustering_metrics import matched_accuracy
-from latents.pipelines.clustering import reading
+from latents.pipelines.clustering import description
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
     FitParameters,
@@ -105,7 +105,7 @@ def evaluate(
     -------
     mapping
         ``assignments``, ``topics``, ``clusters``, ``examples`` and ``map`` (tables, see
-        ``pipelines.clustering.reading``) and ``metrics``: flat names and numbers; those that need labels,
+        ``pipelines.clustering.description``) and ``metrics``: flat names and numbers; those that need labels,
         held-out words or pairs of words only where there are any.
     """
     responsibilities = model.predict_proba(counts)
@@ -130,7 +130,9 @@ def evaluate(
         metrics["nmi"] = float(normalized_mutual_info_score(labels, clusters))
         metrics["ari"] = float(adjusted_rand_score(labels, clusters))
         metrics["accuracy"] = matched_accuracy(labels, clusters)
-    tables = reading.read(model, counts, vocabulary["word"].to_numpy(), documents, assignments, params)
+    tables = description.describe(
+        model, counts, vocabulary["word"].to_numpy(), documents, assignments, params
+    )
     return {**tables, "metrics": metrics}
 
 
@@ -166,11 +168,11 @@ def report(
             if "label" in train
             else reporting.absent("Labels by cluster", "The documents have no labels to compare with.")
         ),
-        "map": reading.draw_map(positions, documents, assignments, names),
+        "map": description.draw_map(positions, documents, assignments, names),
     }
     if len(selection) > 1:
         figures["selection"] = reporting.selection.criteria_over_k(selection, given["select"]["criterion"])
-    page = reporting.pages.clustering(figures, reading.quote(examples, clusters), metrics, given)
+    page = reporting.pages.clustering(figures, description.quote(examples, clusters), metrics, given)
     map_page = reporting.pages.document_map(figures["map"])
     single = reporting.absent(
         "Choosing K",

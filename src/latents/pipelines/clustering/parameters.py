@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from latents.pipelines.shared import Parameters, PositiveInt, Seed
+from latents.reporting.selection import CRITERIA
 
 # Tagged, so that an error speaks of the one that was meant.
 OneOrSeveral = Annotated[
@@ -99,7 +100,14 @@ class FitParameters(Parameters):
 class SelectParameters(Parameters):
     """What chooses among the fits of several ``n_components``."""
 
-    criterion: Literal["heldout_perplexity", "bic", "icl", "npmi"]
+    criterion: str
+
+    @field_validator("criterion")
+    @classmethod
+    def _is_one(cls, criterion: str) -> str:
+        if criterion not in CRITERIA:
+            raise ValueError(f"{criterion!r} is no criterion; allowed are {', '.join(CRITERIA)}")
+        return criterion
 
 
 class EvaluateParameters(Parameters):

@@ -14,15 +14,15 @@ from scipy import sparse
 from latents import estimators
 from latents.estimators.clustering_metrics import npmi_coherence
 from latents.pipelines.shared import Monitor
+from latents.reporting.selection import CRITERIA, best_fit, near_best
 
 logger = logging.getLogger(__name__)
 
 Row = dict[str, float]
 
-LOWER_IS_BETTER = {"heldout_perplexity": True, "bic": True, "icl": True, "npmi": False}
 COLUMNS = [
     "n_components",
-    *LOWER_IS_BETTER,
+    *CRITERIA,
     "log_likelihood",
     "lower_bound",
     "n_iter",
@@ -47,7 +47,8 @@ def measure(model: estimators.MultinomialMixture, train: sparse.csr_array, held_
     Returns
     -------
     mapping
-        ``log_likelihood``, ``bic``, ``icl`` and, where there are pairs of words, ``npmi`` over `train`;
+        ``log_likelihood``, ``bic``, ``icl`` and, where there are pairs of words, ``npmi`` over `train`, of the
+        components that hold a document of it (the words of the others mean nothing);
         ``heldout_perplexity`` where `held_out` has words.
     """
     metrics = {
@@ -55,7 +56,8 @@ def measure(model: estimators.MultinomialMixture, train: sparse.csr_array, held_
         "bic": model.bic(train),
         "icl": model.icl(train),
     }
-    top_columns = np.argsort(-model.word_probabilities_, axis=1, kind="stable")[:, :COHERENCE_WORDS]
+    held = np.unique(model.predict(train))
+    top_columns = np.argsort(-model.word_probabilities_[held], axis=1, kind="stable")[:, :COHERENCE_WORDS]
     if top_columns.shape[1] > 1:
         metrics["npmi"] = npmi_coherence(train, top_columns)
     if held_out.sum() > 0:
@@ -92,7 +94,7 @@ def check_candidates(
     if train.shape[1] < 2:
         lacking["npmi"] = "the vocabulary has no pair of words; loosen clustering.features"
     if len(candidates) > 1 and criterion in lacking:
-        others = [name for name in LOWER_IS_BETTER if name not in lacking]
+        others = [name for name in CRITERIA if name not in lacking]
         raise ValueError(
             f"clustering.select.criterion is {criterion!r}, but {lacking[criterion]}, or choose by another "
             f"criterion: {', '.join(others)}"
@@ -114,7 +116,7 @@ def fit_and_choose(
         The arguments of each ``MultinomialMixture``; they differ in ``n_components``. Of several, every fit is a
         trial of its own to `monitor`; a single one is just fitted.
     criterion : {"heldout_perplexity", "bic", "icl", "npmi"}
-        What chooses; of equals the smaller number of components.
+        What chooses; of the fits near the best the one with fewest components (``best_fit``).
     train, held_out : sparse arrays of shape (n_documents, n_words)
         Counts to fit to, and to measure perplexity on.
     monitor : Monitor
@@ -123,7 +125,7 @@ def fit_and_choose(
     Returns
     -------
     model : MultinomialMixture
-        The chosen mixture; at no time is more than one other in memory.
+        The chosen mixture; of the others only those that may yet be chosen are kept in memory.
     selection : DataFrame
         One row per fit in the order of `candidates`, with the columns ``COLUMNS``; what cannot be measured is
         missing.
@@ -133,22 +135,22 @@ def fit_and_choose(
         model, row = _fit(candidates[0], "EM", train, held_out, monitor)
         return model, _table([row], 0)
     rows: list[Row] = []
-    for candidate in candidates:
+    models: dict[int, estimators.MultinomialMixture] = {}
+    for number, candidate in enumerate(candidates):
         name = f"K = {candidate['n_components']}"
         with monitor.trial(name, candidate) as trial:
-            fitted, row = _fit(candidate, f"EM, {name}", train, held_out, trial)
+            models[number], row = _fit(candidate, f"EM, {name}", train, held_out, trial)
             trial.record(row)
-        measured = {key: row[key] for key in LOWER_IS_BETTER if key in row}
+        measured = {key: row[key] for key in CRITERIA if key in row}
         monitor.record(measured, step=candidate["n_components"], group="select")
         logger.info("%s: %s", name, ", ".join(f"{key} {value:,.6g}" for key, value in measured.items()))
         rows.append(row)
-        if _best(rows, criterion) == len(rows) - 1:
-            model = fitted
-        del fitted  # else two would stay in memory beside the next
-    chosen = _best(rows, criterion)
+        near = near_best([row[criterion] for row in rows], criterion)
+        models = {number: model for number, model in models.items() if near[number]}
+    chosen = best_fit([row["n_components"] for row in rows], [row[criterion] for row in rows], criterion)
     logger.info("chosen by %s: K = %d", criterion, rows[chosen]["n_components"])
-    _retell(model, monitor)
-    return model, _table(rows, chosen)
+    _retell(models[chosen], monitor)
+    return models[chosen], _table(rows, chosen)
 
 
 def _fit(
@@ -170,11 +172,6 @@ def _fit(
         "n_iter": model.n_iter_,
         "fit_seconds": seconds,
     }
-
-
-def _best(rows: Sequence[Row], criterion: str) -> int:
-    sign = 1 if LOWER_IS_BETTER[criterion] else -1
-    return min(range(len(rows)), key=lambda i: (sign * rows[i][criterion], rows[i]["n_components"]))
 
 
 def _retell(model: estimators.MultinomialMixture, monitor: Monitor) -> None:

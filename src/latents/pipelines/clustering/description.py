@@ -2,7 +2,6 @@
 
 from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
 
-import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ WORDS_IN_NAME = 3
 EXCERPT = 400
 
 
-def read(
+def describe(
     model: estimators.MultinomialMixture,
     counts: sparse.csr_array,
     words: NDArray[np.object_],
@@ -39,7 +38,8 @@ def read(
             With the name of the cluster, the document's ``typicality`` and, of two clusters or more, the
             ``runner_up`` and the ``log_odds`` against it.
         ``topics``
-            Top words of every cluster by relevance, probability and lift.
+            Top words of every cluster by relevance (of those likelier there than in the corpus), probability and
+            lift.
         ``clusters``
             One row each: its name, numbers of training and held-out documents, mixing weight and, where there
             are labels, the one it holds most of (``main_label``, and the share of the training documents).
@@ -49,7 +49,7 @@ def read(
             ``document`` (row), ``x`` and ``y``.
     """
     train = counts[~assignments["held_out"].to_numpy()]
-    rankings = {
+    measures = {
         "relevance": relevance(model.word_probabilities_, train, params.relevance_weight),
         "probability": model.word_probabilities_,
         "lift": lift(model.word_probabilities_, train),
@@ -57,7 +57,10 @@ def read(
     scores = log_lift(model.word_probabilities_, train)
     assigned = assignments["cluster"].to_numpy()
     n_trained = np.bincount(assigned[~assignments["held_out"]], minlength=model.weights_.size)
-    names = name_clusters(rankings["relevance"], words, n_trained)
+    telling = measures["relevance"].copy()
+    if (n_trained > 0).sum() > 1:  # what is rarer in a cluster than elsewhere does not tell of it
+        telling[measures["lift"] <= 1] = -np.inf
+    names = name_clusters(telling, words, n_trained)
     described = assignments.assign(
         cluster_name=np.array(names, dtype=object)[assigned], typicality=typicality(counts, scores, assigned)
     )
@@ -66,7 +69,7 @@ def read(
         described = described.assign(runner_up=second.clusters, log_odds=second.log_odds)
     return {
         "assignments": described,
-        "topics": _top_words(rankings, words, names, params.n_top_words),
+        "topics": _top_words({**measures, "relevance": telling}, measures, words, names, params.n_top_words),
         "clusters": _clusters(described, names, model.weights_),
         "examples": choose_examples(described, documents["text"], names, params.n_examples),
         "map": locate(counts, scores, params.map_documents, params.random_state),
@@ -78,8 +81,9 @@ def name_clusters(
 ) -> list[str]:
     """Name every cluster by the words that rank highest in it, no two clusters alike.
 
-    Words that contain one another count once ("god", "gods"). Where clusters share their first words, more
-    are added; a cluster without documents, whose words mean nothing, is called empty.
+    Words that begin alike count once ("god", "gods"), and so do n-grams with the words in them. Where clusters
+    share their first words, more are added; a cluster without documents, whose words mean nothing, is called
+    empty.
     """
     names: list[str] = []
     for cluster, values in enumerate(ranking):
@@ -91,7 +95,7 @@ def name_clusters(
             word = str(words[column])
             if np.isneginf(values[column]):
                 break
-            if not any(word in other or other in word for other in chosen):
+            if not any(_alike(word, other) for other in chosen):
                 chosen.append(word)
             if len(chosen) >= WORDS_IN_NAME and ", ".join(chosen) not in names:
                 break
@@ -100,13 +104,25 @@ def name_clusters(
     return names
 
 
+def _alike(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    begins = long.startswith(short) and short.isalpha() and long.isalpha()
+    return begins or f" {short} " in f" {long} "
+
+
 def _top_words(
-    rankings: dict[str, NDArray[np.float64]], words: NDArray[np.object_], names: Sequence[str], n_top: int
+    rankings: dict[str, NDArray[np.float64]],
+    measures: dict[str, NDArray[np.float64]],
+    words: NDArray[np.object_],
+    names: Sequence[str],
+    n_top: int,
 ) -> pd.DataFrame:
+    """Rank the words of every cluster, but those that a ranking gives no place (-inf)."""
     tables = []
     for ranking, values in rankings.items():
         order = np.argsort(-values, axis=1, kind="stable")[:, :n_top]
-        for cluster, columns in enumerate(order):
+        for cluster, best in enumerate(order):
+            columns = best[~np.isneginf(values[cluster, best])]
             tables.append(
                 pd.DataFrame(
                     {
@@ -115,7 +131,7 @@ def _top_words(
                         "ranking": ranking,
                         "rank": np.arange(1, len(columns) + 1),
                         "word": words[columns],
-                        **{name: each[cluster, columns] for name, each in rankings.items()},
+                        **{name: each[cluster, columns] for name, each in measures.items()},
                     }
                 )
             )
@@ -183,8 +199,7 @@ def choose_examples(
 
 def excerpt(text: str, length: int = EXCERPT) -> str:
     """Return the beginning of a text, its white space made even; the last character tells of a cut."""
-    # A little more than wanted is enough to know, however long the text.
-    even = re.sub(r"\s+", " ", text[: 4 * length]).strip()
+    even = " ".join(text.split(maxsplit=length)[:length])  # so many words are longer than wanted
     return even if len(even) <= length else even[: length - 1].rstrip() + "…"
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from latents.estimators import MultinomialMixture
-from latents.pipelines.clustering import reading
+from latents.pipelines.clustering import description
 from latents.pipelines.clustering.parameters import EvaluateParameters
 from latents.reporting import pages
 
@@ -45,7 +45,7 @@ def read(n_components=2, params=PARAMS, keep=("text", "label", "name"), **option
         n_tokens=counts.sum(axis=1),
         held_out=held_out,
     )
-    return documents, reading.read(model, counts, WORDS, documents, assignments, params)
+    return documents, description.describe(model, counts, WORDS, documents, assignments, params)
 
 
 def test_clusters_are_named_by_their_words():
@@ -68,13 +68,44 @@ def test_names_differ_where_words_do_not():
         [[3.0, 2.0, 1.0, 0.5], [3.0, 2.0, 1.0, 0.4], [3.0, 2.0, 1.0, 0.3], [1.0, 2.0, 3.0, 4.0]]
     )
     words = np.array(["a", "b", "c", "d"], dtype=object)
-    names = reading.name_clusters(ranking, words, np.array([5, 5, 5, 0]))
+    names = description.name_clusters(ranking, words, np.array([5, 5, 5, 0]))
     assert names == ["a, b, c", "a, b, c, d", "a, b, c, d 2", "empty 3"]
+
+
+def test_words_that_begin_alike_count_once():
+    words = "software war god gods 26 6 york new·york york·new·jersey ice price"
+    words = np.array([word.replace("·", " ") for word in words.split()], dtype=object)
+    for best, name in [
+        (["software", "war", "god"], "software, war, god"),
+        (["gods", "god", "war", "ice"], "gods, war, ice"),
+        (["26", "6", "price", "ice"], "26, 6, price"),
+        (["york", "new york", "york new jersey", "ice", "war"], "york, ice, war"),
+    ]:
+        ranking = np.full((1, len(words)), -9.0)
+        ranking[0, [list(words).index(word) for word in best]] = -np.arange(len(best))
+        assert description.name_clusters(ranking, words, np.array([5])) == [name]
+
+
+def test_words_rarer_in_a_cluster_than_elsewhere_do_not_tell_of_it():
+    params = PARAMS.model_copy(update={"relevance_weight": 1.0, "n_top_words": 8})
+    _, tables = read(params=params)
+    topics = tables["topics"]
+    told = topics[topics["ranking"] == "relevance"]
+    assert (told["lift"] > 1).all()
+    assert set(told["cluster"]) == {0, 1}
+    assert not np.isinf(told["relevance"]).any()
+    rare = topics[(topics["ranking"] == "probability") & (topics["lift"] <= 1)]
+    assert len(rare)  # what the test is about
+    named = {(row.cluster, word) for row in tables["clusters"].itertuples() for word in row.name.split(", ")}
+    assert not named & set(zip(rare["cluster"], rare["word"], strict=True))
+    _, tables = read(n_components=1, params=params)  # there is no elsewhere
+    assert len(tables["topics"]) == 24
+    assert len(tables["clusters"]["name"][0].split(", ")) == 3
 
 
 def test_words_that_a_cluster_lacks_do_not_name_it():
     ranking = np.array([[-1.0, -np.inf, -np.inf], [-np.inf] * 3])
-    assert reading.name_clusters(ranking, WORDS[:3], np.array([1, 1])) == ["ship", "1"]
+    assert description.name_clusters(ranking, WORDS[:3], np.array([1, 1])) == ["ship", "1"]
 
 
 def test_topics_hold_three_rankings_with_all_measures():
@@ -119,7 +150,7 @@ def test_texts_that_begin_alike_are_read_once():
         }
     )
     texts = pd.Series(["same  text" if i > 36 else f"text {i}" for i in range(40)])
-    chosen = reading.choose_examples(assignments, texts, ["a"], 2)
+    chosen = description.choose_examples(assignments, texts, ["a"], 2)
     assert chosen["document"].tolist() == [39, 36]
     assert chosen["excerpt"].tolist() == ["same text", "text 36"]
     assert set(chosen["kind"]) == {"typical"}
@@ -127,10 +158,20 @@ def test_texts_that_begin_alike_are_read_once():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("  a\n\n b\t", "a b"), ("abcdefghij", "abcdefghij"), ("abcdefghi jk", "abcdefghi…"), ("", "")],
+    [
+        ("  a\n\n b\t", "a b"),
+        ("abcdefghij", "abcdefghij"),
+        ("abcdefghi jk", "abcdefghi…"),
+        ("", ""),
+        (" " * 100 + "hello", "hello"),
+        (("a" + " " * 30) * 5, "a a a a a"),
+        (("a" + " " * 30) * 6, "a a a a a…"),
+        ("a " * 5 + " " * 100, "a a a a a"),
+        ("ab " * 100, "ab ab ab…"),
+    ],
 )
 def test_excerpts(text, expected):
-    assert reading.excerpt(text, 10) == expected
+    assert description.excerpt(text, 10) == expected
 
 
 def test_the_map_draws_documents_that_have_words():
@@ -150,7 +191,7 @@ def test_the_map_draws_documents_that_have_words():
 def test_without_a_map_the_page_says_so(options):
     documents, tables = read(**options)
     assert tables["map"].empty
-    figure = reading.draw_map(
+    figure = description.draw_map(
         tables["map"], documents, tables["assignments"], tables["clusters"]["name"].tolist()
     )
     assert "not asked for" in figure.layout.annotations[0].text
@@ -161,7 +202,7 @@ def test_one_cluster_has_typical_documents_alone():
     _, tables = read(n_components=1)
     assert set(tables["examples"]["kind"]) == {"typical"}
     assert "log_odds" not in tables["assignments"]
-    (group,) = reading.quote(tables["examples"], tables["clusters"])
+    (group,) = description.quote(tables["examples"], tables["clusters"])
     assert list(group.columns) == ["Most typical"]
 
 
@@ -170,12 +211,12 @@ def test_without_labels_and_names_rows_stand_for_them():
     assert "main_label" not in tables["clusters"]
     quotations = [
         q
-        for group in reading.quote(tables["examples"], tables["clusters"])
+        for group in description.quote(tables["examples"], tables["clusters"])
         for qs in group.columns.values()
         for q in qs
     ]
     assert {q.source for q in quotations} == {f"document {row}" for row in tables["examples"]["document"]}
-    figure = reading.draw_map(
+    figure = description.draw_map(
         tables["map"], documents, tables["assignments"], tables["clusters"]["name"].tolist()
     )
     assert not figure.layout.updatemenus
@@ -187,17 +228,17 @@ def test_agreement_is_with_the_label_matched_in_training():
     assignments = tables["assignments"].assign(label="sky")
     train = ~assignments["held_out"]
     assignments.loc[train, "label"] = np.where(assignments["cluster"][train] == 0, "sea", "sky")
-    agreeing = reading._agreeing(assignments, 2)
+    agreeing = description._agreeing(assignments, 2)
     assert agreeing[train].all()
     np.testing.assert_array_equal(agreeing[~train], assignments["cluster"][~train] == 1)
 
 
 def test_empty_clusters_are_told_apart_from_read_ones():
     _, tables = read()
-    clusters = reading._clusters(tables["assignments"], ["a", "b", "empty 2"], np.array([0.5, 0.5, 0.0]))
+    clusters = description._clusters(tables["assignments"], ["a", "b", "empty 2"], np.array([0.5, 0.5, 0.0]))
     assert clusters["n_documents"].tolist()[2] == 0
     assert clusters["main_label"].tolist()[2] == ""
-    groups = reading.quote(tables["examples"], clusters)
+    groups = description.quote(tables["examples"], clusters)
     sizes = clusters.set_index("name")["n_documents"]
     assert {group.heading for group in groups} == {"a", "b"}
     assert sizes[groups[0].heading] >= sizes[groups[1].heading]
