@@ -91,7 +91,7 @@ class TestDocuments:
 
 class TestImages:
     def test_no_images_in_the_file(self):
-        with pytest.raises(ValueError, match="no array 'images' among labels, pixels"):
+        with pytest.raises(ValueError, match="no array 'images' or 'features' among labels, pixels"):
             check_images({"pixels": np.zeros((3, 2, 2)), "labels": np.zeros(3)})
 
     @pytest.mark.parametrize("n", [0, 1])

@@ -1,9 +1,6 @@
 """The user's own texts: a folder of files, or a table (CSV, Parquet or JSON lines)."""
 
-import csv
-import io
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +8,7 @@ import pandas as pd
 from kedro.io import DatasetError
 
 from latents.datasets.read_only import ReadOnlyDataset
-from latents.datasets.reading import malformed, text_of
-
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+from latents.datasets.reading import fields_of, malformed, text_of, truth_of
 
 
 class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
@@ -128,43 +123,15 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
             raise DatasetError(f"{self._filepath} is no whole Parquet file: {error}") from error
 
     def _fields(self, text: str) -> pd.DataFrame:
-        csv.field_size_limit(sys.maxsize)  # else no document could be longer than 131,072 characters
         separator = self._separator or ("\t" if self._kind == ".tsv" else ",")
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        lines, rows = [], []
-        begin = 1
-        try:
-            for row in reader:
-                if row:  # an empty line is none
-                    lines.append(begin)
-                    rows.append(row)
-                begin = reader.line_num + 1
-        except csv.Error as error:
-            raise malformed(self._filepath, begin, f"{error} in the row that begins here") from error
-        if not rows:
-            raise DatasetError(f"{self._filepath} is empty: a line with the names of the columns is missing")
-        names, *rows = rows
-        for name in names:
-            if names.count(name) > 1:
-                raise malformed(self._filepath, lines[0], f"there are several columns {name!r}")
-        for line, row in zip(lines[1:], rows, strict=True):
-            if len(row) != len(names):
-                raise malformed(
-                    self._filepath, line, f"{len(row)} fields; the first line names {len(names)}: {names}"
-                )
-        table = pd.DataFrame(rows, columns=names, dtype=object)
+        (_, names), *rows = fields_of(self._filepath, text, separator)
+        table = pd.DataFrame([row for _, row in rows], columns=names, dtype=object)
         if "held_out" in table:
             table["held_out"] = [
-                self._truth(mark, line) for mark, line in zip(table["held_out"], lines[1:], strict=True)
+                truth_of(self._filepath, line, mark)
+                for mark, (line, _) in zip(table["held_out"], rows, strict=True)
             ]
         return table
-
-    def _truth(self, mark: str, line: int) -> bool:
-        if mark.lower() not in _TRUTH:
-            raise malformed(
-                self._filepath, line, f"held_out is {mark!r}; allowed are true and false, or 1 and 0"
-            )
-        return _TRUTH[mark.lower()]
 
     def _objects(self, text: str) -> pd.DataFrame:
         rows = []
