@@ -1,6 +1,7 @@
 """The user's own tables of numbers, and what is refused in them."""
 
 import gzip
+import re
 
 import numpy as np
 import pandas as pd
@@ -85,12 +86,13 @@ class TestWhatIsRead:
 
     def test_empty_lines_byte_order_marks_and_separators(self, tmp_path):
         content = "\ufefflabel;a;b\r\nx;1;2\r\n\r\ny;3;400\r\n\r\n"
-        data = table(tmp_path, content, separator=";").load()
-        assert as_lists(data) == {
-            "features": [[1, 2], [3, 400]],
-            "feature_names": ["a", "b"],
-            "labels": ["x", "y"],
-        }
+        for written in (content, content.replace("y", '"y"'), content.replace("400", "400 ")):
+            data = table(tmp_path, written, separator=";").load()
+            assert as_lists(data) == {
+                "features": [[1, 2], [3, 400]],
+                "feature_names": ["a", "b"],
+                "labels": ["x", "y"],
+            }
 
     def test_the_index_of_pandas_is_no_column(self, tmp_path):
         rows = pd.DataFrame({"a": [1.5, 2, 3], "b": [4, 5, 6]}, index=[7, 9, 8])
@@ -144,8 +146,8 @@ class TestWhatIsRead:
         assert [
             tuple(row) for row in zip(data["names"], data["features"][:, 0], data["held_out"], strict=True)
         ] == rows
-        # An empty line makes polars stumble, so that the file is read line by line.
-        slowly = table(tmp_path, text + "\n\n").load()
+        # polars takes no number with a blank behind it, so that the file is read line by line.
+        slowly = table(tmp_path, re.sub(r"(?<=\d),(True|False)\n", r" ,\1\n", text)).load()
         assert as_lists(slowly) == as_lists(data)
 
 
@@ -161,7 +163,7 @@ class TestRefused:
             ("a\n1.5\nNA\n", "line 3: column 'a' is 'NA'"),
             ("a\n1.5\nnan\n", "line 3: column 'a' is 'nan'"),
             ("a\n1.5\n-inf\n", "line 3: column 'a' is '-inf'"),
-            ("a\n1.5\n1e999\n", "line 3: column 'a' is '1e999'"),
+            ("a\n1.5\n1e999\n", "line 3: column 'a' is '1e999', which is too large"),
             ("a\n1_000\n2\n", "line 2: column 'a' is '1_000'"),
             ("a\n1\n2021-03-04\n", "line 3: column 'a' is '2021-03-04'"),
             ("a;b\n1,5;2\n", "1: 1 fields|line 2: 2 fields; the first line names 1"),

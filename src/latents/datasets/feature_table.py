@@ -84,7 +84,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         That is ``labels``, ``held_out`` and ``names``, each of length N.
         """
         X, columns, others = self._from_parquet() if self._kind == ".parquet" else self._from_text()
-        data = images_or_features(self._filepath, _as_bytes(X), self._image_shape, "columns of features")
+        data = images_or_features(self._filepath, X, self._image_shape, "columns of features")
         if "features" in data:
             data["feature_names"] = np.array(columns.features)
         return {**data, **others}
@@ -115,11 +115,12 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         X, others = self._at_once(text, names, columns) or self._by_line(text, names, columns)
         if "labels" in others and all(_WHOLE.fullmatch(label) for label in others["labels"].tolist()):
             others["labels"] = others["labels"].astype(np.int64)
-        return X, columns, others
+        return _as_bytes(X), columns, others
 
     def _at_once(self, text: str, names: list[str], columns: _Columns) -> tuple[NDArray[Any], Arrays] | None:
         """Read a file that has nothing unusual in it, fast; of any other return None."""
-        content = text.encode()
+        # To polars an empty line is a row without values. Within quotes it may be part of a text.
+        content = (text if '"' in text else re.sub(r"[\r\n]+", "\n", text)).rstrip("\r\n").encode()
         for number in (pl.UInt8(), pl.Float64()):
             schema = {name: number if name in columns.features else pl.String() for name in names}
             try:
@@ -148,14 +149,13 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         next(lines)  # the names
         rows = []
         others: dict[str, list[Any]] = {meaning: [] for meaning in columns.others}
+        at = [names.index(name) for name in columns.features]
         for line, row in lines:
-            cells = dict(zip(names, row, strict=True))
-            for name in (*columns.features, *columns.others.values()):
-                if not cells[name].strip():
-                    raise malformed(path, line, f"column {name!r} is empty")
-            rows.append(np.array([_number(path, line, name, cells[name]) for name in columns.features]))
+            rows.append(_numbers(path, line, columns.features, [row[column] for column in at]))
             for meaning, name in columns.others.items():
-                cell = cells[name]
+                cell = row[names.index(name)]
+                if not cell:
+                    raise malformed(path, line, f"column {name!r} is empty")
                 others[meaning].append(truth_of(path, line, cell) if meaning == "held_out" else cell)
         X = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns.features))
         return X, {meaning: np.array(cells) for meaning, cells in others.items()}
@@ -178,7 +178,9 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
                     f"{path}, row 0: column {name!r} is {cells.iloc[0]!r}; allowed are finite numbers (all of "
                     f"the column is of type {cells.dtype})"
                 )
-        X = np.column_stack([table[name].to_numpy() for name in columns.features])
+        numbers = [table[name].to_numpy() for name in columns.features]
+        as_bytes = [_as_bytes(column) for column in numbers]
+        X = np.column_stack(as_bytes if all(column.dtype == np.uint8 for column in as_bytes) else numbers)
         bad = np.argwhere(~np.isfinite(X))
         if len(bad):
             row, column = bad[0]
@@ -199,10 +201,16 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         }
 
 
-def _number(path: Path, line: int, name: str, cell: str) -> float:
-    if not _NUMBER.fullmatch(cell) or np.isinf(float(cell)):
-        raise malformed(path, line, f"column {name!r} is {cell!r}; allowed are finite numbers")
-    return float(cell)
+def _numbers(path: Path, line: int, names: list[str], cells: list[str]) -> NDArray[np.float64]:
+    for name, cell in zip(names, cells, strict=True):
+        if not _NUMBER.fullmatch(cell):
+            found = f"{cell!r}; allowed are finite numbers" if cell.strip() else "empty"
+            raise malformed(path, line, f"column {name!r} is {found}")
+    numbers = np.array([float(cell) for cell in cells])
+    if np.isinf(numbers).any():
+        column = np.isinf(numbers).argmax()
+        raise malformed(path, line, f"column {names[column]!r} is {cells[column]!r}, which is too large")
+    return numbers
 
 
 def _plain(cells: pd.Series) -> NDArray[Any]:
