@@ -1,6 +1,7 @@
 """The user's own pictures in a folder, and what is refused there."""
 
 import logging
+import os
 import struct
 import zlib
 
@@ -235,6 +236,22 @@ class TestRefused:
         content[20] ^= 1
         (tmp_path / "a.png").write_bytes(content)
         with pytest.raises(DatasetError, match=r"a\.png is refused"):
+            load(tmp_path)
+
+    def test_after_an_error_the_rest_is_not_read(self, tmp_path, monkeypatch):
+        for i in range(300):
+            picture(tmp_path / f"{i:03}.png", random(2 + (i == 1), 2))
+        read = []
+        one = ImageFolderDataset._image
+        monkeypatch.setattr(ImageFolderDataset, "_image", lambda *which: read.append(which) or one(*which))
+        with pytest.raises(DatasetError, match=r"001\.png is 3 x 2 pixels, 000\.png is 2 x 2"):
+            load(tmp_path)
+        assert len(read) < 300
+
+    def test_names_that_are_no_text(self, tmp_path):
+        picture(tmp_path / "a.png", random(2, 2))
+        os.rename(tmp_path / "a.png", os.fsencode(tmp_path) + b"/\xff.png")
+        with pytest.raises(DatasetError, match=r"the file name '\\udcff\.png' in .* is no utf-8; rename it"):
             load(tmp_path)
 
     def test_numbers_without_white(self, tmp_path):

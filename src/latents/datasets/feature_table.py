@@ -181,9 +181,8 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         numbers = [table[name].to_numpy() for name in columns.features]
         as_bytes = [_as_bytes(column) for column in numbers]
         X = np.column_stack(as_bytes if all(column.dtype == np.uint8 for column in as_bytes) else numbers)
-        bad = np.argwhere(~np.isfinite(X))
-        if len(bad):
-            row, column = bad[0]
+        if X.dtype.kind == "f" and not np.isfinite(X).all():
+            row, column = np.argwhere(~np.isfinite(X))[0]
             raise DatasetError(
                 f"{path}, row {row}: column {columns.features[column]!r} is {X[row, column]}; allowed are "
                 "finite numbers"

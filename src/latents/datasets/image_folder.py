@@ -109,26 +109,32 @@ class ImageFolderDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             )
         if not folder.samples:
             raise DatasetError(f"{root} has no file {pattern}")
-        return [Path(path).relative_to(root).as_posix() for path, _ in folder.samples]
+        names = [Path(path).relative_to(root).as_posix() for path, _ in folder.samples]
+        for name in names:
+            try:
+                name.encode()
+            except UnicodeEncodeError as error:
+                raise DatasetError(f"the file name {name!r} in {root} is no utf-8; rename it") from error
+        return names
 
     def _images(self, names: list[str]) -> NDArray[np.uint8]:
         images = np.empty(0, dtype=np.uint8)  # until the first says how large they are
         Image.init()  # once, and not by several threads
-        with (
-            FitMonitor("").watch("reading images", len(names), log_metrics=False) as progress,
-            # Pillow decodes and resizes without holding Python's lock.
-            ThreadPoolExecutor(os.cpu_count()) as pool,
-        ):
-            for row, image in enumerate(pool.map(self._image, names)):
-                if row == 0:
-                    images = np.empty((len(names), *image.shape), dtype=np.uint8)
-                if image.shape != images.shape[1:]:
-                    raise DatasetError(
-                        f"{self._path / names[row]} is {_measures(image)} pixels, {names[0]} is "
-                        f"{_measures(images[0])}; give size: [height, width] to bring all to one"
-                    )
-                images[row] = image
-                progress("image", row + 1, row + 1)
+        pool = ThreadPoolExecutor(os.cpu_count())  # Pillow decodes and resizes without holding Python's lock
+        try:
+            with FitMonitor("").watch("reading images", len(names), log_metrics=False) as progress:
+                for row, image in enumerate(pool.map(self._image, names)):
+                    if row == 0:
+                        images = np.empty((len(names), *image.shape), dtype=np.uint8)
+                    if image.shape != images.shape[1:]:
+                        raise DatasetError(
+                            f"{self._path / names[row]} is {_measures(image)} pixels, {names[0]} is "
+                            f"{_measures(images[0])}; give size: [height, width] to bring all to one"
+                        )
+                    images[row] = image
+                    progress("image", row + 1, row + 1)
+        finally:
+            pool.shutdown(cancel_futures=True)  # after an error none of the rest is read
         return images
 
     def _image(self, name: str) -> NDArray[np.uint8]:
