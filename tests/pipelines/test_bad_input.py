@@ -1,5 +1,7 @@
 """Bad input gets a clear error that names the place; odd input gets what can be had."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,8 @@ from latents.pipelines.clustering import nodes as clustering
 from latents.pipelines.clustering.parameters import FeaturesParameters, IngestParameters
 from latents.pipelines.cvae import nodes as cvae
 from latents.pipelines.cvae.parameters import FeaturesParameters as CvaeFeatures
-from latents.pipelines.images import check_images
+from latents.pipelines.images import as_rows, check_images
+from latents.pipelines.pca import nodes as pca
 from latents.pipelines.shared import SplitParameters, split_rows
 
 INGEST = IngestParameters(text_column="text", label_column="label")
@@ -169,7 +172,7 @@ class TestDocuments:
 
 class TestImages:
     def test_no_images_in_the_file(self):
-        with pytest.raises(ValueError, match="no array 'images' among labels, pixels"):
+        with pytest.raises(ValueError, match="no array 'images' or 'features' among labels, pixels"):
             check_images({"pixels": np.zeros((3, 2, 2)), "labels": np.zeros(3)})
 
     @pytest.mark.parametrize("n", [0, 1])
@@ -211,6 +214,41 @@ class TestImages:
         with pytest.raises(ValueError, match="image 1 has no value in labels"):
             check_images({"images": images, "labels": np.array([0, np.nan, 1])})
 
+    def test_names(self):
+        images = np.random.default_rng(0).random((3, 2, 2))
+        names = check_images({"images": images, "names": np.array(["a", "b", "c"], dtype=object)})["names"]
+        assert (names.tolist(), names.dtype.kind) == (["a", "b", "c"], "U")
+        with pytest.raises(ValueError, match=r"names has shape \(2,\); one value per image makes \(3,\)"):
+            check_images({"images": images, "names": ["a", "b"]})
+        images[1, 0, 0] = np.inf
+        with pytest.raises(ValueError, match=r"image 1 \(b\.png\) has pixels that are NaN or infinite"):
+            check_images({"images": images, "names": ["a.png", "b.png", "c.png"]})
+
+    @pytest.mark.parametrize("kind", ["u1", "f4"])
+    def test_a_memory_map_stays_one_and_is_not_copied(self, tmp_path, kind, monkeypatch):
+        monkeypatch.setattr("latents.pipelines.images._PIECE", 2**16)
+        images = np.random.default_rng(0).integers(0, 256, (500, 64, 64)).astype(kind)
+        np.save(tmp_path / "images.npy", images)
+        mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+        tracemalloc.start()
+        checked = check_images({"images": mapped})
+        X = as_rows(checked)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert isinstance(checked["images"], np.memmap)
+        assert np.shares_memory(X, mapped)
+        assert peak < images.size / 4
+        np.testing.assert_array_equal(X, images.reshape(500, -1))
+
+    def test_all_pieces_are_looked_at(self, monkeypatch):
+        monkeypatch.setattr("latents.pipelines.images._PIECE", 64)
+        images = np.ones((50, 2, 2), dtype=np.float32)
+        images[49, 1, 1] = 2
+        check_images({"images": images})
+        images[49, 1, 1] = np.nan
+        with pytest.raises(ValueError, match="image 49 has pixels that are NaN"):
+            check_images({"images": images})
+
     def test_dark_images_are_reported(self, caplog):
         images = {"images": np.array([[[0.5, 1.0]], [[0.1, 0.2]]]), "labels": np.array([0, 1])}
         cvae.scale_pixels(images, CvaeFeatures(white=16.0))
@@ -248,6 +286,55 @@ class TestImages:
         pixels = {"X": np.ones((3, 4), np.float32), "y": np.array([0, 1, 1])}
         with pytest.raises(ValueError, match="no image is held out"):
             cvae.split(pixels, {}, SPLIT.model_copy(update={"held_out_fraction": 0.0}))
+
+
+class TestFeatures:
+    ROWS = np.random.default_rng(0).random((4, 3))
+
+    def test_rows_and_their_names(self):
+        given_names = {
+            "features": self.ROWS.tolist(),
+            "feature_names": ["a", "b", "c"],
+            "labels": [0, 1, 0, 1],
+        }
+        checked = check_images(given_names)
+        np.testing.assert_array_equal(pca.flatten_pixels(checked)["X"], self.ROWS)
+        assert checked["feature_names"].tolist() == ["a", "b", "c"]
+        assert checked["labels"].tolist() == [0, 1, 0, 1]
+        assert check_images({"features": self.ROWS})["feature_names"].tolist() == ["x0", "x1", "x2"]
+        rows = pca.split(checked, SPLIT)
+        assert len(rows["train"]) + len(rows["held_out"]) == 4
+
+    @pytest.mark.parametrize(
+        ("given_too", "said"),
+        [
+            ({"images": np.ones((4, 2, 2))}, "both 'images' and 'features' are given; allowed is one"),
+            ({"features": np.ones(4)}, r"features have shape \(4,\); allowed is \(rows, numbers\)"),
+            ({"features": np.ones((4, 0))}, r"features have shape \(4, 0\)"),
+            ({"features": np.ones((1, 3))}, r"1 row\(s\) of features given; at least 2 are needed"),
+            ({"features": np.full((4, 3), "a")}, "features are of type <U1; allowed are numbers"),
+            ({"features": np.ones((4, 3))}, "all 4 rows are the same: there is nothing to learn"),
+            ({"feature_names": ["a"]}, r"feature_names has shape \(1,\); one name per feature makes \(3,\)"),
+            ({"labels": [1, 2]}, r"labels has shape \(2,\); one value per row makes \(4,\)"),
+            ({"held_out": [0.0, 1.0, np.nan, 0.0]}, "row 2 has no value in held_out"),
+        ],
+    )
+    def test_refused(self, given_too, said):
+        with pytest.raises(ValueError, match=said):
+            check_images({"features": self.ROWS, **given_too})
+
+    def test_numbers_that_are_not_finite(self):
+        rows = self.ROWS.copy()
+        rows[2, 1] = -np.inf
+        with pytest.raises(ValueError, match="row 2 has -inf in feature 'x1'; allowed are finite numbers"):
+            check_images({"features": rows})
+        names = {"feature_names": ["length", "width", "height"], "names": list("abcd")}
+        with pytest.raises(ValueError, match=r"row 2 \(c\) has -inf in feature 'width'"):
+            check_images({"features": rows, **names})
+
+    def test_the_pipeline_that_draws_needs_images(self):
+        with pytest.raises(ValueError, match=r"it needs 'images'\. .*image_shape: \[height, width\]"):
+            cvae.ingest({"features": self.ROWS, "labels": [0, 1, 0, 1]})
 
 
 @given(n=st.integers(2, 200), fraction=st.floats(0, 0.99), seed=st.integers(0, 2**32 - 1))

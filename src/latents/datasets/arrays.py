@@ -30,7 +30,8 @@ class NpzDataset(_LocalFile, AbstractDataset[dict[str, NDArray[Any]], dict[str, 
     """A mapping of names to arrays as one ``.npz`` file; arrays of objects (pickles) are refused.
 
     It is also the way to bring one's own images: ``images`` (N x height x width, or with three colour
-    channels last), and optionally ``labels`` (N) and ``held_out`` (N truth values).
+    channels last) or ``features`` (N x p) with ``feature_names`` (p), and optionally ``labels`` (N),
+    ``held_out`` (N truth values) and ``names`` (N).
     """
 
     def load(self) -> dict[str, NDArray[Any]]:

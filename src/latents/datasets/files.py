@@ -1,6 +1,9 @@
 """Files of the user's own, read so that what is wrong with one is said with its file and line."""
 
+import csv
 import gzip
+import io
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +11,8 @@ from pathlib import Path
 from typing import IO, cast
 
 from kedro.io import DatasetError
+
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 def malformed(path: Path, line: int, reason: str) -> DatasetError:
@@ -54,3 +59,50 @@ def text_of(path: Path, encoding: str = "utf-8") -> str:
     """Return the text of a file; raises as `opened` and `decoded` do."""
     with opened(path) as file:
         return decoded(file.read(), path, encoding)
+
+
+def fields_of(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Give the rows of a table with parted fields, each with the line that it begins in; empty lines are none.
+
+    The first row has the names of the columns.
+
+    Raises
+    ------
+    DatasetError
+        If a quoted field has no end, two columns have one name, or a row has more or fewer fields than names.
+    """
+    csv.field_size_limit(sys.maxsize)  # else no field could be longer than 131,072 characters
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    names: list[str] = []
+    begin = 1
+    try:
+        for row in reader:
+            if row and not names:
+                names = row
+                for name in names:
+                    if names.count(name) > 1:
+                        raise malformed(
+                            path, begin, f"there are several columns {name!r}; the first line must name them"
+                        )
+            if row and len(row) != len(names):
+                raise malformed(path, begin, f"{len(row)} fields; the first line names {len(names)}: {names}")
+            if row:
+                yield begin, row
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise malformed(path, begin, f"{error} in the row that begins here") from error
+    if not names:
+        raise DatasetError(f"{path} is empty: a line with the names of the columns is missing")
+
+
+def truth_of(path: Path, line: int, mark: str) -> bool:
+    """Return the truth value that a mark in the column ``held_out`` stands for.
+
+    Raises
+    ------
+    DatasetError
+        If it stands for none.
+    """
+    if mark.lower() not in TRUTH:
+        raise malformed(path, line, f"held_out is {mark!r}; allowed are true and false, or 1 and 0")
+    return TRUTH[mark.lower()]

@@ -1,9 +1,6 @@
 """The user's own texts: a folder of files, or a table (CSV, Parquet or JSON lines)."""
 
-import csv
-import io
 import json
-import sys
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,7 +8,7 @@ from typing import Any
 import pandas as pd
 from kedro.io import DatasetError
 
-from latents.datasets.files import malformed, text_of
+from latents.datasets.files import fields_of, malformed, text_of
 from latents.datasets.read_only import ReadOnlyDataset
 
 
@@ -147,31 +144,10 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         return table.set_index(pd.RangeIndex(len(table), name="row"))
 
     def _fields(self, text: str) -> pd.DataFrame:
-        csv.field_size_limit(sys.maxsize)  # else no document could be longer than 131,072 characters
         separator = self._separator or ("\t" if self._kind == ".tsv" else ",")
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        lines, rows = [], []
-        begin = 1
-        try:
-            for row in reader:
-                if row:  # an empty line is none
-                    lines.append(begin)
-                    rows.append(row)
-                begin = reader.line_num + 1
-        except csv.Error as error:
-            raise malformed(self._filepath, begin, f"{error} in the row that begins here") from error
-        if not rows:
-            raise DatasetError(f"{self._filepath} is empty: a line with the names of the columns is missing")
-        names, *rows = rows
-        for name in names:
-            if names.count(name) > 1:
-                raise malformed(self._filepath, lines[0], f"there are several columns {name!r}")
-        for line, row in zip(lines[1:], rows, strict=True):
-            if len(row) != len(names):
-                raise malformed(
-                    self._filepath, line, f"{len(row)} fields; the first line names {len(names)}: {names}"
-                )
-        return pd.DataFrame(rows, pd.Index(lines[1:], name="line"), names, dtype=object)
+        (_, names), *rows = fields_of(self._filepath, text, separator)
+        lines = pd.Index([line for line, _ in rows], name="line")
+        return pd.DataFrame([row for _, row in rows], lines, names, dtype=object)
 
     def _objects(self, text: str) -> pd.DataFrame:
         lines, rows = [], []

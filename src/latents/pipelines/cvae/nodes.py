@@ -32,8 +32,13 @@ def ingest(raw_images: dict[str, Any]) -> Images:
     Raises
     ------
     ValueError
-        If there are no labels, or only one class.
+        If there are features and no images, no labels, or only one class.
     """
+    if "features" in raw_images and "images" not in raw_images:
+        raise ValueError(
+            "the data are rows of features, and this pipeline draws images: it needs 'images'. Where rows are "
+            "images, say so in the catalog (image_shape: [height, width])"
+        )
     images = check_images(raw_images)
     if "labels" not in images:
         raise ValueError("the images have no 'labels': a class-conditioned model needs the class of each")

@@ -10,24 +10,24 @@ from sklearn.utils import gen_batches
 
 from latents import reporting
 from latents.estimators import MinimumErrorPCA
-from latents.pipelines.images import Images, check_images, evenly, flatten
+from latents.pipelines.images import Images, as_rows, check_images, evenly
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
 from latents.pipelines.shared import Rows, SplitParameters, plain, split_rows
 
 
 def ingest(raw_images: dict[str, Any]) -> Images:
-    """Check the images (see ``check_images``)."""
+    """Check the images, or the rows of features (see ``check_images``)."""
     return check_images(raw_images)
 
 
 def flatten_pixels(images: Images) -> dict[str, NDArray[Any]]:
-    """Return the images as rows ``X`` of pixels, (N, p), in the units they came in."""
-    return {"X": flatten(images["images"])}
+    """Return rows ``X``, (N, p), of the images' pixels or of features, in the units they came in."""
+    return {"X": as_rows(images)}
 
 
 def split(images: Images, params: SplitParameters) -> Rows:
     """Divide the images into training and held-out rows, as they are marked or at random."""
-    return split_rows(len(images["images"]), images.get("held_out"), params)
+    return split_rows(len(as_rows(images)), images.get("held_out"), params)
 
 
 def fit(

@@ -1,0 +1,122 @@
+"""Images of one's own in IDX files, the format that MNIST comes in."""
+
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from kedro.io import DatasetError
+from numpy.typing import NDArray
+
+from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
+from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.files import opened
+
+# The third byte of a file and the type of its numbers, big-endian.
+_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_PIECE = 1 << 22
+
+
+class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
+    """Images in an IDX file (``train-images-idx3-ubyte``), and their labels in another; both may be ``.gz``.
+
+    The format is that of LeCun's MNIST page: two zero bytes, a byte for the type of the numbers (8- to 32-bit
+    integers, 32- and 64-bit floating point numbers), one for how many dimensions there are, their sizes as
+    big-endian 32-bit integers, and the numbers, also big-endian, the last index running fastest. Three
+    dimensions are images, four are images with their channels, two are rows of features or, with
+    `image_shape`, images too.
+
+    Parameters
+    ----------
+    filepath : str
+        The file of images. Bytes that are not compressed are mapped into memory, not read.
+    labels : str, optional
+        The file of labels, of one dimension, beside the first one unless its path says otherwise.
+    image_shape : sequence of int, optional
+        ``[height, width]`` or ``[height, width, 3]``: each row is an image, its pixels line by line.
+    metadata : dict, optional
+        For Kedro's plugins.
+    """
+
+    def __init__(
+        self,
+        filepath: str,
+        labels: str | None = None,
+        image_shape: Sequence[int] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = Path(filepath)
+        self._labels = None if labels is None else self._filepath.parent / labels
+        self._image_shape = image_shape_of(image_shape)
+        super().__init__(metadata)
+
+    def load(self) -> dict[str, NDArray[Any]]:
+        """Return ``images`` or ``features``, and ``labels`` if there are any."""
+        values = read_idx(self._filepath)
+        data = images_or_features(self._filepath, values, self._image_shape, "numbers a row")
+        if self._labels is not None:
+            data["labels"] = np.array(read_idx(self._labels))
+            check_labels(self._labels, data["labels"], self._filepath, len(values))
+        return data
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "filepath": str(self._filepath),
+            "labels": None if self._labels is None else str(self._labels),
+            "image_shape": self._image_shape,
+        }
+
+
+def read_idx(path: Path) -> NDArray[Any]:
+    """Return the array of an IDX file, its numbers in this machine's order of bytes.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such file, its header is none, or it has fewer or more bytes than the header says.
+    """
+    with opened(path) as file:
+        kind, shape = _header(path, file)
+        offset, n_bytes = 4 + 4 * len(shape), prod(shape) * kind.itemsize
+        if path.suffix != ".gz":
+            _check_length(path, path.stat().st_size - offset, kind, shape)
+            if n_bytes == 0:  # which cannot be mapped
+                return np.empty(shape, kind)
+            values: NDArray[Any] = np.memmap(path, kind, "r", offset, shape)
+        else:
+            # In pieces, so that a header that lies about its sizes costs no memory.
+            content = bytearray()
+            while len(content) <= n_bytes and (piece := file.read(min(_PIECE, n_bytes + 1 - len(content)))):
+                content += piece
+            _check_length(path, len(content), kind, shape, at_least=True)
+            values = np.frombuffer(content, kind).reshape(shape)
+    return values.astype(kind.newbyteorder("="), copy=False)
+
+
+def _header(path: Path, file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        raise DatasetError(f"{path} is no IDX file: it begins with {magic!r}, and not with two zero bytes")
+    if magic[2] not in _TYPES:
+        allowed = ", ".join(f"0x{code:02x}" for code in _TYPES)
+        raise DatasetError(f"{path}: the type of its numbers is 0x{magic[2]:02x}; allowed are {allowed}")
+    if not 1 <= magic[3] <= 4:
+        raise DatasetError(f"{path} has {magic[3]} dimensions; allowed are 1 to 4")
+    sizes = file.read(4 * magic[3])
+    if len(sizes) < 4 * magic[3]:
+        raise DatasetError(f"{path} ends within its header, which has {magic[3]} sizes")
+    return np.dtype(_TYPES[magic[2]]), tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
+
+
+def _check_length(
+    path: Path, found: int, kind: np.dtype[Any], shape: tuple[int, ...], at_least: bool = False
+) -> None:
+    """Refuse a file whose header and length differ; `at_least` if `found` is not all of a longer file."""
+    expected = prod(shape) * kind.itemsize
+    if found != expected:
+        more = "at least " if at_least and found > expected else ""
+        raise DatasetError(
+            f"{path} has {more}{found} bytes of numbers; its header says {expected} (shape {shape}, "
+            f"{kind.itemsize} each)"
+        )

@@ -1,0 +1,79 @@
+"""Arrays of one's own: images, or rows of numbers, as NumPy's ``.npy`` files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kedro.io import DatasetError
+from numpy.typing import NDArray
+
+from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
+from latents.datasets.read_only import ReadOnlyDataset
+
+
+class NpyDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
+    """An array in a ``.npy`` file, mapped into memory: pages are read as they are used, and numbers not copied.
+
+    An array of shape (N, height, width) or (N, height, width, channels) holds images, one of shape (N, p)
+    rows of features, or with `image_shape` images too. Arrays of Python objects (pickles) are refused.
+
+    Parameters
+    ----------
+    filepath : str
+        The file.
+    labels : str, optional
+        A ``.npy`` file with N labels, beside the first one unless its path says otherwise.
+    image_shape : sequence of int, optional
+        ``[height, width]`` or ``[height, width, 3]``: each row is an image, its pixels line by line.
+    metadata : dict, optional
+        For Kedro's plugins.
+    """
+
+    def __init__(
+        self,
+        filepath: str,
+        labels: str | None = None,
+        image_shape: Sequence[int] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = Path(filepath)
+        self._labels = None if labels is None else self._filepath.parent / labels
+        self._image_shape = image_shape_of(image_shape)
+        super().__init__(metadata)
+
+    def load(self) -> dict[str, NDArray[Any]]:
+        """Return ``images`` or ``features``, and ``labels`` if there are any."""
+        values = _mapped(self._filepath)
+        data = images_or_features(self._filepath, values, self._image_shape, "numbers a row")
+        if self._labels is not None:
+            data["labels"] = np.array(_mapped(self._labels))
+            check_labels(self._labels, data["labels"], self._filepath, len(values))
+        return data
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "filepath": str(self._filepath),
+            "labels": None if self._labels is None else str(self._labels),
+            "image_shape": self._image_shape,
+        }
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    if not path.is_file():
+        raise DatasetError(f"there is no file {path}")
+    if path.suffix == ".npz":
+        raise DatasetError(f"{path} holds several arrays; latents.datasets.NpzDataset reads it")
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except ValueError as error:
+        raise DatasetError(
+            f"{path} is no whole .npy file of numbers or strings ({error}); arrays of Python objects, such as "
+            "images of unequal size, are not read"
+        ) from error
+    if array.offset + array.nbytes != path.stat().st_size:
+        raise DatasetError(
+            f"{path} has {path.stat().st_size} bytes; its header says {array.offset + array.nbytes} (shape "
+            f"{array.shape} of {array.dtype})"
+        )
+    return array

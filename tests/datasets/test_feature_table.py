@@ -1,0 +1,226 @@
+"""The user's own tables of numbers, and what is refused in them."""
+
+import gzip
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kedro.io import DatasetError
+
+from latents.datasets import FeatureTableDataset
+
+KINDS = [".csv", ".tsv", ".csv.gz", ".parquet"]
+
+
+def table(tmp_path, content, name="a.csv", **options):
+    path = tmp_path / name
+    if isinstance(content, pd.DataFrame):
+        if name.endswith(".parquet"):
+            content.to_parquet(path)
+        else:
+            content.to_csv(path, index=False, sep="\t" if ".tsv" in name else ",")
+    else:
+        content = content if isinstance(content, bytes) else content.encode()
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    return FeatureTableDataset(str(path), **options)
+
+
+def as_lists(data):
+    return {name: values.tolist() for name, values in data.items()}
+
+
+class TestWhatIsRead:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_features_and_what_is_known_of_rows(self, tmp_path, kind):
+        rows = pd.DataFrame(
+            {
+                "name": ["Wölfe", 'a "b", c', "NA"],
+                "length": [1.5, -2e-7, 3.0],
+                "label": ["x", "null", "01"],
+                "width": [1, 2, 300],
+                "held_out": [True, False, True],
+            }
+        )
+        data = table(tmp_path, rows, f"a{kind}").load()
+        assert as_lists(data) == {
+            "features": [[1.5, 1], [-2e-7, 2], [3, 300]],
+            "feature_names": ["length", "width"],
+            "labels": ["x", "null", "01"],
+            "held_out": [True, False, True],
+            "names": ["Wölfe", 'a "b", c', "NA"],
+        }
+        assert data["features"].dtype == np.float64
+        assert data["held_out"].dtype == bool
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_pixels_are_bytes_and_make_images(self, tmp_path, kind):
+        pixels = np.random.default_rng(0).integers(0, 256, (5, 12))
+        rows = pd.DataFrame(pixels, columns=[f"pixel{i}" for i in range(12)]).assign(label=[7, 3, 3, -1, 0])
+        data = table(tmp_path, rows, f"a{kind}", image_shape=[4, 3]).load()
+        assert data.keys() == {"images", "labels"}
+        assert data["images"].dtype == np.uint8
+        np.testing.assert_array_equal(data["images"], pixels.reshape(5, 4, 3))
+        assert data["labels"].tolist() == [7, 3, 3, -1, 0]
+        with pytest.raises(
+            DatasetError, match=rf"a{kind} has 12 columns of features; image_shape 5 x 3 needs 15"
+        ):
+            FeatureTableDataset(str(tmp_path / f"a{kind}"), image_shape=[5, 3]).load()
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_columns_by_name(self, tmp_path, kind):
+        rows = pd.DataFrame({"id": [7, 8], "species": ["a", "b"], "label": [1.5, 2], "note": ["x", None]})
+        data = table(tmp_path, rows, f"a{kind}", label="species", drop=["id", "note"]).load()
+        assert as_lists(data) == {
+            "features": [[1.5], [2.0]],
+            "feature_names": ["label"],
+            "labels": ["a", "b"],
+        }
+
+    def test_labels_of_text_become_numbers_only_if_all_are(self, tmp_path):
+        assert table(tmp_path, "label,a\n10,1\n-3,2\n").load()["labels"].tolist() == [10, -3]
+        for other in ("01", "1.0", "x", " 1", "99999999999999999999"):
+            assert table(tmp_path, f"label,a\n{other},1\n-3,2\n").load()["labels"].tolist() == [other, "-3"]
+
+    def test_empty_lines_byte_order_marks_and_separators(self, tmp_path):
+        content = "\ufefflabel;a;b\r\nx;1;2\r\n\r\ny;3;400\r\n\r\n"
+        for written in (content, content.replace("y", '"y"'), content.replace("400", "400 ")):
+            data = table(tmp_path, written, separator=";").load()
+            assert as_lists(data) == {
+                "features": [[1, 2], [3, 400]],
+                "feature_names": ["a", "b"],
+                "labels": ["x", "y"],
+            }
+
+    def test_the_index_of_pandas_is_no_column(self, tmp_path):
+        rows = pd.DataFrame({"a": [1.5, 2, 3], "b": [4, 5, 6]}, index=[7, 9, 8])
+        assert table(tmp_path, rows, "a.parquet").load()["feature_names"].tolist() == ["a", "b"]
+        rows.to_csv(tmp_path / "a.csv")
+        with pytest.raises(DatasetError, match=r"a\.csv: column 1 has no name, as row numbers have"):
+            FeatureTableDataset(str(tmp_path / "a.csv")).load()
+        assert FeatureTableDataset(str(tmp_path / "a.csv"), drop=[""]).load()["features"].shape == (3, 2)
+
+    @pytest.mark.parametrize(
+        ("cells", "kind"),
+        [
+            (np.array([0, 255], np.int64), np.uint8),
+            (np.array([0.0, 255.0]), np.uint8),
+            (np.array([True, False]), np.uint8),
+            (np.array([0, 256], np.int64), np.int64),
+            (np.array([-1, 2], np.int8), np.int8),
+            (np.array([0.5, 2], np.float32), np.float32),
+        ],
+    )
+    def test_the_type_of_numbers(self, tmp_path, cells, kind):
+        data = table(tmp_path, pd.DataFrame({"a": cells}), "a.parquet").load()["features"]
+        assert data.dtype == kind
+        np.testing.assert_array_equal(data[:, 0], cells)
+
+    def test_nullable_numbers_and_categories_of_parquet(self, tmp_path):
+        rows = pd.DataFrame(
+            {"a": pd.array([1, 900], "Int64"), "b": [0.5, 1], "label": pd.Categorical(["x", "y"])}
+        )
+        data = table(tmp_path, rows, "a.parquet").load()
+        assert data["features"].tolist() == [[1, 0.5], [900, 1]]
+        assert data["features"].dtype == np.float64
+        assert data["labels"].tolist() == ["x", "y"]
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.text(st.characters(codec="utf-8")),
+                st.floats(allow_nan=False, allow_infinity=False),
+                st.booleans(),
+            ),
+            min_size=1,
+        )
+    )
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_both_ways_of_reading_agree(self, tmp_path, rows):
+        # pandas writes carriage returns bare, which end a line.
+        rows = [(f"<{name}>".replace("\r", ""), number, mark) for name, number, mark in rows]
+        text = pd.DataFrame(rows, columns=["name", "a", "held_out"]).to_csv(index=False, lineterminator="\n")
+        data = table(tmp_path, text).load()
+        assert [
+            tuple(row) for row in zip(data["names"], data["features"][:, 0], data["held_out"], strict=True)
+        ] == rows
+        # polars takes no number with a blank behind it, so that the file is read line by line.
+        slowly = table(tmp_path, re.sub(r"(?<=\d),(True|False)\n", r" ,\1\n", text)).load()
+        assert as_lists(slowly) == as_lists(data)
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ("a,b\n1,2\n\n3,\n", "line 4: column 'b' is empty"),
+            ("a,b\n1,2\n , 3\n", "line 3: column 'a' is empty"),
+            ("a,b\n1,2\n3\n", r"line 3: 1 fields; the first line names 2: \['a', 'b'\]"),
+            ("a,b\n1,2\n3,4,5\n", "line 3: 3 fields"),
+            ('name,a\n"x\ny",1\nz,abc\n', "line 4: column 'a' is 'abc'; allowed are finite numbers"),
+            ("a\n1.5\nNA\n", "line 3: column 'a' is 'NA'"),
+            ("a\n1.5\nnan\n", "line 3: column 'a' is 'nan'"),
+            ("a\n1.5\n-inf\n", "line 3: column 'a' is '-inf'"),
+            ("a\n1.5\n1e999\n", "line 3: column 'a' is '1e999', which is too large"),
+            ("a\n1_000\n2\n", "line 2: column 'a' is '1_000'"),
+            ("a\n1\n2021-03-04\n", "line 3: column 'a' is '2021-03-04'"),
+            ("a;b\n1,5;2\n", "1: 1 fields|line 2: 2 fields; the first line names 1"),
+            ("a,label\n1,x\n2,\n", "line 3: column 'label' is empty"),
+            ("a,held_out\n1,true\n2,maybe\n", "line 3: held_out is 'maybe'; allowed are true and false"),
+            ("a,a\n1,2\n", "line 1: there are several columns 'a'"),
+            ("5,0,0\n1,2,3\n", "line 1: there are several columns '0'; the first line must name them"),
+            ("label,name\nx,y\n", "has no column of features; it has 'label', 'name'"),
+            ("", "is empty: a line with the names of the columns is missing"),
+            (b"a,label\n1,W\xf6lfe\n", r"line 2: byte b'\\xf6' is no utf-8"),
+            ('a,b\n1,2\n3,"4\n', "line 3: unexpected end of data in the row that begins here"),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+    def test_with_file_line_and_column(self, tmp_path, name, content, said):
+        with pytest.raises(DatasetError, match=rf"{name}.*{said}"):
+            table(tmp_path, content, name).load()
+
+    @pytest.mark.parametrize(
+        ("rows", "said"),
+        [
+            ({"a": [1, 2], "b": [1.5, None]}, "row 1: column 'b' is empty"),
+            ({"a": ["1", "2"]}, "row 0: column 'a' is '1'; allowed are finite numbers .*of type"),
+            ({"a": [1, 2], "b": [0, np.inf]}, "row 1: column 'b' is inf; allowed are finite numbers"),
+            ({"a": [1, 2], "label": ["x", None]}, "row 1: column 'label' is empty"),
+            ({"a": pd.to_datetime(["2021-03-04"])}, "row 0: column 'a' is Timestamp"),
+            ({"a": [[1, 2], [3, 4]]}, "row 0: column 'a' is array"),
+            ({"label": ["x"]}, "has no column of features"),
+        ],
+    )
+    def test_with_file_row_and_column(self, tmp_path, rows, said):
+        with pytest.raises(DatasetError, match=rf"a\.parquet.* {said}"):
+            table(tmp_path, pd.DataFrame(rows), "a.parquet").load()
+
+    @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+    def test_columns_that_are_not_there(self, tmp_path, name):
+        rows = pd.DataFrame(np.ones((2, 10)), columns=[f"c{i}" for i in range(10)])
+        with pytest.raises(
+            DatasetError, match=r"no column 'species', which label names; it has 'c0', .* 'c7' and 2 more"
+        ):
+            table(tmp_path, rows, name, label="species").load()
+        with pytest.raises(DatasetError, match="no column 'id', which drop names"):
+            table(tmp_path, rows, name, drop=["id"]).load()
+
+    def test_parameters(self):
+        with pytest.raises(DatasetError, match=r"a\.xlsx is no table .* ending in \.csv, \.tsv, \.parquet"):
+            FeatureTableDataset("a.xlsx")
+        with pytest.raises(DatasetError, match=r"a\.parquet\.gz is no table"):
+            FeatureTableDataset("a.parquet.gz")
+        with pytest.raises(DatasetError, match="drop is 'id'; allowed is a list of columns"):
+            FeatureTableDataset("a.csv", drop="id")
+        with pytest.raises(DatasetError, match=r"image_shape is \[28\]"):
+            FeatureTableDataset("a.csv", image_shape=[28])
+
+    def test_broken_and_missing_files(self, tmp_path):
+        with pytest.raises(DatasetError, match=r"a\.parquet is no whole Parquet file"):
+            table(tmp_path, b"PAR1 and then something else", "a.parquet").load()
+        for name in ("b.csv", "b.parquet"):
+            with pytest.raises(DatasetError, match=rf"there is no file .*{name}"):
+                FeatureTableDataset(str(tmp_path / name)).load()

@@ -1,0 +1,195 @@
+"""The user's own arrays, in NumPy's files and in MNIST's, and what is refused in them."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+
+from latents.datasets import IdxDataset, NpyDataset
+from latents.datasets.idx import read_idx
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)
+CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
+
+
+def idx(values, code=None, sizes=None):
+    """The bytes of an IDX file, by the format's own description."""
+    code = CODES[values.dtype.str[1:]] if code is None else code
+    sizes = values.shape if sizes is None else sizes
+    head = struct.pack(f">4B{len(sizes)}I", 0, 0, code, len(sizes), *sizes)
+    return head + values.astype(values.dtype.newbyteorder(">")).tobytes()
+
+
+def lies_on_the_disk(array):
+    """Whether an array's numbers are those of a file mapped into memory."""
+    while array is not None and not isinstance(array, np.memmap):
+        array = array.base
+    return array is not None
+
+
+class TestIdx:
+    @pytest.mark.parametrize("ending", ["", ".gz"])
+    @pytest.mark.parametrize("kind", CODES)
+    def test_all_types_of_numbers(self, tmp_path, kind, ending):
+        values = (RNG.normal(size=(5, 4, 3)) * 50).astype(kind)
+        path = tmp_path / f"images{ending}"
+        path.write_bytes(gzip.compress(idx(values)) if ending else idx(values))
+        (data,) = IdxDataset(str(path)).load().values()
+        assert data.dtype == values.dtype
+        assert data.dtype.isnative
+        np.testing.assert_array_equal(data, values)
+
+    def test_reads_what_torchvision_reads(self, tmp_path):
+        from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
+
+        (tmp_path / "a").write_bytes(idx(RNG.integers(-999, 999, (3, 2, 2)).astype(np.int16)))
+        expected = read_sn3_pascalvincent_tensor(str(tmp_path / "a"), strict=False).numpy()
+        np.testing.assert_array_equal(IdxDataset(str(tmp_path / "a")).load()["images"], expected)
+
+    def test_bytes_stay_on_the_disk(self, tmp_path):
+        (tmp_path / "images").write_bytes(idx(IMAGES))
+        assert lies_on_the_disk(IdxDataset(str(tmp_path / "images")).load()["images"])
+
+    def test_labels_lie_beside(self, tmp_path):
+        (tmp_path / "images").write_bytes(idx(IMAGES))
+        (tmp_path / "labels.gz").write_bytes(gzip.compress(idx(np.arange(6, dtype=np.uint8))))
+        data = IdxDataset(str(tmp_path / "images"), labels="labels.gz").load()
+        assert data["labels"].tolist() == [0, 1, 2, 3, 4, 5]
+        (tmp_path / "labels.gz").write_bytes(gzip.compress(idx(np.arange(5, dtype=np.uint8))))
+        with pytest.raises(
+            DatasetError, match=r"labels\.gz has labels of shape \(5,\); one for each of the 6 of .*images"
+        ):
+            IdxDataset(str(tmp_path / "images"), labels="labels.gz").load()
+
+    def test_rows_and_rows_that_are_images(self, tmp_path):
+        (tmp_path / "rows").write_bytes(idx(IMAGES.reshape(6, 12)))
+        assert IdxDataset(str(tmp_path / "rows")).load()["features"].shape == (6, 12)
+        images = IdxDataset(str(tmp_path / "rows"), image_shape=[4, 3]).load()["images"]
+        np.testing.assert_array_equal(images, IMAGES)
+
+    def test_without_any_images(self, tmp_path):
+        (tmp_path / "a").write_bytes(idx(IMAGES[:0]))
+        assert read_idx(tmp_path / "a").shape == (0, 4, 3)
+
+    @pytest.mark.parametrize("ending", ["", ".gz"])
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (b"", r"is no IDX file: it begins with b''"),
+            (b"\x89PNG and more", r"is no IDX file: it begins with b'\\x89PNG', and not with two zero bytes"),
+            (idx(IMAGES, code=0x0A), "the type of its numbers is 0x0a; allowed are 0x08, 0x09, 0x0b"),
+            (b"\0\0\x08\0", "has 0 dimensions; allowed are 1 to 4"),
+            (b"\0\0\x08\x05" + bytes(99), "has 5 dimensions"),
+            (b"\0\0\x08\x03" + bytes(11), "ends within its header, which has 3 sizes"),
+            (idx(IMAGES)[:-1], r"has 71 bytes of numbers; its header says 72 \(shape \(6, 4, 3\), 1 each\)"),
+            (idx(IMAGES) + b"\0", "73 bytes of numbers; its header says 72"),
+            (idx(IMAGES, code=0x0E), "has 72 bytes of numbers; its header says 576"),
+            (
+                idx(IMAGES, sizes=[2**32 - 1] * 3),
+                "has 72 bytes of numbers; its header says 79228162458924105385",
+            ),
+            (idx(IMAGES[:, 0, 0]), r"has shape \(6,\); allowed are \(N, numbers\), \(N, height, width\)"),
+        ],
+    )
+    def test_refused_by_name_and_reason(self, tmp_path, content, said, ending):
+        path = tmp_path / f"images{ending}"
+        path.write_bytes(gzip.compress(content) if ending else content)
+        with pytest.raises(DatasetError, match=rf"images{ending}.* {said}"):
+            IdxDataset(str(path)).load()
+
+    def test_a_cut_archive(self, tmp_path):
+        (tmp_path / "a.gz").write_bytes(gzip.compress(idx(IMAGES))[:-4])
+        with pytest.raises(DatasetError, match=r"a\.gz is no whole \.gz file"):
+            IdxDataset(str(tmp_path / "a.gz")).load()
+
+    def test_nothing_there(self, tmp_path):
+        with pytest.raises(DatasetError, match=r"there is no file .*nowhere"):
+            IdxDataset(str(tmp_path / "nowhere")).load()
+
+
+class TestNpy:
+    @pytest.mark.parametrize("kind", ["u1", "f4", ">f8", "?"])
+    def test_images_are_mapped_and_not_copied(self, tmp_path, kind):
+        np.save(tmp_path / "a.npy", IMAGES.astype(kind))
+        images = NpyDataset(str(tmp_path / "a.npy")).load()["images"]
+        assert isinstance(images, np.memmap)
+        assert images.dtype == kind
+        np.testing.assert_array_equal(images, IMAGES.astype(kind))
+
+    def test_rows_and_rows_that_are_images(self, tmp_path):
+        np.save(tmp_path / "a.npy", IMAGES.reshape(6, 12))
+        assert NpyDataset(str(tmp_path / "a.npy")).load()["features"].shape == (6, 12)
+        images = NpyDataset(str(tmp_path / "a.npy"), image_shape=[4, 3]).load()["images"]
+        assert lies_on_the_disk(images)
+        np.testing.assert_array_equal(images, IMAGES)
+        coloured = NpyDataset(str(tmp_path / "a.npy"), image_shape=[2, 2, 3]).load()["images"]
+        np.testing.assert_array_equal(coloured, IMAGES.reshape(6, 2, 2, 3))
+
+    @pytest.mark.parametrize("labels", [np.arange(6), np.array(list("aabbcc"))])
+    def test_labels_lie_beside(self, tmp_path, labels):
+        np.save(tmp_path / "a.npy", IMAGES)
+        np.save(tmp_path / "y.npy", labels)
+        np.testing.assert_array_equal(NpyDataset(str(tmp_path / "a.npy"), "y.npy").load()["labels"], labels)
+        np.save(tmp_path / "y.npy", labels[:, None])
+        with pytest.raises(DatasetError, match=r"y\.npy has labels of shape \(6, 1\); one for each of the 6"):
+            NpyDataset(str(tmp_path / "a.npy"), "y.npy").load()
+
+    def test_no_pickle_is_read(self, tmp_path):
+        class Trap:
+            def __reduce__(self):
+                return (open, (str(tmp_path / "sprung"), "w"))
+
+        np.save(tmp_path / "a.npy", np.array([Trap(), Trap()]), allow_pickle=True)
+        np.save(tmp_path / "images.npy", IMAGES)
+        for given in ({"filepath": "a.npy"}, {"filepath": "images.npy", "labels": "a.npy"}):
+            with pytest.raises(DatasetError, match=r"a\.npy is no whole \.npy file .*Python objects"):
+                NpyDataset(str(tmp_path / given.pop("filepath")), **given).load()
+        assert not (tmp_path / "sprung").exists()
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda content: content[:-1], "is no whole .npy file"),
+            (lambda content: content[:40], "is no whole .npy file"),
+            (lambda content: b"", "is no whole .npy file"),
+            (lambda content: b"not at all", "is no whole .npy file"),
+            (
+                lambda content: content + b"\0",
+                r"has 201 bytes; its header says 200 \(shape \(6, 4, 3\) of uint8",
+            ),
+        ],
+    )
+    def test_broken_files(self, tmp_path, change, said):
+        np.save(tmp_path / "a.npy", IMAGES)
+        (tmp_path / "a.npy").write_bytes(change((tmp_path / "a.npy").read_bytes()))
+        with pytest.raises(DatasetError, match=rf"a\.npy {said}"):
+            NpyDataset(str(tmp_path / "a.npy")).load()
+
+    @pytest.mark.parametrize(
+        ("shape", "image_shape", "said"),
+        [
+            ((6,), None, r"has shape \(6,\); allowed are"),
+            ((6, 2, 2, 3, 1), None, r"has shape \(6, 2, 2, 3, 1\)"),
+            ((6, 12), [4, 4], "has 12 numbers a row; image_shape 4 x 4 needs 16"),
+            ((6, 4, 3), [3, 4], r"has images of shape \(4, 3\); image_shape says \(3, 4\)"),
+        ],
+    )
+    def test_shapes(self, tmp_path, shape, image_shape, said):
+        np.save(tmp_path / "a.npy", np.zeros(shape))
+        with pytest.raises(DatasetError, match=rf"a\.npy {said}"):
+            NpyDataset(str(tmp_path / "a.npy"), image_shape=image_shape).load()
+
+    @pytest.mark.parametrize("image_shape", [[4], [4, "3"], [4, 3, 3, 1], [0, 3], "4x3", [True, 3]])
+    def test_image_shapes_that_are_none(self, image_shape):
+        with pytest.raises(DatasetError, match=r"image_shape is .*; allowed are \[height, width\] and"):
+            NpyDataset("a.npy", image_shape=image_shape)
+
+    def test_several_arrays_and_none(self, tmp_path):
+        np.savez(tmp_path / "a.npz", images=IMAGES)
+        with pytest.raises(DatasetError, match=r"a\.npz holds several arrays; latents.datasets.NpzDataset"):
+            NpyDataset(str(tmp_path / "a.npz")).load()
+        with pytest.raises(DatasetError, match=r"there is no file .*nowhere\.npy"):
+            NpyDataset(str(tmp_path / "nowhere.npy")).load()
