@@ -15,7 +15,7 @@ from latents.reporting.report import (
     render_report,
     render_slider,
 )
-from latents.reporting.style import absent
+from latents.reporting.style import absent, number
 from latents.reporting.thumbnails import thumbnails
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "absent_picture",
     "clustering",
     "cvae",
+    "number",
     "pages",
     "pca",
     "render_chart",

@@ -101,6 +101,8 @@ def _percent(share: float) -> str:
 
 
 def _of_images(figures: Mapping[str, Any], asked: str) -> list[Section]:
+    in_colour = len(figures["slider"].data["shape"]) == 3
+    reading = "Mid-grey is no change" if in_colour else "Red adds where blue takes away"
     return [
         Section(
             "What is left of an image",
@@ -113,8 +115,8 @@ def _of_images(figures: Mapping[str, Any], asked: str) -> list[Section]:
         _price(figures, asked, "image"),
         Section(
             "The patterns",
-            "The basis vectors as images, from the largest share of the variance down. Red adds where blue "
-            "takes away, and the sign of a whole pattern is arbitrary.",
+            f"The basis vectors as images, from the largest share of the variance down. {reading}, and the sign "
+            "of a whole pattern is arbitrary.",
             figures["eigenimages"],
         ),
         _variance(figures),

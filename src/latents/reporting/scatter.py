@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from latents.reporting import style
 
 # SVG markers print crisply and need no WebGL; beyond this many they take a browser seconds.
-MAX_SVG_POINTS = 5_000
+MAX_SVG_POINTS = 2_000
 
 
 def scatter_by_label(

@@ -125,7 +125,7 @@ def draw_plane(
     rows = train[evenly(len(train), params.n_scatter_points)]
     drawn = scores.iloc[rows]
     texts = [
-        "\n".join([*filter(None, caption), f"error {error:,.4g}"])
+        "\n".join([*filter(None, caption), f"error {reporting.number(error)}"])
         for caption, error in zip(captions(data, rows), drawn["error"], strict=True)
     ]
     ratio = model.explained_variance_ratio_

@@ -20,7 +20,7 @@ class FitParameters(Parameters):
 
     n_components: PositiveInt | Annotated[float, Field(gt=0, lt=1)] | Literal["mle"] | None
     max_distortion: Annotated[float, Field(ge=0)] | None
-    max_distortion_share: Annotated[float, Field(ge=0, lt=1)] | None
+    max_distortion_share: Annotated[float, Field(ge=0, le=1)] | None
     svd_solver: Literal["auto", "full", "covariance_eigh", "gram", "lanczos", "arpack", "randomized"]
     whiten: bool
     random_state: Seed

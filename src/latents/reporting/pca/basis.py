@@ -146,13 +146,13 @@ def loadings(
     columns = min(_LOADING_COLUMNS, n)
     rows = -(-n // columns)
     panel = 26 + _ROW_HEIGHT * bars
-    height = 130 + rows * (panel + 34)
+    height = 130 + rows * (panel + 50)
     figure = make_subplots(
         rows=rows,
         cols=columns,
         subplot_titles=[f"<b>{i + 1}</b>  {ratio[i]:.1%} of the variance" for i in range(n)],
         horizontal_spacing=0.16 if columns > 1 else 0.0,
-        vertical_spacing=0.0 if rows == 1 else 48 / (height - 130),
+        vertical_spacing=0.0 if rows == 1 else 66 / (height - 130),
     )
     for i in range(n):
         largest = np.argsort(-np.abs(basis[i]), kind="stable")[:bars][::-1]
@@ -187,5 +187,6 @@ def loadings(
         " Orange adds, blue takes away; the sign of a whole pattern is arbitrary.",
         height=height,
     )
+    figure.update_annotations(font_size=13)
     figure.update_layout(bargap=0.25, margin={"t": 130, "l": 120})
     return figure

@@ -14,6 +14,7 @@ from latents.reporting import style
 
 _MAX_BARS = 100
 _MAX_BINS = 60
+_ENOUGH_FOR_A_HUNDREDTH = 200
 # Sums of eigenvalues below this share of the whole are rounding; a logarithmic axis ends above them.
 _SMALLEST_SHARE = 1e-6
 
@@ -65,17 +66,23 @@ def distortion_curve(
             f"n_components must be within 0 and {theory.size - 1}, where the curve ends, got {n_components}"
         )
     total, kept = float(theory[0]), float(theory[n_components])
+    # A long tail without error would leave the left of the chart to everything worth seeing.
+    bend = int(np.argmax(theory <= 0.01 * total)) or theory.size - 1
+    end = min(theory.size - 1, max(bend, 2 * n_components))
     figure = go.Figure(
         [
             _line("J(d), from the eigenvalues", np.arange(theory.size), theory, style.BLUE, "J", total),
             _marks("measured, training", at, error, style.BLUE, "circle-open", total),
         ]
     )
-    title = f"{n_components} components leave an error of {style.number(kept)}"
+    verb = "component leaves" if n_components == 1 else "components leave"
+    title = f"{n_components} {verb} an error of {style.number(kept)}"
     title += f", {kept / total:.1%} of the variance" if total > 0 else ""
     reading = "Marks on the lines: the error measured is the sum of the discarded eigenvalues."
+    drawn = [theory[: end + 1], error]
     if held_out is not None:
         unseen = np.asarray(held_out)
+        drawn.append(unseen)
         style.check_lengths(held_out=unseen, components_and_none=range(n_components + 1))
         figure.add_trace(
             _line("held-out error", np.arange(unseen.size), unseen, style.ORANGE, "held-out", unseen[0])
@@ -101,7 +108,7 @@ def distortion_curve(
         x=n_components,
         line={"dash": "dot", "color": style.GREY, "width": 1.5},
         annotation={"text": f"d = {n_components}<br>J = {style.number(kept)}", "align": "left"},
-        annotation_position="top right" if n_components < 0.8 * theory.size else "top left",
+        annotation_position="top right" if n_components < 0.8 * end else "top left",
     )
     if largest_error is not None:
         figure.add_hline(y=largest_error, line={"dash": "dot", "color": style.GREY, "width": 1.5})
@@ -115,14 +122,14 @@ def distortion_curve(
             yanchor="bottom",
             showarrow=False,
         )
-    figure.update_xaxes(title_text="number of components d", rangemode="tozero")
+    figure.update_xaxes(title_text="number of components d", range=[-0.01 * end, 1.02 * end])
     figure.update_yaxes(title_text="mean squared error (squared input units)", tickformat=",")
     style.finish(figure, title, reading, height=520, legend="top")
     figure.update_layout(
         margin={"t": 150},
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom"},
     )
-    _switch_axis(figure, "yaxis", [theory, error], is_log=_is_small(kept, total), plot=520 - 210)
+    _switch_axis(figure, "yaxis", drawn, is_log=_is_small(kept, total), plot=520 - 210)
     return figure
 
 
@@ -257,15 +264,15 @@ def spectrum(explained_variance_ratio: npt.ArrayLike, n_components: int) -> go.F
     figure.update_yaxes(title_text="running sum", tickformat=".0%", range=[0, 1.04], row=2)
     style.finish(
         figure,
-        f"{n_components} components keep {kept:.1%} of the variance",
+        f"{n_components} component{' keeps' if n_components == 1 else 's keep'} {kept:.1%} of the variance",
         _halves(cumulative),
-        height=580,
+        height=595,
         legend="top",
     )
     figure.update_layout(
-        bargap=0.15, margin={"t": 140}, legend={"y": 1.0}, title={"subtitle": {"text": _halves(cumulative)}}
+        bargap=0.15, margin={"t": 155}, legend={"y": 1.0}, title={"subtitle": {"text": _halves(cumulative)}}
     )
-    _switch_axis(figure, "yaxis", [ratio], is_log=False, plot=580 - 200)
+    _switch_axis(figure, "yaxis", [ratio], is_log=False, plot=595 - 215)
     return figure
 
 
@@ -367,15 +374,16 @@ def error_spread(
     if mean <= 0:
         title, subtitle = f"All {noun} are rebuilt without an error", ""
     else:
-        title = (
-            f"One in a hundred {noun} is over {style.number(limit / mean, 2)} times as far off as the mean"
-        )
-        subtitle = f"The worst is {style.number(high / mean, 2)} times as far off."
+        times = style.number(high / mean, 2)
+        title = f"The worst of {len(error):,} {noun} is {times} times as far off as the mean"
+        subtitle = ""
+        if len(error) >= _ENOUGH_FOR_A_HUNDREDTH:
+            subtitle = f"One in a hundred is over {style.number(limit / mean, 2)} times as far off."
         if len(means) == 2:
             excess = means["held-out"] / means["training"] - 1
             subtitle += (
                 f" Held-out {noun} are {abs(excess):.1%} {'further off' if excess >= 0 else 'closer'} on average"
                 " than those of training."
             )
-    style.finish(figure, title, subtitle, height=440, legend="top")
+    style.finish(figure, title, subtitle.strip(), height=440, legend="top")
     return figure.update_layout(margin={"t": 130})

@@ -135,7 +135,7 @@ def worst_images(
         x = left + i % columns * across
         y = images.TITLE_HEIGHT + i // columns * block + 0.1
         centre = x + across / 2
-        sheet.text(centre, y, style.shorten(name, 13), size=8, weight="bold", align="center")
+        sheet.text(centre, y, style.shorten_inside(name, 13), size=8, weight="bold", align="center")
         sheet.text(centre, y + 0.15, style.shorten(remark, 15), size=8, colour=images.MUTED, align="center")
         y += 0.28
         for what, picture, bounds, colours in (
