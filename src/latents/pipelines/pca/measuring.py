@@ -44,11 +44,20 @@ def error_curve(model: MinimumErrorPCA, X: NDArray[Any], rows: NDArray[np.intp])
 def measured_errors(
     model: MinimumErrorPCA, X: NDArray[Any], rows: NDArray[np.intp], dimensions: Sequence[int]
 ) -> pd.Series:
-    """Rebuild the chosen rows from d coordinates for each d given; return the mean of |x - x~|^2 by d."""
-    totals = dict.fromkeys(dimensions, 0.0)
+    """Rebuild the chosen rows from d coordinates for each d given; return the mean of |x - x~|^2 by d.
+
+    What is left of a row at one d is carried on to the next: x - x~ less the coordinates between the two.
+    """
+    basis, mean = model.components_.astype(np.float64), model.mean_.astype(np.float64)
+    totals = dict.fromkeys(sorted(dimensions), 0.0)
     for _, block in blocks(X, rows):
-        for d in dimensions:
-            totals[d] += float(((block - rebuild(model, block, d)) ** 2).sum())
+        rest = block - mean
+        z = rest @ basis.T
+        done = 0
+        for d in totals:
+            rest -= z[:, done:d] @ basis[done:d]
+            totals[d] += float(np.einsum("ij,ij->", rest, rest))
+            done = d
     return pd.Series(totals) / len(rows)
 
 
