@@ -150,7 +150,7 @@ def test_a_table_of_features(project):
         place(project, entry),
         table.assign(species=["a", "b"] * 10, id=range(20), name=[*"abcdefghijklmnopqrst"]),
     )
-    run(project, entry, to_nodes=["pca.evaluate"])
+    run(project, entry)
     with np.load(project.path / "data/02_intermediate/pca/images.npz") as checked:
         assert checked["feature_names"].tolist() == ["length", "width", "height", "weight"]
         assert checked["names"].tolist() == [*"abcdefghijklmnopqrst"]

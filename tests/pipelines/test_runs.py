@@ -15,7 +15,15 @@ from latents import estimators
 
 FIGURES = {
     "clustering": ["bound.json", "topics.json", "labels.json", "sizes.json", "map.json"],
-    "pca": ["eigenimages.png", "reconstructions.png", "distortion.json", "spectrum.json", "scatter.json"],
+    "pca": [
+        "eigenimages.png",
+        "reconstructions.png",
+        "distortion.json",
+        "spectrum.json",
+        "scatter.json",
+        "worst.png",
+        "errors.json",
+    ],
     "cvae": ["bound.json", "generated.png", "reconstructions.png", "latents.json"],
 }
 METRICS = {

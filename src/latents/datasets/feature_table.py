@@ -12,9 +12,9 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from latents.datasets.files import TRUTH, fields_of, malformed, text_of, truth_of
 from latents.datasets.image_shapes import image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
-from latents.datasets.files import TRUTH, fields_of, malformed, text_of, truth_of
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)

@@ -9,9 +9,9 @@ import numpy as np
 from kedro.io import DatasetError
 from numpy.typing import NDArray
 
+from latents.datasets.files import opened
 from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
-from latents.datasets.files import opened
 
 # The third byte of a file and the type of its numbers, big-endian.
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

@@ -4,20 +4,36 @@ Nothing here writes a file or knows of pipelines and trackers; the catalog does 
 """
 
 from latents.reporting import clustering, cvae, pages, pca, selection
-from latents.reporting.report import KeyNumber, Quotation, Quotations, Section, render_chart, render_report
-from latents.reporting.style import absent
+from latents.reporting.images import absent_picture
+from latents.reporting.report import (
+    KeyNumber,
+    PicturedChart,
+    Quotation,
+    Quotations,
+    Section,
+    render_chart,
+    render_report,
+    render_slider,
+)
+from latents.reporting.style import absent, number
+from latents.reporting.thumbnails import thumbnails
 
 __all__ = [
     "KeyNumber",
+    "PicturedChart",
     "Quotation",
     "Quotations",
     "Section",
     "absent",
+    "absent_picture",
     "clustering",
     "cvae",
+    "number",
     "pages",
     "pca",
     "render_chart",
     "render_report",
+    "render_slider",
     "selection",
+    "thumbnails",
 ]

@@ -106,6 +106,14 @@ class Sheet:
         return picture
 
 
+def absent_picture(title: str, reason: str) -> Figure:
+    """Stand in for a picture that cannot be drawn, saying why."""
+    width = 2 * MARGIN + _CHARACTER * len(reason)
+    sheet = Sheet(width, 1.5, title, "Not drawn in this run")
+    sheet.text(MARGIN, 1.05, reason, size=9)
+    return sheet.figure
+
+
 def as_images(values: npt.ArrayLike, name: str) -> npt.NDArray[np.floating]:
     """Check and convert images to floats.
 

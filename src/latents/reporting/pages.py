@@ -5,7 +5,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from latents.reporting.report import KeyNumber, Quotations, Section, render_chart, render_report
+from latents.reporting.pca_page import pca, slider
+from latents.reporting.report import Quotations, Section, chosen, render_chart, render_report
+
+__all__ = ["clustering", "cvae", "document_map", "pca", "slider"]
 
 NATS = "nats per image"
 
@@ -30,7 +33,7 @@ def clustering(
     parameters : mapping
         The pipeline's parameters.
     """
-    numbers = _chosen(
+    numbers = chosen(
         metrics,
         [
             (
@@ -156,93 +159,6 @@ def _choosing_k(figures: Mapping[str, Any]) -> list[Section]:
     ]
 
 
-def pca(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> str:
-    """Return the report of the PCA pipeline as an HTML page.
-
-    Parameters
-    ----------
-    figures : mapping
-        ``reconstructions``, ``distortion``, ``eigenimages``, ``spectrum`` and ``scatter``.
-    metrics : mapping
-        The numbers of ``metrics.json``.
-    parameters : mapping
-        The pipeline's parameters.
-    """
-    unit = "squared input units"
-    numbers = _chosen(
-        metrics,
-        [
-            ("n_components", "Components", "Numbers kept of each image.", ""),
-            (
-                "distortion",
-                "J",
-                "Mean squared error of a rebuilt training image, from the discarded eigenvalues.",
-                unit,
-            ),
-            (
-                "heldout_distortion",
-                "Held-out error",
-                "The same, measured on images not trained on.",
-                unit,
-            ),
-            (
-                "explained_variance_ratio",
-                "Variance kept",
-                "Share of the total variance along the components.",
-                "",
-            ),
-            (
-                "distortion_gap",
-                "Gap",
-                "Relative difference between J and the measured error: rounding.",
-                "",
-            ),
-            ("fit_seconds", "Fit", "Wall time of the fit.", "s"),
-        ],
-    )
-    return render_report(
-        "Images in few numbers",
-        f"{metrics['n_samples']:,} images of {metrics['n_features']:,} pixels, each kept as "
-        f"{metrics['n_components']} numbers by the basis of least squared error",
-        numbers,
-        [
-            Section(
-                "What is left of an image",
-                "The same images rebuilt from d numbers each, the originals on top. What all images share "
-                "comes from the mean; each component adds one pattern.",
-                figures["reconstructions"],
-            ),
-            Section(
-                "The price of d numbers",
-                "The line is J(d), the sum of the discarded eigenvalues: what theory says the error is. The "
-                "marks are errors measured by rebuilding every training image from d numbers. They lie on "
-                "the line.",
-                figures["distortion"],
-            ),
-            Section(
-                "The patterns",
-                "The basis vectors as images, from the largest share of the variance down. Red adds where blue "
-                "takes away, and the sign of a whole pattern is arbitrary.",
-                figures["eigenimages"],
-            ),
-            Section(
-                "How the variance is spread",
-                "Share of the variance along each direction and its running sum. A steep start means that few "
-                "numbers tell most of the story; a bend is a natural place to stop.",
-                figures["spectrum"],
-            ),
-            Section(
-                "The first two numbers",
-                "Every point is an image at its first two coordinates. Labels, where known, colour the points "
-                "and had no part in the fit.",
-                figures["scatter"],
-            ),
-        ],
-        parameters,
-        "J has divisor N; explained variance has N - 1, as in scikit-learn.",
-    )
-
-
 def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> str:
     """Return the report of the cvae pipeline as an HTML page.
 
@@ -256,7 +172,7 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
         The pipeline's parameters.
     """
     likelihood, marginal = metrics["n_likelihood_images"], metrics["n_marginal_images"]
-    numbers = _chosen(
+    numbers = chosen(
         metrics,
         [
             (
@@ -346,12 +262,3 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
         "Test bounds and likelihoods are of images binarised once with a fixed seed, "
         f"{metrics['n_importance_samples']:,} importance samples an image. Nothing was selected on test images.",
     )
-
-
-def _chosen(metrics: Mapping[str, float], wanted: list[tuple[str, str, str, str]]) -> list[KeyNumber]:
-    """Return the wanted numbers that the run has: those of labels or held-out rows may be absent."""
-    return [
-        KeyNumber(name=name, value=metrics[key], meaning=meaning, unit=unit)
-        for key, name, meaning, unit in wanted
-        if key in metrics
-    ]

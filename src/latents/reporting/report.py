@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -19,6 +20,8 @@ from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from latents.reporting import style
+from latents.reporting.pca.slider import Slider
+from latents.reporting.thumbnails import Thumbnails
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,24 @@ class Quotations:
     columns: Mapping[str, Sequence[Quotation]]
 
 
-Picture: TypeAlias = go.Figure | Figure | pd.DataFrame | Sequence[Quotations]
+@dataclass(frozen=True)
+class PicturedChart:
+    """A chart whose points are images, seen when one points at them.
+
+    Attributes
+    ----------
+    chart : plotly Figure
+        The first of every point's ``customdata`` is the place of its image in `thumbnails`; its ``text`` is
+        written below the image.
+    thumbnails : Thumbnails
+        The images.
+    """
+
+    chart: go.Figure
+    thumbnails: Thumbnails
+
+
+Picture: TypeAlias = go.Figure | PicturedChart | Slider | Figure | pd.DataFrame | Sequence[Quotations]
 
 
 @dataclass(frozen=True)
@@ -92,13 +112,26 @@ class Section:
         Heading.
     text : str
         What to read in the figure; a blank line starts a new paragraph.
-    figure : plotly Figure, matplotlib Figure, DataFrame or sequence of Quotations
-        Drawn as interactive chart, PNG, table or passages to unfold.
+    figure : plotly Figure, PicturedChart, Slider, matplotlib Figure, DataFrame or sequence of Quotations
+        Drawn as interactive chart, without or with images of its points, images with a slider, PNG, table or
+        passages to unfold.
     """
 
     title: str
     text: str
     figure: Picture
+
+
+def chosen(metrics: Mapping[str, float], wanted: Sequence[tuple[str, str, str, str]]) -> list[KeyNumber]:
+    """Return of the wanted numbers (key, name, meaning, unit) those that a run has.
+
+    Those of labels or held-out rows may be absent.
+    """
+    return [
+        KeyNumber(name=name, value=metrics[key], meaning=meaning, unit=unit)
+        for key, name, meaning, unit in wanted
+        if key in metrics
+    ]
 
 
 def render_report(
@@ -136,7 +169,7 @@ def render_report(
     Raises
     ------
     TypeError
-        If a section's figure is none of the four kinds.
+        If a section's figure is none of these kinds.
     """
     shown = [_Shown.of(section, number) for number, section in enumerate(sections, start=1)]
     has_charts = any(section.chart for section in shown)
@@ -150,6 +183,21 @@ def render_report(
         note=note,
         plotly_js=_plotly_js() if has_charts else None,
         chart_settings=_chart_settings(),
+    )
+
+
+def render_slider(title: str, slider: Slider | str) -> str:
+    """Lay out a slider as an HTML page of its own, or the reason why there is none."""
+    is_drawn = isinstance(slider, Slider)
+    return (
+        _environment()
+        .get_template("slider.html.j2")
+        .render(
+            title=title,
+            slider=slider if is_drawn else None,
+            slider_json=_escape_json(json.dumps(slider.data)) if isinstance(slider, Slider) else None,
+            reason=slider,
+        )
     )
 
 
@@ -170,12 +218,15 @@ def render_chart(title: str, chart: go.Figure) -> str:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A section made ready for the page: exactly one of chart, picture, table and passages is there."""
+    """A section made ready for the page: exactly one of chart, slider, picture, table and passages is there."""
 
     anchor: str
     section: Section
     chart: Markup | None = None
     height: int = 0
+    thumbnails: Markup | None = None
+    slider: Slider | None = None
+    slider_json: Markup | None = None
     picture: str | None = None
     width: int = 0
     table: pd.DataFrame | None = None
@@ -201,6 +252,13 @@ class _Shown:
                     chart=_escape_json(chart.to_json()),
                     height=int(chart.layout.height or 450),
                 )
+            case PicturedChart() as pictured:
+                return replace(
+                    cls.of(replace(section, figure=pictured.chart), number),
+                    thumbnails=_escape_json(json.dumps(asdict(pictured.thumbnails))),
+                )
+            case Slider() as slider:
+                return cls(anchor, section, slider=slider, slider_json=_escape_json(json.dumps(slider.data)))
             case Figure() as picture:
                 inches = float(picture.get_size_inches()[0])
                 return cls(anchor, section, picture=_png_uri(picture), width=round(96 * inches))
@@ -210,8 +268,9 @@ class _Shown:
                 return cls(anchor, section, passages=passages)
             case other:
                 raise TypeError(
-                    f"the figure of section {section.title!r} must be a Plotly figure, a Matplotlib figure, "
-                    f"a DataFrame or Quotations, got {type(other).__name__}"
+                    f"the figure of section {section.title!r} must be a Plotly figure, alone or with "
+                    "thumbnails, a Slider, a Matplotlib figure, a DataFrame or Quotations, got "
+                    f"{type(other).__name__}"
                 )
 
 
@@ -263,8 +322,10 @@ def _png_uri(figure: Figure) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
+@cache
 def _plotly_js() -> Markup:
-    return Markup(_script_safe(get_plotlyjs()))  # noqa: S704  (a library's own text)
+    packed = gzip.compress(get_plotlyjs().encode(), mtime=0)
+    return Markup(base64.b64encode(packed).decode("ascii"))  # noqa: S704  (base64 has no markup)
 
 
 def _chart_settings() -> Markup:
@@ -281,8 +342,3 @@ def _escape_json(text: str) -> Markup:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704  (nothing in it can end the element)
-
-
-def _script_safe(source: str) -> str:
-    """Keep program text from ending its script element."""
-    return re.sub(r"<(?=/script|!--)", r"\\x3c", source, flags=re.IGNORECASE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from latents.reporting import style
 
 # SVG markers print crisply and need no WebGL; beyond this many they take a browser seconds.
-MAX_SVG_POINTS = 5_000
+MAX_SVG_POINTS = 2_000
 
 
 def scatter_by_label(
@@ -22,6 +22,7 @@ def scatter_by_label(
     title: str,
     subtitle: str,
     name_medians: bool = True,
+    texts: Sequence[str] | None = None,
 ) -> go.Figure:
     """Scatter of points in the plane, one trace per label.
 
@@ -37,15 +38,18 @@ def scatter_by_label(
         What one sees, and how to read it.
     name_medians : bool
         Write each label at the median of its points; pointless where the labels lie on one another.
+    texts : sequence of str, of length n, optional
+        What each point is, shown when one points at it; lines are parted by line feeds.
 
     Returns
     -------
     plotly.graph_objects.Figure
+        The first of every point's ``customdata`` is its row of `points`.
 
     Raises
     ------
     ValueError
-        If `points` is not of shape (n, 2) or `labels` is of another length.
+        If `points` is not of shape (n, 2) or `labels` or `texts` are of another length.
     """
     xy = np.asarray(points)
     if xy.ndim != 2 or xy.shape[1] != 2:
@@ -53,31 +57,38 @@ def scatter_by_label(
     size = float(np.clip(9.0 - 1.5 * np.log10(max(len(xy), 1)), 2.0, 7.0))
     trace = go.Scatter if len(xy) <= MAX_SVG_POINTS else go.Scattergl
     figure = go.Figure()
+    if texts is not None:
+        style.check_lengths(points=xy, texts=texts)
 
-    def add(chosen: npt.NDArray[Any], name: str, colour: str, symbol: str) -> None:
+    def add(rows: npt.NDArray[np.intp], name: str, colour: str, symbol: str) -> None:
+        chosen = xy[rows]
+        hover = {} if texts is None else {"text": [_lines(texts[row]) for row in rows.tolist()]}
         figure.add_trace(
             trace(
                 x=chosen[:, 0],
                 y=chosen[:, 1],
+                customdata=rows[:, None].astype(np.int32),
+                **hover,
                 mode="markers",
                 name=name,
                 marker={"size": size, "color": colour, "symbol": symbol, "opacity": 0.65},
-                hovertemplate="%{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>",
+                hovertemplate=("%{text}<br>" if hover else "")
+                + "%{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>",
             )
         )
 
     if labels is None:
-        add(xy, "points", style.BLUE, "circle")
+        add(np.arange(len(xy)), "points", style.BLUE, "circle")
     else:
         label_of = np.asarray(labels)
         style.check_lengths(points=xy, labels=label_of)
         for category, label in enumerate(style.in_order(label_of)):
-            chosen = xy[label_of == label]
+            rows = np.flatnonzero(label_of == label)
             colour = style.colour_of(category)
-            add(chosen, style.plain(label), colour, style.symbol_of(category))
+            add(rows, style.plain(label), colour, style.symbol_of(category))
             if not name_medians:
                 continue
-            x, y = np.median(chosen, axis=0)
+            x, y = np.median(xy[rows], axis=0)
             figure.add_annotation(
                 x=float(x),
                 y=float(y),
@@ -91,3 +102,7 @@ def scatter_by_label(
     figure.update_xaxes(title_text=axis_titles[0])
     figure.update_yaxes(title_text=axis_titles[1], scaleanchor="x", scaleratio=1)
     return style.finish(figure, title, subtitle, height=640, legend="none" if labels is None else "right")
+
+
+def _lines(text: str) -> str:
+    return style.plain(text).replace("\n", "<br>")

@@ -202,6 +202,13 @@ def shorten(text: object, length: int = 24) -> str:
     return whole if len(whole) <= length else whole[: length - 1] + "…"
 
 
+def shorten_inside(text: object, length: int) -> str:
+    """Cut `text` to `length` characters by taking out of its middle: names of files differ at their ends."""
+    whole = str(text)
+    head = (length - 1) // 3
+    return whole if len(whole) <= length else f"{whole[:head]}…{whole[len(whole) - (length - 1 - head) :]}"
+
+
 def number(value: float, digits: int = 4) -> str:
     """Write a number for people: `digits` significant digits, a true minus, thousands apart.
 

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils import gen_batches
 
 from latents import reporting
 from latents.estimators import MinimumErrorPCA
 from latents.pipelines.images import Images, as_rows, check_images, evenly
+from latents.pipelines.pca import drawing, measuring
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
 from latents.pipelines.shared import Rows, SplitParameters, plain, split_rows
 
@@ -50,9 +50,9 @@ def fit(
         If all training images are the same.
     """
     train = pixels["X"][split["train"]]
-    if (train == train[0]).all():
+    if all((block == train[0]).all() for _, block in measuring.blocks(train, np.arange(len(train)))):
         raise ValueError(f"all {len(train)} training images are the same: there is nothing to learn")
-    model = MinimumErrorPCA(**params.model_dump())
+    model = MinimumErrorPCA(**params.arguments())
     started = time.perf_counter()
     model.fit(train)
     seconds = time.perf_counter() - started
@@ -67,80 +67,70 @@ def evaluate(
     split: Rows,
     fit_record: dict[str, float],
     params: EvaluateParameters,
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, NDArray[Any]], dict[str, float]]:
-    """Project and rebuild every image, and hold J(d) against the measured error.
+) -> dict[str, Any]:
+    """Project and rebuild every row, hold J(d) against the measured error, and find the worst.
 
     Returns
     -------
     scores : DataFrame
         One row per image: its coordinates ``pc1``, ``pc2``, ..., ``error`` (squared input units), ``held_out``
-        and, where known, ``label``.
+        and, where known, ``label`` and ``name``.
     distortions : DataFrame
-        One row per d: J(d) as ``distortion`` and, where images were rebuilt from d coordinates, the mean
-        squared errors ``measured`` on training and ``heldout_measured`` on held-out images.
+        One row per d: J(d) as ``distortion``; where images are held out, up to ``n_components_`` their mean
+        squared error as ``heldout`` (by Pythagoras); and where images were rebuilt from d coordinates, the
+        mean squared errors ``measured`` on training and ``heldout_measured`` on held-out images.
     reconstructions : mapping
-        A few ``originals``, and as ``d<d>`` what is left of them.
+        A few ``originals``, their ``rows``, and as ``d<d>`` what is left of them.
+    worst, worst_table : mapping, DataFrame
+        The largest errors, see ``measuring.worst_rows``.
     metrics : mapping
         Flat names and numbers.
     """
     X = pixels["X"]
-    train, held_out = X[split["train"]], X[split["held_out"]]
+    train, held_out = split["train"], split["held_out"]
 
-    z = model.transform(X)
+    z, errors = measuring.project(model, X)
     scores = pd.DataFrame(z, columns=[f"pc{i}" for i in range(1, z.shape[1] + 1)]).assign(
-        error=model.reconstruction_errors(X), held_out=np.isin(np.arange(len(X)), split["held_out"])
+        error=errors, held_out=np.isin(np.arange(len(X)), held_out)
     )
-    if "labels" in images:
-        scores["label"] = images["labels"]
+    for column, key in (("label", "labels"), ("name", "names")):
+        if key in images:
+            scores[column] = images[key]
 
     d_max = int(model.n_components_)
     dimensions = sorted({d for d in params.reconstruct_from if d < d_max} | {d_max})
     distortions = pd.DataFrame({"distortion": model.distortion_curve_}).rename_axis("d").reset_index()
-    distortions["measured"] = pd.Series({d: _measured_error(model, train, d) for d in dimensions})
+    distortions["measured"] = measuring.measured_errors(model, X, train, dimensions)
     measured = float(distortions["measured"][d_max])
     metrics = {
         "n_samples": len(train),
         "n_features": X.shape[1],
         "n_components": d_max,
         "distortion": float(model.distortion_),
-        "distortion_gap": _relative_gap(
+        "distortion_gap": measuring.relative_gap(
             float(model.distortion_), measured, float(model.distortion_curve_[0])
         ),
         "explained_variance_ratio": float(model.explained_variance_ratio_.sum()),
         "fit_seconds": fit_record["fit_seconds"],
     }
     if len(held_out):
-        distortions["heldout_measured"] = pd.Series(
-            {d: _measured_error(model, held_out, d) for d in dimensions}
-        )
+        distortions["heldout"] = pd.Series(measuring.error_curve(model, X, held_out))
+        distortions["heldout_measured"] = measuring.measured_errors(model, X, held_out, dimensions)
         metrics["heldout_distortion"] = float(distortions["heldout_measured"][d_max])
 
     shown_of = held_out if len(held_out) else train
-    shown = shown_of[evenly(len(shown_of), params.n_reconstructions)]
-    reconstructions = {"originals": shown, **{f"d{d}": _rebuild(model, shown, d) for d in dimensions}}
-    return scores, distortions, reconstructions, metrics
-
-
-def _rebuild(model: MinimumErrorPCA, X: NDArray[Any], d: int) -> NDArray[Any]:
-    """Rebuild rows from their first d coordinates, x~ = mean + sum_{i<=d} (x - mean)'mu_i mu_i."""
-    basis = model.components_[:d]
-    rebuilt: NDArray[Any] = model.mean_ + (X - model.mean_) @ basis.T @ basis
-    return rebuilt
-
-
-def _measured_error(model: MinimumErrorPCA, X: NDArray[Any], d: int) -> float:
-    """Return the mean over rows of |x - x~|^2, rebuilding every one."""
-    blocks = (X[rows] for rows in gen_batches(len(X), 8192))
-    return sum(float(((block - _rebuild(model, block, d)) ** 2).sum()) for block in blocks) / len(X)
-
-
-def _relative_gap(distortion: float, measured: float, total: float) -> float:
-    """Return the difference between J and the measured error as a share of the error.
-
-    Where nothing is discarded both are rounding errors of the total variance, and the share is taken of that.
-    """
-    scale = measured if measured > 1e-9 * total else total
-    return abs(distortion - measured) / scale
+    rows = shown_of[evenly(len(shown_of), params.n_reconstructions)]
+    shown = np.asarray(X[rows])
+    rebuilt = {f"d{d}": measuring.rebuild(model, shown, d) for d in dimensions}
+    worst_table, worst = measuring.worst_rows(model, X, images, scores, params.n_worst)
+    return {
+        "scores": scores,
+        "distortions": distortions,
+        "reconstructions": {"rows": rows, "originals": shown, **rebuilt},
+        "worst": worst,
+        "worst_table": worst_table,
+        "metrics": metrics,
+    }
 
 
 def report(
@@ -149,44 +139,34 @@ def report(
     scores: pd.DataFrame,
     distortions: pd.DataFrame,
     reconstructions: dict[str, NDArray[Any]],
+    worst: dict[str, NDArray[Any]],
+    worst_table: pd.DataFrame,
     metrics: dict[str, float],
     params: ReportParameters,
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
-    """Draw the figures and write the report page.
+    """Draw the figures, and write the report page and the slider's own.
 
     Returns
     -------
     mapping
-        ``eigenimages`` and ``reconstructions`` (Matplotlib figures), ``distortion``, ``spectrum`` and
-        ``scatter`` (Plotly figures) and ``page`` (HTML).
+        ``eigenimages``, ``reconstructions`` and ``worst`` (Matplotlib figures), ``distortion``, ``spectrum``,
+        ``scatter``, ``errors`` and ``loadings`` (Plotly figures), ``page`` and ``slider_page`` (HTML). Those
+        that the data do not allow say why.
     """
-    shape = images["images"].shape[1:]
-    curve = distortions["distortion"].to_numpy()
-    measured = distortions["measured"].dropna()
-    errors = distortions.get("heldout_measured", distortions["measured"])  # of the images that are shown
-    rebuilt = {
-        int(name[1:]): values.reshape(-1, *shape)
-        for name, values in reconstructions.items()
-        if name != "originals"
-    }
-    train = scores[~scores["held_out"]]
-    drawn = train.iloc[evenly(len(train), params.n_scatter_points)]
+    given = plain(parameters)
+    largest_error = given["fit"]["max_distortion"]
+    if given["fit"]["max_distortion_share"] is not None:
+        largest_error = given["fit"]["max_distortion_share"] * float(distortions["distortion"].iloc[0])
+    chart, pictured = drawing.draw_plane(model, images, scores, params)
     figures = {
-        "eigenimages": reporting.pca.eigenimages(
-            model.components_, shape, model.explained_variance_ratio_, params.n_eigenimages
+        **drawing.draw_curves(model, images, scores, distortions, worst_table, largest_error),
+        **drawing.draw_basis(model, images, params.n_eigenimages),
+        **drawing.draw_images(
+            model, images, distortions, reconstructions, worst, worst_table, float(scores["error"].mean())
         ),
-        "reconstructions": reporting.pca.reconstructions(
-            reconstructions["originals"].reshape(-1, *shape), rebuilt, {d: errors[d] for d in rebuilt}
-        ),
-        "distortion": reporting.pca.distortion_curve(
-            curve, measured.index.to_numpy(), measured.to_numpy(), model.n_components_
-        ),
-        "spectrum": reporting.pca.spectrum(-np.diff(curve) / curve[0], model.n_components_),
-        "scatter": (
-            reporting.pca.scatter(drawn[["pc1", "pc2"]].to_numpy(), drawn.get("label"))
-            if "pc2" in drawn
-            else reporting.absent("First two components", "The model has one component only.")
-        ),
+        "scatter": chart,
     }
-    return {**figures, "page": reporting.pages.pca(figures, metrics, plain(parameters))}
+    page = reporting.pages.pca({**figures, "scatter": pictured}, worst_table, metrics, given)
+    slider_page = reporting.pages.slider(figures.pop("slider"))
+    return {**figures, "page": page, "slider_page": slider_page}

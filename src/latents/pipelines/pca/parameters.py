@@ -1,28 +1,51 @@
 """Parameters of the PCA pipeline."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from latents.pipelines.shared import Parameters, PositiveInt, Seed
 
+_ASKS = ("n_components", "max_distortion", "max_distortion_share")
+_TRUNCATED = ("arpack", "lanczos", "randomized")  # these find the leading directions alone
+
 
 class FitParameters(Parameters):
-    """The arguments of ``MinimumErrorPCA``: a number of components, or a share of the variance to keep."""
+    """The arguments of ``MinimumErrorPCA``.
 
-    n_components: PositiveInt | Annotated[float, Field(gt=0, lt=1)]
-    svd_solver: Literal["auto", "full", "covariance_eigh", "arpack", "randomized"]
+    One of three says how many components there are to be, the other two are null: ``n_components`` (a number, a
+    share of the variance to keep, or "mle"), ``max_distortion`` (the largest J, in squared input units) and
+    ``max_distortion_share`` (the same as a share of the total).
+    """
+
+    n_components: PositiveInt | Annotated[float, Field(gt=0, lt=1)] | Literal["mle"] | None
+    max_distortion: Annotated[float, Field(ge=0)] | None
+    max_distortion_share: Annotated[float, Field(ge=0, le=1)] | None
+    svd_solver: Literal["auto", "full", "covariance_eigh", "gram", "lanczos", "arpack", "randomized"]
     whiten: bool
     random_state: Seed
 
     @model_validator(mode="after")
-    def _a_share_needs_the_whole_spectrum(self) -> Self:
-        if isinstance(self.n_components, float) and self.svd_solver in ("arpack", "randomized"):
+    def _one_way_to_ask(self) -> Self:
+        given = {name: getattr(self, name) for name in _ASKS if getattr(self, name) is not None}
+        if len(given) != 1:
+            found = " and ".join(f"{name}={value!r}" for name, value in given.items()) or "none of them"
             raise ValueError(
-                f"n_components is the share {self.n_components}, which svd_solver {self.svd_solver!r} cannot "
-                "find; allowed are a whole number, or the solvers auto, full and covariance_eigh"
+                f"{found} given; allowed is one of n_components, max_distortion and max_distortion_share, the "
+                "others null"
+            )
+        (name,) = given
+        if self.svd_solver in _TRUNCATED and not isinstance(given[name], int):
+            asked = "the share " if isinstance(given[name], float) and name == "n_components" else ""
+            raise ValueError(
+                f"{name} is {asked}{given[name]!r}, which svd_solver {self.svd_solver!r} cannot find; allowed are "
+                "a whole number of components, or the solvers auto, full, covariance_eigh and gram"
             )
         return self
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of ``MinimumErrorPCA`` that are given."""
+        return self.model_dump(exclude_none=True)
 
 
 class EvaluateParameters(Parameters):
@@ -30,6 +53,7 @@ class EvaluateParameters(Parameters):
 
     reconstruct_from: Annotated[list[PositiveInt], Field(min_length=1)]
     n_reconstructions: PositiveInt
+    n_worst: PositiveInt
 
 
 class ReportParameters(Parameters):

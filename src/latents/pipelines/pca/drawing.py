@@ -1,0 +1,155 @@
+"""The figures of a fitted basis: of images, or of a table of features."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from latents import reporting
+from latents.estimators import MinimumErrorPCA
+from latents.pipelines.images import evenly
+from latents.pipelines.pca.parameters import ReportParameters
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_NO_IMAGES = "The data are a table of features and have no images to show."
+
+
+def draw_curves(
+    model: MinimumErrorPCA,
+    data: Arrays,
+    scores: pd.DataFrame,
+    distortions: pd.DataFrame,
+    worst_table: pd.DataFrame,
+    largest_error: float | None,
+) -> dict[str, Any]:
+    """Return ``distortion``, ``spectrum`` and ``errors``, which need no images."""
+    curve = distortions["distortion"].to_numpy()
+    known = distortions.dropna(subset="measured")
+    held_out = {}
+    if "heldout" in distortions:
+        held_out = {
+            "held_out": distortions["heldout"].dropna().to_numpy(),
+            "held_out_measured": known["heldout_measured"].to_numpy(),
+        }
+    names = [", ".join(filter(None, caption)) for caption in captions(data, worst_table["row"].to_numpy())]
+    total = curve[0]
+    return {
+        "distortion": reporting.pca.distortion_curve(
+            curve,
+            known["d"].to_numpy(),
+            known["measured"].to_numpy(),
+            model.n_components_,
+            largest_error=largest_error,
+            **held_out,
+        ),
+        "spectrum": reporting.pca.spectrum(
+            -np.diff(curve) / total if total > 0 else np.zeros(len(curve) - 1), model.n_components_
+        ),
+        "errors": reporting.pca.error_spread(
+            scores["error"], scores["held_out"], worst_table["error"], names, noun(data)
+        ),
+    }
+
+
+def draw_basis(model: MinimumErrorPCA, data: Arrays, n_shown: int) -> dict[str, Any]:
+    """Return ``eigenimages`` and ``loadings``, of which the data allow one; the other says why it is not."""
+    ratio = model.explained_variance_ratio_
+    if "images" in data:
+        shape = data["images"].shape[1:]
+        return {
+            "eigenimages": reporting.pca.eigenimages(model.components_, shape, ratio, n_shown),
+            "loadings": reporting.absent(
+                "Largest weights", "The features are pixels: see the basis as images, in eigenimages."
+            ),
+        }
+    return {
+        "eigenimages": reporting.absent_picture("Basis images", _NO_IMAGES + " See loadings."),
+        "loadings": reporting.pca.loadings(model.components_, data["feature_names"], ratio),
+    }
+
+
+def draw_images(
+    model: MinimumErrorPCA,
+    data: Arrays,
+    distortions: pd.DataFrame,
+    reconstructions: Arrays,
+    worst: Arrays,
+    worst_table: pd.DataFrame,
+    mean_error: float,
+) -> dict[str, Any]:
+    """Return ``reconstructions``, ``worst`` and ``slider``, or why there are none."""
+    if "images" not in data:
+        return {
+            "reconstructions": reporting.absent_picture("Images rebuilt", _NO_IMAGES),
+            "worst": reporting.absent_picture("Images rebuilt worst", _NO_IMAGES + " See worst.csv."),
+            "slider": _NO_IMAGES,
+        }
+    shape = data["images"].shape[1:]
+    originals = reconstructions["originals"].reshape(-1, *shape)
+    rebuilt = {
+        int(name[1:]): values.reshape(-1, *shape)
+        for name, values in reconstructions.items()
+        if name not in ("rows", "originals")
+    }
+    by_d = distortions.set_index("d")
+    errors = by_d.get("heldout_measured", by_d["measured"])  # of the images that are shown
+    curves = {"training images": by_d["distortion"].to_numpy()}
+    if "heldout" in by_d:
+        curves = {"held-out images": by_d["heldout"].dropna().to_numpy(), **curves}
+    return {
+        "reconstructions": reporting.pca.reconstructions(originals, rebuilt, {d: errors[d] for d in rebuilt}),
+        "worst": reporting.pca.worst_images(
+            worst["originals"].reshape(-1, *shape),
+            worst["rebuilt"].reshape(-1, *shape),
+            worst_table["error"],
+            captions(data, worst["rows"]),
+            mean_error,
+        ),
+        "slider": reporting.pca.slider(
+            originals, model.mean_, model.components_, captions(data, reconstructions["rows"]), curves
+        ),
+    }
+
+
+def draw_plane(
+    model: MinimumErrorPCA, data: Arrays, scores: pd.DataFrame, params: ReportParameters
+) -> tuple[Any, Any]:
+    """Return the chart of the first two components, and the same with images to its points for the page."""
+    if "pc2" not in scores:
+        absent = reporting.absent("First two components", "The model has one component only.")
+        return absent, absent
+    train = np.flatnonzero(~scores["held_out"].to_numpy())
+    rows = train[evenly(len(train), params.n_scatter_points)]
+    drawn = scores.iloc[rows]
+    texts = [
+        "\n".join([*filter(None, caption), f"error {reporting.number(error)}"])
+        for caption, error in zip(captions(data, rows), drawn["error"], strict=True)
+    ]
+    ratio = model.explained_variance_ratio_
+    chart = reporting.pca.scatter(
+        drawn[["pc1", "pc2"]].to_numpy(),
+        drawn.get("label"),
+        shares=(float(ratio[0]), float(ratio[1])),
+        texts=texts,
+        is_whitened=model.whiten,
+        noun=noun(data),
+        n_rows=len(train),
+    )
+    if "images" not in data:
+        return chart, chart
+    return chart, reporting.PicturedChart(chart, reporting.thumbnails(data["images"][rows]))
+
+
+def captions(data: Arrays, rows: NDArray[np.intp]) -> list[tuple[str, str]]:
+    """Return for each row its name, and its label where there are labels."""
+    names = data["names"][rows] if "names" in data else [f"{noun(data)[:-1]} {row}" for row in rows]
+    remarks = [f"label {label}" for label in data["labels"][rows]] if "labels" in data else [""] * len(rows)
+    return [(str(name), remark) for name, remark in zip(names, remarks, strict=True)]
+
+
+def noun(data: Arrays) -> str:
+    """Return what the rows of the data are, in the plural."""
+    return "images" if "images" in data else "rows"

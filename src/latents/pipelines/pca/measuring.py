@@ -1,0 +1,120 @@
+"""What the fitted basis makes of every row, in blocks.
+
+Data may be a memory map, or bytes eight times smaller than floats, and are never turned to floats as a whole.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils import gen_batches
+
+from latents.estimators import MinimumErrorPCA
+
+_BLOCK = 4_000_000  # numbers that are floats at a time: 32 MB
+_DEVIATIONS = 4  # features named of a row that deviates
+
+
+def blocks(X: NDArray[Any], rows: NDArray[np.intp]) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Yield the chosen rows of X in blocks, each with its place among them."""
+    for place in gen_batches(len(rows), max(_BLOCK // X.shape[1], 1)):
+        yield place, np.asarray(X[rows[place]])
+
+
+def project(model: MinimumErrorPCA, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the coordinates (N, d) and the errors |x - x~|^2 (N,) of all rows."""
+    parts = [
+        (model.transform(block), model.reconstruction_errors(block))
+        for _, block in blocks(X, np.arange(len(X)))
+    ]
+    z, errors = zip(*parts, strict=True)
+    return np.concatenate(z), np.concatenate(errors).astype(np.float64)
+
+
+def error_curve(model: MinimumErrorPCA, X: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the mean squared error of the chosen rows for every d from 0 to ``n_components_``."""
+    curve = np.zeros(model.n_components_ + 1)
+    for _, block in blocks(X, rows):
+        curve += len(block) * model.distortion_curve(block)
+    return curve / len(rows)
+
+
+def measured_errors(
+    model: MinimumErrorPCA, X: NDArray[Any], rows: NDArray[np.intp], dimensions: Sequence[int]
+) -> pd.Series:
+    """Rebuild the chosen rows from d coordinates for each d given; return the mean of |x - x~|^2 by d.
+
+    What is left of a row at one d is carried on to the next: x - x~ less the coordinates between the two.
+    """
+    basis, mean = model.components_.astype(np.float64), model.mean_.astype(np.float64)
+    totals = dict.fromkeys(sorted(dimensions), 0.0)
+    for _, block in blocks(X, rows):
+        rest = block - mean
+        z = rest @ basis.T
+        done = 0
+        for d in totals:
+            rest -= z[:, done:d] @ basis[done:d]
+            totals[d] += float(np.einsum("ij,ij->", rest, rest))
+            done = d
+    return pd.Series(totals) / len(rows)
+
+
+def rebuild(model: MinimumErrorPCA, X: NDArray[Any], d: int) -> NDArray[np.float64]:
+    """Rebuild rows from their first d coordinates, x~ = mean + sum_{i<=d} (x - mean)'mu_i mu_i."""
+    basis, mean = model.components_[:d].astype(np.float64), model.mean_.astype(np.float64)
+    rebuilt: NDArray[np.float64] = mean + (X - mean) @ basis.T @ basis
+    return rebuilt
+
+
+def relative_gap(distortion: float, measured: float, total: float) -> float:
+    """Return the difference between J and the measured error as a share of the error.
+
+    Where nothing is discarded both are rounding errors of the total variance, and the share is taken of that.
+    """
+    scale = measured if measured > 1e-9 * total else total
+    return abs(distortion - measured) / scale
+
+
+def worst_rows(
+    model: MinimumErrorPCA, X: NDArray[Any], data: Mapping[str, NDArray[Any]], scores: pd.DataFrame, n: int
+) -> tuple[pd.DataFrame, dict[str, NDArray[Any]]]:
+    """Find the rows that the basis serves worst, trained on or not.
+
+    Returns
+    -------
+    table : DataFrame
+        The `n` largest errors, the largest first: ``row``, ``name`` and ``label`` where known, ``held_out``,
+        ``error``, ``times_mean`` (how many times the mean error) and, for a table of features, ``deviations``:
+        the features that deviate most, each with its value, what it is rebuilt as, and its share of the error.
+    arrays : mapping
+        ``rows``, ``originals`` and ``rebuilt`` of the same.
+    """
+    errors = scores["error"].to_numpy()
+    rows = np.argsort(-errors, kind="stable")[:n]
+    mean = errors.mean()
+    originals = np.asarray(X[rows])
+    arrays = {"rows": rows, "originals": originals, "rebuilt": rebuild(model, originals, model.n_components_)}
+    table = pd.DataFrame({"row": rows})
+    for column, key in (("name", "names"), ("label", "labels")):
+        if key in data:
+            table[column] = data[key][rows]
+    table["held_out"] = scores["held_out"].to_numpy()[rows]
+    table["error"] = errors[rows]
+    table["times_mean"] = errors[rows] / mean if mean > 0 else 1.0
+    if "features" in data:
+        table["deviations"] = [
+            _deviations(original, rebuilt, data["feature_names"])
+            for original, rebuilt in zip(originals, arrays["rebuilt"], strict=True)
+        ]
+    return table, arrays
+
+
+def _deviations(original: NDArray[Any], rebuilt: NDArray[Any], names: NDArray[Any]) -> str:
+    squares = (original - rebuilt) ** 2
+    total = float(squares.sum()) or 1.0
+    return "; ".join(
+        f"{names[j]} {original[j]:.4g} (rebuilt {rebuilt[j]:.4g}, {squares[j] / total:.0%} of the error)"
+        for j in np.argsort(-squares, kind="stable")[:_DEVIATIONS]
+    )

@@ -1,0 +1,20 @@
+"""Pictures and charts of PCA by minimum error (source, section 2)."""
+
+from latents.reporting.pca.basis import eigenimages, loadings
+from latents.reporting.pca.curves import distortion_curve, error_spread, spectrum
+from latents.reporting.pca.plane import scatter
+from latents.reporting.pca.rebuilt import reconstructions, worst_images
+from latents.reporting.pca.slider import Slider, slider
+
+__all__ = [
+    "Slider",
+    "distortion_curve",
+    "eigenimages",
+    "error_spread",
+    "loadings",
+    "reconstructions",
+    "scatter",
+    "slider",
+    "spectrum",
+    "worst_images",
+]

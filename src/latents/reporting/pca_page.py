@@ -1,0 +1,195 @@
+"""The report page of PCA: which numbers and figures stand there, and what to read in them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from latents.reporting import style
+from latents.reporting.pca.slider import Slider
+from latents.reporting.report import Section, chosen, render_report, render_slider
+
+_UNIT = "squared input units"
+
+
+def pca(
+    figures: Mapping[str, Any],
+    worst: pd.DataFrame,
+    metrics: Mapping[str, float],
+    parameters: Mapping[str, Any],
+) -> str:
+    """Return the report of the PCA pipeline as an HTML page.
+
+    Parameters
+    ----------
+    figures : mapping
+        ``slider``, ``distortion``, ``eigenimages``, ``loadings``, ``spectrum``, ``scatter``, ``worst`` and
+        ``errors``. Where ``slider`` is no Slider, the data are a table of features.
+    worst : DataFrame
+        The rows of the largest errors; shown for a table of features.
+    metrics : mapping
+        The numbers of ``metrics.json``.
+    parameters : mapping
+        The pipeline's parameters.
+    """
+    are_images = isinstance(figures["slider"], Slider)
+    one = "image" if are_images else "row"
+    asked = _asked(parameters["fit"], int(metrics["n_components"]))
+    numbers = chosen(
+        metrics,
+        [
+            ("n_components", "Components", f"Numbers kept of each {one}. {asked}".strip(), ""),
+            (
+                "distortion",
+                "J",
+                f"Mean squared error of a rebuilt training {one}, from the discarded eigenvalues.",
+                _UNIT,
+            ),
+            (
+                "heldout_distortion",
+                "Held-out error",
+                f"The same, measured on {one}s not trained on.",
+                _UNIT,
+            ),
+            (
+                "explained_variance_ratio",
+                "Variance kept",
+                "Share of the total variance along the components.",
+                "",
+            ),
+            (
+                "distortion_gap",
+                "Gap",
+                "Relative difference between J and the measured error: rounding.",
+                "",
+            ),
+            ("fit_seconds", "Fit", "Wall time of the fit.", "s"),
+        ],
+    )
+    what = "pixels" if are_images else "features"
+    return render_report(
+        "Images in few numbers" if are_images else "Rows in few numbers",
+        f"{metrics['n_samples']:,} {one}s of {metrics['n_features']:,} {what}, each kept as "
+        f"{metrics['n_components']} numbers by the basis of least squared error",
+        numbers,
+        _of_images(figures, asked) if are_images else _of_rows(figures, worst, asked),
+        parameters,
+        "J has divisor N; explained variance has N - 1, as in scikit-learn.",
+    )
+
+
+def slider(figure: Slider | str) -> str:
+    """Return the slider over d as an HTML page of its own; a text is the reason why there is none."""
+    return render_slider("What is left of an image", figure)
+
+
+def _asked(fit: Mapping[str, Any], d: int) -> str:
+    """Say what was asked for, where the number of components was not."""
+    if (share := fit["max_distortion_share"]) is not None:
+        return f"Asked: an error of at most {_percent(share)} of the total → d = {d}."
+    if (error := fit["max_distortion"]) is not None:
+        return f"Asked: an error of at most {style.number(error)} {_UNIT} → d = {d}."
+    if fit["n_components"] == "mle":
+        return f"Asked: Minka's choice by evidence → d = {d}."
+    if isinstance(fit["n_components"], float):
+        return f"Asked: more than {_percent(fit['n_components'])} of the variance → d = {d}."
+    return ""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.6g} %"
+
+
+def _of_images(figures: Mapping[str, Any], asked: str) -> list[Section]:
+    in_colour = len(figures["slider"].data["shape"]) == 3
+    reading = "Mid-grey is no change" if in_colour else "Red adds where blue takes away"
+    return [
+        Section(
+            "What is left of an image",
+            "Drag to rebuild images from more or fewer numbers, or press Play. All begin as the mean; every "
+            "number adds one pattern, the strongest first, and the curve shows what error remains. The images are "
+            "held-out ones, where there are any: the basis never saw them. slider.html, beside this page, is the "
+            "same by itself.",
+            figures["slider"],
+        ),
+        _price(figures, asked, "image"),
+        Section(
+            "The patterns",
+            f"The basis vectors as images, from the largest share of the variance down. {reading}, and the sign "
+            "of a whole pattern is arbitrary.",
+            figures["eigenimages"],
+        ),
+        _variance(figures),
+        Section(
+            "The first two numbers",
+            "Every point is a training image at its first two coordinates: point at it to see the image. Labels, "
+            "where known, colour the points and had no part in the fit. Images close together here may "
+            "differ in all the other numbers.",
+            figures["scatter"],
+        ),
+        Section(
+            "Images that fit worst",
+            "The largest errors of all images, trained on or not: odd ones, wrong ones, or a kind that the "
+            "data have too little of. The last row is what no number of theirs could say. worst.csv lists them.",
+            figures["worst"],
+        ),
+        _spread(figures, "image"),
+    ]
+
+
+def _of_rows(figures: Mapping[str, Any], worst: pd.DataFrame, asked: str) -> list[Section]:
+    return [
+        _price(figures, asked, "row"),
+        Section(
+            "The patterns",
+            "What each basis vector is made of: its largest weights, by the names of the features. Features in "
+            "other units weigh as their numbers do: where one drowns the others, scale them before.",
+            figures["loadings"],
+        ),
+        _variance(figures),
+        Section(
+            "The first two numbers",
+            "Every point is a training row at its first two coordinates; point at it for its name. Labels, where "
+            "known, colour the points and had no part in the fit.",
+            figures["scatter"],
+        ),
+        Section(
+            "Rows that fit worst",
+            "The largest errors of all rows, trained on or not, how many times the mean error they are, and the "
+            "features that deviate most from what the components say of the row.",
+            worst.rename(
+                columns={"held_out": "held out", "times_mean": "times mean", "deviations": "deviates most in"}
+            ),
+        ),
+        _spread(figures, "row"),
+    ]
+
+
+def _price(figures: Mapping[str, Any], asked: str, one: str) -> Section:
+    return Section(
+        "The price of d numbers",
+        f"{asked} The blue line is J(d), the sum of the discarded eigenvalues: what theory says the error is. The "
+        f"circles are errors measured by rebuilding every training {one} from d numbers. They lie on the line. "
+        f"Orange, where {one}s are held out, is the same for those; the further above, the more the basis has "
+        "learnt by heart.".strip(),
+        figures["distortion"],
+    )
+
+
+def _variance(figures: Mapping[str, Any]) -> Section:
+    return Section(
+        "How the variance is spread",
+        "Share of the variance along each direction and its running sum. A steep start means that few "
+        "numbers tell most of the story; a bend is a natural place to stop.",
+        figures["spectrum"],
+    )
+
+
+def _spread(figures: Mapping[str, Any], one: str) -> Section:
+    return Section(
+        "How the errors are spread",
+        f"How many {one}s are off by how much. A long tail to the right is where to look for outliers; the worst "
+        "are marked below, point at them for their names. Held-out errors further right than those of training "
+        "mean that the basis is too fine for so few data.",
+        figures["errors"],
+    )
