@@ -19,6 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from latents.estimators._blocks import are_blocks
 from latents.estimators._devices import resolve_device
 from latents.estimators._multinomial_em import (
     ImpossibleDocumentError,
@@ -221,7 +222,12 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         """
         self._validate_params()
         report = _numbered(callback)
-        if _is_blocks(X):
+        if are_blocks(X):
+            if iter(X) is X:
+                raise ValueError(
+                    "X can be iterated only once, as generators can; allowed are an array, a list of blocks, or "
+                    "an object whose __iter__ begins anew, since EM passes over the blocks many times"
+                )
             run, n_documents = self._fit_blocks(X, report)
         else:
             T = self._checked(X, reset=True)
@@ -500,24 +506,3 @@ def _numbered(callback: Callback | None) -> Callable[[str, float], None]:
             callback(name, value, next(steps[name]))
 
     return report
-
-
-def _is_blocks(X: Any) -> bool:
-    """Tell blocks of documents from one matrix: a list of lists is a matrix.
-
-    Raises
-    ------
-    ValueError
-        If `X` can be iterated only once.
-    """
-    if hasattr(X, "shape") or hasattr(X, "__array__") or isinstance(X, str) or not isinstance(X, Iterable):
-        return False
-    if iter(X) is X:
-        raise ValueError(
-            "X can be iterated only once, as generators can; allowed are an array, a list of blocks, or an object "
-            "whose __iter__ begins anew, since EM passes over the blocks many times"
-        )
-    first = next(iter(X), None)
-    if isinstance(first, tuple) and first:
-        first = first[0]
-    return sp.issparse(first) or (isinstance(first, np.ndarray) and first.ndim == 2)
