@@ -18,10 +18,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from latents.estimators import MinimumErrorPCA, load
 
 FULL_SPECTRUM = ["full", "covariance_eigh", "gram"]
-TRUNCATED = ["lanczos", "arpack", "randomized"]
+TRUNCATED = ["arpack", "randomized"]
 SOLVERS = FULL_SPECTRUM + TRUNCATED
-# What scikit-learn is asked for in place of solvers that it does not have.
-THEIRS = {"gram": "full", "lanczos": "arpack"}
+# What scikit-learn is asked for in place of a solver that it does not have.
+THEIRS = {"gram": "full"}
 DTYPES = [np.float64, np.float32]
 SHAPES = {"tall": (60, 12), "wide": (12, 60)}
 
@@ -305,10 +305,9 @@ def test_minka_with_repeated_columns_keeps_no_null_direction():
         ((600, 100), None, {"n_components": "mle"}, "covariance_eigh"),
         ((100, 600), None, {"n_components": 3}, "gram"),
         ((600, 100), None, {"max_distortion": 0.5}, "covariance_eigh"),
-        ((1500, 1600), None, {"n_components": 2}, "lanczos"),
-        ((1500, 1600), None, {"n_components": 400}, "gram"),
+        ((1500, 1600), None, {"n_components": 2}, "gram"),
         ((1500, 1600), None, {"max_distortion_share": 0.5}, "gram"),
-        ((1500, 1600), 0.01, {"n_components": 2}, "lanczos"),
+        ((1500, 1600), 0.01, {"n_components": 2}, "arpack"),
         ((1500, 60), 0.01, {"n_components": 2}, "covariance_eigh"),
         ((60, 1500), 0.01, {"n_components": 2}, "gram"),
     ],

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 FloatArray = NDArray[np.floating[Any]]
 
-# Rows are taken in blocks of about this many bytes, so that no float copy of the data is ever made.
-_BLOCK_BYTES = 2**23
+# Rows are copied in blocks of about this many bytes, so that no float copy of the data is ever made; and no more than
+# this many are multiplied at a time, so that float32 adds up no more products than that.
+_BLOCK_BYTES, _BLOCK_ROWS = 2**23, 4096
 # Bytes less 128 are at most 128 in size: the products of 1,024 such rows add up exactly in float32, 2^24 at most.
 _BYTE_SHIFT, _BYTE_ROWS = 128.0, 1024
 # Data whose mean is no farther from the origin than this many standard deviations are summed as they lie: what
@@ -21,7 +22,7 @@ _FAR = 3.0
 
 def block_rows(n_features: int, itemsize: int) -> int:
     """Return how many rows of floats make a block."""
-    return max(256, _BLOCK_BYTES // max(1, n_features * itemsize))
+    return min(max(256, _BLOCK_BYTES // (n_features * itemsize)), _BLOCK_ROWS)
 
 
 def working_dtype(X: Any) -> np.dtype[Any]:
@@ -78,8 +79,8 @@ class _Sums(NamedTuple):
 
 
 def _sparse_sums(X: Any) -> _Sums:
-    sums: Array = np.asarray(X.sum(axis=0, dtype=np.float64)).ravel()
-    return _Sums(sums, (X.T @ X).toarray().astype(np.float64, copy=False), 0.0)
+    X = X.astype(np.float64)
+    return _Sums(np.asarray(X.sum(axis=0)).ravel(), (X.T @ X).toarray(), 0.0)
 
 
 def _sums(X: NDArray[Any]) -> _Sums:
@@ -105,8 +106,8 @@ def _plan(X: NDArray[Any]) -> tuple[Any, np.dtype[Any], int, bool]:
         return np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False
     dtype = working_dtype(X)
     rows = block_rows(X.shape[1], dtype.itemsize)
-    first = X[:rows].astype(np.float64)
+    first = X[:1024].astype(np.float64)
     mean, spread = first.mean(axis=0), first.var(axis=0).sum()
     if X.dtype == dtype and mean @ mean <= _FAR**2 * spread:
-        return dtype.type(0), dtype, rows, True
+        return dtype.type(0), dtype, _BLOCK_ROWS, True
     return mean.astype(dtype), dtype, rows, False

@@ -25,15 +25,15 @@ FloatArray = NDArray[np.floating[Any]]
 Dimension = Callable[[Array], int]
 
 FULL_SPECTRUM = ("full", "covariance_eigh", "gram")
-SOLVERS = (*FULL_SPECTRUM, "lanczos", "arpack", "randomized")
+SOLVERS = (*FULL_SPECTRUM, "arpack", "randomized")
 
 # Where eigenvectors are more than this share of all, LAPACK is faster when it computes all of them.
 _FEW = 0.25
-# Columns of a block of the Lanczos iteration: many enough for fast products, few enough to learn from one another.
-_LANCZOS_BLOCK = 24
-# Relative residual |A'A mu - s^2 mu| / s_1^2 at which the Lanczos iteration stops: its square is the error of s^2.
-_LANCZOS_RESIDUAL = 1e-9
-_LANCZOS_NOISE = 1e-12
+# Data of no more rows or columns than this are small.
+_SMALL = 500
+# Dense data go to the Lanczos iteration only where min(N, p) is beyond this: the matrix that it saves is then
+# larger than most memories, or takes longer to decompose.
+_LARGE = 10_000
 
 
 class Decomposition(NamedTuple):
@@ -47,25 +47,23 @@ def choose_solver(svd_solver: str, shape: tuple[int, int], n_nonzeros: int | Non
     """Resolve ``"auto"``; any other name stands.
 
     Small data go to LAPACK's SVD, which is the most precise. Others go to the covariance or, where they have more
-    features than samples, to the Gram matrix, unless d is known and the Lanczos iteration needs less: products
-    with `n_nonzeros` numbers in place of a matrix min(N, p) wide and its decomposition.
+    features than samples, to the Gram matrix, unless d is known and the Lanczos iteration is sooner done: so it is
+    with sparse data, of which `n_nonzeros` says how many numbers they have, and with very large ones.
     """
     if svd_solver != "auto":
         return svd_solver
     n_samples, n_features = shape
     least = min(shape)
-    dense = n_nonzeros is None
-    if dense and max(shape) <= 500:
+    if n_nonzeros is None and max(shape) <= _SMALL:
         return "full"
     whole = "covariance_eigh" if n_features <= n_samples else "gram"
     if wanted.number is None or not 1 <= wanted.number <= least // 8:
         return whole
-    # Operations: the product that makes the matrix and its decomposition, against ten rounds of both products.
-    numbers = n_samples * n_features if n_nonzeros is None else n_nonzeros
-    products = numbers * least if dense else numbers * numbers / max(shape)
-    columns = 10 * _LANCZOS_BLOCK + 2 * wanted.number
-    iteration = 4 * numbers * columns + 4 * sum(shape) * columns**2
-    return "lanczos" if iteration < products + 3 * least**3 else whole
+    if n_nonzeros is None:
+        return "arpack" if least > _LARGE else whole
+    # Nanoseconds, roughly: products with vectors, against a sparse product and a decomposition.
+    iteration = 4 * n_nonzeros * (4 * wanted.number + 60)
+    return "arpack" if iteration < 3 * n_nonzeros**2 / max(shape) + 0.1 * least**3 else whole
 
 
 def check_wanted(wanted: Wanted, given: Any, solver: str, shape: tuple[int, ...]) -> None:
@@ -113,8 +111,14 @@ def full_svd(centred: FloatArray, dimension: Dimension) -> Decomposition:
 
 def scatter_eigh(scatter: Array, n_samples: int, dimension: Dimension) -> Decomposition:
     """Eigendecomposition of the scatter A'A (p, p), which is overwritten."""
-    eigenvalues, vectors = _leading(scatter, lambda values: dimension(values / n_samples))
-    return Decomposition(eigenvalues / n_samples, _signed(vectors.T))
+
+    def spectrum(values: Array) -> Array:
+        values = values / n_samples
+        values[n_samples:] = 0.0  # beyond the rank, where only rounding errors are
+        return values
+
+    values, vectors = _leading(scatter, lambda values: dimension(spectrum(values)))
+    return Decomposition(spectrum(values), _signed(vectors.T))
 
 
 def gram_eigh(A: Centred, dimension: Dimension) -> Decomposition:
@@ -163,7 +167,11 @@ def arpack_svd(A: Centred, n_components: int, *, tol: float, seed: Any) -> Decom
     ValueError
         If the data have no variance.
     """
-    _refuse_no_variance(A, "arpack")
+    if A.squared_length() == 0:
+        raise ValueError(
+            "svd_solver='arpack' cannot start on data without variance (all samples are equal);"
+            " allowed there are 'full', 'covariance_eigh', 'gram' and 'randomized'"
+        )
     start = check_random_state(seed).uniform(-1, 1, min(A.shape))
     _, _, directions = svds(A.operator(), k=n_components, tol=tol, v0=start)
     return _within(A, directions.T)
@@ -199,64 +207,6 @@ def randomized_svd(
     left, _ = linalg.qr(A.times(sketch), mode="economic")
     directions, _ = linalg.qr(A.transposed_times(left), mode="economic")
     return _within(A, directions, n_components)
-
-
-def lanczos_svd(A: Centred, n_components: int, *, tol: float, seed: Any) -> Decomposition:
-    """Leading directions by block Golub-Kahan-Lanczos bidiagonalisation, to about working precision.
-
-    A V = U B with orthonormal U and V, a block of columns at a time, where B is block bidiagonal; its singular
-    vectors turn V into the directions. Each step needs one product with A and one with A', and the iteration ends
-    when the residuals |A'u_i - s_i v_i| of all d directions are below a small part of s_1.
-
-    References
-    ----------
-    G. Golub, F. Luk and M. Overton, A block Lanczos method for computing the singular values and corresponding
-    singular vectors of a matrix, ACM TOMS 1981. C. Musco and C. Musco, Randomized block Krylov methods for
-    stronger and faster approximate singular value decomposition, NIPS 2015: why a random start is a good one.
-    """
-    _refuse_no_variance(A, "lanczos")
-    n, p = A.shape
-    most = min(n, p)
-    width = min(_LANCZOS_BLOCK, most)
-    bound = tol or (_LANCZOS_RESIDUAL if A.dtype == np.float64 else 1e-5)
-    rng = check_random_state(seed)
-    U, V = np.empty((n, 0)), np.empty((p, 0))
-    B = np.empty((0, 0))
-    block: FloatArray = linalg.qr(A.transposed_times(rng.normal(size=(n, width))), mode="economic")[0]
-    while True:
-        V = np.hstack([V, block])
-        image = A.times(block).astype(np.float64, copy=False)
-        left = _orthonormal(image, U, rng)
-        B = np.block([[B, U.T @ image], [np.zeros((left.shape[1], B.shape[1])), left.T @ image]])
-        U = np.hstack([U, left])
-        P, s, Qt = linalg.svd(B, full_matrices=False)
-        room = most - V.shape[1]
-        image = A.transposed_times(left).astype(np.float64, copy=False)
-        block = _orthonormal(image, V, rng)[:, : min(width, room)]
-        # A'U = V B' + block (block' image) of the last columns of U alone.
-        residuals = np.linalg.norm((block.T @ image) @ P[-left.shape[1] :, :n_components], axis=0)
-        if V.shape[1] >= n_components and (room == 0 or residuals.max() <= bound * s[0]):
-            return _within(A, (V @ Qt.T[:, :n_components]).astype(A.dtype))
-
-
-def _orthonormal(M: FloatArray, earlier: Array, rng: np.random.RandomState) -> FloatArray:
-    """Return as many orthonormal columns as M has, orthogonal to `earlier`, that span what M adds to it.
-
-    Where M adds less than it has columns, noise too small to matter turns into directions of its own.
-    """
-    size = float(np.abs(M).max()) or 1.0
-    M = M + _LANCZOS_NOISE * size * rng.normal(size=M.shape)
-    for _ in range(2):  # what rounding leaves after the first time is gone after the second
-        M = linalg.qr(M - earlier @ (earlier.T @ M), mode="economic")[0]
-    return M
-
-
-def _refuse_no_variance(A: Centred, solver: str) -> None:
-    if A.squared_length() == 0:
-        raise ValueError(
-            f"svd_solver={solver!r} cannot start on data without variance (all samples are equal);"
-            " allowed there are 'full', 'covariance_eigh', 'gram' and 'randomized'"
-        )
 
 
 def _within(A: Centred, directions: FloatArray, d: int | None = None) -> Decomposition:

@@ -26,7 +26,6 @@ from latents.estimators._pca_solvers import (
     choose_solver,
     full_svd,
     gram_eigh,
-    lanczos_svd,
     randomized_svd,
     scatter_eigh,
 )
@@ -63,7 +62,8 @@ class MinimumErrorPCA(
 
     Arguments, attributes, signs and dtypes are those of ``sklearn.decomposition.PCA``;
     ``max_distortion`` and ``max_distortion_share``, ``distortion_``, ``distortion_curve_``, ``offsets_``,
-    ``svd_solver_``, the solvers "gram" and "lanczos", ``partial_fit`` and fits over blocks are added.
+    ``svd_solver_``, the solver "gram", sparse data for all solvers but one, ``partial_fit`` and fits over
+    blocks are added.
 
     Parameters
     ----------
@@ -77,17 +77,16 @@ class MinimumErrorPCA(
         other solvers make no copy.
     whiten : bool, default=False
         Scale the coordinates that ``transform`` gives to unit variance (divisor N - 1).
-    svd_solver : {"auto", "full", "covariance_eigh", "gram", "lanczos", "arpack", "randomized"}, default="auto"
+    svd_solver : {"auto", "full", "covariance_eigh", "gram", "arpack", "randomized"}, default="auto"
         "full" is LAPACK's SVD of the centred data, which it copies. "covariance_eigh" is the
         eigendecomposition of the p x p covariance, for more samples than features; "gram" that of the N x N
-        matrix of inner products, for more features than samples (see Notes on both). "lanczos", "arpack" and
-        "randomized" find the leading d directions only: the first in blocks of columns and, as the
-        second, to about working precision; the third approximately. "auto" is "full" where neither N nor p is
-        over 500, "lanczos" where d is at most an eighth of min(N, p) and the operations it needs are fewer,
+        matrix of inner products, for more features than samples (see Notes on both). "arpack" and
+        "randomized" find the leading d directions only, the former by Lanczos iteration to about the
+        precision of the data, the latter approximately. "auto" is "full" where neither N nor p is over 500;
+        "arpack" where d is at most an eighth of min(N, p) and X is sparse enough or that is over 10,000;
         else "covariance_eigh" or "gram". All but "full" take sparse data, which stay sparse.
     tol : float, default=0.0
-        Tolerance of "arpack" on the singular values and of "lanczos" on the residuals; 0 is about the
-        precision of the data.
+        Tolerance of "arpack" on the singular values; 0 is machine precision.
     iterated_power : int or "auto", default="auto"
         Power iterations of "randomized".
     n_oversamples : int, default=10
@@ -95,7 +94,7 @@ class MinimumErrorPCA(
     power_iteration_normalizer : {"auto", "QR", "LU", "none"}, default="auto"
         How "randomized" keeps its power iterations stable.
     random_state : int, RandomState instance or None, default=None
-        Seed of "lanczos", "arpack" and "randomized".
+        Seed of "arpack" and "randomized".
     max_distortion : float >= 0, optional
         Instead of ``n_components``: d is the smallest number with J(d) at most this, in squared input units.
     max_distortion_share : float in [0, 1], optional
@@ -238,7 +237,7 @@ class MinimumErrorPCA(
         ------
         ValueError
             If an argument is not allowed, on its own or for the shape of X and the solver; if X has
-            one sample, missing or infinite values; or for "arpack" and "lanczos" on data without any variance.
+            one sample, missing or infinite values; or for "arpack" on data without any variance.
         """
         if are_blocks(X):
             self._fit_blocks(X)
@@ -493,8 +492,6 @@ class MinimumErrorPCA(
         if solver == "gram":
             return gram_eigh(A, dimension)
         d = dimension(np.empty(0))
-        if solver == "lanczos":
-            return lanczos_svd(A, d, tol=self.tol, seed=self.random_state)
         if solver == "arpack":
             return arpack_svd(A, d, tol=self.tol, seed=self.random_state)
         return randomized_svd(
