@@ -204,13 +204,13 @@ def test_blocks_in_any_order_are_the_whole(cuts, seed, dtype, as_sparse):
     for block in blocks:
         one_by_one.partial_fit(block)
     blocks_at_once = MinimumErrorPCA(**arguments).fit(blocks)
-    rtol = 1e-10 if dtype is not np.float32 else 1e-5
+    rtol, total = (1e-10 if dtype is not np.float32 else 1e-5), whole.distortion_curve_[0]
     for pca in (blocks_at_once, MinimumErrorPCA(**arguments).fit(iter(blocks)), one_by_one):
         assert pca.n_samples_ == 60
         assert_allclose(pca.components_, whole.components_, atol=100 * rtol)
-        assert_allclose(pca.explained_variance_, whole.explained_variance_, rtol=rtol)
+        assert_allclose(pca.explained_variance_, whole.explained_variance_, rtol=10 * rtol)
         assert_allclose(pca.mean_, whole.mean_, rtol=rtol)
-        assert_allclose(pca.distortion_curve_, whole.distortion_curve_, rtol=rtol, atol=rtol)
+        assert_allclose(pca.distortion_curve_, whole.distortion_curve_, rtol=rtol, atol=rtol / 10 * total)
         assert pca.components_.dtype == whole.components_.dtype
 
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 FloatArray = NDArray[np.floating[Any]]
 
-# Rows are copied in blocks of about this many bytes, so that no float copy of the data is ever made; and no more than
-# this many are multiplied at a time, so that float32 adds up no more products than that.
+# Rows are copied in blocks of about this many bytes, so that no float copy of the data is ever made; and no more
+# than this many are multiplied at a time, so that float32 adds up no more products than that.
 _BLOCK_BYTES, _BLOCK_ROWS = 2**23, 4096
 # Bytes less 128 are at most 128 in size: the products of 1,024 such rows add up exactly in float32, 2^24 at most.
 _BYTE_SHIFT, _BYTE_ROWS = 128.0, 1024
-# Data whose mean is no farther from the origin than this many standard deviations are summed as they lie: what
-# cancels is then no more than a digit, and no row has to be copied.
-_FAR = 3.0
+# Data whose mean is no farther from the origin than they spread are summed as they lie: what cancels is then less
+# than a digit, and no row has to be copied.
+_FAR = 1.0
 
 
 def block_rows(n_features: int, itemsize: int) -> int:
