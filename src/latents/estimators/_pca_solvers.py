@@ -110,7 +110,7 @@ def full_svd(centred: FloatArray, dimension: Dimension) -> Decomposition:
 
 
 def scatter_eigh(scatter: Array, n_samples: int, dimension: Dimension) -> Decomposition:
-    """Eigendecomposition of the scatter A'A (p, p), which is overwritten."""
+    """Eigendecomposition of the scatter A'A (p, p)."""
 
     def spectrum(values: Array) -> Array:
         values = values / n_samples
@@ -149,7 +149,7 @@ def _leading(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
     values = np.maximum(linalg.eigh_tridiagonal(diagonal, below, eigvals_only=True)[::-1], 0.0)
     d = dimension(values)
     if d > _FEW * n:
-        return values, linalg.eigh(matrix, overwrite_a=True, driver="evd")[1][:, ::-1][:, :d]
+        return values, linalg.eigh(matrix, driver="evd")[1][:, ::-1][:, :d]
     if d == 0:
         return values, np.empty((n, 0))
     _, rising = linalg.eigh_tridiagonal(diagonal, below, select="i", select_range=(n - d, n - 1))
