@@ -1,120 +1,184 @@
-"""The numerical half of ``MinimumErrorPCA``: the solvers, what they can give, and Minka's choice of dimension.
+"""The numerical half of ``MinimumErrorPCA``: ways to the leading eigenvectors of S = A'A / N.
 
-Every solver takes the centred data A (N x p) and returns the singular values s_i of A, falling, and
-the basis mu_i as rows, signed so that the entry of largest magnitude in each row is positive
-(scikit-learn's convention). The eigenvalues of S = A'A / N are s_i^2 / N.
+A (N x p) is the centred data. Every solver returns eigenvalues lambda_i of S, falling, in float64, and a basis
+mu_1..mu_d as rows, signed so that the entry of largest magnitude in each row is positive (scikit-learn's
+convention). Solvers of the whole spectrum return all min(N, p) or p eigenvalues; the others the d asked for.
 """
 
-from math import lgamma, log, pi
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
+from scipy.linalg import lapack
 from scipy.sparse.linalg import svds
-from sklearn.utils import check_random_state, gen_batches
-from sklearn.utils.extmath import randomized_svd, svd_flip
+from sklearn.utils import check_random_state
+from sklearn.utils.extmath import svd_flip
 
+from latents.estimators._pca_centred import Centred
+from latents.estimators._pca_dimension import Wanted
+
+Array = NDArray[np.float64]
 FloatArray = NDArray[np.floating[Any]]
+# Tells d of the whole spectrum.
+Dimension = Callable[[Array], int]
 
-FULL_SPECTRUM = ("full", "covariance_eigh")
+FULL_SPECTRUM = ("full", "covariance_eigh", "gram")
 SOLVERS = (*FULL_SPECTRUM, "arpack", "randomized")
-_SCATTER_ROWS = 4096
+
+# Where eigenvectors are more than this share of all, LAPACK is faster when it computes all of them.
+_FEW = 0.25
+# Data of no more rows or columns than this are small.
+_SMALL = 500
+# Dense data go to the Lanczos iteration only where min(N, p) is beyond this: the matrix that it saves is then
+# larger than most memories, or takes longer to decompose.
+_LARGE = 10_000
 
 
 class Decomposition(NamedTuple):
-    """Singular values (k,), falling, and basis vectors (k, p) of centred data."""
+    """Eigenvalues (k,) of S, falling, and basis vectors (d, p), d <= k."""
 
-    singular_values: FloatArray
+    eigenvalues: Array
     basis: FloatArray
 
 
-def choose_solver(svd_solver: str, shape: tuple[int, int], n_components: int | float | str | None) -> str:
-    """Resolve ``"auto"`` by scikit-learn's rule; any other name stands.
+def choose_solver(svd_solver: str, shape: tuple[int, int], n_nonzeros: int | None, wanted: Wanted) -> str:
+    """Resolve ``"auto"``; any other name stands.
 
-    Tall and narrow data go to the covariance, small data and choices that need the whole spectrum
-    to the full SVD, the rest to the randomised SVD.
+    Small data go to LAPACK's SVD, which is the most precise. Others go to the covariance or, where they have more
+    features than samples, to the Gram matrix, unless d is known and the Lanczos iteration is sooner done: so it is
+    with sparse data, of which `n_nonzeros` says how many numbers they have, and with very large ones.
     """
     if svd_solver != "auto":
         return svd_solver
     n_samples, n_features = shape
-    wanted = min(shape) if n_components is None else n_components
-    if n_features <= 1000 and n_samples >= 10 * n_features:
-        return "covariance_eigh"
-    if max(shape) <= 500 or isinstance(wanted, str):
+    least = min(shape)
+    if n_nonzeros is None and max(shape) <= _SMALL:
         return "full"
-    return "randomized" if 1 <= wanted < 0.8 * min(shape) else "full"
+    whole = "covariance_eigh" if n_features <= n_samples else "gram"
+    if wanted.number is None or not 1 <= wanted.number <= least // 8:
+        return whole
+    if n_nonzeros is None:
+        return "arpack" if least > _LARGE else whole
+    # Nanoseconds, roughly: products with vectors, against a sparse product and a decomposition.
+    iteration = 4 * n_nonzeros * (4 * wanted.number + 60)
+    return "arpack" if iteration < 3 * n_nonzeros**2 / max(shape) + 0.1 * least**3 else whole
 
 
-def resolve_components(n_components: Any, solver: str, shape: tuple[int, ...]) -> Any:
-    """Return `n_components` with None made a number.
+def check_wanted(wanted: Wanted, given: Any, solver: str, shape: tuple[int, ...]) -> None:
+    """Refuse what the solver, or data of this shape, cannot give.
 
     Raises
     ------
     ValueError
-        If the solver, or data of this shape, cannot give what is asked for.
+        It names the argument `given` for n_components and what is allowed.
     """
     n_samples, n_features = shape
     most = min(shape)
     found = f"X has n_samples={n_samples}, n_features={n_features}"
-    if n_components is None:
-        n_components = most - 1 if solver == "arpack" else most
-    if isinstance(n_components, str):
-        if solver not in FULL_SPECTRUM:
-            raise ValueError(
-                f"n_components={n_components!r} cannot be a string with svd_solver={solver!r};"
-                f" allowed are the solvers of the whole spectrum, {', '.join(FULL_SPECTRUM)}"
-            )
-        if n_samples < n_features:
-            raise ValueError(f"n_components='mle' is only supported if n_samples >= n_features; {found}")
-        return n_components
-    least = 0 if solver in FULL_SPECTRUM else 1
-    if not least <= n_components <= most:
+    if wanted.needs_spectrum and solver not in FULL_SPECTRUM:
+        what = f"n_components={given!r} cannot be a {'string' if wanted.evidence else 'share'}"
+        if given is None:
+            what = "max_distortion and max_distortion_share cannot be kept to"
         raise ValueError(
-            f"n_components={n_components} must be between {least} and"
+            f"{what} with svd_solver={solver!r};"
+            f" allowed are the solvers of the whole spectrum, {', '.join(FULL_SPECTRUM)}"
+        )
+    if wanted.evidence and n_samples < n_features:
+        raise ValueError(f"n_components='mle' is only supported if n_samples >= n_features; {found}")
+    if wanted.number is None:
+        return
+    least = 0 if solver in FULL_SPECTRUM else 1
+    if not least <= wanted.number <= most:
+        raise ValueError(
+            f"n_components={given} must be between {least} and"
             f" min(n_samples, n_features)={most} with svd_solver={solver!r}; {found}"
         )
-    if solver == "arpack" and n_components == most:
+    if solver == "arpack" and wanted.number == most:
         raise ValueError(
-            f"n_components={n_components} must be strictly less than"
+            f"n_components={given} must be strictly less than"
             f" min(n_samples, n_features)={most} with svd_solver='arpack'; {found}"
         )
-    return n_components
 
 
-def full_svd(centred: FloatArray) -> Decomposition:
-    """LAPACK's singular value decomposition of all min(N, p) directions."""
+def full_svd(centred: FloatArray, dimension: Dimension) -> Decomposition:
+    """LAPACK's singular value decomposition of the centred data."""
     _, singular_values, basis = linalg.svd(centred, full_matrices=False)
-    return Decomposition(singular_values, _signed(basis))
+    eigenvalues = np.square(singular_values, dtype=np.float64) / len(centred)
+    return Decomposition(eigenvalues, _signed(basis[: dimension(eigenvalues)]))
 
 
-def covariance_eigh(centred: FloatArray) -> Decomposition:
-    """Eigendecomposition of the scatter A'A, all p directions, in float64 whatever the data are."""
-    n_samples, n_features = centred.shape
-    scatter = np.zeros((n_features, n_features))
-    for rows in gen_batches(n_samples, _SCATTER_ROWS):
-        block = centred[rows].astype(np.float64)
-        scatter += block.T @ block
-    eigenvalues, vectors = linalg.eigh(scatter)
-    # Rounding can push the null eigenvalues of a positive semi-definite matrix below zero.
-    singular_values = np.sqrt(np.maximum(eigenvalues[::-1], 0.0))
-    return Decomposition(singular_values, _signed(vectors[:, ::-1].T.astype(centred.dtype)))
+def scatter_eigh(scatter: Array, n_samples: int, dimension: Dimension) -> Decomposition:
+    """Eigendecomposition of the scatter A'A (p, p)."""
+
+    def spectrum(values: Array) -> Array:
+        values = values / n_samples
+        values[n_samples:] = 0.0  # beyond the rank, where only rounding errors are
+        return values
+
+    values, vectors = _leading(scatter, lambda values: dimension(spectrum(values)))
+    return Decomposition(spectrum(values), _signed(vectors.T))
 
 
-def arpack_svd(centred: FloatArray, n_components: int, *, tol: float, seed: Any) -> Decomposition:
-    """Lanczos iteration for the leading directions, from a random start."""
-    if not centred.any():
+def gram_eigh(A: Centred, dimension: Dimension) -> Decomposition:
+    """Eigendecomposition of A A' (N, N): its eigenvectors u give the basis, A'u up to length."""
+    n_samples, most = A.shape[0], min(A.shape)
+    values, left = _leading(A.gram(), lambda values: dimension(values[:most] / n_samples))
+    eigenvalues = values[:most] / n_samples
+    if left.shape[1] == 0:
+        return Decomposition(eigenvalues, np.empty((0, A.shape[1])))
+    # A null u gives a row of rounding errors: the QR decomposition puts an orthogonal direction in its place.
+    directions = linalg.qr(A.transposed_times(left), mode="economic")[0]
+    return Decomposition(eigenvalues, _within(A, directions).basis)
+
+
+def _leading(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
+    """Return all eigenvalues of a positive semi-definite matrix, falling, and the first eigenvectors as columns.
+
+    Both come from one reduction to tridiagonal form, of which all eigenvalues are had almost for nothing.
+    """
+    n = len(matrix)
+    # Rounding can push null eigenvalues below zero.
+    if n < 3:
+        values, vectors = linalg.eigh(matrix)
+        values = np.maximum(values[::-1], 0.0)
+        return values, vectors[:, ::-1][:, : dimension(values)]
+    lwork = int(lapack.dsytrd_lwork(n, lower=1)[0])
+    reduced, diagonal, below, tau, _ = lapack.dsytrd(matrix.T, lower=1, lwork=lwork)
+    values = np.maximum(linalg.eigh_tridiagonal(diagonal, below, eigvals_only=True)[::-1], 0.0)
+    d = dimension(values)
+    if d > _FEW * n:
+        return values, linalg.eigh(matrix, driver="evd")[1][:, ::-1][:, :d]
+    if d == 0:
+        return values, np.empty((n, 0))
+    _, rising = linalg.eigh_tridiagonal(diagonal, below, select="i", select_range=(n - d, n - 1))
+    vectors = np.asfortranarray(rising[:, ::-1])
+    # The reduction is by diag(1, Q), where Q is kept as reflections below the diagonal, as a QR decomposition's.
+    vectors[1:], _, _ = lapack.dormqr("L", "N", reduced[1:, :-1], tau, vectors[1:], lwork=64 * d)
+    return values, vectors
+
+
+def arpack_svd(A: Centred, n_components: int, *, tol: float, seed: Any) -> Decomposition:
+    """Implicitly restarted Lanczos iteration for the leading directions, from a random start.
+
+    Raises
+    ------
+    ValueError
+        If the data have no variance.
+    """
+    if A.squared_length() == 0:
         raise ValueError(
             "svd_solver='arpack' cannot start on data without variance (all samples are equal);"
-            " allowed there are 'full', 'covariance_eigh' and 'randomized'"
+            " allowed there are 'full', 'covariance_eigh', 'gram' and 'randomized'"
         )
-    start = check_random_state(seed).uniform(-1, 1, min(centred.shape))
-    _, _, directions = svds(centred, k=n_components, tol=tol, v0=start)
-    return _within(centred, directions)
+    start = check_random_state(seed).uniform(-1, 1, min(A.shape))
+    _, _, directions = svds(A.operator(), k=n_components, tol=tol, v0=start)
+    return _within(A, directions.T)
 
 
-def random_projection_svd(
-    centred: FloatArray,
+def randomized_svd(
+    A: Centred,
     n_components: int,
     *,
     n_oversamples: int,
@@ -122,81 +186,41 @@ def random_projection_svd(
     normalizer: str,
     seed: Any,
 ) -> Decomposition:
-    """Leading directions by the randomised range finder of Halko, Martinsson and Tropp (2011)."""
-    _, _, directions = randomized_svd(
-        centred,
-        n_components,
-        n_oversamples=n_oversamples,
-        n_iter=n_iter,
-        power_iteration_normalizer=normalizer,
-        flip_sign=False,
-        random_state=seed,
-    )
-    return _within(centred, directions)
+    """Leading directions by the randomised range finder of Halko, Martinsson and Tropp (2011).
+
+    Defaults are scikit-learn's: 7 power iterations where less than a tenth of the directions is asked for, else
+    4; LU between them if they are more than 2.
+    """
+    least = min(A.shape)
+    power = int(n_iter) if n_iter != "auto" else (7 if n_components < 0.1 * least else 4)
+    if normalizer == "auto":
+        normalizer = "none" if power <= 2 else "LU"
+    stable: Callable[[FloatArray], FloatArray] = {
+        "none": lambda M: M,
+        "LU": lambda M: linalg.lu(M, permute_l=True)[0],
+        "QR": lambda M: linalg.qr(M, mode="economic")[0],
+    }[normalizer]
+    width = min(n_components + n_oversamples, least)
+    sketch = check_random_state(seed).normal(size=(A.shape[1], width)).astype(A.dtype)
+    for _ in range(power):
+        sketch = stable(A.transposed_times(stable(A.times(sketch))))
+    left, _ = linalg.qr(A.times(sketch), mode="economic")
+    directions, _ = linalg.qr(A.transposed_times(left), mode="economic")
+    return _within(A, directions, n_components)
 
 
-def _within(centred: FloatArray, directions: FloatArray) -> Decomposition:
-    """Decompose the data inside the span of approximate, orthonormal directions (Rayleigh-Ritz).
+def _within(A: Centred, directions: FloatArray, d: int | None = None) -> Decomposition:
+    """Decompose the data inside the span of approximate, orthonormal directions (p, k) (Rayleigh-Ritz).
 
     The singular values of an iterative solver are those of its sketch of A; these are those of A
     itself along the basis returned, s_i = |A mu_i|. So trace - sum_i s_i^2 / N is the J of that
     basis to rounding, whether the solver has converged or not.
     """
-    _, singular_values, rotation = linalg.svd(centred @ directions.T, full_matrices=False)
-    return Decomposition(singular_values, _signed(rotation @ directions))
+    _, singular_values, rotation = linalg.svd(A.times(directions), full_matrices=False)
+    eigenvalues = np.square(singular_values, dtype=np.float64) / A.shape[0]
+    return Decomposition(eigenvalues[:d], _signed((rotation @ directions.T)[:d]))
 
 
 def _signed(basis: FloatArray) -> FloatArray:
     signed: FloatArray = svd_flip(None, np.ascontiguousarray(basis), u_based_decision=False)[1]
     return signed
-
-
-def minka_dimension(eigenvalues: FloatArray, n_samples: int) -> int:
-    """Return the dimension d in 1..p-1 of greatest evidence, or 0 where the data have no variance.
-
-    Parameters
-    ----------
-    eigenvalues : ndarray of shape (p,)
-        The whole spectrum of the covariance, falling.
-    n_samples : int
-        N.
-
-    References
-    ----------
-    T. Minka, Automatic choice of dimensionality for PCA, NIPS 2000.
-    """
-    spectrum = eigenvalues.astype(np.float64)
-    # A d that would keep a null direction has no evidence: its likelihood is that of a flattened
-    # Gaussian.
-    n_useful = int(np.sum(spectrum > np.finfo(np.float64).eps * spectrum[0]))
-    dimensions = range(1, min(n_useful + 1, spectrum.size))
-    evidence = [_log_evidence(spectrum, d, n_samples) for d in dimensions]
-    return 1 + int(np.argmax(evidence)) if evidence else 0
-
-
-def _log_evidence(spectrum: NDArray[np.float64], d: int, n_samples: int) -> float:
-    """Minka's Laplace approximation of log p(X | d), up to a constant, in nats.
-
-    The terms are the uniform prior of the basis on the Stiefel manifold, the likelihood of the d
-    kept eigenvalues and of the noise v (the mean of the others), and the volume of the posterior:
-    the determinant of the Hessian over rotations,
-
-        prod_{i<=d} prod_{j>i} N (1/l_j - 1/l_i) (lambda_i - lambda_j),
-
-    where l is the spectrum with its tail replaced by v.
-    """
-    p = spectrum.size
-    smallest = np.finfo(np.float64).eps * spectrum[0]
-    noise = max(spectrum[d:].mean(), smallest)
-    smoothed = np.where(np.arange(p) < d, spectrum, noise)
-    i, j = np.nonzero(np.arange(d)[:, None] < np.arange(p))
-
-    halves = [(p - r) / 2 for r in range(d)]
-    log_prior = -d * log(2) + sum(lgamma(h) - h * log(pi) for h in halves)
-    log_likelihood = -n_samples / 2 * (np.log(spectrum[:d]).sum() + (p - d) * log(noise))
-    # Equal eigenvalues would make the determinant zero; closer than rounding the data cannot tell.
-    gaps = np.maximum(spectrum[i] - spectrum[j], smallest)
-    curvatures = np.maximum(1 / smoothed[j] - 1 / smoothed[i], smallest / spectrum[0] ** 2)
-    log_determinant = np.log(gaps).sum() + np.log(curvatures).sum() + i.size * log(n_samples)
-    log_volume = (i.size + d) / 2 * log(2 * pi) - log_determinant / 2 - d / 2 * log(n_samples)
-    return float(log_prior + log_likelihood + log_volume)

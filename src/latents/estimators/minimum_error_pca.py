@@ -1,30 +1,46 @@
 """Principal component analysis in the minimum-error formulation (source, section 2)."""
 
+from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
+from latents.estimators._blocks import are_blocks, in_block
+from latents.estimators._pca_centred import Centred
+from latents.estimators._pca_dimension import Wanted, falling_sums
+from latents.estimators._pca_moments import Moments, working_dtype
 from latents.estimators._pca_solvers import (
     FULL_SPECTRUM,
     SOLVERS,
     Decomposition,
     FloatArray,
     arpack_svd,
+    check_wanted,
     choose_solver,
-    covariance_eigh,
     full_svd,
-    minka_dimension,
-    random_projection_svd,
-    resolve_components,
+    gram_eigh,
+    randomized_svd,
+    scatter_eigh,
 )
 from latents.estimators._persistence import PersistentEstimator
 
 _DTYPES = [np.float64, np.float32]
+
+
+def _sums_blocks(pca: "MinimumErrorPCA") -> bool:
+    if pca.svd_solver not in ("auto", "covariance_eigh"):
+        raise AttributeError(
+            f"blocks are summed into a covariance, which svd_solver={pca.svd_solver!r} does not use; allowed are "
+            "'auto' and 'covariance_eigh'"
+        )
+    return True
 
 
 class MinimumErrorPCA(
@@ -45,25 +61,30 @@ class MinimumErrorPCA(
     S, eigenvalues lambda_i falling, and J = sum_{i>d} lambda_i.
 
     Arguments, attributes, signs and dtypes are those of ``sklearn.decomposition.PCA``;
-    ``distortion_``, ``distortion_curve_``, ``offsets_`` and ``svd_solver_`` are added.
+    ``max_distortion`` and ``max_distortion_share``, ``distortion_``, ``distortion_curve_``, ``offsets_``,
+    ``svd_solver_``, the solver "gram", sparse data for all solvers but one, ``partial_fit`` and fits over
+    blocks are added.
 
     Parameters
     ----------
     n_components : int, float in (0, 1), "mle" or None, default=None
         d: a number; the smallest number that explains more than that fraction of the variance;
         Minka's choice by evidence (needs N >= p); or, for None, as many as there are: min(N, p),
-        and one less with "arpack". A fraction and "mle" need a solver that computes the whole
-        spectrum.
+        and one less with "arpack", unless an error is given below. A fraction, "mle" and an error need
+        a solver that computes the whole spectrum.
     copy : bool, default=True
-        False lets ``fit`` and ``fit_transform`` centre floating-point input in place.
+        False lets ``fit`` and ``fit_transform`` with "full" centre floating-point input in place. The
+        other solvers make no copy.
     whiten : bool, default=False
         Scale the coordinates that ``transform`` gives to unit variance (divisor N - 1).
-    svd_solver : {"auto", "full", "covariance_eigh", "arpack", "randomized"}, default="auto"
-        "full" is LAPACK's SVD of the centred data; "covariance_eigh" the eigendecomposition of the
-        p x p covariance, the fastest for many samples of few features (see Notes); "arpack" and
-        "randomized" find the leading d directions only. "auto" is "covariance_eigh" for p <= 1000
-        and N >= 10 p; else "randomized" where min(N, p) is over d / 0.8 and max(N, p) over 500;
-        else "full".
+    svd_solver : {"auto", "full", "covariance_eigh", "gram", "arpack", "randomized"}, default="auto"
+        "full" is LAPACK's SVD of the centred data, which it copies. "covariance_eigh" is the
+        eigendecomposition of the p x p covariance, for more samples than features; "gram" that of the N x N
+        matrix of inner products, for more features than samples (see Notes on both). "arpack" and
+        "randomized" find the leading d directions only, the former by Lanczos iteration to about the
+        precision of the data, the latter approximately. "auto" is "full" where neither N nor p is over 500;
+        "arpack" where d is at most an eighth of min(N, p) and X is sparse enough or that is over 10,000;
+        else "covariance_eigh" or "gram". All but "full" take sparse data, which stay sparse.
     tol : float, default=0.0
         Tolerance of "arpack" on the singular values; 0 is machine precision.
     iterated_power : int or "auto", default="auto"
@@ -74,6 +95,10 @@ class MinimumErrorPCA(
         How "randomized" keeps its power iterations stable.
     random_state : int, RandomState instance or None, default=None
         Seed of "arpack" and "randomized".
+    max_distortion : float >= 0, optional
+        Instead of ``n_components``: d is the smallest number with J(d) at most this, in squared input units.
+    max_distortion_share : float in [0, 1], optional
+        The same as a share of J(0), the total variance.
 
     Attributes
     ----------
@@ -83,9 +108,8 @@ class MinimumErrorPCA(
         J at d = ``n_components_``: squared input units per sample, divisor N.
     distortion_curve_ : ndarray of shape (k + 1,)
         J(d) for d = 0..k, with k the number of eigenvalues known: min(N, p) for "full", p for
-        "covariance_eigh", ``n_components_`` for "arpack" and "randomized". J(0) is the trace of S.
-        For the last two solvers the error of the last point is measured as trace less the known
-        eigenvalues.
+        "covariance_eigh", N for "gram", ``n_components_`` for the others. J(0) is the trace of S.
+        For these others the error of the last point is the trace less the known eigenvalues.
     offsets_ : ndarray of shape (p,)
         sum_{i>d} b_i mu_i, the part of x~ that all points share, so that x~_n = sum_i z_ni mu_i +
         ``offsets_`` with the source's uncentred z_ni = x_n' mu_i, that is ``X @ components_.T``.
@@ -108,6 +132,8 @@ class MinimumErrorPCA(
         scikit-learn, 0 when d = min(N, p).
     svd_solver_ : str
         The solver that was used.
+    scatter_, scatter_mean_ : ndarray of shape (p, p) and (p,)
+        After ``partial_fit`` only: N S and the mean in float64, to go on from.
     n_features_in_ : int
         p.
     feature_names_in_ : ndarray of shape (p,)
@@ -115,11 +141,13 @@ class MinimumErrorPCA(
 
     Notes
     -----
-    "covariance_eigh" squares the conditioning. An SVD of the data finds a singular value s_i to
+    "covariance_eigh" and "gram" square the conditioning. An SVD of the data finds a singular value s_i to
     about eps s_1, hence lambda_i down to eps^2 lambda_1; the covariance finds lambda_i itself only
     to about eps lambda_1 with eps = 2e-16. Eigenvalues below 1e-15 lambda_1, which are the
     directions along which the data spread less than 3e-8 as far as along the first, and a J made of
-    such eigenvalues, are then rounding errors. Use "full" where that tail matters.
+    such eigenvalues, are then rounding errors. Use "full" where that tail matters. Float32 data are multiplied
+    in float32, a few MiB at a time, and added up in float64: eigenvalues are then good to about 1e-7 lambda_1.
+    Bytes lose nothing: their sums are exact.
 
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
@@ -156,6 +184,8 @@ class MinimumErrorPCA(
         "n_oversamples": [Interval(Integral, 1, None, closed="left")],
         "power_iteration_normalizer": [StrOptions({"auto", "QR", "LU", "none"})],
         "random_state": ["random_state"],
+        "max_distortion": [Interval(Real, 0, None, closed="left"), None],
+        "max_distortion_share": [Interval(Real, 0, 1, closed="both"), None],
     }
 
     def __init__(
@@ -170,6 +200,8 @@ class MinimumErrorPCA(
         n_oversamples: int = 10,
         power_iteration_normalizer: str = "auto",
         random_state: int | np.random.RandomState | None = None,
+        max_distortion: float | None = None,
+        max_distortion_share: float | None = None,
     ) -> None:
         self.n_components = n_components
         self.copy = copy
@@ -180,14 +212,19 @@ class MinimumErrorPCA(
         self.n_oversamples = n_oversamples
         self.power_iteration_normalizer = power_iteration_normalizer
         self.random_state = random_state
+        self.max_distortion = max_distortion
+        self.max_distortion_share = max_distortion_share
 
-    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002
+    def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Find the basis of least error.
 
         Parameters
         ----------
-        X : array-like of shape (N, p)
-            At least two samples. Integers (uint8 pixels, say) become float64; float32 stays.
+        X : array-like or sparse matrix of shape (N, p), or an iterable of such blocks
+            At least two samples. Float32 data give float32 results, all other numbers float64; none are
+            copied to floats but in blocks, and a memory map is read as it is needed. Sparse data stay
+            sparse. Blocks are read once, in any order, which changes nothing but the last digits: what is
+            kept of them is p numbers and p x p more.
         y : ignored
             For scikit-learn's convention.
 
@@ -202,10 +239,42 @@ class MinimumErrorPCA(
             If an argument is not allowed, on its own or for the shape of X and the solver; if X has
             one sample, missing or infinite values; or for "arpack" on data without any variance.
         """
-        self._fit(X)
+        if are_blocks(X):
+            self._fit_blocks(X)
+        else:
+            self._fit(X)
         return self
 
-    def fit_transform(self, X: ArrayLike, y: object = None) -> FloatArray:  # noqa: ARG002
+    @available_if(_sums_blocks)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
+        """Learn from one more block of samples, exactly: as ``fit`` would from all blocks seen so far together.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, p)
+        y : ignored
+
+        Raises
+        ------
+        AttributeError
+            If ``svd_solver`` is another than "auto" or "covariance_eigh".
+        ValueError
+            As ``fit``.
+        """
+        self._validate_params()
+        first = not hasattr(self, "scatter_")
+        data = self._checked(X, reset=first, ensure_min_samples=1)
+        moments = Moments.of(data)
+        if not first:
+            moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
+        self._learn_from_blocks(
+            moments, np.result_type(*([] if first else [self.mean_]), working_dtype(data))
+        )
+        self.scatter_: NDArray[np.float64] = moments.scatter
+        self.scatter_mean_: NDArray[np.float64] = moments.mean
+        return self
+
+    def fit_transform(self, X: Any, y: object = None) -> FloatArray:  # noqa: ARG002
         """Fit, and return the coordinates (N, d) of X, as ``transform`` would."""
         return self._project(self._fit(X))
 
@@ -220,7 +289,7 @@ class MinimumErrorPCA(
         -------
         ndarray of shape (N, d)
         """
-        return self._project(self._centre(X))
+        return self._project(self._centred(X))
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Return the points x~ (N, p) of given coordinates, undoing ``transform`` on the plane.
@@ -258,7 +327,11 @@ class MinimumErrorPCA(
         ndarray of shape (N,)
             Squared input units. On the training data their mean is ``distortion_``.
         """
-        return self._squared_residuals(self._centre(X))
+        A = self._centred(X)
+        errors = np.empty(A.shape[0], np.result_type(A.dtype, self.components_))
+        for rows, _, squares in self._projected_blocks(A):
+            errors[rows] = squares
+        return errors
 
     def distortion(self, X: ArrayLike) -> float:
         """Return (1/N) sum_n |x_n - x~_n|^2 of any data under the fitted basis and mean."""
@@ -277,10 +350,12 @@ class MinimumErrorPCA(
             Entry e is the error when mu_1..mu_e are kept: the error at d plus the mean squares of
             the coordinates e + 1..d (Pythagoras). The last entry is ``distortion(X)``.
         """
-        centred = self._centre(X)
-        rest = float(self._squared_residuals(centred).mean(dtype=np.float64))
-        mean_squares = np.square(centred @ self.components_.T).mean(axis=0, dtype=np.float64)
-        return _falling_sums(mean_squares, rest)
+        A = self._centred(X)
+        rest, squares = 0.0, np.zeros(self.n_components_)
+        for _, Z, errors in self._projected_blocks(A):
+            rest += float(errors.sum(dtype=np.float64))
+            squares += np.square(Z).sum(axis=0, dtype=np.float64)
+        return falling_sums(squares / A.shape[0], rest / A.shape[0])
 
     def get_covariance(self) -> FloatArray:
         """Return C = sum_{i<=d} (v_i - sigma^2) mu_i mu_i' + sigma^2 I of shape (p, p).
@@ -333,11 +408,14 @@ class MinimumErrorPCA(
             If the covariance is singular to working precision, so that there is no density.
         """
         variances, noise = self._model_variances()
-        centred = self._centre(X)
-        distances = np.square(centred @ self.components_.T) @ (1 / variances)
+        A = self._centred(X)
+        distances = np.empty(A.shape[0], np.result_type(A.dtype, variances))
         log_determinant = float(np.log(variances).sum(dtype=np.float64))
+        for rows, Z, errors in self._projected_blocks(A):
+            distances[rows] = np.square(Z) @ (1 / variances)
+            if noise is not None:
+                distances[rows] += errors / noise
         if noise is not None:
-            distances += self._squared_residuals(centred) / noise
             log_determinant += (self.n_features_in_ - self.n_components_) * float(np.log(noise))
         log_density: FloatArray = -0.5 * (
             distances + self.n_features_in_ * float(np.log(2 * np.pi)) + log_determinant
@@ -348,75 +426,137 @@ class MinimumErrorPCA(
         """Return the mean of ``score_samples(X)``: nats per sample."""
         return float(self.score_samples(X).mean(dtype=np.float64))
 
-    def _fit(self, X: ArrayLike) -> FloatArray:
+    def _fit(self, X: Any) -> Centred:
         """Learn everything from X; return X centred."""
         self._validate_params()
-        data: FloatArray = validate_data(
-            self, X, dtype=_DTYPES, ensure_min_samples=2, force_writeable=not self.copy
-        )
-        n_samples = data.shape[0]
-        shortest = min(data.shape)
-        solver = choose_solver(self.svd_solver, data.shape, self.n_components)
-        requested = resolve_components(self.n_components, solver, data.shape)
-
-        mean = data.mean(axis=0, dtype=np.float64)
-        self.mean_ = mean.astype(data.dtype)
-        centred: FloatArray = np.subtract(data, self.mean_, out=None if self.copy else data)
-
-        singular_values, basis = self._solve(solver, centred, requested)
-        eigenvalues = np.square(singular_values, dtype=np.float64) / n_samples
-        if solver in FULL_SPECTRUM:
-            trace, rest = float(eigenvalues.sum()), 0.0
-        else:
-            trace = float(np.einsum("ij,ij->", centred, centred, dtype=np.float64)) / n_samples
-            rest = max(trace - float(eigenvalues.sum()), 0.0)
-        unbiased = n_samples / (n_samples - 1)
-        ratios = eigenvalues / trace if trace > 0 else np.zeros_like(eigenvalues)
-        d = _dimension(requested, eigenvalues * unbiased, ratios, n_samples)
-
-        self.svd_solver_ = solver
-        self.n_samples_ = n_samples
-        self.n_components_ = d
-        self.components_ = basis[:d].copy()
-        self.singular_values_ = singular_values[:d].astype(data.dtype)
-        self.explained_variance_ = (eigenvalues[:d] * unbiased).astype(data.dtype)
-        self.explained_variance_ratio_ = ratios[:d].astype(data.dtype)
-
-        self.distortion_curve_ = _falling_sums(eigenvalues, rest)
-        self.distortion_ = float(self.distortion_curve_[d])
-        directions = self.components_.astype(np.float64)
-        self.offsets_ = (mean - (directions @ mean) @ directions).astype(data.dtype)
-
-        # scikit-learn's convention: the covariance shows p eigenvalues, the SVDs min(N, p).
-        n_eigenvalues = max(eigenvalues.size, shortest)
-        is_complete = d == shortest
-        noise = 0.0 if is_complete else self.distortion_ * unbiased / (n_eigenvalues - d)
-        self.noise_variance_ = noise
-        return centred
-
-    def _solve(self, solver: str, centred: FloatArray, requested: Any) -> Decomposition:
-        if solver == "full":
-            return full_svd(centred)
+        data = self._checked(X, reset=True, force_writeable=not self.copy)
+        wanted = self._wanted()
+        n_nonzeros = data.nnz if sp.issparse(data) else None  # type: ignore[attr-defined]
+        solver = choose_solver(self.svd_solver, data.shape, n_nonzeros, wanted)
+        if solver == "full" and n_nonzeros is not None:
+            raise ValueError(
+                "svd_solver='full' would make X dense; allowed for sparse X are "
+                + ", ".join(name for name in SOLVERS if name != "full")
+            )
+        if wanted == Wanted():
+            wanted = Wanted(number=min(data.shape) - (solver == "arpack"))
+        check_wanted(wanted, self.n_components, solver, data.shape)
         if solver == "covariance_eigh":
-            return covariance_eigh(centred)
+            self._learn_from_moments(Moments.of(data), wanted, working_dtype(data))
+            return Centred(data, self.mean_)
+        mean = np.asarray(data.mean(axis=0, dtype=np.float64)).ravel()
+        A = Centred(data, mean)
+        if solver == "full":
+            A = A.dense(in_place=not self.copy)
+        decomposition = self._solve(solver, A, wanted)
+        whole = solver in FULL_SPECTRUM
+        total = float(decomposition.eigenvalues.sum()) if whole else A.squared_length() / A.shape[0]
+        self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype)
+        return A
+
+    def _fit_blocks(self, blocks: Iterable[Any]) -> None:
+        self._validate_params()
+        _sums_blocks(self)
+        moments, dtypes = None, set()
+        for number, block in enumerate(blocks):
+            with in_block(number):
+                data = self._checked(block, reset=moments is None, ensure_min_samples=1)
+            more = Moments.of(data)
+            moments = more if moments is None else moments + more
+            dtypes.add(working_dtype(data))
+        if moments is None:
+            raise ValueError("X has no blocks: there is nothing to fit to")
+        self._learn_from_blocks(moments, np.result_type(*dtypes))
+
+    def _learn_from_blocks(self, moments: Moments, dtype: np.dtype[Any]) -> None:
+        n_samples, n_features = moments.n_samples, len(moments.mean)
+        if n_samples < 2:
+            raise ValueError("there is 1 sample in all; a minimum of 2 is required by MinimumErrorPCA")
+        wanted = self._wanted()
+        if wanted == Wanted():
+            wanted = Wanted(number=min(n_samples, n_features))
+        check_wanted(wanted, self.n_components, "covariance_eigh", (n_samples, n_features))
+        self._learn_from_moments(moments, wanted, dtype)
+
+    def _learn_from_moments(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
+        n = moments.n_samples
+        decomposition = scatter_eigh(moments.scatter, n, lambda values: wanted.dimension(values, n))
+        total = float(decomposition.eigenvalues.sum())
+        self._keep(decomposition, "covariance_eigh", moments.mean, total, n, dtype)
+
+    def _solve(self, solver: str, A: Centred, wanted: Wanted) -> Decomposition:
+        def dimension(eigenvalues: NDArray[np.float64]) -> int:
+            return wanted.dimension(eigenvalues, A.shape[0])
+
+        if solver == "full":
+            return full_svd(A.X, dimension)
+        if solver == "gram":
+            return gram_eigh(A, dimension)
+        d = dimension(np.empty(0))
         if solver == "arpack":
-            return arpack_svd(centred, requested, tol=self.tol, seed=self.random_state)
-        return random_projection_svd(
-            centred,
-            requested,
+            return arpack_svd(A, d, tol=self.tol, seed=self.random_state)
+        return randomized_svd(
+            A,
+            d,
             n_oversamples=self.n_oversamples,
             n_iter=self.iterated_power,
             normalizer=self.power_iteration_normalizer,
             seed=self.random_state,
         )
 
-    def _centre(self, X: ArrayLike) -> FloatArray:
-        check_is_fitted(self)
-        centred: FloatArray = validate_data(self, X, dtype=_DTYPES, reset=False) - self.mean_
-        return centred
+    def _keep(
+        self,
+        decomposition: Decomposition,
+        solver: str,
+        mean: NDArray[np.float64],
+        total: float,
+        n_samples: int,
+        dtype: np.dtype[Any],
+    ) -> None:
+        """Set what is learned: `total` is the trace of S."""
+        eigenvalues, basis = decomposition
+        d, shortest = len(basis), min(n_samples, len(mean))
+        unbiased = n_samples / (n_samples - 1)
+        ratios = eigenvalues[:d] / total if total > 0 else np.zeros(d)
+        rest = 0.0 if solver in FULL_SPECTRUM else max(total - float(eigenvalues.sum()), 0.0)
 
-    def _project(self, centred: FloatArray) -> FloatArray:
-        Z: FloatArray = centred @ self.components_.T
+        self.svd_solver_ = solver
+        self.n_samples_ = n_samples
+        self.n_components_ = d
+        self.mean_ = mean.astype(dtype)
+        self.components_ = basis.astype(dtype)
+        self.singular_values_ = np.sqrt(eigenvalues[:d] * n_samples).astype(dtype)
+        self.explained_variance_ = (eigenvalues[:d] * unbiased).astype(dtype)
+        self.explained_variance_ratio_ = ratios.astype(dtype)
+
+        self.distortion_curve_ = falling_sums(eigenvalues, rest)
+        self.distortion_ = float(self.distortion_curve_[d])
+        for name in ("scatter_", "scatter_mean_"):  # of an earlier partial_fit
+            self.__dict__.pop(name, None)
+        directions = self.components_.astype(np.float64)
+        self.offsets_ = (mean - (directions @ mean) @ directions).astype(dtype)
+
+        # scikit-learn's convention: the covariance shows p eigenvalues, the SVDs min(N, p).
+        n_eigenvalues = max(eigenvalues.size, shortest)
+        is_complete = d == shortest
+        self.noise_variance_ = 0.0 if is_complete else self.distortion_ * unbiased / (n_eigenvalues - d)
+
+    def _wanted(self) -> Wanted:
+        return Wanted.of(self.n_components, self.max_distortion, self.max_distortion_share)
+
+    def _checked(self, X: Any, *, reset: bool, **how: Any) -> Any:
+        """Return X checked: floats and whole numbers as they are, CSR if sparse."""
+        sparse_or_odd = sp.issparse(X) or getattr(X, "dtype", None) in (np.float16, np.longdouble)
+        how = {"ensure_min_samples": 2 if reset else 1, **how}
+        dtype = _DTYPES if sparse_or_odd else "numeric"
+        return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
+
+    def _centred(self, X: Any) -> Centred:
+        check_is_fitted(self)
+        return Centred(self._checked(X, reset=False), self.mean_)
+
+    def _project(self, A: Centred) -> FloatArray:
+        Z = A.times(self.components_.T)
         if self.whiten:
             Z /= self._scale()
         return Z
@@ -427,10 +567,12 @@ class MinimumErrorPCA(
         scale: FloatArray = np.maximum(deviations, np.finfo(deviations.dtype).eps)
         return scale
 
-    def _squared_residuals(self, centred: FloatArray) -> FloatArray:
-        residuals = centred - (centred @ self.components_.T) @ self.components_
-        errors: FloatArray = np.einsum("ij,ij->i", residuals, residuals)
-        return errors
+    def _projected_blocks(self, A: Centred) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
+        """Yield coordinates (not whitened) and |x_n - x~_n|^2 of a block of rows, and where they belong."""
+        for rows, block in A.blocks():
+            Z = block @ self.components_.T
+            residuals = block - Z @ self.components_
+            yield rows, Z, np.einsum("ij,ij->i", residuals, residuals)
 
     def _model_variances(self) -> tuple[FloatArray, float | None]:
         """Return the variances along the basis and across it (None where the basis is complete)."""
@@ -453,25 +595,6 @@ class MinimumErrorPCA(
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.svd_solver != "full"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _falling_sums(terms: NDArray[np.float64], rest: float) -> NDArray[np.float64]:
-    """Return rest + sum_{i>d} terms_i for d = 0..len(terms), adding the smallest terms first."""
-    return np.cumsum(np.concatenate([[rest], terms[::-1]]))[::-1]
-
-
-def _dimension(
-    requested: int | float | str,
-    variances: NDArray[np.float64],
-    ratios: NDArray[np.float64],
-    n_samples: int,
-) -> int:
-    """Return d from a number, a fraction of the variance to exceed, or "mle"."""
-    if isinstance(requested, str):
-        return minka_dimension(variances, n_samples)
-    if isinstance(requested, Integral):
-        return int(requested)
-    # Rounding can leave the sum of all the ratios below the fraction asked for.
-    return min(int(np.searchsorted(np.cumsum(ratios), requested, side="right")) + 1, ratios.size)

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from latents.pipelines.shared import Parameters, PositiveInt, Seed
 
 _ASKS = ("n_components", "max_distortion", "max_distortion_share")
-_TRUNCATED = ("arpack", "lanczos", "randomized")  # these find the leading directions alone
+_TRUNCATED = ("arpack", "randomized")  # these find the leading directions alone
 
 
 class FitParameters(Parameters):
@@ -21,7 +21,7 @@ class FitParameters(Parameters):
     n_components: PositiveInt | Annotated[float, Field(gt=0, lt=1)] | Literal["mle"] | None
     max_distortion: Annotated[float, Field(ge=0)] | None
     max_distortion_share: Annotated[float, Field(ge=0, le=1)] | None
-    svd_solver: Literal["auto", "full", "covariance_eigh", "gram", "lanczos", "arpack", "randomized"]
+    svd_solver: Literal["auto", "full", "covariance_eigh", "gram", "arpack", "randomized"]
     whiten: bool
     random_state: Seed
 

@@ -1,0 +1,260 @@
+"""MinimumErrorPCA on data as they come: bytes, sparse, mapped and in blocks; and d by the error asked."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
+from sklearn.decomposition import PCA
+
+from latents.estimators import MinimumErrorPCA, load
+from latents.estimators._pca_moments import Moments
+
+SPARSE_SOLVERS = ["covariance_eigh", "gram", "arpack", "randomized"]
+
+
+def pixels(n_samples, n_features, dtype=np.uint8, seed=0):
+    """Images of a few shapes and noise, over the whole range of bytes."""
+    rng = np.random.default_rng(seed)
+    shapes = rng.normal(size=(12, n_features)) * 1.4 ** -np.arange(12)[:, None]
+    values = 128 + 40 * rng.normal(size=(n_samples, 12)) @ shapes + rng.normal(size=(n_samples, n_features))
+    return values.clip(0, 255).astype(dtype)
+
+
+def scatter(X):
+    centred = X.astype(np.float64) - X.mean(axis=0, dtype=np.float64)
+    return centred.T @ centred
+
+
+# ---- d by the error asked ----------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.floats(0, 1), st.sampled_from(["full", "covariance_eigh", "gram"]), st.sampled_from([(30, 8), (8, 30)])
+)
+def test_the_smallest_d_that_keeps_to_the_error(share, solver, shape):
+    X = np.random.default_rng(0).normal(size=shape) * 1.5 ** np.arange(shape[1])
+    total = X.var(axis=0).sum()
+    by_share = MinimumErrorPCA(max_distortion_share=share, svd_solver=solver).fit(X)
+    by_error = MinimumErrorPCA(max_distortion=share * total, svd_solver=solver).fit(X)
+    for pca in (by_share, by_error):
+        d, slack = pca.n_components_, 1e-9 * total
+        assert pca.distortion(X) <= share * total + slack
+        if d > 0:
+            fewer = MinimumErrorPCA(d - 1, svd_solver=solver).fit(X)
+            assert fewer.distortion(X) > share * total - slack
+
+
+def test_an_error_of_nothing_and_of_everything():
+    X = pixels(50, 6)
+    assert MinimumErrorPCA(max_distortion=0).fit(X).n_components_ == 6
+    assert MinimumErrorPCA(max_distortion_share=1).fit(X).n_components_ == 0
+    assert MinimumErrorPCA(max_distortion=1e9).fit(X).n_components_ == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n_components": 2, "max_distortion": 1.0}, "n_components=2 and max_distortion=1.0 were given"),
+        (
+            {"max_distortion_share": 0.1, "max_distortion": 1.0},
+            "max_distortion=1.0 and max_distortion_share=0.1",
+        ),
+        ({"max_distortion": 1.0, "svd_solver": "arpack"}, "max_distortion .* with svd_solver='arpack'.*gram"),
+        ({"max_distortion": -1.0}, "max_distortion"),
+        ({"max_distortion_share": 1.5}, "max_distortion_share"),
+    ],
+)
+def test_errors_that_cannot_be_asked_for(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        MinimumErrorPCA(**arguments).fit(pixels(20, 5))
+
+
+# ---- bytes and float32 -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_samples", [3, 1024, 5000])
+def test_sums_over_bytes_are_exact(n_samples):
+    rng = np.random.default_rng(n_samples)
+    X = rng.choice(np.array([0, 1, 254, 255], dtype=np.uint8), size=(n_samples, 5))
+    whole = X.astype(np.int64)
+    # N times the scatter is a whole number: products of sums and sums of products.
+    expected = n_samples * (whole.T @ whole) - np.outer(whole.sum(axis=0), whole.sum(axis=0))
+    moments = Moments.of(X)
+    assert_allclose(moments.scatter, expected / n_samples, rtol=1e-13, atol=1e-7)
+    assert_allclose(moments.mean, X.mean(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("far", [0, 1e3])
+def test_float32_eigenvalues_are_those_of_the_svd_in_float64(far):
+    X = pixels(20_000, 40, np.float32) / np.float32(255) + np.float32(far)
+    double = X.astype(np.float64)
+    expected = np.linalg.svd(double - double.mean(axis=0), compute_uv=False) ** 2 / (len(X) - 1)
+    pca = MinimumErrorPCA(20, svd_solver="covariance_eigh").fit(X)
+    assert pca.components_.dtype == np.float32
+    # The docstring: good to about 1e-7 lambda_1.
+    assert_allclose(pca.explained_variance_, expected[:20], rtol=1e-6, atol=2e-7 * expected[0])
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.int64, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("solver", ["full", "covariance_eigh", "gram", "arpack"])
+def test_every_type_of_number_gives_what_float64_gives(dtype, order, solver):
+    X = np.asarray(pixels(60, 20) > 128 if dtype is bool else pixels(60, 20).astype(dtype), order=order)
+    expected = PCA(4, svd_solver="full").fit(X.astype(np.float64))
+    pca = MinimumErrorPCA(4, svd_solver=solver, random_state=0).fit(X)
+    tight = dtype is not np.float32
+    assert pca.components_.dtype == (np.float64 if tight else np.float32)
+    assert_allclose(pca.components_, expected.components_, atol=1e-9 if tight else 1e-4)
+    assert_allclose(pca.explained_variance_, expected.explained_variance_, rtol=1e-10 if tight else 1e-5)
+    assert_allclose(pca.transform(X), expected.transform(X.astype(float)), atol=1e-7 if tight else 1e-1)
+    assert_allclose(pca.distortion(X), pca.distortion_, rtol=1e-9 if tight else 1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "mean"), [(np.uint8, 0), (np.float32, 0), (np.float32, 1000)])
+def test_no_float_copy_of_the_data_is_made(tmp_path, dtype, mean):
+    X = pixels(60_000, 300, dtype) + dtype(mean)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    floats = 4 * X.size
+    tracemalloc.start()
+    try:
+        pca = MinimumErrorPCA(10).fit(mapped)
+        pca.distortion_curve(mapped)
+        pca.reconstruction_errors(mapped)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < floats / 2
+    assert_allclose(pca.explained_variance_, MinimumErrorPCA(10).fit(X).explained_variance_)
+
+
+# ---- sparse ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("container", [sparse.csr_array, sparse.csc_matrix, sparse.coo_array])
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("solver", [*SPARSE_SOLVERS, "auto"])
+@pytest.mark.parametrize("shape", [(200, 50), (50, 200)])
+def test_sparse_data_give_what_dense_data_give(shape, solver, dtype, container):
+    rng = np.random.default_rng(0)
+    dense = (rng.poisson(0.3, size=shape) * rng.integers(1, 5, size=shape[1])).astype(dtype)
+    dense[:, :3] *= 20
+    arguments = {"svd_solver": solver, "random_state": 0, "iterated_power": 30}
+    X = container(dense)
+    pca = MinimumErrorPCA(3, **arguments).fit(X)
+    expected = MinimumErrorPCA(3, svd_solver="full").fit(dense.astype(np.float64))
+    rtol = 2e-3 if dtype is np.float32 else 1e-7
+    for name in ("components_", "explained_variance_", "mean_", "distortion_", "offsets_"):
+        assert_allclose(getattr(pca, name), getattr(expected, name), rtol=rtol, atol=rtol, err_msg=name)
+    assert_allclose(pca.transform(X), expected.transform(dense.astype(float)), rtol=rtol, atol=100 * rtol)
+    assert_allclose(pca.fit_transform(X), pca.transform(X), rtol=rtol, atol=rtol)
+    assert_allclose(
+        pca.reconstruction_errors(X), expected.reconstruction_errors(dense.astype(float)), rtol=rtol
+    )
+    if (
+        shape[0] > shape[1]
+    ):  # else the covariance spreads what is left over all p - d directions, as scikit-learn's
+        assert_allclose(pca.score(X), expected.score(dense.astype(float)), rtol=rtol)
+
+
+def test_sparse_data_are_never_made_dense():
+    X = sparse.random_array((20_000, 20_000), density=5e-5, rng=np.random.default_rng(0), format="csr")
+    tracemalloc.start()
+    try:
+        pca = MinimumErrorPCA(3, random_state=0).fit(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert pca.svd_solver_ == "arpack"
+    assert peak < 8 * 20_000 * 200
+
+
+def test_full_refuses_sparse_data():
+    with pytest.raises(
+        ValueError, match=r"'full' would make X dense; allowed .*covariance_eigh, gram, arpack"
+    ):
+        MinimumErrorPCA(2, svd_solver="full").fit(sparse.eye_array(8, format="csr"))
+
+
+# ---- blocks ------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    cuts=st.lists(st.integers(1, 59), max_size=6, unique=True),
+    seed=st.integers(0, 1000),
+    dtype=st.sampled_from([np.uint8, np.float32, np.float64]),
+    as_sparse=st.booleans(),
+)
+def test_blocks_in_any_order_are_the_whole(cuts, seed, dtype, as_sparse):
+    X = pixels(60, 7, dtype)
+    blocks = np.split(X, sorted(cuts))
+    np.random.default_rng(seed).shuffle(blocks)
+    if as_sparse and dtype is not np.uint8:
+        blocks = [sparse.csr_array(block) for block in blocks]
+    arguments = {"max_distortion_share": 0.1}
+    whole = MinimumErrorPCA(**arguments, svd_solver="covariance_eigh").fit(X)
+    one_by_one = MinimumErrorPCA(**arguments)
+    blocks.sort(key=lambda block: block.shape[0] == 1)  # a first block of one sample is refused
+    for block in blocks:
+        one_by_one.partial_fit(block)
+    blocks_at_once = MinimumErrorPCA(**arguments).fit(blocks)
+    rtol, total = (1e-10 if dtype is not np.float32 else 1e-5), whole.distortion_curve_[0]
+    for pca in (blocks_at_once, MinimumErrorPCA(**arguments).fit(iter(blocks)), one_by_one):
+        assert pca.n_samples_ == 60
+        assert_allclose(pca.components_, whole.components_, atol=100 * rtol)
+        assert_allclose(pca.explained_variance_, whole.explained_variance_, rtol=10 * rtol)
+        assert_allclose(pca.mean_, whole.mean_, rtol=rtol)
+        assert_allclose(pca.distortion_curve_, whole.distortion_curve_, rtol=rtol, atol=rtol / 10 * total)
+        assert pca.components_.dtype == whole.components_.dtype
+
+
+def test_scatter_of_blocks_far_apart():
+    near, far = pixels(40, 4).astype(float), pixels(30, 4).astype(float) + 1e6
+    moments = Moments.of(near) + Moments.of(far)
+    assert_allclose(moments.scatter, scatter(np.vstack([near, far])), rtol=1e-12)
+
+
+def test_partial_fit_goes_on_after_saving(tmp_path):
+    X = pixels(90, 8)
+    MinimumErrorPCA(max_distortion_share=0.2).partial_fit(X[:50]).save(tmp_path / "pca.safetensors")
+    pca = load(tmp_path / "pca.safetensors").partial_fit(X[50:])
+    whole = MinimumErrorPCA(max_distortion_share=0.2).fit(X)
+    assert pca.n_components_ == whole.n_components_
+    assert_allclose(pca.components_, whole.components_, atol=1e-10)
+
+
+def test_fit_begins_anew():
+    X = pixels(60, 5)
+    pca = MinimumErrorPCA(2).partial_fit(X[:30]).fit(X[30:])
+    assert not hasattr(pca, "scatter_")
+    assert pca.partial_fit(X[:30]).n_samples_ == 30
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        ([], "minimum of 1 is required|no blocks|Expected 2D|got an empty"),
+        (iter([]), "no blocks"),
+        ([np.ones((1, 3))], "1 sample"),
+        ([np.ones((3, 3)), np.ones((3, 4))], "4 features"),
+        ([np.eye(3), np.full((2, 3), np.nan)], "NaN"),
+        ([np.eye(3, 5)], "n_components=4"),
+    ],
+)
+def test_blocks_that_make_no_data(blocks, message):
+    with pytest.raises(ValueError, match=message):
+        MinimumErrorPCA(4).fit(blocks)
+
+
+def test_only_the_covariance_is_summed_over_blocks():
+    X = pixels(20, 5)
+    assert not hasattr(MinimumErrorPCA(2, svd_solver="full"), "partial_fit")
+    with pytest.raises(AttributeError, match=r"svd_solver='gram'.*covariance_eigh"):
+        MinimumErrorPCA(2, svd_solver="gram").fit(iter([X]))
+    assert_array_equal(MinimumErrorPCA(2).partial_fit(X).svd_solver_, "covariance_eigh")
