@@ -282,6 +282,7 @@ def test_the_wheel_zooms_into_the_map_alone():
         (script,) = [text for _, text in page.scripts if "Plotly.newPlot(chart" in text]
         assert 'const isMap = layout.dragmode === "pan";' in script
         assert "{ ...settings.config, scrollZoom: isMap }" in script
+        assert "button.args.at(-1)" in script  # the change of the layout, of "update" and of "relayout" alike
 
 
 def test_every_chart_has_a_place_for_its_title_on_narrow_screens():
