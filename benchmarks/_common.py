@@ -129,9 +129,13 @@ def _words(*environments: str) -> dict[str, Any]:
     return {name: features[name] for name in ("token_pattern", "lowercase", "stop_words", "min_df", "max_df")}
 
 
+def data_home() -> str:
+    """Return the folder of the caches of data sets."""
+    return os.environ.get("LATENTS_DATA_HOME") or str(ROOT / "data" / "01_raw")
+
+
 def _newsgroups(name: str, remove: Sequence[str]) -> Corpus:
-    data_home = os.environ.get("LATENTS_DATA_HOME") or str(ROOT / "data" / "01_raw")
-    documents = NewsgroupsDataset(data_home, subset="all", remove=remove).load()
+    documents = NewsgroupsDataset(data_home(), subset="all", remove=remove).load()
     return Corpus(name, documents["label"], texts=list(documents["text"]), words=_words("base", "benchmark"))
 
 
