@@ -13,7 +13,8 @@ it in one thing: pi stays the mean responsibility, as in the source, where the m
 s_d; that found better clusters. c grows from one word until almost every document is whole.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ from latents.estimators._sparse_counts import Counts
 _DECISIVE_LENGTH, _HASTE = 8.0, 4
 # c ends at the length that this share of the documents does not exceed: the longest few would double the time.
 _WHOLE_DOCUMENTS = 0.95
+# So many times it then stays at whole documents: plain EM would take these steps too, twice as slow in float64.
+_ROUNDS_OF_WHOLE_DOCUMENTS = 6
 # Steps in log mu are taken this many times as far as EM's own, which needs half the steps; below 2 they still
 # converge near an optimum (Salakhutdinov and Roweis, "Adaptive overrelaxed bound optimization methods", 2003).
 _RELAXATION = 1.9
@@ -37,12 +40,17 @@ _LEAST_LOG_LIFT = -80.0
 Report = Callable[[float, float, int], None]
 
 
-def lengths(n: Tensor, growth: float) -> Iterator[float]:
-    """Yield c, from one word until almost all documents, of lengths `n` (D,), are whole."""
-    c, longest = 1.0, float(np.quantile(n.cpu().numpy(), _WHOLE_DOCUMENTS))
-    while c < longest * (1 - 1e-9):  # shares that sum to 1 may sum to a little more
+def lengths(n: NDArray[np.float64], growth: float) -> Iterator[float]:
+    """Yield c, from one word until almost all documents, of lengths `n` (D,), are whole; then infinity.
+
+    Nothing comes where almost no document has more than one word.
+    """
+    c, longest = 1.0, float(np.quantile(n, _WHOLE_DOCUMENTS)) * (1 - 1e-9)  # shares may sum to more than 1
+    rounds = _ROUNDS_OF_WHOLE_DOCUMENTS if c < longest else 0
+    while c < longest:
         yield c
         c *= growth if c < _DECISIVE_LENGTH else growth**_HASTE
+    yield from repeat(np.inf, rounds)
 
 
 def annealed(
@@ -50,7 +58,7 @@ def annealed(
     n_components: int,
     smoothing: float,
     annealing_smoothing: float,
-    growth: float,
+    schedule: Iterable[float],
     steps_per_length: int,
     perturbation: float,
     rng: np.random.RandomState,
@@ -69,8 +77,8 @@ def annealed(
         Dirichlet pseudo-count of the parameters returned.
     annealing_smoothing : float > 0
         Dirichlet pseudo-count while annealing, scaled as the shortened documents are.
-    growth : float > 1
-        Factor from one c to the next while components part.
+    schedule : iterable of float
+        c, one after another (``lengths``). Noise is added where it is finite.
     steps_per_length : int
         EM steps at each c.
     perturbation : float
@@ -88,32 +96,37 @@ def annealed(
         The M step's, from the last responsibilities and whole documents.
     """
     n, log_p, offsets = _corpus(counts)
-    noise = torch.Generator().manual_seed(int(rng.randint(2**31)))
+    # Drawing takes as long as a product: it is done once, and the noise of one word is another's next time.
+    drawn = rng.normal(scale=perturbation, size=(len(log_p), n_components))
+    noise = torch.from_numpy(drawn).to(counts.device, torch.float32)
     gamma = random_responsibilities(counts, n_components, rng)
     start = m_step_from(counts, gamma, annealing_smoothing)
     log_pi, log_lift = start.log_weights.float(), (start.log_words - log_p).float()
     log_p32 = log_p.float()
-    for c in lengths(n, growth):
+    for c in schedule:
         s = (c / n).clamp(max=1)
-        pseudo_count = annealing_smoothing * float((s * n).sum() / n.sum())
+        # What plain EM goes on with is what the whole documents end with; only 0 would let words die out here.
+        prior = annealing_smoothing if np.isfinite(c) or smoothing == 0 else smoothing
+        pseudo_count = prior * float((s * n).sum() / n.sum())
         exponents = s[:, None].float()
-        drawn = torch.randn(log_lift.shape, generator=noise).to(counts.device)
-        log_lift = _normalised(log_lift.add_(drawn, alpha=perturbation), log_p32)
+        if np.isfinite(c):
+            log_lift.add_(torch.roll(noise, int(rng.randint(len(noise))), dims=0))
+            log_lift = _normalised(log_lift, log_p32)
         for _ in range(steps_per_length):
             joint = counts.by_documents(log_lift).add_(log_pi)
             gamma, shortened = posterior(joint * exponents)
             log_prior = float(log_lift.sum(dtype=torch.float64) + n_components * log_p.sum())
             # The posterior's log normalisers, for less than the posterior.
-            whole = joint.amax(dim=1) - torch.log_softmax(joint, dim=1).amax(dim=1)
+            whole = joint[:, 0] - torch.log_softmax(joint, dim=1)[:, 0]
             report(
                 float(whole.double().sum() + offsets.sum()) + smoothing * log_prior,
                 float(shortened.double().sum() + (s * offsets).sum()) + pseudo_count * log_prior,
                 counts.n_documents,
             )
             words = counts.by_words(gamma * exponents).add_(pseudo_count)
-            maximiser = torch.log(words / words.sum(dim=0)).sub_(log_p32)
+            maximiser = torch.log(words).sub_(torch.log(words.sum(dim=0))).sub_(log_p32)
             log_lift = _normalised(torch.lerp(log_lift, maximiser, _RELAXATION), log_p32)
-            log_pi = torch.log(gamma.mean(dim=0))
+            log_pi = torch.log(gamma.mean(dim=0).clamp_(min=torch.finfo(torch.float32).tiny))
     return m_step_from(counts, gamma, smoothing)
 
 

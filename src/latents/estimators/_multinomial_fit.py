@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from latents.estimators._multinomial_annealing import annealed
+from latents.estimators._multinomial_annealing import annealed, lengths
 from latents.estimators._multinomial_em import (
     Parameters,
     Statistics,
@@ -114,7 +114,7 @@ def _run(
             recipe.n_components,
             recipe.smoothing,
             recipe.annealing_smoothing,
-            recipe.length_growth,
+            lengths(coarse.T.sum(axis=1, dtype=np.float64), recipe.length_growth),
             recipe.steps_per_length,
             recipe.perturbation,
             rng,
