@@ -180,7 +180,9 @@ def test_shards_add_up_to_the_full_pass(X, data):
 @pytest.mark.parametrize("n_components", [1, 16, 17, 40])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("largest_int32", [None, 20])
-def test_products_in_groups_of_columns_are_scipys(n_components, dtype, largest_int32, monkeypatch):
+@pytest.mark.parametrize("documents_per_group", [30, 29, 7, 1])
+def test_products_in_groups_are_scipys(n_components, dtype, largest_int32, documents_per_group, monkeypatch):
+    monkeypatch.setattr(_sparse_counts, "_DOCUMENTS_PER_GROUP", documents_per_group)
     if largest_int32:
         monkeypatch.setattr(_sparse_counts, "_LARGEST_INT32", largest_int32)
     T = sp.random_array((30, 20), density=0.2, format="csr", rng=np.random.default_rng(0))
@@ -190,7 +192,7 @@ def test_products_in_groups_of_columns_are_scipys(n_components, dtype, largest_i
     np.testing.assert_allclose(counts.by_documents(M), T @ M.numpy(), rtol=rtol)
     np.testing.assert_allclose(counts.by_words(G), T.T @ G.numpy(), rtol=rtol)
     indices = torch.int64 if largest_int32 else torch.int32
-    assert counts._rows.col_indices().dtype == counts._by_words().crow_indices().dtype == indices
+    assert counts._rows.col_indices().dtype == counts._by_words()[0].crow_indices().dtype == indices
 
 
 def test_m_step_gives_a_component_without_words_the_corpus_frequencies():

@@ -18,6 +18,8 @@ with warnings.catch_warnings():
 # On a CPU, columns in float64 are multiplied in groups of this many: a wider dense matrix outgrows the caches as
 # its rows are gathered, and a product of 100 columns then costs far more than five times one of 20.
 _COLUMNS_PER_GROUP = 20
+# T' G is summed over so many documents at a time, for the same reason: their rows of G then stay in the caches.
+_DOCUMENTS_PER_GROUP = 2**15
 _LARGEST_INT32 = np.iinfo(np.int32).max
 
 
@@ -46,13 +48,14 @@ class Counts:
         self.device, self.dtype = device, torch.float64
         self.T, self._T_by_words = T, T_by_words
         self._rows = self._tensor(T, T.shape)
-        self._columns: Tensor | None = None
+        self._columns: list[Tensor] | None = None
 
     def single_precision(self) -> "Counts":
         """Return the counts in float32, on the same indices; none so small that it would vanish."""
         other = object.__new__(Counts)
         other.__dict__.update(self.__dict__, dtype=torch.float32)
-        other._rows, other._columns = _cast(self._rows), _cast(self._by_words())
+        other._rows = _cast(self._rows)
+        other._columns = [_cast(A) for A in self._by_words()]
         return other
 
     def by_documents(self, M: Tensor) -> Tensor:
@@ -61,12 +64,20 @@ class Counts:
 
     def by_words(self, G: Tensor) -> Tensor:
         """Return T' G, of shape (W, K), for G of shape (D, K)."""
-        return self._product(self._by_words(), G)
+        groups = self._by_words()
+        product = self._product(groups[0], G[:_DOCUMENTS_PER_GROUP])
+        for i, columns in enumerate(groups[1:], start=1):
+            product += self._product(columns, G[i * _DOCUMENTS_PER_GROUP : (i + 1) * _DOCUMENTS_PER_GROUP])
+        return product
 
-    def _by_words(self) -> Tensor:
+    def _by_words(self) -> list[Tensor]:
         if self._columns is None:
-            T = self.T.tocsc() if self._T_by_words is None else self._T_by_words
-            self._columns = self._tensor(T, T.shape[::-1])
+            if self._T_by_words is not None and self.n_documents <= _DOCUMENTS_PER_GROUP:
+                groups = [self._T_by_words]
+            else:
+                starts = range(0, self.n_documents, _DOCUMENTS_PER_GROUP)
+                groups = [self.T[start : start + _DOCUMENTS_PER_GROUP].tocsc() for start in starts]
+            self._columns = [self._tensor(T, T.shape[::-1]) for T in groups]
         return self._columns
 
     def _product(self, A: Tensor, M: Tensor) -> Tensor:
