@@ -93,6 +93,8 @@ class Counts:
                 per_sample_weights=A.values(),
                 include_last_offset=True,
             )
+        if M.shape[1] <= _COLUMNS_PER_GROUP:
+            return A @ M
         product = torch.empty(A.shape[0], M.shape[1], dtype=M.dtype)
         for start in range(0, M.shape[1], _COLUMNS_PER_GROUP):
             columns = slice(start, start + _COLUMNS_PER_GROUP)
