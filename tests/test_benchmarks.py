@@ -109,6 +109,21 @@ def test_word_counting_compares_equal_counts(program, capsys):
         counting.check(found, expected, vectorizer.get_feature_names_out().tolist())
 
 
+def test_pca_speed_tells_seconds_errors_and_memory(program, capsys, monkeypatch):
+    speed = program("pca_speed")
+    names = (speed.REFERENCE, speed.OURS)
+    monkeypatch.setitem(speed.SHAPES, "wide", speed.Shape(speed.wide, {n: speed.WIDE[n] for n in names}))
+    speed.main(["--shapes", "wide", "--size", "0.05", "--repetitions", "1", "--components", "5"])
+    printed = capsys.readouterr().out
+    assert "wide: 500 x 1,000, d = 5" in printed
+    cells = [
+        row.strip("| ").split(" | ") for row in printed.splitlines() if row.startswith(("| ours", "| sc"))
+    ]
+    assert [row[0].strip() for row in cells] == list(names)
+    assert 0 < float(cells[1][3]) < 1e-5
+    assert all(float(row[4]) >= 0 for row in cells)
+
+
 def test_speed_stops_where_an_implementation_computes_something_else(program, monkeypatch):
     speed = program("clustering_speed")
     T = sparse.csr_array(np.random.default_rng(0).poisson(1.0, (30, 12)).astype(float))
