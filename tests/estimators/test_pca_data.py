@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.decomposition import PCA
 
-from latents.estimators import MinimumErrorPCA, load
+from latents.estimators import MinimumErrorPCA, _pca_moments, load
 from latents.estimators._pca_moments import Moments
 
 SPARSE_SOLVERS = ["covariance_eigh", "gram", "arpack", "randomized"]
@@ -87,6 +87,39 @@ def test_sums_over_bytes_are_exact(n_samples):
     moments = Moments.of(X)
     assert_allclose(moments.scatter, expected / n_samples, rtol=1e-13, atol=1e-7)
     assert_allclose(moments.mean, X.mean(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("solver", ["full", "covariance_eigh", "gram", "arpack", "randomized"])
+@pytest.mark.parametrize(
+    ("value", "said"), [(np.nan, "Input X contains NaN"), (np.inf, "Input X contains infinity")]
+)
+def test_what_is_not_finite_is_refused(solver, value, said):
+    X = pixels(600, 6, np.float32)
+    X[511, 3] = value
+    with pytest.raises(ValueError, match=said):
+        MinimumErrorPCA(2, svd_solver=solver).fit(X)
+
+
+def test_squares_beyond_the_type_are_refused():
+    X = pixels(600, 6).astype(np.float32) * np.float32(1e20)
+    with pytest.raises(ValueError, match="the squares of X overflow its type, float32"):
+        MinimumErrorPCA(2, svd_solver="covariance_eigh").fit(X)
+    assert MinimumErrorPCA(2).fit(X.astype(np.float64)).n_components_ == 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_threads_that_sum_parts_change_no_more_than_last_digits(monkeypatch, dtype):
+    X = pixels(9000, 6, dtype)
+    monkeypatch.setattr(_pca_moments, "n_blas_threads", lambda: 1)
+    one = Moments.of(X)
+    monkeypatch.setattr(_pca_moments, "n_blas_threads", lambda: 3)
+    three = Moments.of_blocks([X[:5000], X[5000:5001], X[5001:]])
+    tolerance = 1e-6 if dtype == np.float32 else 1e-14
+    assert three.n_samples == 9000
+    assert_allclose(three.mean, one.mean, rtol=tolerance)
+    assert_allclose(three.scatter, one.scatter, atol=tolerance * np.abs(one.scatter).max())
+    again = Moments.of_blocks([X[:5000], X[5000:5001], X[5001:]])
+    assert_array_equal(again.scatter, three.scatter)
 
 
 @pytest.mark.parametrize("far", [0, 1e3])

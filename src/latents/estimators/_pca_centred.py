@@ -44,21 +44,21 @@ class Centred:
         return Centred(array, np.zeros_like(self.mean))
 
     def times(self, M: FloatArray) -> FloatArray:
-        """Return A M, of shape (N, k)."""
+        """Return A M, of shape (N, k), or A v, of shape (N,)."""
         if self.is_sparse:
             product: FloatArray = self.X @ M - self.mean @ M
             return product
-        product = np.empty((self.shape[0], M.shape[1]), np.result_type(self.dtype, M))
+        product = np.empty((self.shape[0], *M.shape[1:]), np.result_type(self.dtype, M))
         for rows, block in self.blocks():
             np.matmul(block, M, out=product[rows])
         return product
 
     def transposed_times(self, Q: FloatArray) -> FloatArray:
-        """Return A' Q, of shape (p, k)."""
+        """Return A' Q, of shape (p, k), or A' v, of shape (p,)."""
         if self.is_sparse:
-            product: FloatArray = self.X.T @ Q - np.outer(self.mean, Q.sum(axis=0))
+            product: FloatArray = self.X.T @ Q - np.multiply.outer(self.mean, Q.sum(axis=0))
             return product
-        product = np.zeros((self.shape[1], Q.shape[1]), np.result_type(self.dtype, Q))
+        product = np.zeros((self.shape[1], *Q.shape[1:]), np.result_type(self.dtype, Q))
         for rows, block in self.blocks():
             product += block.T @ Q[rows]
         return product
@@ -89,22 +89,8 @@ class Centred:
             return float(squares - self.shape[0] * (mean @ mean))
         return sum(float(np.einsum("ij,ij->", b, b, dtype=np.float64)) for _, b in self.blocks())
 
-    def operator(self) -> LinearOperator:
-        """Return A for SciPy's iterative solvers."""
-
-        def times(v: FloatArray) -> FloatArray:
-            return self.times(v.reshape(-1, 1)).ravel() if v.ndim == 1 else self.times(v)
-
-        def transposed_times(v: FloatArray) -> FloatArray:
-            return (
-                self.transposed_times(v.reshape(-1, 1)).ravel() if v.ndim == 1 else self.transposed_times(v)
-            )
-
-        return LinearOperator(
-            self.shape,
-            matvec=lambda v: times(v.ravel()),
-            rmatvec=lambda v: transposed_times(v.ravel()),
-            matmat=times,
-            rmatmat=transposed_times,
-            dtype=self.dtype,
-        )
+    def squared(self) -> LinearOperator:
+        """Return A'A or, where that is smaller, A A' as an operator for SciPy's iterative solvers."""
+        n, p = self.shape
+        first, second = (self.times, self.transposed_times) if p <= n else (self.transposed_times, self.times)
+        return LinearOperator((min(n, p),) * 2, matvec=lambda v: second(first(v)), dtype=self.dtype)

@@ -1,11 +1,15 @@
 """Mean and scatter of data, summed over blocks in any order: all that PCA of tall data needs to know."""
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from latents.estimators._threads import n_blas_threads, one_blas_thread
 
 Array = NDArray[np.float64]
 FloatArray = NDArray[np.floating[Any]]
@@ -18,6 +22,8 @@ _BYTE_SHIFT, _BYTE_ROWS = 128.0, 1024
 # Data whose mean is no farther from the origin than they spread are summed as they lie: what cancels is then less
 # than a digit, and no row has to be copied.
 _FAR = 1.0
+# A thread is worth its while from this many rows on.
+_THREAD_ROWS = 1024
 
 
 def block_rows(n_features: int, itemsize: int) -> int:
@@ -53,16 +59,42 @@ class Moments:
         """Sum over the rows of X (N, p), dense or sparse, of any numeric type.
 
         Float32 data are multiplied in float32, a block of rows at a time, and blocks added up in
-        float64. Sums over bytes are exact.
+        float64. Sums over bytes are exact. Data that are not finite, or whose squares overflow their type,
+        show on the diagonal of the scatter, without a warning.
         """
-        n = X.shape[0]
-        sums, products, shift = _sparse_sums(X) if sp.issparse(X) else _sums(X)
-        from_shift = sums / n
-        products -= n * np.outer(from_shift, from_shift)
-        return cls(n, shift + from_shift, products)
+        return cls.of_blocks([X])
 
-    def __add__(self, other: "Moments") -> "Moments":
-        """Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm", 1979."""
+    @classmethod
+    @np.errstate(over="ignore", invalid="ignore")
+    def of_blocks(cls, blocks: Iterable[Any]) -> "Moments":
+        """Sum over the rows of blocks, each as in ``of``.
+
+        Raises
+        ------
+        ValueError
+            If there are none.
+        """
+        done: Moments | None = None
+        sums: _Sums | None = None
+        for X in blocks:
+            plan = None if sp.issparse(X) else _Plan.of(X)
+            if sums is not None and not (plan and sums.plan.agrees(plan)):
+                done, sums = sums.moments() + done, None
+            if plan is None:
+                done = _sparse_moments(X) + done
+            else:
+                sums = sums or _Sums(plan, X.shape[1])
+                sums.add(X)
+        if sums is not None:
+            done = sums.moments() + done
+        if done is None:
+            raise ValueError("X has no blocks: there is nothing to fit to")
+        return done
+
+    def __add__(self, other: "Moments | None") -> "Moments":
+        """Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm", 1979; None is no rows."""
+        if other is None:
+            return self
         n = self.n_samples + other.n_samples
         apart = other.mean - self.mean
         scatter = self.scatter + other.scatter
@@ -70,44 +102,88 @@ class Moments:
         return Moments(n, self.mean + apart * (other.n_samples / n), scatter)
 
 
-class _Sums(NamedTuple):
-    """Sums of x - shift (p,), and of (x - shift)(x - shift)' (p, p)."""
-
-    sums: Array
-    products: Array
-    shift: Array | float
-
-
-def _sparse_sums(X: Any) -> _Sums:
+def _sparse_moments(X: Any) -> Moments:
     X = X.astype(np.float64)
-    return _Sums(np.asarray(X.sum(axis=0)).ravel(), (X.T @ X).toarray(), 0.0)
+    return _moments(X.shape[0], np.asarray(X.sum(axis=0)).ravel(), (X.T @ X).toarray(), 0.0)
 
 
-def _sums(X: NDArray[Any]) -> _Sums:
-    n, p = X.shape
-    shift, dtype, rows, in_place = _plan(X)
-    sums, products = np.zeros(p), np.zeros((p, p))
-    partial = np.empty((p, p), dtype)
-    copied = np.empty((0 if in_place else min(rows, n), p), dtype)
-    ones = np.ones(min(rows, n), dtype)
-    for start in range(0, n, rows):
-        block = X[start : start + rows]
-        if not in_place:
-            block = np.subtract(block, shift, out=copied[: len(block)], dtype=dtype, casting="unsafe")
-        np.matmul(block.T, block, out=partial)
-        products += partial
-        sums += ones[: len(block)] @ block
-    return _Sums(sums, products, shift)
+def _moments(n: int, sums: Array, products: Array, shift: Any) -> Moments:
+    """Return the moments by the sums of x - shift and of (x - shift)(x - shift)', which it overwrites."""
+    from_shift = sums / n
+    products -= n * np.outer(from_shift, from_shift)
+    return Moments(n, shift + from_shift, products)
 
 
-def _plan(X: NDArray[Any]) -> tuple[Any, np.dtype[Any], int, bool]:
-    """Return the shift, the type to multiply in, the rows of a block, and whether these are used as they lie."""
-    if X.dtype.kind == "b" or X.dtype == np.uint8:
-        return np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False
-    dtype = working_dtype(X)
-    rows = block_rows(X.shape[1], dtype.itemsize)
-    first = X[:1024].astype(np.float64)
-    mean, spread = first.mean(axis=0), first.var(axis=0).sum()
-    if X.dtype == dtype and mean @ mean <= _FAR**2 * spread:
-        return dtype.type(0), dtype, _BLOCK_ROWS, True
-    return mean.astype(dtype), dtype, rows, False
+class _Plan(NamedTuple):
+    """How rows are multiplied: less what, in which type, how many at a time, and whether as they lie."""
+
+    shift: Any
+    dtype: np.dtype[Any]
+    rows: int
+    in_place: bool
+
+    @classmethod
+    def of(cls, X: NDArray[Any]) -> "_Plan":
+        if X.dtype.kind == "b" or X.dtype == np.uint8:
+            return cls(np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False)
+        dtype = working_dtype(X)
+        first = X[:256].astype(np.float64)
+        mean, spread = first.mean(axis=0), first.var(axis=0).sum()
+        if X.dtype == dtype and mean @ mean <= _FAR**2 * spread:
+            return cls(dtype.type(0), dtype, _BLOCK_ROWS, True)
+        return cls(mean.astype(dtype), dtype, block_rows(X.shape[1], dtype.itemsize), False)
+
+    def agrees(self, other: "_Plan") -> bool:
+        """Tell whether sums by either may be added."""
+        return self.dtype == other.dtype and np.array_equal(self.shift, other.shift)
+
+
+class _Sums:
+    """Sums by one plan over blocks of rows.
+
+    Parts of a block are summed side by side, each by one thread of BLAS: sooner done than products on all threads.
+    """
+
+    def __init__(self, plan: _Plan, n_features: int) -> None:
+        self.plan, self.n_features, self.n_samples = plan, n_features, 0
+        self._parts: list[tuple[Array, Array]] = []
+
+    def add(self, X: NDArray[Any]) -> None:
+        n_parts = self._n_parts(X)
+        for _ in range(len(self._parts), n_parts):
+            self._parts.append((np.zeros(self.n_features), np.zeros((self.n_features, self.n_features))))
+        self.n_samples += len(X)
+        if n_parts == 1:
+            self._add_to(0, X)
+            return
+        edges = np.linspace(0, len(X), n_parts + 1).astype(int)
+        with one_blas_thread(), ThreadPoolExecutor(n_parts) as pool:
+            list(pool.map(lambda part: self._add_to(part, X[edges[part] : edges[part + 1]]), range(n_parts)))
+
+    def moments(self) -> Moments:
+        """Return what was added; nothing can be added any more."""
+        (sums, products), *others = self._parts
+        for more, more_products in others:
+            sums += more
+            products += more_products
+        return _moments(self.n_samples, sums, products, self.plan.shift)
+
+    def _n_parts(self, X: NDArray[Any]) -> int:
+        # All that the threads sum into is no larger than the data.
+        affordable = X.nbytes // (self.n_features**2 * (8 + self.plan.dtype.itemsize))
+        return max(1, min(n_blas_threads(), affordable, len(X) // _THREAD_ROWS))
+
+    @np.errstate(over="ignore", invalid="ignore")  # which is told to each thread by itself
+    def _add_to(self, part: int, X: NDArray[Any]) -> None:
+        sums, products = self._parts[part]
+        shift, dtype, rows, in_place = self.plan
+        partial = np.empty_like(products, dtype)
+        copied = np.empty((0 if in_place else min(rows, len(X)), self.n_features), dtype)
+        ones = np.ones(min(rows, len(X)), dtype)
+        for start in range(0, len(X), rows):
+            block = X[start : start + rows]
+            if not in_place:
+                block = np.subtract(block, shift, out=copied[: len(block)], dtype=dtype, casting="unsafe")
+            np.matmul(block.T, block, out=partial)
+            products += partial
+            sums += ones[: len(block)] @ block

@@ -6,18 +6,20 @@ convention). Solvers of the whole spectrum return all min(N, p) or p eigenvalues
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import lapack
-from scipy.sparse.linalg import svds
+from scipy.sparse.linalg import eigsh
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import svd_flip
 
 from latents.estimators._pca_centred import Centred
 from latents.estimators._pca_dimension import Wanted
+from latents.estimators._threads import one_blas_thread
 
 Array = NDArray[np.float64]
 FloatArray = NDArray[np.floating[Any]]
@@ -34,6 +36,8 @@ _SMALL = 500
 # Dense data go to the Lanczos iteration only where min(N, p) is beyond this: the matrix that it saves is then
 # larger than most memories, or takes longer to decompose.
 _LARGE = 10_000
+# Threads of BLAS help with the eigenvectors of matrices from about this size on; before, they rather hinder.
+_THREADED = 1000
 
 
 class Decomposition(NamedTuple):
@@ -129,7 +133,7 @@ def gram_eigh(A: Centred, dimension: Dimension) -> Decomposition:
     if left.shape[1] == 0:
         return Decomposition(eigenvalues, np.empty((0, A.shape[1])))
     # A null u gives a row of rounding errors: the QR decomposition puts an orthogonal direction in its place.
-    directions = linalg.qr(A.transposed_times(left), mode="economic")[0]
+    directions = linalg.qr(A.transposed_times(left.astype(A.dtype)), mode="economic")[0]
     return Decomposition(eigenvalues, _within(A, directions).basis)
 
 
@@ -138,6 +142,11 @@ def _leading(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
 
     Both come from one reduction to tridiagonal form, of which all eigenvalues are had almost for nothing.
     """
+    with one_blas_thread() if len(matrix) < _THREADED else nullcontext():
+        return _reduced(matrix, dimension)
+
+
+def _reduced(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
     n = len(matrix)
     # Rounding can push null eigenvalues below zero.
     if n < 3:
@@ -173,8 +182,12 @@ def arpack_svd(A: Centred, n_components: int, *, tol: float, seed: Any) -> Decom
             " allowed there are 'full', 'covariance_eigh', 'gram' and 'randomized'"
         )
     start = check_random_state(seed).uniform(-1, 1, min(A.shape))
-    _, _, directions = svds(A.operator(), k=n_components, tol=tol, v0=start)
-    return _within(A, directions.T)
+    # The products of sparse data are no work of BLAS, and threads would only hinder that of ARPACK's vectors.
+    with one_blas_thread() if A.is_sparse else nullcontext():
+        _, vectors = eigsh(A.squared(), k=n_components, tol=tol**2, v0=start)
+    if A.shape[0] < A.shape[1]:  # left singular vectors
+        vectors = linalg.qr(A.transposed_times(vectors.astype(A.dtype)), mode="economic")[0]
+    return _within(A, vectors)
 
 
 def randomized_svd(
@@ -216,7 +229,8 @@ def _within(A: Centred, directions: FloatArray, d: int | None = None) -> Decompo
     itself along the basis returned, s_i = |A mu_i|. So trace - sum_i s_i^2 / N is the J of that
     basis to rounding, whether the solver has converged or not.
     """
-    _, singular_values, rotation = linalg.svd(A.times(directions), full_matrices=False)
+    (triangle,) = linalg.qr(A.times(directions), mode="r")
+    _, singular_values, rotation = linalg.svd(triangle[: len(directions.T)], full_matrices=False)
     eigenvalues = np.square(singular_values, dtype=np.float64) / A.shape[0]
     return Decomposition(eigenvalues[:d], _signed((rotation @ directions.T)[:d]))
 

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
@@ -429,7 +430,7 @@ class MinimumErrorPCA(
     def _fit(self, X: Any) -> Centred:
         """Learn everything from X; return X centred."""
         self._validate_params()
-        data = self._checked(X, reset=True, force_writeable=not self.copy)
+        data = self._checked(X, reset=True, force_writeable=not self.copy, ensure_all_finite=False)
         wanted = self._wanted()
         n_nonzeros = data.nnz if sp.issparse(data) else None  # type: ignore[attr-defined]
         solver = choose_solver(self.svd_solver, data.shape, n_nonzeros, wanted)
@@ -442,8 +443,16 @@ class MinimumErrorPCA(
             wanted = Wanted(number=min(data.shape) - (solver == "arpack"))
         check_wanted(wanted, self.n_components, solver, data.shape)
         if solver == "covariance_eigh":
-            self._learn_from_moments(Moments.of(data), wanted, working_dtype(data))
+            moments = Moments.of(data)
+            # What is not finite shows in the sums: only then is it worth a look at all data.
+            if not np.isfinite(moments.scatter.diagonal()).all():
+                self._check_finite(data)
+                raise ValueError(
+                    f"the squares of X overflow its type, {data.dtype}; scale X, or use another type"
+                )
+            self._learn_from_moments(moments, wanted, working_dtype(data))
             return Centred(data, self.mean_)
+        self._check_finite(data)
         mean = np.asarray(data.mean(axis=0, dtype=np.float64)).ravel()
         A = Centred(data, mean)
         if solver == "full":
@@ -457,16 +466,17 @@ class MinimumErrorPCA(
     def _fit_blocks(self, blocks: Iterable[Any]) -> None:
         self._validate_params()
         _sums_blocks(self)
-        moments, dtypes = None, set()
+        dtypes: list[np.dtype[Any]] = []
+        moments = Moments.of_blocks(self._checked_blocks(blocks, dtypes))
+        self._learn_from_blocks(moments, np.result_type(*dtypes))
+
+    def _checked_blocks(self, blocks: Iterable[Any], dtypes: list[np.dtype[Any]]) -> Iterator[Any]:
+        """Yield the blocks, each checked, and note their types."""
         for number, block in enumerate(blocks):
             with in_block(number):
-                data = self._checked(block, reset=moments is None, ensure_min_samples=1)
-            more = Moments.of(data)
-            moments = more if moments is None else moments + more
-            dtypes.add(working_dtype(data))
-        if moments is None:
-            raise ValueError("X has no blocks: there is nothing to fit to")
-        self._learn_from_blocks(moments, np.result_type(*dtypes))
+                data = self._checked(block, reset=number == 0, ensure_min_samples=1)
+            dtypes.append(working_dtype(data))
+            yield data
 
     def _learn_from_blocks(self, moments: Moments, dtype: np.dtype[Any]) -> None:
         n_samples, n_features = moments.n_samples, len(moments.mean)
@@ -550,6 +560,9 @@ class MinimumErrorPCA(
         how = {"ensure_min_samples": 2 if reset else 1, **how}
         dtype = _DTYPES if sparse_or_odd else "numeric"
         return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
+
+    def _check_finite(self, data: Any) -> None:
+        assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
 
     def _centred(self, X: Any) -> Centred:
         check_is_fitted(self)
