@@ -1,17 +1,22 @@
 """MinimumErrorPCA on data as they come: bytes, sparse, mapped and in blocks; and d by the error asked."""
 
+import re
 import tracemalloc
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from sklearn.decomposition import PCA
 
-from latents.estimators import MinimumErrorPCA, _pca_moments, load
+from latents.estimators import MinimumErrorPCA, _devices, _pca_moments, load
 from latents.estimators._pca_moments import Moments
+from latents.estimators._pca_torch import TorchSums
 
 SPARSE_SOLVERS = ["covariance_eigh", "gram", "arpack", "randomized"]
 
@@ -120,6 +125,46 @@ def test_threads_that_sum_parts_change_no_more_than_last_digits(monkeypatch, dty
     assert_allclose(three.scatter, one.scatter, atol=tolerance * np.abs(one.scatter).max())
     again = Moments.of_blocks([X[:5000], X[5000:5001], X[5001:]])
     assert_array_equal(again.scatter, three.scatter)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("far", [0, 100])
+def test_sums_by_torch_are_those_by_numpy(dtype, far):
+    X = pixels(3000, 6, dtype) + dtype(far)
+    X.flags.writeable = False
+    plan = _pca_moments.Plan.of(X)
+    ours, by_torch = _pca_moments.Sums(plan, 6), TorchSums(plan, 6, torch.device("cpu"))
+    for block in (X[:1700], X[1700:]):
+        ours.add(block)
+        by_torch.add(block)
+    expected, found = ours.moments(), by_torch.moments()
+    tolerance = 1e-5 if dtype == np.float32 else 1e-13
+    assert found.n_samples == 3000
+    assert_allclose(found.mean, expected.mean, rtol=tolerance)
+    assert_allclose(found.scatter, expected.scatter, atol=tolerance * np.abs(expected.scatter).max())
+
+
+def test_auto_asks_torch_for_a_device_only_where_sums_take_long(monkeypatch):
+    asked = []
+    monkeypatch.setattr(_devices, "resolve_device", lambda name: asked.append(name) or torch.device("cpu"))
+    X = pixels(90, 6)
+    MinimumErrorPCA(2, svd_solver="covariance_eigh").fit(X)
+    assert asked == []
+    monkeypatch.setattr(_pca_moments, "_MANY_PRODUCTS", 90 * 36)
+    MinimumErrorPCA(2, svd_solver="covariance_eigh").fit(X)
+    assert asked == ["auto"]
+
+
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="device is 'cuda:77', which torch cannot use here"):
+        MinimumErrorPCA(2, svd_solver="covariance_eigh", device="cuda:77").fit(pixels(90, 6))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA")
+def test_on_cuda():
+    X = pixels(3000, 6)
+    pca = MinimumErrorPCA(2, svd_solver="covariance_eigh", device="cuda").fit(X)
+    assert_allclose(pca.distortion_curve_, MinimumErrorPCA(2).fit(X).distortion_curve_, rtol=1e-10)
 
 
 @pytest.mark.parametrize("far", [0, 1e3])
@@ -291,3 +336,17 @@ def test_only_the_covariance_is_summed_over_blocks():
     with pytest.raises(AttributeError, match=r"svd_solver='gram'.*covariance_eigh"):
         MinimumErrorPCA(2, svd_solver="gram").fit(iter([X]))
     assert_array_equal(MinimumErrorPCA(2).partial_fit(X).svd_solver_, "covariance_eigh")
+
+
+def test_the_readme_fits_rows_from_disk(tmp_path, monkeypatch):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (code,) = re.findall(r"```python\n([^`]*MinimumErrorPCA[^`]*)```", readme)
+    (tmp_path / "data").mkdir()
+    X = pixels(400, 8)
+    X[123] = 255 * (np.arange(8) % 2)
+    np.save(tmp_path / "data/rows.npy", X)
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    exec(code, found)
+    assert found["pca"].distortion_ <= 0.1 * found["pca"].distortion_curve_[0]
+    assert 123 in found["outliers"]

@@ -22,6 +22,8 @@ _BYTE_SHIFT, _BYTE_ROWS = 128.0, 1024
 # Data whose mean is no farther from the origin than they spread are summed as they lie: what cancels is then less
 # than a digit, and no row has to be copied.
 _FAR = 1.0
+# Loading torch takes seconds: so many products of two numbers take longer.
+_MANY_PRODUCTS = 1e12
 # A thread is worth its while from this many rows on.
 _THREAD_ROWS = 1024
 
@@ -55,35 +57,35 @@ class Moments:
     scatter: Array
 
     @classmethod
-    def of(cls, X: Any) -> "Moments":
+    def of(cls, X: Any, device: str = "cpu") -> "Moments":
         """Sum over the rows of X (N, p), dense or sparse, of any numeric type.
 
         Float32 data are multiplied in float32, a block of rows at a time, and blocks added up in
         float64. Sums over bytes are exact. Data that are not finite, or whose squares overflow their type,
         show on the diagonal of the scatter, without a warning.
         """
-        return cls.of_blocks([X])
+        return cls.of_blocks([X], device)
 
     @classmethod
     @np.errstate(over="ignore", invalid="ignore")
-    def of_blocks(cls, blocks: Iterable[Any]) -> "Moments":
-        """Sum over the rows of blocks, each as in ``of``.
+    def of_blocks(cls, blocks: Iterable[Any], device: str = "cpu") -> "Moments":
+        """Sum over the rows of blocks, each as in ``of``; those of dense data on the device (see ``sums_on``).
 
         Raises
         ------
         ValueError
-            If there are none.
+            If there are no blocks, or torch cannot use the device.
         """
         done: Moments | None = None
-        sums: _Sums | None = None
+        sums: Sums | None = None
         for X in blocks:
-            plan = None if sp.issparse(X) else _Plan.of(X)
+            plan = None if sp.issparse(X) else Plan.of(X)
             if sums is not None and not (plan and sums.plan.agrees(plan)):
                 done, sums = sums.moments() + done, None
             if plan is None:
                 done = _sparse_moments(X) + done
             else:
-                sums = sums or _Sums(plan, X.shape[1])
+                sums = sums or sums_on(device, plan, X.shape)
                 sums.add(X)
         if sums is not None:
             done = sums.moments() + done
@@ -114,7 +116,22 @@ def _moments(n: int, sums: Array, products: Array, shift: Any) -> Moments:
     return Moments(n, shift + from_shift, products)
 
 
-class _Plan(NamedTuple):
+def sums_on(device: str, plan: "Plan", shape: tuple[int, int]) -> "Sums":
+    """Return sums on the device; "auto" is CUDA, where there is one, for data of `shape` that take long."""
+    if device == "cpu" or (device == "auto" and shape[0] * shape[1] ** 2 < _MANY_PRODUCTS):
+        return Sums(plan, shape[1])
+    from latents.estimators._devices import resolve_device
+    from latents.estimators._pca_torch import TorchSums
+
+    resolved = resolve_device(device)
+    if resolved.type == "mps":
+        raise ValueError(
+            f"device is {device!r}, which has no float64 to add up in; allowed are 'auto', 'cpu' and 'cuda'"
+        )
+    return Sums(plan, shape[1]) if resolved.type == "cpu" else TorchSums(plan, shape[1], resolved)
+
+
+class Plan(NamedTuple):
     """How rows are multiplied: less what, in which type, how many at a time, and whether as they lie."""
 
     shift: Any
@@ -123,7 +140,7 @@ class _Plan(NamedTuple):
     in_place: bool
 
     @classmethod
-    def of(cls, X: NDArray[Any]) -> "_Plan":
+    def of(cls, X: NDArray[Any]) -> "Plan":
         if X.dtype.kind == "b" or X.dtype == np.uint8:
             return cls(np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False)
         dtype = working_dtype(X)
@@ -133,22 +150,23 @@ class _Plan(NamedTuple):
             return cls(dtype.type(0), dtype, _BLOCK_ROWS, True)
         return cls(mean.astype(dtype), dtype, block_rows(X.shape[1], dtype.itemsize), False)
 
-    def agrees(self, other: "_Plan") -> bool:
+    def agrees(self, other: "Plan") -> bool:
         """Tell whether sums by either may be added."""
         return self.dtype == other.dtype and np.array_equal(self.shift, other.shift)
 
 
-class _Sums:
+class Sums:
     """Sums by one plan over blocks of rows.
 
     Parts of a block are summed side by side, each by one thread of BLAS: sooner done than products on all threads.
     """
 
-    def __init__(self, plan: _Plan, n_features: int) -> None:
+    def __init__(self, plan: Plan, n_features: int) -> None:
         self.plan, self.n_features, self.n_samples = plan, n_features, 0
         self._parts: list[tuple[Array, Array]] = []
 
     def add(self, X: NDArray[Any]) -> None:
+        """Add the rows of X (n, p)."""
         n_parts = self._n_parts(X)
         for _ in range(len(self._parts), n_parts):
             self._parts.append((np.zeros(self.n_features), np.zeros((self.n_features, self.n_features))))

@@ -100,6 +100,10 @@ class MinimumErrorPCA(
         Instead of ``n_components``: d is the smallest number with J(d) at most this, in squared input units.
     max_distortion_share : float in [0, 1], optional
         The same as a share of J(0), the total variance.
+    device : str, default="auto"
+        Where "covariance_eigh" sums over dense data: "cpu", or a torch device such as "cuda". "auto" is CUDA where
+        there is one and N p^2 is over 10^12, which takes a CPU longer than loading torch. Everything else is done
+        by LAPACK on the CPU.
 
     Attributes
     ----------
@@ -187,6 +191,7 @@ class MinimumErrorPCA(
         "random_state": ["random_state"],
         "max_distortion": [Interval(Real, 0, None, closed="left"), None],
         "max_distortion_share": [Interval(Real, 0, 1, closed="both"), None],
+        "device": [str],
     }
 
     def __init__(
@@ -203,6 +208,7 @@ class MinimumErrorPCA(
         random_state: int | np.random.RandomState | None = None,
         max_distortion: float | None = None,
         max_distortion_share: float | None = None,
+        device: str = "auto",
     ) -> None:
         self.n_components = n_components
         self.copy = copy
@@ -215,6 +221,7 @@ class MinimumErrorPCA(
         self.random_state = random_state
         self.max_distortion = max_distortion
         self.max_distortion_share = max_distortion_share
+        self.device = device
 
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Find the basis of least error.
@@ -238,7 +245,8 @@ class MinimumErrorPCA(
         ------
         ValueError
             If an argument is not allowed, on its own or for the shape of X and the solver; if X has
-            one sample, missing or infinite values; or for "arpack" on data without any variance.
+            one sample, missing or infinite values; for "arpack" on data without any variance; or if torch
+            cannot use the device.
         """
         if are_blocks(X):
             self._fit_blocks(X)
@@ -265,7 +273,7 @@ class MinimumErrorPCA(
         self._validate_params()
         first = not hasattr(self, "scatter_")
         data = self._checked(X, reset=first, ensure_min_samples=1)
-        moments = Moments.of(data)
+        moments = Moments.of(data, self.device)
         if not first:
             moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
         self._learn_from_blocks(
@@ -443,7 +451,7 @@ class MinimumErrorPCA(
             wanted = Wanted(number=min(data.shape) - (solver == "arpack"))
         check_wanted(wanted, self.n_components, solver, data.shape)
         if solver == "covariance_eigh":
-            moments = Moments.of(data)
+            moments = Moments.of(data, self.device)
             # What is not finite shows in the sums: only then is it worth a look at all data.
             if not np.isfinite(moments.scatter.diagonal()).all():
                 self._check_finite(data)
@@ -467,7 +475,7 @@ class MinimumErrorPCA(
         self._validate_params()
         _sums_blocks(self)
         dtypes: list[np.dtype[Any]] = []
-        moments = Moments.of_blocks(self._checked_blocks(blocks, dtypes))
+        moments = Moments.of_blocks(self._checked_blocks(blocks, dtypes), self.device)
         self._learn_from_blocks(moments, np.result_type(*dtypes))
 
     def _checked_blocks(self, blocks: Iterable[Any], dtypes: list[np.dtype[Any]]) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from latents.pipelines.shared import Parameters, PositiveInt, Seed
+from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
 from latents.reporting.selection import CRITERIA
 
 # Tagged, so that an error speaks of the one that was meant.
@@ -77,7 +77,7 @@ class FitParameters(Parameters):
     max_iter: PositiveInt
     tol: Annotated[float, Field(ge=0)]
     n_init: PositiveInt
-    device: str
+    device: Device
     random_state: Seed
 
     @field_validator("n_components")

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from latents.pipelines.shared import Parameters, PositiveInt, Seed
+from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
 
 _ASKS = ("n_components", "max_distortion", "max_distortion_share")
 _TRUNCATED = ("arpack", "randomized")  # these find the leading directions alone
@@ -23,6 +23,7 @@ class FitParameters(Parameters):
     max_distortion_share: Annotated[float, Field(ge=0, le=1)] | None
     svd_solver: Literal["auto", "full", "covariance_eigh", "gram", "arpack", "randomized"]
     whiten: bool
+    device: Device
     random_state: Seed
 
     @model_validator(mode="after")
