@@ -2,24 +2,57 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from threading import Lock
 
+import numpy  # noqa: F401  (it and SciPy have each a BLAS of their own, to be loaded before one looks for them)
+import scipy.linalg  # noqa: F401
 from threadpoolctl import ThreadpoolController
 
 
+class _Threads:
+    """The threads of every BLAS in this process, which all that ask for one alone share.
+
+    A limit of threadpoolctl's sets back what it found: of two at once, the last to leave would leave one thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._users = Lock(), 0
+        self._blas = ThreadpoolController().select(user_api="blas")
+
+    def number(self) -> int:
+        with self._lock:
+            return self._before if self._users else self._found()
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._before = self._found()
+                self._limit = self._blas.limit(limits=1)
+            self._users += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._limit.restore_original_limits()
+
+    def _found(self) -> int:
+        return max((library["num_threads"] for library in self._blas.info()), default=1)
+
+
+_threads = _Threads()
+
+
 def n_blas_threads() -> int:
-    """Return the number of threads that NumPy's and SciPy's products may use, by default one a core."""
-    return max((library["num_threads"] for library in _blas().info()), default=1)
+    """Return the number of threads that products may use, by default one a core, ``one_blas_thread`` apart."""
+    return _threads.number()
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Make every BLAS of this process work in the thread that calls it."""
-    with _blas().limit(limits=1):
+    _threads.enter()
+    try:
         yield
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    # Looking for the libraries takes milliseconds; those of NumPy and SciPy are loaded with this package.
-    return ThreadpoolController().select(user_api="blas")
+    finally:
+        _threads.leave()
