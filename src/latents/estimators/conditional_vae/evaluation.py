@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from latents.estimators.conditional_vae.networks import ConditionalNetwork, Gaussian
+from latents.estimators.conditional_vae.networks import ConditionalNetwork
 from latents.estimators.conditional_vae.objective import (
     BoundTerms,
     bound_terms,
@@ -96,27 +96,6 @@ def log_likelihood(
         done += len(rows_x)
         if on_progress is not None:
             on_progress(done)
-    return torch.cat(parts)
-
-
-@torch.inference_mode()
-def posterior(network: ConditionalNetwork, x: Tensor, y: Tensor) -> Gaussian:
-    """Return q(z | x, y) for pixels x (N, p) and class codes y (N,), on the network's device."""
-    parts = [network.encoder(*rows) for rows in _batches(x, y, network.device, _ROWS)]
-    return Gaussian(*map(torch.cat, zip(*parts, strict=True)))
-
-
-@torch.inference_mode()
-def prior(network: ConditionalNetwork, y: Tensor) -> Gaussian:
-    """Return p(z | y) for class codes y (N,), on the network's device."""
-    gaussian: Gaussian = network.prior(y.to(network.device))
-    return gaussian
-
-
-@torch.inference_mode()
-def pixel_probabilities(network: ConditionalNetwork, z: Tensor, y: Tensor) -> Tensor:
-    """Return p(x_i = 1 | z, y), (N, p) on the CPU, for latents z (N, L) and class codes y (N,)."""
-    parts = [torch.sigmoid(network.decoder(*rows)).cpu() for rows in _batches(z, y, network.device, _ROWS)]
     return torch.cat(parts)
 
 

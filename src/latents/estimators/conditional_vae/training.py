@@ -1,4 +1,4 @@
-"""The training loop: Adam on the single-sample bound, the data resident in memory."""
+"""The training loop: Adam on the bound, the data resident in memory."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from latents.estimators.conditional_vae.networks import ConditionalNetwork
-from latents.estimators.conditional_vae.objective import bound_terms
+from latents.estimators.conditional_vae.objective import OBJECTIVES
 
 
 class EpochMeans(NamedTuple):
@@ -16,6 +16,7 @@ class EpochMeans(NamedTuple):
     lower_bound: float
     reconstruction: float
     kl: float
+    objective: float
 
 
 def train(
@@ -27,6 +28,8 @@ def train(
     batch_size: int,
     learning_rate: float,
     generator: torch.Generator,
+    objective: str = "elbo",
+    n_particles: int = 1,
 ) -> Iterator[EpochMeans]:
     """Train `network` in place, one epoch each time the next item is asked for.
 
@@ -45,6 +48,8 @@ def train(
     generator : Generator
         Gives the order of the images, the binarisations and the latent noise, on the network's
         device.
+    objective, n_particles
+        As in ``ConditionalVAE``.
 
     Yields
     ------
@@ -58,17 +63,18 @@ def train(
     """
     # The fused step updates all parameters in one kernel.
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+    draws = (n_particles,) if n_particles > 1 else ()
     for epoch in range(1, epochs + 1):
         order = torch.randperm(len(grey), generator=generator, device=grey.device)
         sums = []
         for rows in torch.split(order, batch_size):
-            x = draw_pixels(grey[rows], generator)
-            noise = torch.randn(len(rows), network.n_latents, generator=generator, device=grey.device)
-            reconstruction, kl = bound_terms(network, x, y[rows], noise)
+            x = draw_pixels(grey[rows], generator) if network.pixels.is_binary else grey[rows]
+            noise = torch.randn(*draws, len(rows), network.n_latents, generator=generator, device=grey.device)
+            terms = OBJECTIVES[objective](network, x, y[rows], noise)
             optimizer.zero_grad()
-            (kl - reconstruction).mean().backward()  # type: ignore[no-untyped-call]
+            (-terms.objective.mean()).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            sums.append(torch.stack((reconstruction.detach().sum(), kl.detach().sum())))
+            sums.append(torch.stack((terms.reconstruction, terms.kl, terms.objective)).detach().sum(1))
         yield _epoch_means(torch.stack(sums), len(grey), epoch, learning_rate)
 
 
@@ -85,10 +91,10 @@ def _epoch_means(sums: Tensor, n_images: int, epoch: int, learning_rate: float) 
     finite = sums.isfinite().all(dim=1)
     if not finite.all():
         step = int((~finite).nonzero()[0]) + 1
-        reconstruction, kl = sums[step - 1].tolist()
+        reconstruction, kl, _ = sums[step - 1].tolist()
         raise FloatingPointError(
             f"the bound is not finite in epoch {epoch}, step {step} of {len(sums)}: reconstruction "
             f"{reconstruction}, KL {kl}; try a learning_rate below {learning_rate}"
         )
-    reconstruction, kl = (sums.double().sum(dim=0) / n_images).tolist()
-    return EpochMeans(reconstruction - kl, reconstruction, kl)
+    reconstruction, kl, objective = (sums.double().sum(dim=0) / n_images).tolist()
+    return EpochMeans(reconstruction - kl, reconstruction, kl, objective)
