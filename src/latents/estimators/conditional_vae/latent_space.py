@@ -56,7 +56,7 @@ def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
     Parameters
     ----------
     start, end : Tensor of shape (N, L)
-        Where two of them point the same way, or in opposite ones, the way is straight.
+        Where two of them span no plane (the same way, opposite ways, or no length), the way is straight.
     share : Tensor of shape (S, 1, 1)
         From 0 to 1.
 
@@ -69,7 +69,7 @@ def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
     angle = torch.arccos((from_ * to).sum(-1, keepdim=True).clamp(-1, 1))
     direction = (torch.sin((1 - share) * angle) * from_ + torch.sin(share * angle) * to) / torch.sin(angle)
     return torch.where(
-        torch.sin(angle) > _FLAT,
+        (torch.sin(angle) > _FLAT) & (first > 0) & (last > 0),
         torch.lerp(first, last, share) * direction,
         torch.lerp(start, end, share),
     )
