@@ -126,6 +126,19 @@ def test_an_arc_without_a_direction_is_straight(end):
     torch.testing.assert_close(points[:, 0, 0], torch.tensor([1.0, (1 + end[0]) / 2, end[0]]))
 
 
+def test_style_is_kept_in_another_class(model, images):
+    X, y = images
+    np.testing.assert_allclose(model.restyle(X, y, y), model.reconstruct(X, y), atol=1e-5)
+    means, spreads = model.class_priors()
+    codes, other = np.searchsorted(model.classes_, y), np.full(len(y), 1)
+    z = (model.transform(X, y) - means[codes]) / spreads[codes] * spreads[other] + means[other]
+    expected = model.inverse_transform(z, model.classes_[other])
+    np.testing.assert_allclose(model.restyle(X, y, model.classes_[other]), expected, atol=1e-5)
+    np.testing.assert_allclose(model.restyle(X, y, np.eye(3)[other]), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="inconsistent"):
+        model.restyle(X, y, y[:3])
+
+
 def test_a_traversal_moves_one_latent_in_units_of_the_prior(model):
     means, spreads = model.class_priors()
     images = model.traverse(["two", "nil"], latents=[2, 0], values=[-1, 0, 3])

@@ -233,6 +233,7 @@ def test_the_half_trained_model_is_handed_over(digits):
     seen, told = [], []
 
     def look(model, epoch):
+        assert model.history_["lower_bound_test"][epoch - 1 :] == [model.score(X, digits[1])]
         seen.append((epoch, model.score(X, digits[1]), model.sample([0], random_state=0)))
         return {"measured": epoch / 2, "rare": 1.0} if epoch == 2 else {"measured": epoch / 2}
 

@@ -252,13 +252,11 @@ class ConditionalVAE(
             if test is not None:
                 terms = evaluation.bound(network, *test)
                 values["lower_bound_test"] = float((terms.reconstruction - terms.kl).mean())
+            _record(history, values, epoch, callback)
             if on_epoch is not None:
-                values.update(on_epoch(so_far, epoch) or {})
-            for name in [*history, *(name for name in values if name not in history)]:
-                history.setdefault(name, [math.nan] * (epoch - 1)).append(values.get(name, math.nan))
-            if callback is not None:
-                for name, value in values.items():
-                    callback(name, value, epoch)
+                _record(history, on_epoch(so_far, epoch) or {}, epoch, callback)
+        for series in history.values():
+            series += [math.nan] * (self.epochs - len(series))
         self.network_ = network
         self.history_ = history
         return self
@@ -519,6 +517,18 @@ class ConditionalVAE(
         return to_numpy(
             evaluation.log_likelihood(self.network_, x, codes, n_samples, on_progress=on_progress)
         )
+
+
+def _record(
+    history: dict[str, list[float]], values: Mapping[str, float], epoch: int, callback: Callback | None
+) -> None:
+    """Add an epoch's values to the history, NaN where a name has missed some, and tell the callback."""
+    for name, value in values.items():
+        series = history.setdefault(name, [])
+        series += [math.nan] * (epoch - 1 - len(series))
+        series.append(value)
+        if callback is not None:
+            callback(name, value, epoch)
 
 
 def _progress(callback: Callback | None, total: int, done_before: int = 0) -> Callable[[int], None] | None:

@@ -55,7 +55,7 @@ class LatentMethods:
             raise ValueError(
                 f"Z has {z.shape[1]} columns, but the model has {self.network_.n_latents} latents"
             )
-        classes = self._weights(y) if np.ndim(y) == 2 else self._encode(y)
+        classes = self._classes(y)
         check_consistent_length(z, classes)
         return to_numpy(latent_space.pixel_means(self.network_, z, classes))
 
@@ -155,6 +155,40 @@ class LatentMethods:
         images = latent_space.pixel_means(self.network_, z, weights.flatten(0, 1))
         return to_numpy(images.reshape(steps, len(ends[0][0]), -1).transpose(0, 1).contiguous())
 
+    def restyle(self, X: ArrayLike, y: ArrayLike, to: ArrayLike) -> NDArray[np.float32]:
+        """Keep what the latents say of images, and make images of other classes of it.
+
+        The mean of q(z | x, y) in units of p(z | y) is kept, and the prior's own mean and spread are
+        those of the other class (Kingma et al. 2014, "Semi-supervised Learning with Deep Generative
+        Models", figure 1, has such analogies).
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+            Images in [0, 1].
+        y : array-like of shape (N,)
+            Their classes.
+        to : array-like of shape (N,) or (N, C)
+            The classes to have instead, or weights of all classes, as in ``inverse_transform``.
+
+        Returns
+        -------
+        ndarray of shape (N, p)
+            Means of the pixels.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit, a label is unknown or a value of X lies outside [0, 1].
+        """
+        check_is_fitted(self)
+        x, codes = self._check(X, y)
+        classes = self._classes(to)
+        check_consistent_length(x, classes)
+        style = latent_space.standard_codes(self.network_, x, codes)
+        z = latent_space.latents_of(self.network_, style, classes)
+        return to_numpy(latent_space.pixel_means(self.network_, z, classes))
+
     def traverse(
         self, y: ArrayLike, *, latents: ArrayLike, values: ArrayLike = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
     ) -> NDArray[np.float32]:
@@ -245,7 +279,10 @@ class LatentMethods:
         mean, log_variance = latent_space.prior_of_classes(self.network_, len(self.classes_))
         return to_numpy(mean), to_numpy(torch.exp(0.5 * log_variance))
 
-    def _weights(self, y: ArrayLike) -> Tensor:
+    def _classes(self, y: ArrayLike) -> Tensor:
+        """Return labels as codes, (N,), and weights of the classes as they are, (N, C), once checked."""
+        if np.ndim(y) != 2:
+            return self._encode(y)
         weights = np.asarray(y, dtype=np.float32)
         if weights.shape[1] != len(self.classes_):
             raise ValueError(f"y has {weights.shape[1]} columns, but there are {len(self.classes_)} classes")
