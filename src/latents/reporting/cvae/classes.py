@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ _MARKS = {
 
 
 def class_bounds(table: pd.DataFrame) -> go.Figure:
-    """The bound, its terms, the likelihood and the accuracy of every class, beside one another.
+    """Bound, terms, likelihood and accuracy of every class, beside one another.
 
     Parameters
     ----------
@@ -47,14 +47,7 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
     if table.empty:
         raise ValueError("table must hold at least one class, got none")
     ordered = table.sort_values("lower_bound", kind="stable")
-    rows = [
-        f"{style.plain(label)}  ({n:,})"
-        for label, n in zip(ordered["label"], ordered["n_images"], strict=True)
-    ]
-    short = [
-        f"{style.plain(style.shorten(label, _MAX_LABEL_LENGTH))}  ({n:,})"
-        for label, n in zip(ordered["label"], ordered["n_images"], strict=True)
-    ]
+    rows, short = _row_names(ordered["label"], ordered["n_images"])
     figure = make_subplots(
         cols=4,
         shared_yaxes=True,
@@ -103,17 +96,14 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
         height=220 + max(30 * len(rows), 120),
         legend="top",
     )
-    return figure.update_layout(
-        margin={"t": 130},
-        legend={
-            "orientation": "h",
-            "x": 1,
-            "xanchor": "right",
-            "y": 1,
-            "yref": "container",
-            "yanchor": "top",
-        },
-    )
+    legend = {
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": 1 + 38 / max(30 * len(rows), 120),
+        "yanchor": "bottom",
+    }
+    return figure.update_layout(margin={"t": 140}, legend=legend)
 
 
 def confusion(labels: npt.ArrayLike, predicted: npt.ArrayLike, class_names: Sequence[object]) -> go.Figure:
@@ -151,7 +141,7 @@ def confusion(labels: npt.ArrayLike, predicted: npt.ArrayLike, class_names: Sequ
     np.add.at(counts, ([place[v] for v in truth.tolist()], [place[v] for v in taken.tolist()]), 1)
     totals = counts.sum(axis=1)
     shares = counts / np.maximum(totals, 1)[:, None]
-    rows = [f"{style.plain(name)}  ({n:,})" for name, n in zip(names, totals, strict=True)]
+    rows, short_rows = _row_names(names, totals)
     columns = [style.plain(name) for name in names]
     numbered = len(names) <= _MAX_NUMBERED_CLASSES
     figure = go.Figure(
@@ -193,7 +183,7 @@ def confusion(labels: npt.ArrayLike, predicted: npt.ArrayLike, class_names: Sequ
         showgrid=False,
         showline=False,
         dtick=1,
-        labelalias={row: f"{name}  ({n:,})" for row, name, n in zip(rows, short, totals, strict=True)},
+        labelalias=dict(zip(rows, short_rows, strict=True)),
     )
     right = int(np.trace(counts))
     wrong = truth.size - right
@@ -204,3 +194,11 @@ def confusion(labels: npt.ArrayLike, predicted: npt.ArrayLike, class_names: Sequ
         "taken for another class.",
         height=240 + max(30 * len(names), 200),
     )
+
+
+def _row_names(names: Iterable[object], counts: Iterable[int]) -> tuple[list[str], list[str]]:
+    """Return names of rows with their numbers of images: whole, so that they differ, and as they are shown."""
+    named = list(zip(names, counts, strict=True))
+    whole = [f"{style.plain(name)}  ({n:,})" for name, n in named]
+    short = [f"{style.plain(style.shorten(name, _MAX_LABEL_LENGTH))}  ({n:,})" for name, n in named]
+    return whole, short

@@ -99,8 +99,8 @@ def class_priors(
             f"of KL an image"
         ),
         subtitle=(
-            f"KL to p(z | y) {style.number(kl)} nats, to N(0, I) {style.number(kl_standard)}. Ellipses: mean and one "
-            "standard deviation of p(z | y); dotted: of N(0, I)."
+            f"KL to p(z | y) {style.number(kl)} nats, to N(0, I) {style.number(kl_standard)}. "
+            "Ellipses: mean and one standard deviation of p(z | y); dotted: of N(0, I)."
         ),
         name_medians=False,
     )

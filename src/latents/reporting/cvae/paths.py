@@ -52,7 +52,7 @@ def interpolations(
     steps = ways.shape[1]
     return sheet_of_rows(
         "From one test image to another, through the latents",
-        "The test images stand at the outer edges. Above within a class; below the weight of the class moves as well.",
+        "Test images at the outer edges. Above within a class; below the weight of the class moves as well.",
         rows,
         columns=["image", *(f"{share:.0%}" for share in np.linspace(0, 1, steps)), "image"],
         parted_after=(0, steps),
@@ -139,7 +139,7 @@ def traversals(
     class_names: Sequence[object],
     values: Sequence[float],
 ) -> Figure:
-    """What single latents do: one panel a latent, one row a class.
+    """Show what single latents do: one panel a latent, one row a class.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def traversals(
         images.MARGIN + across * panel_width + images.MARGIN,
         images.TITLE_HEIGHT + down * panel_height + images.MARGIN,
         f"What the most active {first}",
-        "One latent moves by so many standard deviations of p(z | y), the others rest at its mean; one row a class.",
+        "One latent moves by so many standard deviations of p(z | y), the others rest at its mean.",
     )
     for place, (panel, latent, variance) in enumerate(zip(panels, latents, variances, strict=True)):
         x0 = images.MARGIN + place % across * panel_width + left

@@ -98,7 +98,7 @@ def hardest(
     bounds: npt.ArrayLike,
     mean_bound: float,
 ) -> Figure:
-    """The images of the lowest bounds, above what the model makes of them.
+    """Images of the lowest bounds, above what the model makes of them.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def hardest(
     return _sheet_of_pairs(
         f"The hardest test image has a bound of {style.number(float(values[0]))} nats, "
         f"the mean is {style.number(mean_bound)}",
-        "Above the image as the model saw it, below the pixel means decoded from its posterior; nats of its bound.",
+        "Above the image as the model saw it, below the pixel means decoded from its posterior.",
         truth,
         rebuilt,
         [

@@ -111,7 +111,7 @@ def learning(
     class_names: Sequence[object],
     likelihoods: Mapping[int, float],
 ) -> Figure:
-    """What the model drew on its way, from the same noise each time: one row an epoch, one column a class.
+    """Show what the model drew on its way, from the same noise each time: a row an epoch, a column a class.
 
     Parameters
     ----------
