@@ -26,6 +26,7 @@ _HOMES = {
     "NpzDataset": "arrays",
     "ParquetDataset": "whole",
     "PlotlyDataset": "whole",
+    "SnapshotsDataset": "snapshots",
     "SparseMatrixDataset": "arrays",
     "TextDataset": "whole",
     "TextFolderDataset": "texts",

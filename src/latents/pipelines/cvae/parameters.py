@@ -18,12 +18,26 @@ class FitParameters(Parameters):
 
     network: Literal["reference"]
     prior: Literal["standard", "per_class"]
+    likelihood: Literal["bernoulli", "gaussian"]
+    objective: Literal["elbo", "iwae"]
+    n_particles: PositiveInt
     n_latents: PositiveInt
     hidden: Annotated[list[PositiveInt], Field(min_length=1)]
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+    random_state: Seed
+
+
+class WatchParameters(Parameters):
+    """What is looked at while the model is trained."""
+
+    log_every: PositiveInt
+    every: PositiveInt | None
+    n_importance_samples: PositiveInt
+    n_likelihood_images: PositiveInt | None
+    n_generated: PositiveInt
     random_state: Seed
 
 
@@ -35,6 +49,11 @@ class EvaluateParameters(Parameters):
     n_marginal_images: PositiveInt | None
     n_generated: PositiveInt
     n_reconstructions: PositiveInt
+    n_paths: PositiveInt
+    n_steps: Annotated[int, Field(ge=2)]
+    n_traversed: PositiveInt
+    n_traversed_classes: PositiveInt
+    n_hardest: PositiveInt
     random_state: Seed
 
 
