@@ -208,9 +208,9 @@ def _note(metrics: Mapping[str, float], fit: Mapping[str, Any]) -> str:
     trained = (
         ""
         if fit["objective"] == "elbo"
-        else f" Training raised the importance-weighted bound of {fit['n_particles']} draws; all bounds here are of one."
+        else f" Training raised the importance-weighted bound of {fit['n_particles']} draws; these are of one."
     )
     return (
-        f"{pixels}, {metrics['n_importance_samples']:,} importance samples an image.{trained} Nothing was selected "
-        "on test images."
+        f"{pixels}, {metrics['n_importance_samples']:,} importance samples an image.{trained} Nothing was "
+        "selected on test images."
     )

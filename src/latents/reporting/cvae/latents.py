@@ -116,7 +116,9 @@ def class_priors(
         )
     )
     circle = np.stack([np.cos(_ROUND), np.sin(_ROUND)])
-    categories = {str(name): place for place, name in enumerate(style.in_order(np.asarray(class_names)))}
+    # The colours of the dots; a class without any comes after those.
+    coloured = dict.fromkeys([*map(str, style.in_order(labels)), *map(str, class_names)])
+    categories = {name: place for place, name in enumerate(coloured)}
     for name, centre, covariance in zip(class_names, centres, spreads, strict=True):
         values, vectors = np.linalg.eigh(covariance)
         x, y = centre[:, None] + vectors * np.sqrt(np.maximum(values, 0)) @ circle
