@@ -37,7 +37,9 @@ def test_classes_stand_from_the_hardest_down():
     assert drawn["lower bound"].xaxis == drawn["log p(x | y)"].xaxis
     assert len({trace.xaxis for trace in figure.data}) == 4
     assert drawn["accuracy"].error_x.array is None
-    assert figure.layout.title.text.startswith("Hardest is c (\N{MINUS SIGN}110 nats), easiest a")
+    assert figure.layout.title.text == (
+        "The hardest class is c (\N{MINUS SIGN}110 nats), the easiest a (\N{MINUS SIGN}90 nats)"
+    )
     assert figure.layout.xaxis4.tickformat == ".0%"
 
 
@@ -50,6 +52,10 @@ def test_classes_of_one_and_of_hostile_names_are_drawn():
     assert all(len(shown) < 40 for shown in long.layout.yaxis.labelalias.values())
     with pytest.raises(ValueError, match="at least one class"):
         cvae.class_bounds(table().iloc[:0])
+
+
+def test_classes_that_are_numbers_are_no_fractions():
+    assert "class is 9 (" in cvae.class_bounds(table([7, 8, 9])).layout.title.text
 
 
 def test_confusion_counts_images():
@@ -106,6 +112,11 @@ def test_priors_are_ellipses_of_one_standard_deviation():
         ellipse = drawn[f"p(z | {name})"]
         away = np.stack([ellipse.x, ellipse.y], axis=1) - mean
         np.testing.assert_allclose(np.einsum("ij,jk,ik->i", away, np.linalg.inv(covariance), away), 1)
+    assert [trace.name for trace in priors().data if trace.showlegend is None] == [
+        "N(0, I)",
+        *("p(z | a)", "p(z | aa)", "p(z | b)"),
+    ]
+    assert drawn["p(z | b)"].legendgroup == drawn["b"].legendgroup
     assert drawn["p(z | a)"].line.color == drawn["a"].marker.color
     assert drawn["p(z | b)"].line.color == drawn["b"].marker.color
     assert len({trace.line.color for name, trace in drawn.items() if name.startswith("p(z")}) == 3

@@ -129,16 +129,17 @@ def paths(
     pairs = [(of_class[code][0], of_class[code][-1]) for code in within]
     pairs += [(of_class[code][0], of_class[following[code]][-1]) for code in begins]
     from_, to = np.array(pairs).T
-    styled = np.array([of_class[there[i]][0] for i in evenly(len(there), params.n_paths)])
+    moving = [there[i] for i in evenly(len(there), params.n_paths)]
+    styled = np.array([of_class[code][0] for code in moving])
 
     shares = np.linspace(0, 1, params.n_steps)
     corners = np.eye(len(classes))
     weights = [
         corners[code] + share * (corners[following[code]] - corners[code])
-        for code in begins
+        for code in moving
         for share in shares
     ]
-    starts = np.repeat([of_class[code][0] for code in begins], params.n_steps)
+    starts = np.repeat(styled, params.n_steps)
     moved = model.restyle(X[starts], y[starts], np.array(weights))
     every = np.tile(np.arange(len(classes)), len(styled))
     restyled = model.restyle(
@@ -148,8 +149,8 @@ def paths(
         "between_images": model.interpolate(X[from_], y[from_], X[to], y[to], steps=params.n_steps),
         "images": np.stack([X[from_], X[to]], axis=1),
         "labels": np.stack([y[from_], y[to]], axis=1),
-        "between_classes": moved.reshape(len(begins), params.n_steps, -1),
-        "class_labels": np.array([[classes[code], classes[following[code]]] for code in begins]),
+        "between_classes": moved.reshape(len(moving), params.n_steps, -1),
+        "class_labels": np.array([[classes[code], classes[following[code]]] for code in moving]),
         "styled": X[styled],
         "styled_labels": y[styled],
         "restyled": restyled.reshape(len(styled), len(classes), -1),

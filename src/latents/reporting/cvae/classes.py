@@ -86,12 +86,14 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
     figure.update_xaxes(title_text="nats per image", nticks=6)
     figure.update_xaxes(title_text="accuracy", tickformat=".0%", col=4, nticks=5)
     figure.update_annotations(font={"size": 14})
-    lowest, highest = ordered.iloc[0], ordered.iloc[-1]
+    lowest, highest = (
+        f"{style.plain(style.shorten(ordered['label'].iloc[i]))} "
+        f"({style.number(float(ordered['lower_bound'].iloc[i]))} nats)"
+        for i in (0, -1)
+    )
     style.finish(
         figure,
-        f"Hardest is {style.plain(style.shorten(lowest['label']))} "
-        f"({style.number(float(lowest['lower_bound']))} nats), easiest "
-        f"{style.plain(style.shorten(highest['label']))} ({style.number(float(highest['lower_bound']))})",
+        f"The hardest class is {lowest}, the easiest {highest}",
         "Means over the test images of each class, with standard errors.",
         height=220 + max(30 * len(rows), 120),
         legend="top",

@@ -104,7 +104,10 @@ def class_priors(
         ),
         name_medians=False,
     )
-    figure.update_traces(marker={"opacity": 0.3})
+    # The ellipses stand for their classes in the legend: dots as faint as these would not be seen there.
+    figure.update_traces(marker={"opacity": 0.3}, showlegend=False)
+    for trace in figure.data:
+        trace.legendgroup = trace.name
     figure.add_trace(
         go.Scatter(
             x=np.cos(_ROUND),
@@ -129,7 +132,7 @@ def class_priors(
                 y=y,
                 mode="lines",
                 name=f"p(z | {style.plain(style.shorten(name, 16))})",
-                showlegend=False,
+                legendgroup=style.plain(name),
                 line={"color": colour, "width": 2.5},
                 hovertemplate="%{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>",
             )
