@@ -12,7 +12,7 @@ from latents.tracking.current_run import current_run
 
 @pytest.fixture
 def dataset(tmp_path):
-    return SnapshotsDataset(folder=str(tmp_path / "epochs"), artifact_path="model/epochs")
+    return SnapshotsDataset(path=str(tmp_path / "epochs"), artifact_path="model/epochs")
 
 
 def test_what_is_saved_is_loaded_in_order(dataset, tmp_path):

@@ -86,7 +86,7 @@ def run(tmp_path, data, watch=None, **fit):
     images = nodes.ingest(data)
     pixels = nodes.scale_pixels(images, FeaturesParameters(white=255.0))
     split, test = nodes.split(pixels, images, SplitParameters(held_out_fraction=0.3, random_state=0), params)
-    snapshots = SnapshotsDataset(folder=str(tmp_path / "epochs"), artifact_path="cvae").load()
+    snapshots = SnapshotsDataset(path=str(tmp_path / "epochs"), artifact_path="cvae").load()
     watching = WatchParameters(**WATCH | (watch or {}))
     model, _, record = nodes.fit(pixels, split, test, images, params, watching, monitor, snapshots)
     results = nodes.evaluate(model, test, images, record, EVALUATE, monitor)

@@ -70,22 +70,22 @@ class SnapshotsDataset(ReadOnlyDataset[Snapshots]):
 
     Parameters
     ----------
-    folder : str
-        Where on disk.
+    path : str
+        The folder on disk.
     artifact_path : str
         Where in MLflow.
     metadata : dict, optional
         For Kedro's plugins.
     """
 
-    def __init__(self, folder: str, artifact_path: str, metadata: dict[str, Any] | None = None) -> None:
-        self._folder = folder
+    def __init__(self, path: str, artifact_path: str, metadata: dict[str, Any] | None = None) -> None:
+        self._path = Path(path)
         self._artifact_path = artifact_path
         super().__init__(metadata)
 
     def load(self) -> Snapshots:
         """Return the folder's snapshots, none at first."""
-        return Snapshots(Path(self._folder), self._artifact_path)
+        return Snapshots(self._path, self._artifact_path)
 
     def _describe(self) -> dict[str, Any]:
-        return {"folder": self._folder, "artifact_path": self._artifact_path}
+        return {"path": str(self._path), "artifact_path": self._artifact_path}
