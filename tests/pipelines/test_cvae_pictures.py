@@ -201,6 +201,22 @@ def test_each_test_image_has_its_numbers(tmp_path):
     np.testing.assert_allclose(known["log_marginal"], model.log_marginal(X, n_samples=5), rtol=1e-6)
 
 
+def test_likelihoods_of_some_images_are_carried_over_to_all(tmp_path):
+    model, test, _, results, _, _ = run(tmp_path, made_up(n=240), epochs=12)
+    table, metrics = results["latents"], results["metrics"]
+    assert metrics["log_likelihood_test"] == pytest.approx(table["log_likelihood"].mean())
+    joint = model.class_log_likelihood(test["X"], n_samples=200) + np.log(model.class_prior_)
+    exact = np.logaddexp.reduce(joint, axis=1)
+    # Twelve images by themselves say little of all of them.
+    error = abs(metrics["log_marginal_test"] - exact.mean())
+    assert error < 0.5 * exact.std() / np.sqrt(12)
+    assert error < 0.4
+    some = table.assign(log_likelihood=table["log_likelihood"].where(table.index % 6 == 0))
+    carried = measuring.likelihoods(model, some)
+    assert carried["log_likelihood_test"] == pytest.approx(metrics["log_likelihood_test"], abs=0.3)
+    assert carried["log_likelihood_test"] != metrics["log_likelihood_test"]
+
+
 def test_classes_are_means_over_their_images(tmp_path):
     *_, results, _, _ = run(tmp_path, made_up())
     table, classes = results["latents"], results["class_table"].set_index("label")

@@ -53,13 +53,13 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
             (
                 "log_likelihood_test",
                 "log p(x | y)",
-                f"By importance sampling, {likelihood:,} test images; the bound lies below it.",
+                f"The bound, and what importance sampling of {likelihood:,} test images adds to it.",
                 _NATS,
             ),
             (
                 "log_marginal_test",
                 "log p(x)",
-                f"Summed over the classes, {marginal:,} test images.",
+                f"The class summed out: log p(x | y), and what {marginal:,} test images add to it.",
                 _NATS,
             ),
             (
@@ -168,6 +168,7 @@ def _measured(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[
 
 
 def _inside(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Section]:
+    learned = "kl_standard_prior" in metrics
     sections = [
         Section(
             "What single latents do",
@@ -177,13 +178,17 @@ def _inside(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Se
         ),
         Section(
             "What z holds",
-            "Test images at the two directions in which their codes vary most. The class is told to the "
-            "model beside z, so classes that lie on one another are the wanted outcome: z keeps style, such "
-            "as slant and width.",
+            "Test images at the two directions in which their codes vary most. The class is told to the model "
+            "beside z, which need not hold it: style, such as slant and width, is what z is for. "
+            + (
+                "With a prior for each class they may lie apart all the same."
+                if learned
+                else "With one prior for all, classes that lie on one another are the wanted outcome."
+            ),
             figures["latents"],
         ),
     ]
-    if "kl_standard_prior" in metrics:
+    if learned:
         sections.append(
             Section(
                 "The priors of the classes",

@@ -118,11 +118,12 @@ def draw_latents(
     if z.shape[1] < 2:
         absent = reporting.absent("Latents", "The model has one latent only.")
         return {"latents": absent, "priors": absent}
+    has_priors = "kl_standard_prior" in metrics
     plane = PCA(2).fit(z)
     first, second = plane.explained_variance_ratio_
     names = f"direction 1 ({first:.0%} of the variance)", f"direction 2 ({second:.0%} of the variance)"
-    figures = {"latents": reporting.cvae.latent_scatter(plane.transform(z[shown]), labels, names)}
-    if "kl_standard_prior" not in metrics:
+    figures = {"latents": reporting.cvae.latent_scatter(plane.transform(z[shown]), labels, names, has_priors)}
+    if not has_priors:
         figures["priors"] = reporting.absent(
             "Priors of the classes", "p(z | y) is N(0, I) for every class (cvae.fit.prior: standard)."
         )

@@ -161,8 +161,9 @@ def evaluate(
     paths, traversals : mapping
         See ``measuring.paths`` and ``measuring.traversals``.
     metrics : mapping
-        Flat names and numbers; bounds and likelihoods in nats per image. The importance-sampled ones are of
-        ``n_likelihood_images`` and ``n_marginal_images`` test images, spread evenly over all of them.
+        Flat names and numbers; bounds and likelihoods in nats per image. Those that are importance-sampled, on
+        ``n_likelihood_images`` and ``n_marginal_images`` test images spread evenly, are carried over to all of
+        them: see ``measuring.likelihoods``.
     """
     X, y = test["X"], test["y"]
     shape = images["images"].shape[1:]
@@ -174,8 +175,7 @@ def evaluate(
         "lower_bound_test": float(table["lower_bound"].mean()),
         "reconstruction": float(table["reconstruction"].mean()),
         "kl": float(table["kl"].mean()),
-        "log_likelihood_test": float(table["log_likelihood"].mean()),
-        "log_marginal_test": float(table["log_marginal"].mean()),
+        **measuring.likelihoods(model, table),
         "n_importance_samples": params.n_importance_samples,
         "n_likelihood_images": int(table["log_likelihood"].notna().sum()),
         "n_marginal_images": len(known),

@@ -15,7 +15,10 @@ _ROUND = np.linspace(0, 2 * np.pi, 73)
 
 
 def latent_scatter(
-    points: npt.ArrayLike, labels: npt.ArrayLike | None, axis_names: tuple[str, str]
+    points: npt.ArrayLike,
+    labels: npt.ArrayLike | None,
+    axis_names: tuple[str, str],
+    has_class_priors: bool = False,
 ) -> go.Figure:
     """Posterior means in the plane, coloured by class.
 
@@ -30,6 +33,8 @@ def latent_scatter(
         Class of each.
     axis_names : tuple of str
         What the coordinates are, as "latent 3".
+    has_class_priors : bool
+        Whether p(z | y) differs by class, so that classes may lie apart.
 
     Returns
     -------
@@ -41,7 +46,9 @@ def latent_scatter(
         axis_titles=axis_names,
         title=f"Where {len(np.asarray(points)):,} images lie in the latent space",
         subtitle=(
-            "Posterior means. The class is given to the model, so z need not tell classes apart: "
+            "Posterior means. Every class has a prior of its own and may lie where it likes."
+            if has_class_priors
+            else "Posterior means. The class is given to the model, so z need not tell classes apart: "
             "overlap is expected."
         ),
         name_medians=False,
