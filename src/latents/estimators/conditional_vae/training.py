@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -46,8 +46,7 @@ class Learner:
         """The network to evaluate and to keep."""
         if self.average is None:
             return self.network
-        averaged: ConditionalNetwork = self.average.module
-        return averaged
+        return cast(ConditionalNetwork, self.average.module)
 
     @property
     def _parts(self) -> dict[str, Any]:
