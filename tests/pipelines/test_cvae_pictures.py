@@ -32,6 +32,7 @@ FIT = {
     "batch_size": 32,
     "learning_rate": 1e-2,
     "device": "cpu",
+    "checkpoint_every": 1,
     "random_state": 0,
 }
 WATCH = {
@@ -88,7 +89,10 @@ def run(tmp_path, data, watch=None, **fit):
     split, test = nodes.split(pixels, images, SplitParameters(held_out_fraction=0.3, random_state=0), params)
     snapshots = SnapshotsDataset(path=str(tmp_path / "epochs"), artifact_path="cvae").load()
     watching = WatchParameters(**WATCH | (watch or {}))
-    model, _, record = nodes.fit(pixels, split, test, images, params, watching, monitor, snapshots)
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    model, _, record = nodes.fit(
+        pixels, split, test, images, params, watching, monitor, snapshots, checkpoint
+    )
     results = nodes.evaluate(model, test, images, record, EVALUATE, monitor)
     names = ["latents", "class_table", "generated", "reconstructions", "hardest", "hardest_table", "paths"]
     drawn = nodes.report(

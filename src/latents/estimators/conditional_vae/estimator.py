@@ -2,8 +2,10 @@
 
 import copy
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -19,13 +21,15 @@ from torch import Tensor
 from latents.estimators._devices import device_of_fitted, resolve_device
 from latents.estimators._persistence import PersistentEstimator
 from latents.estimators.conditional_vae import evaluation, latent_space
+from latents.estimators.conditional_vae.batches import Batches, pixels_of
+from latents.estimators.conditional_vae.checkpoints import Checkpoints, digest_of
+from latents.estimators.conditional_vae.fitting import Callback, Progress, carry_out
 from latents.estimators.conditional_vae.generation import LatentMethods, to_numpy
 from latents.estimators.conditional_vae.networks import NETWORKS, PRIORS, ConditionalNetwork, build
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
-from latents.estimators.conditional_vae.training import train
+from latents.estimators.conditional_vae.training import EpochMeans, Learner
 
-Callback = Callable[[str, float, int], None]
 OnEpoch = Callable[["ConditionalVAE", int], Mapping[str, float] | None]
 
 _NETWORK = "network_."
@@ -103,6 +107,8 @@ class ConditionalVAE(
         it), its terms ``reconstruction`` and ``kl``, ``importance_bound`` where that was the
         objective, ``lower_bound_test`` where `fit` was given a validation set, and what `on_epoch`
         measured (NaN in other epochs). Nats per image.
+    fit_seconds_ : float
+        Time spent in training, that of interrupted fits up to their last checkpoints included.
     n_features_in_ : int
         Number of pixels p.
     feature_names_in_ : ndarray of shape (p,)
@@ -183,6 +189,8 @@ class ConditionalVAE(
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         callback: Callback | None = None,
         on_epoch: OnEpoch | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
     ) -> Self:
         """Train the model on images and their classes.
 
@@ -202,6 +210,16 @@ class ConditionalVAE(
             Called after each epoch as ``on_epoch(model, epoch)`` with the half-trained model, fitted so
             far, to look at and not to keep: its weights go on moving. The numbers by name that it may
             return join ``history_`` and the callback. What it raises ends the fit.
+        checkpoint : path-like, optional
+            A file for all that the training remembers (weights, optimiser, random numbers, history),
+            written whole or not at all. Where it holds a checkpoint of these very data, parameters and
+            seeds, training goes on from there, and ends bit for bit as one that nothing ended (on the
+            same machine, with as many threads and the same torch): `callback` is told of the epochs that
+            are done, and `on_epoch` is not. One of another training is replaced, a damaged one too, and
+            the log says so. The file stays when the fit is done: remove it once the model is saved.
+            With ``random_state=None`` no fit is the same training as another.
+        checkpoint_every : int, default=1
+            Epochs from one checkpoint to the next; the last epoch has one in any case.
 
         Returns
         -------
@@ -213,10 +231,13 @@ class ConditionalVAE(
         ValueError
             If a parameter is impossible, y is missing, or a value of X lies outside [0, 1].
         FloatingPointError
-            If the bound stops being finite; names epoch and step.
+            If the bound or a weight stops being finite, or an epoch's mean bound falls below that of the
+            untrained network by more than its magnitude; names epoch, step and the last good checkpoint.
         """
         self._validate_params()
         self._validate_widths()
+        if checkpoint_every < 1:
+            raise ValueError(f"checkpoint_every is {checkpoint_every}, but must be at least 1")
         device = resolve_device(self.device)
         images, labels = validate_data(self, X, y)
         check_classification_targets(labels)
@@ -227,39 +248,73 @@ class ConditionalVAE(
         self.class_prior_ = np.bincount(codes) / len(codes)
         test = None if validation is None else self._check(*validation)
 
-        weight_seed, training_seed = check_random_state(self.random_state).randint(2**31, size=2)
-        network = self._build_network(torch.Generator().manual_seed(int(weight_seed))).to(device)
+        weight_seed, training_seed = map(int, check_random_state(self.random_state).randint(2**31, size=2))
+        network = self._build_network(torch.Generator().manual_seed(weight_seed)).to(device)
         network.pixels.begin(grey)
-        history: dict[str, list[float]] = {}
-        epochs = train(
-            network,
-            grey,
-            torch.from_numpy(codes).to(device),
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            generator=torch.Generator(device).manual_seed(int(training_seed)),
-            objective=self.objective,
-            n_particles=self.n_particles,
-        )
+        generator = torch.Generator(device).manual_seed(training_seed)
+        # The fused step updates all parameters in one kernel.
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
+        progress = Progress(Learner(network, optimizer), generator)
         so_far = copy.copy(self)
-        so_far.network_, so_far.history_ = network, history
-        for epoch, means in enumerate(epochs, start=1):
+        so_far.network_, so_far.history_ = progress.learner.result, progress.history
+
+        def bounds(means: EpochMeans, epoch: int) -> dict[str, float]:  # noqa: ARG001
             values = means._asdict()
             importance_bound = values.pop("objective")
             if self.objective == "iwae":
                 values["importance_bound"] = importance_bound
             if test is not None:
-                terms = evaluation.bound(network, *test)
+                terms = evaluation.bound(so_far.network_, *test)
                 values["lower_bound_test"] = float((terms.reconstruction - terms.kl).mean())
-            _record(history, values, epoch, callback)
-            if on_epoch is not None:
-                _record(history, on_epoch(so_far, epoch) or {}, epoch, callback)
-        for series in history.values():
+            return values
+
+        def look(means: EpochMeans, epoch: int) -> Mapping[str, float] | None:  # noqa: ARG001
+            return None if on_epoch is None else on_epoch(so_far, epoch)
+
+        checkpoints = None
+        if checkpoint is not None:
+            fingerprint = self._fingerprint((weight_seed, training_seed), device, grey, codes, test)
+            checkpoints = Checkpoints(Path(checkpoint), fingerprint, checkpoint_every)
+        carry_out(
+            progress,
+            Batches(
+                pixels_of(grey, binarise=network.pixels.is_binary),
+                torch.from_numpy(codes).to(device),
+                batch_size=self.batch_size,
+                n_latents=network.n_latents,
+                n_particles=self.n_particles,
+                generator=generator,
+            ),
+            OBJECTIVES[self.objective],
+            (bounds, look),
+            epochs=self.epochs,
+            callback=callback,
+            checkpoints=checkpoints,
+        )
+        for series in progress.history.values():
             series += [math.nan] * (self.epochs - len(series))
-        self.network_ = network
-        self.history_ = history
+        self.network_ = progress.learner.result
+        self.history_ = progress.history
+        self.fit_seconds_ = progress.seconds
         return self
+
+    def _fingerprint(
+        self,
+        seeds: tuple[int, int],
+        device: torch.device,
+        grey: Tensor,
+        codes: NDArray[np.intp],
+        test: tuple[Tensor, Tensor] | None,
+    ) -> dict[str, Any]:
+        """Return what decides how a training goes, so that a checkpoint of another is known."""
+        parameters = {name: value for name, value in self.get_params().items() if name != "random_state"}
+        return {
+            "parameters": {**parameters, "hidden": list(self.hidden), "device": device.type},
+            "seeds": list(seeds),  # drawn from random_state, which need not be a number
+            "classes": self.classes_.tolist(),
+            "training data": digest_of(grey, torch.from_numpy(codes)),
+            "validation data": None if test is None else digest_of(*test),
+        }
 
     def bound_terms(
         self, X: ArrayLike, y: ArrayLike, *, prior: str | None = None
@@ -517,18 +572,6 @@ class ConditionalVAE(
         return to_numpy(
             evaluation.log_likelihood(self.network_, x, codes, n_samples, on_progress=on_progress)
         )
-
-
-def _record(
-    history: dict[str, list[float]], values: Mapping[str, float], epoch: int, callback: Callback | None
-) -> None:
-    """Add an epoch's values to the history, NaN where a name has missed some, and tell the callback."""
-    for name, value in values.items():
-        series = history.setdefault(name, [])
-        series += [math.nan] * (epoch - 1 - len(series))
-        series.append(value)
-        if callback is not None:
-            callback(name, value, epoch)
 
 
 def _progress(callback: Callback | None, total: int, done_before: int = 0) -> Callable[[int], None] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations  # so that naming ConditionalVAE in a signature does not import torch
 
 import logging
-import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,8 +113,11 @@ def fit(
     watch: WatchParameters,
     monitor: Monitor,
     snapshots: Snapshots,
+    checkpoint: Path,
 ) -> tuple[estimators.ConditionalVAE, dict[str, Any], dict[str, float]]:
     """Train the model; the test bound is watched, and nothing is selected by it.
+
+    A training of the same data and parameters that was ended goes on from `checkpoint`.
 
     Returns
     -------
@@ -123,17 +126,23 @@ def fit(
     mlflow_model : mapping
         The model and an example of its input, for MLflow.
     fit_record : mapping
-        ``fit_seconds``.
+        ``fit_seconds``, those before an interruption included.
     """
     X, y = pixels["X"][split["train"]], pixels["y"][split["train"]]
-    model = estimators.ConditionalVAE(**params.model_dump())
-    started = time.perf_counter()
+    model = estimators.ConditionalVAE(**params.model_dump(exclude={"checkpoint_every"}))
     look = look_on(test, images["images"].shape[1:], watch, monitor, snapshots)
     with monitor.watch("VAE epochs", total=params.epochs) as callback:
-        model.fit(X, y, validation=(test["X"], test["y"]), callback=callback, on_epoch=look)
-    seconds = time.perf_counter() - started
+        model.fit(
+            X,
+            y,
+            validation=(test["X"], test["y"]),
+            callback=callback,
+            on_epoch=look,
+            checkpoint=checkpoint,
+            checkpoint_every=params.checkpoint_every,
+        )
     example = {"images": X[:2], "labels": y[:2]}
-    return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}
+    return model, {"estimator": model, "input_example": example}, {"fit_seconds": model.fit_seconds_}
 
 
 def evaluate(

@@ -14,7 +14,7 @@ class FeaturesParameters(Parameters):
 
 
 class FitParameters(Parameters):
-    """The arguments of ``ConditionalVAE``."""
+    """The arguments of ``ConditionalVAE``, and how often its training is written down."""
 
     network: Literal["reference"]
     prior: Literal["standard", "per_class"]
@@ -27,6 +27,7 @@ class FitParameters(Parameters):
     batch_size: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+    checkpoint_every: PositiveInt
     random_state: Seed
 
 

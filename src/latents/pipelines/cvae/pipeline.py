@@ -28,6 +28,7 @@ def create_pipeline() -> Pipeline:
                     "params:watch",
                     "monitor",
                     "snapshots",
+                    "checkpoint",
                 ],
                 ["model", "mlflow_model", "fit_record"],
                 name="fit",
