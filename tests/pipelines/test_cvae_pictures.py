@@ -31,6 +31,8 @@ FIT = {
     "epochs": 4,
     "batch_size": 32,
     "learning_rate": 1e-2,
+    "precision": "auto",
+    "compiled": "auto",
     "device": "cpu",
     "checkpoint_every": 1,
     "random_state": 0,

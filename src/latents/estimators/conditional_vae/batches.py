@@ -129,7 +129,7 @@ def _fit(grey: Tensor, m: int) -> Tensor:
 
 
 def uniform_bytes(n: int, bound: int, generator: torch.Generator) -> Tensor:
-    """Draw n whole numbers from 0, ..., bound - 1, all equally likely, bound at most 256: (n,), uint8."""
+    """Draw n whole numbers from 0, ..., bound - 1, all equally likely, bound at most 255: (n,), uint8."""
     values = _random_bytes(n, generator)
     # Bytes beyond the bound are drawn again; what a remainder would do is favour the small numbers.
     beyond = (values >= bound).nonzero().squeeze(1)

@@ -27,6 +27,7 @@ from latents.estimators.conditional_vae.fitting import Callback, Progress, carry
 from latents.estimators.conditional_vae.generation import LatentMethods, to_numpy
 from latents.estimators.conditional_vae.networks import NETWORKS, PRIORS, ConditionalNetwork, build
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
+from latents.estimators.conditional_vae.pace import PRECISIONS, choose_pace
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
 from latents.estimators.conditional_vae.training import EpochMeans, Learner
 
@@ -85,6 +86,13 @@ class ConditionalVAE(
         Images per step of the optimiser; the last batch of an epoch may be smaller.
     learning_rate : float, default=1e-3
         Adam's.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        What matrix products of a training are multiplied in; sums, weights and their updates, bounds and
+        every evaluation are float32. Half the digits take half the time on processors that multiply them
+        as such: ``"auto"`` is bfloat16 there, for networks of some size, and else float32.
+    compiled : {"auto", True, False}, default="auto"
+        Whether torch compiles the training step, which takes about half a minute once and then saves a
+        part of each step. ``"auto"``: where there is a compiler and 20,000 steps or more to make.
     device : str, default="auto"
         Where to train: a torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where
         there is one. A fitted model stays there. A loaded one goes there too, or to the CPU, with a
@@ -148,6 +156,8 @@ class ConditionalVAE(
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "compiled": [StrOptions({"auto"}), "boolean"],
         "device": [str],
         "random_state": ["random_state"],
     }
@@ -165,6 +175,8 @@ class ConditionalVAE(
         epochs: int = 30,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
+        precision: str = "auto",
+        compiled: bool | str = "auto",
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -178,6 +190,8 @@ class ConditionalVAE(
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.precision = precision
+        self.compiled = compiled
         self.device = device
         self.random_state = random_state
 
@@ -271,9 +285,15 @@ class ConditionalVAE(
         def look(means: EpochMeans, epoch: int) -> Mapping[str, float] | None:  # noqa: ARG001
             return None if on_epoch is None else on_epoch(so_far, epoch)
 
+        n_steps = self.epochs * -(-len(codes) // self.batch_size)
+        pace = choose_pace(self.precision, self.compiled, network, n_steps)
         checkpoints = None
         if checkpoint is not None:
-            fingerprint = self._fingerprint((weight_seed, training_seed), device, grey, codes, test)
+            fingerprint = {
+                **self._fingerprint((weight_seed, training_seed), device, grey, codes, test),
+                "precision": str(pace.precision),
+                "compiled": pace.is_compiled,
+            }
             checkpoints = Checkpoints(Path(checkpoint), fingerprint, checkpoint_every)
         carry_out(
             progress,
@@ -290,6 +310,7 @@ class ConditionalVAE(
             epochs=self.epochs,
             callback=callback,
             checkpoints=checkpoints,
+            **vars(pace),
         )
         for series in progress.history.values():
             series += [math.nan] * (self.epochs - len(series))

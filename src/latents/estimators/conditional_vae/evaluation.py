@@ -56,6 +56,7 @@ def log_likelihood(
     n_samples: int,
     *,
     seed: int = 0,
+    precision: torch.dtype = torch.float32,
     on_progress: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Importance-sampled log p(x | y) of every image, in nats.
@@ -74,6 +75,9 @@ def log_likelihood(
         S, at least 1.
     seed : int, default=0
         Of the noise, as for ``bound``.
+    precision : torch.dtype
+        What matrix products are multiplied in. With bfloat16, where the processor has it, they take half
+        the time; the estimates of single images are then off by some hundredths of a nat, either way.
     on_progress : callable, optional
         Told the number of images done so far.
 
@@ -90,7 +94,9 @@ def log_likelihood(
         log_sum = torch.full((len(rows_x),), -torch.inf, dtype=torch.float64)
         for start in range(0, n_samples, n_chunk):
             size = (min(n_chunk, n_samples - start), len(rows_x), network.n_latents)
-            weights = log_importance_weights(network, rows_x, rows_y, _normal(size, generator))
+            noise = _normal(size, generator)
+            with torch.autocast(network.device.type, precision, enabled=precision != torch.float32):
+                weights = log_importance_weights(network, rows_x, rows_y, noise)
             log_sum = torch.logaddexp(log_sum, weights.double().logsumexp(0).cpu())
         parts.append(log_sum - math.log(n_samples))
         done += len(rows_x)

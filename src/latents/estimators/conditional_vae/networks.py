@@ -39,7 +39,8 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Gaussian:
         """Return q for pixels x (n, p) and class codes y (n,)."""
-        mean, log_variance = self.layers(beside(x, y, self.n_classes)).chunk(2, dim=-1)
+        # Single precision, whatever the products were multiplied in.
+        mean, log_variance = self.layers(beside(x, y, self.n_classes)).float().chunk(2, dim=-1)
         return Gaussian(mean, log_variance)
 
 
@@ -60,7 +61,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the numbers (..., n, p) for latents z (..., n, L) and classes y (see ``beside``)."""
-        outputs: Tensor = self.layers(beside(z, y, self.n_classes))
+        outputs: Tensor = self.layers(beside(z, y, self.n_classes)).float()
         return outputs
 
 

@@ -26,6 +26,8 @@ class FitParameters(Parameters):
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
+    precision: Literal["auto", "float32", "bfloat16"]
+    compiled: Literal["auto"] | bool
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
     checkpoint_every: PositiveInt
     random_state: Seed
