@@ -11,7 +11,7 @@ from torch.distributions import Normal
 from torch.distributions import kl_divergence as torch_kl
 
 from latents.estimators import ConditionalVAE, load
-from latents.estimators.conditional_vae import binarise
+from latents.estimators.conditional_vae import binarise, fitting
 from latents.estimators.conditional_vae.networks import build
 from latents.estimators.conditional_vae.objective import bound_terms, elbo, iwae, log_importance_weights
 from latents.estimators.conditional_vae.pixels import BernoulliPixels, GaussianPixels
@@ -253,6 +253,16 @@ def test_the_half_trained_model_is_handed_over(digits):
     ]
     # Looking on changes nothing.
     assert_same(model, ConditionalVAE(**SMALL).fit(*digits))
+
+
+def test_looking_on_counts_as_no_training(digits, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(fitting.time, "perf_counter", lambda: clock[0])
+
+    def look(model, epoch):
+        clock[0] += 100.0
+
+    assert ConditionalVAE(**SMALL).fit(*digits, on_epoch=look).fit_seconds_ == 0
 
 
 def test_rare_measurements_are_saved(digits, tmp_path):

@@ -77,7 +77,7 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
             (
                 "seconds_per_epoch",
                 "Epoch",
-                "Wall time of one pass over the training images, the test bound included.",
+                "Wall time of one pass over the training images.",
                 "s",
             ),
         ],

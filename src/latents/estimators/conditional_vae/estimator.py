@@ -116,7 +116,8 @@ class ConditionalVAE(
         objective, ``lower_bound_test`` where `fit` was given a validation set, and what `on_epoch`
         measured (NaN in other epochs). Nats per image.
     fit_seconds_ : float
-        Time spent in training, that of interrupted fits up to their last checkpoints included.
+        Time spent in training, that of interrupted fits up to their last checkpoints included, that of
+        measuring bounds and of `on_epoch` not.
     n_features_in_ : int
         Number of pixels p.
     feature_names_in_ : ndarray of shape (p,)

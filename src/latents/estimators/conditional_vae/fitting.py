@@ -113,8 +113,10 @@ def carry_out(
     try:
         for means in course:
             progress.epoch += 1
+            paused = time.perf_counter()
             for observer in observers:
                 progress.record(observer(means, progress.epoch) or {}, progress.epoch, callback)
+            began += time.perf_counter() - paused  # what is measured on the way is no training
             progress.seconds = time.perf_counter() - began
             if checkpoints is not None and checkpoints.is_due(progress.epoch, epochs):
                 checkpoints.save(progress.epoch, progress.state_dict())
