@@ -267,3 +267,21 @@ def test_tables_are_aligned(program):
     ]
     assert common.spread([0.25]) == "0.250"
     assert common.spread([3, 1, 2], 1) == "2.0 (1.0..3.0)"
+
+
+def test_cvae_speed_compares_loops_that_train_the_same_network(
+    program, capsys, monkeypatch, tmp_path, offline
+):
+    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
+    speed = program("cvae_speed")
+    loops = [name for name in speed.LOOPS if "compiled" not in name]
+    small = ("--images", "256", "--repetitions", "1", "--evaluated-images", "2", "--samples", "5")
+    speed.main([*small, "--loops", *loops])
+    printed = capsys.readouterr().out
+    assert "No MNIST; going on with random images" in printed
+    assert all(f"| {name} " in printed for name in loops)
+    assert "5 importance samples, measured on 2 images" in printed
+
+    monkeypatch.setitem(speed.LOOPS, "another", lambda *_: iter([-1.0, -1.0]))
+    with pytest.raises(SystemExit, match=r"another has a bound of -1\.00"):
+        speed.main([*small, "--loops", *loops, "another"])

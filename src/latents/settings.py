@@ -2,12 +2,26 @@
 
 import warnings
 
-from latents.hooks import ConfigurationHook, OutputLockHook, ParameterHook, RunStatusHook
+from latents.hooks import (
+    CheckpointHook,
+    ConfigurationHook,
+    DeadRunHook,
+    OutputLockHook,
+    ParameterHook,
+    RunStatusHook,
+)
 
 # Kedro and kedro-mlflow use a function that OmegaConf has renamed; users can do nothing about it.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 
-HOOKS = (ConfigurationHook(), ParameterHook(), OutputLockHook(), RunStatusHook())
+HOOKS = (
+    ConfigurationHook(),
+    ParameterHook(),
+    OutputLockHook(),
+    RunStatusHook(),
+    DeadRunHook(),
+    CheckpointHook(),
+)
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 
 from latents.estimators import ConditionalVAE, load
 from latents.estimators.conditional_vae import binarise, evaluation
-from latents.estimators.conditional_vae.training import draw_pixels
+from latents.estimators.conditional_vae.batches import pixels_of
 
 SMALL = {
     "n_latents": 3,
@@ -145,7 +145,8 @@ def test_a_diverging_fit_names_epoch_and_step(digits):
 def test_pixels_are_binarised_afresh_with_the_grey_value():
     grey = torch.tensor([0.0, 0.1, 0.5, 0.9, 1.0]).repeat(20_000, 1)
     generator = torch.Generator().manual_seed(0)
-    first, second = draw_pixels(grey, generator), draw_pixels(grey, generator)
+    pixels, rows = pixels_of(grey, binarise=True), torch.arange(20_000)
+    first, second = (pixels.draw(rows, generator).float() for _ in range(2))
     assert not torch.equal(first, second)
     assert set(first.unique().tolist()) == {0.0, 1.0}
     means = first.mean(dim=0)

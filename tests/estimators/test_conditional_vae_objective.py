@@ -13,12 +13,15 @@ from torch.distributions import kl_divergence as torch_kl
 from torch.nn.functional import logsigmoid
 
 from latents.estimators.conditional_vae import bayes, evaluation
-from latents.estimators.conditional_vae.networks import Gaussian, build
-from latents.estimators.conditional_vae.objective import (
+from latents.estimators.conditional_vae.distributions import (
+    Gaussian,
     bernoulli_log_likelihood,
-    bound_terms,
     gaussian_log_density,
     kl_divergence,
+)
+from latents.estimators.conditional_vae.networks import build
+from latents.estimators.conditional_vae.objective import (
+    bound_terms,
     log_importance_weights,
 )
 

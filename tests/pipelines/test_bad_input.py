@@ -15,6 +15,7 @@ from latents.pipelines.clustering import nodes as clustering
 from latents.pipelines.clustering.parameters import FeaturesParameters, IngestParameters
 from latents.pipelines.cvae import nodes as cvae
 from latents.pipelines.cvae.parameters import FeaturesParameters as CvaeFeatures
+from latents.pipelines.cvae.parameters import FitParameters as CvaeFit
 from latents.pipelines.images import as_rows, check_images
 from latents.pipelines.pca import nodes as pca
 from latents.pipelines.shared import SplitParameters, split_rows
@@ -30,6 +31,21 @@ FEATURES = FeaturesParameters(
     max_features=None,
 )
 SPLIT = SplitParameters(held_out_fraction=0.25, random_state=0)
+FIT = CvaeFit(
+    network="reference",
+    prior="standard",
+    likelihood="bernoulli",
+    objective="elbo",
+    n_particles=1,
+    n_latents=2,
+    hidden=[4],
+    epochs=1,
+    batch_size=2,
+    learning_rate=1e-3,
+    device="cpu",
+    checkpoint_every=1,
+    random_state=0,
+)
 
 
 class TestDocuments:
@@ -280,12 +296,12 @@ class TestImages:
         pixels = {"X": np.ones((3, 4), np.float32), "y": np.array(["a", "b", "c"])}
         images = {"images": np.ones((3, 2, 2)), "held_out": np.array([False, False, True])}
         with pytest.raises(ValueError, match="class 'c' has held-out images but none to train on"):
-            cvae.split(pixels, images, SPLIT)
+            cvae.split(pixels, images, SPLIT, FIT)
 
     def test_nothing_held_out_to_measure_on(self):
         pixels = {"X": np.ones((3, 4), np.float32), "y": np.array([0, 1, 1])}
         with pytest.raises(ValueError, match="no image is held out"):
-            cvae.split(pixels, {}, SPLIT.model_copy(update={"held_out_fraction": 0.0}))
+            cvae.split(pixels, {}, SPLIT.model_copy(update={"held_out_fraction": 0.0}), FIT)
 
 
 class TestFeatures:

@@ -239,6 +239,7 @@ def test_the_other_environments_on_small_data_in_the_same_layouts(project, env):
         params={
             "cvae": {
                 "fit": {"epochs": 1},
+                "watch": {"every": 1, "n_importance_samples": 5, "n_likelihood_images": 10},
                 "evaluate": {"n_importance_samples": 5, "n_likelihood_images": 10, "n_marginal_images": 10},
             }
         },
@@ -251,6 +252,7 @@ def test_the_other_environments_on_small_data_in_the_same_layouts(project, env):
     model = estimators.load(project.path / f"data/{env}/06_models/clustering/model.safetensors")
     network = estimators.load(project.path / f"data/{env}/06_models/cvae/model.safetensors")
     assert (network.n_latents, list(network.hidden), network.batch_size) == (40, [500, 500], 128)
+    assert (project.path / f"data/{env}/07_model_output/cvae/epochs/epoch_0001.png").is_file()
     if env == "reference":  # the source to the letter
         assert clustering["n_documents"] == 400
         assert "heldout_perplexity" not in clustering
@@ -260,6 +262,21 @@ def test_the_other_environments_on_small_data_in_the_same_layouts(project, env):
         assert len(model.tempered_bounds_) > 0
     (run,) = project.runs()
     assert run.info.status == "FINISHED"
+
+
+def test_another_of_torchvisions_sets_by_one_parameter(project, downloads):
+    write_mnist(downloads, n_train=40, n_test=20, dataset="KMNIST")
+    fit = {"epochs": 1, "hidden": [16], "n_latents": 2}
+    evaluate = {"n_importance_samples": 2, "n_likelihood_images": 5, "n_marginal_images": 5}
+    params = {"cvae": {"fit": fit, "evaluate": evaluate}, "dataset": "KMNIST"}
+    project.run("cvae", env="benchmark", params=params)
+    with np.load(project.path / "data/benchmark/02_intermediate/cvae/images.npz") as images:
+        assert images["images"].shape == (60, 28, 28)
+    with pytest.raises(DatasetError, match="'ImageNet'; allowed are MNIST, FashionMNIST, KMNIST"):
+        project.run("cvae", env="benchmark", params={"dataset": "ImageNet"})
+    # Where no entry takes it, it would do nothing.
+    with pytest.raises(ValueError, match="unknown parameter 'dataset' with value 'KMNIST'"):
+        project.run("cvae", params={"dataset": "KMNIST"})
 
 
 def test_without_the_data_the_error_says_what_to_fetch(project, tmp_path, monkeypatch, offline):

@@ -24,7 +24,20 @@ FIGURES = {
         "worst.png",
         "errors.json",
     ],
-    "cvae": ["bound.json", "generated.png", "reconstructions.png", "latents.json"],
+    "cvae": [
+        "generated.png",
+        "learning.png",
+        "styles.png",
+        "class_paths.png",
+        "interpolations.png",
+        "traversals.png",
+        "bound.json",
+        "class_bounds.json",
+        "confusion.json",
+        "hardest.png",
+        "reconstructions.png",
+        "latents.json",
+    ],
 }
 METRICS = {
     "clustering": "n_documents n_words n_components log_likelihood heldout_perplexity nmi ari accuracy bic icl "

@@ -123,3 +123,6 @@ def test_latent_scatter_draws_the_points():
     assert [trace.name for trace in figure.data] == ["4", "7"]
     assert figure.layout.xaxis.title.text == "latent 3"
     assert figure.layout.yaxis.title.text == "latent 17"
+    assert "overlap is expected" in figure.layout.title.subtitle.text
+    apart = cvae.latent_scatter(points, [4, 4, 7], ("a", "b"), has_class_priors=True)
+    assert "prior of its own" in apart.layout.title.subtitle.text

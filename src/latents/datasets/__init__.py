@@ -8,6 +8,7 @@ from importlib import import_module
 _HOMES = {
     "BagOfWordsDataset": "bags",
     "CSVDataset": "whole",
+    "CheckpointDataset": "checkpoints",
     "CountBlocksDataset": "count_blocks",
     "DigitsDataset": "images",
     "DocstringsDataset": "documents",
@@ -26,6 +27,7 @@ _HOMES = {
     "NpzDataset": "arrays",
     "ParquetDataset": "whole",
     "PlotlyDataset": "whole",
+    "SnapshotsDataset": "snapshots",
     "SparseMatrixDataset": "arrays",
     "TextDataset": "whole",
     "TextFolderDataset": "texts",

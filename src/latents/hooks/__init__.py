@@ -1,7 +1,16 @@
 """What surrounds a run: configuration, locks on outputs, and an honest MLflow status."""
 
+from latents.hooks.checkpoints import CheckpointHook
 from latents.hooks.configuration import ConfigurationHook, ParameterHook
+from latents.hooks.dead_runs import DeadRunHook
 from latents.hooks.locking import OutputLockHook
 from latents.hooks.run_status import RunStatusHook
 
-__all__ = ["ConfigurationHook", "OutputLockHook", "ParameterHook", "RunStatusHook"]
+__all__ = [
+    "CheckpointHook",
+    "ConfigurationHook",
+    "DeadRunHook",
+    "OutputLockHook",
+    "ParameterHook",
+    "RunStatusHook",
+]

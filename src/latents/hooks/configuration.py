@@ -53,15 +53,17 @@ class ParameterHook:
     """
 
     @hook_impl
-    def after_catalog_created(self, parameters: dict[str, Any]) -> None:
-        """Stop on a parameter outside every group that a registered pipeline reads."""
+    def after_catalog_created(self, parameters: dict[str, Any], conf_catalog: dict[str, Any]) -> None:
+        """Stop on a parameter outside every group that a registered pipeline reads, and that no entry took."""
         groups = {
             name.removeprefix("params:")
             for pipeline in pipelines.values()
             for name in pipeline.inputs()
             if name.startswith("params:")
         }
-        check_parameter_names(parameters["parameters"], groups)
+        given = parameters["parameters"]
+        groups |= {name for name, value in given.items() if taken_by_an_entry(conf_catalog, name, value)}
+        check_parameter_names(given, groups)
 
     @hook_impl(tryfirst=True)
     def before_node_run(self, inputs: dict[str, Any]) -> None:
@@ -69,6 +71,11 @@ class ParameterHook:
         for name, value in inputs.items():
             if name.startswith("params:"):
                 inputs[name] = plain(value)
+
+
+def taken_by_an_entry(conf_catalog: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Tell whether a catalog entry has a value of this name, as ``${runtime_params:<name>}`` gives it."""
+    return any(isinstance(entry, Mapping) and entry.get(name) == value for entry in conf_catalog.values())
 
 
 def check_parameter_names(parameters: Mapping[str, Any], groups: set[str], prefix: str = "") -> None:

@@ -28,7 +28,7 @@ class OutputLockHook:
         """Take the locks, before MLflow opens a run."""
         self._held.close()  # of a run in this process that was interrupted
         with ExitStack() as taken:
-            for folder in sorted(_output_folders(pipeline, catalog)):
+            for folder in sorted(output_folders(pipeline, catalog)):
                 folder.mkdir(parents=True, exist_ok=True)
                 try:
                     taken.enter_context(FileLock(folder / ".lock", timeout=0))
@@ -50,7 +50,8 @@ class OutputLockHook:
         self._held.close()
 
 
-def _output_folders(pipeline: Pipeline, catalog: DataCatalog) -> set[Path]:
+def output_folders(pipeline: Pipeline, catalog: DataCatalog) -> set[Path]:
+    """Return the local folders that a run of a pipeline writes to."""
     folders = set()
     for name in pipeline.all_outputs():
         filepath: Any = getattr(catalog.get(name), "_filepath", None)

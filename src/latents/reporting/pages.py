@@ -5,12 +5,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from latents.reporting.cvae_page import cvae
 from latents.reporting.pca_page import pca, slider
 from latents.reporting.report import Quotations, Section, chosen, render_chart, render_report
 
 __all__ = ["clustering", "cvae", "document_map", "pca", "slider"]
-
-NATS = "nats per image"
 
 
 def clustering(
@@ -157,108 +156,3 @@ def _choosing_k(figures: Mapping[str, Any]) -> list[Section]:
             figures["selection"],
         )
     ]
-
-
-def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> str:
-    """Return the report of the cvae pipeline as an HTML page.
-
-    Parameters
-    ----------
-    figures : mapping
-        ``generated``, ``bound``, ``reconstructions`` and ``latents``.
-    metrics : mapping
-        The numbers of ``metrics.json``.
-    parameters : mapping
-        The pipeline's parameters.
-    """
-    likelihood, marginal = metrics["n_likelihood_images"], metrics["n_marginal_images"]
-    numbers = chosen(
-        metrics,
-        [
-            (
-                "lower_bound_test",
-                "Test lower bound",
-                "Lower bound of log p(x | y), one sample of z an image; higher is better.",
-                NATS,
-            ),
-            (
-                "lower_bound_train",
-                "Training lower bound",
-                "Mean over the last epoch, while the weights still move.",
-                NATS,
-            ),
-            (
-                "reconstruction",
-                "Reconstruction",
-                "Expected log-likelihood of a test image given its code: the bound's first term.",
-                NATS,
-            ),
-            ("kl", "KL", "What the code costs: the bound's second term.", NATS),
-            (
-                "log_likelihood_test",
-                "log p(x | y)",
-                f"By importance sampling, {likelihood:,} test images; the bound lies below it.",
-                NATS,
-            ),
-            (
-                "log_marginal_test",
-                "log p(x)",
-                f"Summed over the classes, {marginal:,} test images.",
-                NATS,
-            ),
-            (
-                "accuracy_bayes",
-                "Accuracy of p(y | x)",
-                f"Test images, of {marginal:,}, whose likeliest class by Bayes is their own.",
-                "",
-            ),
-            (
-                "active_units",
-                "Active units",
-                f"Latents that tell anything, of {parameters['fit']['n_latents']}.",
-                "",
-            ),
-            (
-                "seconds_per_epoch",
-                "Epoch",
-                "Wall time of one pass over the training images, the test bound included.",
-                "s",
-            ),
-        ],
-    )
-    return render_report(
-        "Images by class",
-        f"A class-conditioned variational autoencoder after {metrics['epochs']} epochs",
-        numbers,
-        [
-            Section(
-                "Drawn from the model",
-                "Each row is one class y: z is drawn from p(z | y) and decoded to pixel means. Nothing here is a "
-                "training image. Variety within a row is what z knows; what the row has in common is y.",
-                figures["generated"],
-            ),
-            Section(
-                "The bound and its two terms",
-                "The bound is how well an image is rebuilt (left term) less what its code costs (KL). Training "
-                "raises it; where the test curve turns down while training still rises, the model begins to "
-                "learn its images by heart.",
-                figures["bound"],
-            ),
-            Section(
-                "Test images and what comes back",
-                "Binarised test images above, pixel means decoded from their codes below. Strokes that the code "
-                "has no room for come back blurred or straightened.",
-                figures["reconstructions"],
-            ),
-            Section(
-                "What z holds",
-                "Test images at the two directions in which their codes vary most. The class is told to the "
-                "model beside z, so classes that lie on one another are the wanted outcome: z keeps style, such "
-                "as slant and width.",
-                figures["latents"],
-            ),
-        ],
-        parameters,
-        "Test bounds and likelihoods are of images binarised once with a fixed seed, "
-        f"{metrics['n_importance_samples']:,} importance samples an image. Nothing was selected on test images.",
-    )

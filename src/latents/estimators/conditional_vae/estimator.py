@@ -1,7 +1,11 @@
 """``ConditionalVAE``: the class-conditioned variational autoencoder as a scikit-learn estimator."""
 
-from collections.abc import Callable, Sequence
+import copy
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,13 +20,18 @@ from torch import Tensor
 
 from latents.estimators._devices import device_of_fitted, resolve_device
 from latents.estimators._persistence import PersistentEstimator
-from latents.estimators.conditional_vae import evaluation
+from latents.estimators.conditional_vae import evaluation, latent_space
+from latents.estimators.conditional_vae.batches import Batches, pixels_of
+from latents.estimators.conditional_vae.checkpoints import Checkpoints, digest_of
+from latents.estimators.conditional_vae.fitting import Callback, Progress, carry_out
+from latents.estimators.conditional_vae.generation import LatentMethods, to_numpy
 from latents.estimators.conditional_vae.networks import NETWORKS, PRIORS, ConditionalNetwork, build
-from latents.estimators.conditional_vae.objective import bayes
-from latents.estimators.conditional_vae.pixels import check_pixels
-from latents.estimators.conditional_vae.training import train
+from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
+from latents.estimators.conditional_vae.pace import PRECISIONS, choose_pace
+from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
+from latents.estimators.conditional_vae.training import EpochMeans, Learner
 
-Callback = Callable[[str, float, int], None]
+OnEpoch = Callable[["ConditionalVAE", int], Mapping[str, float] | None]
 
 _NETWORK = "network_."
 _HISTORY = "history_."
@@ -30,6 +39,7 @@ _HISTORY = "history_."
 
 class ConditionalVAE(
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    LatentMethods,
     TransformerMixin,  # type: ignore[misc]
     PersistentEstimator,
     BaseEstimator,  # type: ignore[misc]
@@ -46,7 +56,8 @@ class ConditionalVAE(
             - KL(q(z \mid x, y) \,\|\, p(z \mid y)) \le \log p(x \mid y)
 
     with one sample of z in the expectation and the KL term in closed form. Grey values are
-    probabilities: training binarises an image afresh each time it is drawn.
+    probabilities: training binarises an image afresh each time it is drawn. With Gaussian pixels they
+    are taken as they are, and bounds are log densities, still in nats, which may be positive.
 
     Parameters
     ----------
@@ -61,12 +72,27 @@ class ConditionalVAE(
     prior : {"standard", "per_class"}, default="standard"
         p(z | y): N(0, I) for every class, or a mean and a variance learned for each, the source's
         "unique p(z) for each y".
+    likelihood : {"bernoulli", "gaussian"}, default="bernoulli"
+        p(x | z, y): pixels of 0 and 1, or continuous ones with a mean for each and one learned
+        variance for all. Bounds of the latter compare only between models of the same grey values.
+    objective : {"elbo", "iwae"}, default="elbo"
+        What training ascends: the bound above, or the tighter importance-weighted one of Burda et al.,
+        E log (1/K) sum_k p(x, z_k | y) / q(z_k | x, y). Evaluation reports the former in any case.
+    n_particles : int, default=1
+        K, the draws of z for each image in a step; the ``"elbo"`` takes the mean over them.
     epochs : int, default=30
         Passes over the training images.
     batch_size : int, default=128
         Images per step of the optimiser; the last batch of an epoch may be smaller.
     learning_rate : float, default=1e-3
         Adam's.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        What matrix products of a training are multiplied in; sums, weights and their updates, bounds and
+        every evaluation are float32. Half the digits take half the time on processors that multiply them
+        as such: ``"auto"`` is bfloat16 there, for networks of some size, and else float32.
+    compiled : {"auto", True, False}, default="auto"
+        Whether torch compiles the training step, which takes about half a minute once and then saves a
+        part of each step. ``"auto"``: where there is a compiler and 20,000 steps or more to make.
     device : str, default="auto"
         Where to train: a torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where
         there is one. A fitted model stays there. A loaded one goes there too, or to the CPU, with a
@@ -86,8 +112,12 @@ class ConditionalVAE(
         The trained encoder, decoder and prior.
     history_ : dict of str to list of float
         One value per epoch: ``lower_bound`` (the running mean over the epoch, as the source prints
-        it), its terms ``reconstruction`` and ``kl``, and ``lower_bound_test`` where `fit` was given
-        a validation set. Nats per image.
+        it), its terms ``reconstruction`` and ``kl``, ``importance_bound`` where that was the
+        objective, ``lower_bound_test`` where `fit` was given a validation set, and what `on_epoch`
+        measured (NaN in other epochs). Nats per image.
+    fit_seconds_ : float
+        Time spent in training, that of interrupted fits up to their last checkpoints included, that of
+        measuring bounds and of `on_epoch` not.
     n_features_in_ : int
         Number of pixels p.
     feature_names_in_ : ndarray of shape (p,)
@@ -114,14 +144,21 @@ class ConditionalVAE(
     (3, 64)
     """
 
+    history_: dict[str, list[float]]
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_latents": [Interval(Integral, 1, None, closed="left")],
         "hidden": [list, tuple],
         "network": [StrOptions(set(NETWORKS))],
         "prior": [StrOptions(set(PRIORS))],
+        "likelihood": [StrOptions(set(LIKELIHOODS))],
+        "objective": [StrOptions(set(OBJECTIVES))],
+        "n_particles": [Interval(Integral, 1, None, closed="left")],
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "compiled": [StrOptions({"auto"}), "boolean"],
         "device": [str],
         "random_state": ["random_state"],
     }
@@ -133,9 +170,14 @@ class ConditionalVAE(
         hidden: Sequence[int] = (500, 500),
         network: str = "reference",
         prior: str = "standard",
+        likelihood: str = "bernoulli",
+        objective: str = "elbo",
+        n_particles: int = 1,
         epochs: int = 30,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
+        precision: str = "auto",
+        compiled: bool | str = "auto",
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -143,9 +185,14 @@ class ConditionalVAE(
         self.hidden = hidden
         self.network = network
         self.prior = prior
+        self.likelihood = likelihood
+        self.objective = objective
+        self.n_particles = n_particles
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.precision = precision
+        self.compiled = compiled
         self.device = device
         self.random_state = random_state
 
@@ -156,6 +203,9 @@ class ConditionalVAE(
         *,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
         callback: Callback | None = None,
+        on_epoch: OnEpoch | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
     ) -> Self:
         """Train the model on images and their classes.
 
@@ -171,6 +221,20 @@ class ConditionalVAE(
         callback : callable, optional
             Called after each epoch (from 1) as ``callback(name, value, epoch)`` with every entry of
             ``history_``. What it raises ends the fit.
+        on_epoch : callable, optional
+            Called after each epoch as ``on_epoch(model, epoch)`` with the half-trained model, fitted so
+            far, to look at and not to keep: its weights go on moving. The numbers by name that it may
+            return join ``history_`` and the callback. What it raises ends the fit.
+        checkpoint : path-like, optional
+            A file for all that the training remembers (weights, optimiser, random numbers, history),
+            written whole or not at all. Where it holds a checkpoint of these very data, parameters and
+            seeds, training goes on from there, and ends bit for bit as one that nothing ended (on the
+            same machine, with as many threads and the same torch): `callback` is told of the epochs that
+            are done, and `on_epoch` is not. One of another training is replaced, a damaged one too, and
+            the log says so. The file stays when the fit is done: remove it once the model is saved.
+            With ``random_state=None`` no fit is the same training as another.
+        checkpoint_every : int, default=1
+            Epochs from one checkpoint to the next; the last epoch has one in any case.
 
         Returns
         -------
@@ -182,10 +246,13 @@ class ConditionalVAE(
         ValueError
             If a parameter is impossible, y is missing, or a value of X lies outside [0, 1].
         FloatingPointError
-            If the bound stops being finite; names epoch and step.
+            If the bound or a weight stops being finite, or an epoch's mean bound falls below that of the
+            untrained network by more than its magnitude; names epoch, step and the last good checkpoint.
         """
         self._validate_params()
         self._validate_widths()
+        if checkpoint_every < 1:
+            raise ValueError(f"checkpoint_every is {checkpoint_every}, but must be at least 1")
         device = resolve_device(self.device)
         images, labels = validate_data(self, X, y)
         check_classification_targets(labels)
@@ -196,32 +263,84 @@ class ConditionalVAE(
         self.class_prior_ = np.bincount(codes) / len(codes)
         test = None if validation is None else self._check(*validation)
 
-        weight_seed, training_seed = check_random_state(self.random_state).randint(2**31, size=2)
-        network = self._build_network(torch.Generator().manual_seed(int(weight_seed))).to(device)
-        history: dict[str, list[float]] = {}
-        epochs = train(
-            network,
-            grey,
-            torch.from_numpy(codes).to(device),
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            generator=torch.Generator(device).manual_seed(int(training_seed)),
-        )
-        for epoch, means in enumerate(epochs, start=1):
+        weight_seed, training_seed = map(int, check_random_state(self.random_state).randint(2**31, size=2))
+        network = self._build_network(torch.Generator().manual_seed(weight_seed)).to(device)
+        network.pixels.begin(grey)
+        generator = torch.Generator(device).manual_seed(training_seed)
+        # The fused step updates all parameters in one kernel.
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
+        progress = Progress(Learner(network, optimizer), generator)
+        so_far = copy.copy(self)
+        so_far.network_, so_far.history_ = progress.learner.result, progress.history
+
+        def bounds(means: EpochMeans, epoch: int) -> dict[str, float]:  # noqa: ARG001
             values = means._asdict()
+            importance_bound = values.pop("objective")
+            if self.objective == "iwae":
+                values["importance_bound"] = importance_bound
             if test is not None:
-                terms = evaluation.bound(network, *test)
+                terms = evaluation.bound(so_far.network_, *test)
                 values["lower_bound_test"] = float((terms.reconstruction - terms.kl).mean())
-            for name, value in values.items():
-                history.setdefault(name, []).append(value)
-                if callback is not None:
-                    callback(name, value, epoch)
-        self.network_ = network
-        self.history_ = history
+            return values
+
+        def look(means: EpochMeans, epoch: int) -> Mapping[str, float] | None:  # noqa: ARG001
+            return None if on_epoch is None else on_epoch(so_far, epoch)
+
+        n_steps = self.epochs * -(-len(codes) // self.batch_size)
+        pace = choose_pace(self.precision, self.compiled, network, n_steps)
+        checkpoints = None
+        if checkpoint is not None:
+            fingerprint = {
+                **self._fingerprint((weight_seed, training_seed), device, grey, codes, test),
+                "precision": str(pace.precision),
+                "compiled": pace.is_compiled,
+            }
+            checkpoints = Checkpoints(Path(checkpoint), fingerprint, checkpoint_every)
+        carry_out(
+            progress,
+            Batches(
+                pixels_of(grey, binarise=network.pixels.is_binary),
+                torch.from_numpy(codes).to(device),
+                batch_size=self.batch_size,
+                n_latents=network.n_latents,
+                n_particles=self.n_particles,
+                generator=generator,
+            ),
+            OBJECTIVES[self.objective],
+            (bounds, look),
+            epochs=self.epochs,
+            callback=callback,
+            checkpoints=checkpoints,
+            **vars(pace),
+        )
+        for series in progress.history.values():
+            series += [math.nan] * (self.epochs - len(series))
+        self.network_ = progress.learner.result
+        self.history_ = progress.history
+        self.fit_seconds_ = progress.seconds
         return self
 
-    def bound_terms(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _fingerprint(
+        self,
+        seeds: tuple[int, int],
+        device: torch.device,
+        grey: Tensor,
+        codes: NDArray[np.intp],
+        test: tuple[Tensor, Tensor] | None,
+    ) -> dict[str, Any]:
+        """Return what decides how a training goes, so that a checkpoint of another is known."""
+        parameters = {name: value for name, value in self.get_params().items() if name != "random_state"}
+        return {
+            "parameters": {**parameters, "hidden": list(self.hidden), "device": device.type},
+            "seeds": list(seeds),  # drawn from random_state, which need not be a number
+            "classes": self.classes_.tolist(),
+            "training data": digest_of(grey, torch.from_numpy(codes)),
+            "validation data": None if test is None else digest_of(*test),
+        }
+
+    def bound_terms(
+        self, X: ArrayLike, y: ArrayLike, *, prior: str | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return both terms of the single-sample bound, each (N,), in nats per image.
 
         Parameters
@@ -230,6 +349,9 @@ class ConditionalVAE(
             Images in [0, 1], taken as they are: ``binarise`` grey ones for a true likelihood.
         y : array-like of shape (N,)
             Labels out of ``classes_``.
+        prior : {None, "standard"}, default=None
+            The p(z | y) that the codes are held against: the model's own, or N(0, I) in its place,
+            which tells what priors learned by class are worth.
 
         Returns
         -------
@@ -241,11 +363,14 @@ class ConditionalVAE(
         Raises
         ------
         ValueError
-            If a label is unknown or a value of X lies outside [0, 1].
+            If a label is unknown, a value of X lies outside [0, 1] or `prior` is none of these.
         """
         check_is_fitted(self)
-        terms = evaluation.bound(self.network_, *self._check(X, y))
-        return _to_numpy(terms.reconstruction), _to_numpy(terms.kl)
+        if prior not in (None, "standard"):
+            raise ValueError(f"prior is {prior!r}; allowed are None and 'standard'")
+        network = self.network_ if prior is None else self.network_.under_standard_prior()
+        terms = evaluation.bound(network, *self._check(X, y))
+        return to_numpy(terms.reconstruction), to_numpy(terms.kl)
 
     def score_samples(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
         """Return the single-sample bound of each image, (N,), in nats. See ``bound_terms``."""
@@ -371,88 +496,11 @@ class ConditionalVAE(
             If y is missing, a label is unknown or a value of X lies outside [0, 1].
         """
         check_is_fitted(self)
-        return _to_numpy(evaluation.posterior(self.network_, *self._check(X, y)).mean)
+        return to_numpy(latent_space.codes(self.network_, *self._check(X, y)))
 
     def fit_transform(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> NDArray[np.float32]:
         """Fit the model and return the means of q(z | x, y) of its images, (N, n_latents)."""
         return self.fit(X, y, **fit_params).transform(X, y)
-
-    def reconstruct(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
-        """Return the pixel probabilities of p(x | z, y) at the mean z of q(z | x, y), (N, p).
-
-        Raises
-        ------
-        ValueError
-            If a label is unknown or a value of X lies outside [0, 1].
-        """
-        check_is_fitted(self)
-        x, codes = self._check(X, y)
-        z = evaluation.posterior(self.network_, x, codes).mean
-        return _to_numpy(evaluation.pixel_probabilities(self.network_, z, codes))
-
-    def sample(
-        self, y: ArrayLike, *, random_state: int | np.random.RandomState | None = None
-    ) -> NDArray[np.float32]:
-        """Generate one image for each entry of `y`: z from p(z | y), then the pixel probabilities.
-
-        Parameters
-        ----------
-        y : array-like of shape (N,)
-            Labels out of ``classes_``.
-        random_state : int, RandomState instance or None, default=None
-            Where z comes from; None is the estimator's own `random_state`, as in scikit-learn's
-            mixtures.
-
-        Returns
-        -------
-        ndarray of shape (N, p)
-            Probabilities in [0, 1]; ``binarise`` draws binary images from them.
-
-        Raises
-        ------
-        ValueError
-            If a label is unknown.
-        """
-        check_is_fitted(self)
-        codes = self._encode(y)
-        state = check_random_state(self.random_state if random_state is None else random_state)
-        noise = state.standard_normal((len(codes), self.network_.n_latents)).astype(np.float32)
-        prior = evaluation.prior(self.network_, codes)
-        z = prior.draw(torch.from_numpy(noise).to(self.network_.device))
-        return _to_numpy(evaluation.pixel_probabilities(self.network_, z, codes))
-
-    def active_units(self, X: ArrayLike, y: ArrayLike, *, threshold: float = 0.01) -> NDArray[np.bool_]:
-        """Tell which latents carry information about the images.
-
-        A unit is active when the mean of q(z | x, y) varies over the images by more than
-        `threshold` (Burda et al. 2016, section 5.2). The mean is taken in units of p(z | y), (m_q -
-        m_p) / s_p, so that a learned prior that differs by class does not count; for N(0, I) that
-        is the paper's definition.
-
-        Parameters
-        ----------
-        X : array-like of shape (N, p)
-            Images in [0, 1].
-        y : array-like of shape (N,)
-            Labels out of ``classes_``.
-        threshold : float, default=0.01
-            Variance above which a unit is active.
-
-        Returns
-        -------
-        ndarray of shape (n_latents,), bool
-            Sum it for the number of active units.
-
-        Raises
-        ------
-        ValueError
-            If a label is unknown or a value of X lies outside [0, 1].
-        """
-        check_is_fitted(self)
-        x, codes = self._check(X, y)
-        q, p = evaluation.posterior(self.network_, x, codes), evaluation.prior(self.network_, codes)
-        scaled = (q.mean - p.mean) * torch.exp(-0.5 * p.log_variance)
-        return _to_numpy(scaled.double().var(dim=0, correction=0) > threshold)
 
     @property
     def _n_features_out(self) -> int:
@@ -494,6 +542,7 @@ class ConditionalVAE(
         return build(
             self.network,
             self.prior,
+            likelihood=self.likelihood,
             n_pixels=self.n_features_in_,
             n_classes=len(self.classes_),
             n_latents=self.n_latents,
@@ -542,14 +591,9 @@ class ConditionalVAE(
     ) -> NDArray[np.float64]:
         if n_samples < 1:
             raise ValueError(f"n_samples is {n_samples}, but must be at least 1")
-        return _to_numpy(
+        return to_numpy(
             evaluation.log_likelihood(self.network_, x, codes, n_samples, on_progress=on_progress)
         )
-
-
-def _to_numpy(tensor: Tensor) -> NDArray[Any]:
-    array: NDArray[Any] = tensor.cpu().numpy()
-    return array
 
 
 def _progress(callback: Callback | None, total: int, done_before: int = 0) -> Callable[[int], None] | None:

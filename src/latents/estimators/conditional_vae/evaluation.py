@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from latents.estimators.conditional_vae.networks import ConditionalNetwork, Gaussian
+from latents.estimators.conditional_vae.networks import ConditionalNetwork
 from latents.estimators.conditional_vae.objective import (
     BoundTerms,
     bound_terms,
@@ -56,6 +56,7 @@ def log_likelihood(
     n_samples: int,
     *,
     seed: int = 0,
+    precision: torch.dtype = torch.float32,
     on_progress: Callable[[int], None] | None = None,
 ) -> Tensor:
     """Importance-sampled log p(x | y) of every image, in nats.
@@ -74,6 +75,9 @@ def log_likelihood(
         S, at least 1.
     seed : int, default=0
         Of the noise, as for ``bound``.
+    precision : torch.dtype
+        What matrix products are multiplied in. With bfloat16, where the processor has it, they take half
+        the time; the estimates of single images are then off by some hundredths of a nat, either way.
     on_progress : callable, optional
         Told the number of images done so far.
 
@@ -90,33 +94,14 @@ def log_likelihood(
         log_sum = torch.full((len(rows_x),), -torch.inf, dtype=torch.float64)
         for start in range(0, n_samples, n_chunk):
             size = (min(n_chunk, n_samples - start), len(rows_x), network.n_latents)
-            weights = log_importance_weights(network, rows_x, rows_y, _normal(size, generator))
+            noise = _normal(size, generator)
+            with torch.autocast(network.device.type, precision, enabled=precision != torch.float32):
+                weights = log_importance_weights(network, rows_x, rows_y, noise)
             log_sum = torch.logaddexp(log_sum, weights.double().logsumexp(0).cpu())
         parts.append(log_sum - math.log(n_samples))
         done += len(rows_x)
         if on_progress is not None:
             on_progress(done)
-    return torch.cat(parts)
-
-
-@torch.inference_mode()
-def posterior(network: ConditionalNetwork, x: Tensor, y: Tensor) -> Gaussian:
-    """Return q(z | x, y) for pixels x (N, p) and class codes y (N,), on the network's device."""
-    parts = [network.encoder(*rows) for rows in _batches(x, y, network.device, _ROWS)]
-    return Gaussian(*map(torch.cat, zip(*parts, strict=True)))
-
-
-@torch.inference_mode()
-def prior(network: ConditionalNetwork, y: Tensor) -> Gaussian:
-    """Return p(z | y) for class codes y (N,), on the network's device."""
-    gaussian: Gaussian = network.prior(y.to(network.device))
-    return gaussian
-
-
-@torch.inference_mode()
-def pixel_probabilities(network: ConditionalNetwork, z: Tensor, y: Tensor) -> Tensor:
-    """Return p(x_i = 1 | z, y), (N, p) on the CPU, for latents z (N, L) and class codes y (N,)."""
-    parts = [torch.sigmoid(network.decoder(*rows)).cpu() for rows in _batches(z, y, network.device, _ROWS)]
     return torch.cat(parts)
 
 

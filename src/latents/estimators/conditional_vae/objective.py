@@ -2,20 +2,19 @@
 
     L(x, y) = E_q[log p(x | z, y)] - KL(q(z | x, y) || p(z | y)) <= log p(x | y)
 
-Pixels are Bernoulli, given as logits throughout; Gaussians are diagonal.
+The expectation is over draws of q that the network makes of standard normal noise.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
-from latents.estimators.conditional_vae.networks import ConditionalNetwork, Gaussian
+from latents.estimators.conditional_vae.networks import ConditionalNetwork
 
 
 class BoundTerms(NamedTuple):
@@ -25,40 +24,16 @@ class BoundTerms(NamedTuple):
     kl: Tensor
 
 
-def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
-    """Return log p(x) of independent Bernoulli pixels in nats, summed over the last axis.
+class TrainingTerms(NamedTuple):
+    """What a step of training ascends, and both terms of the single-sample bound, (n,) each, in nats."""
 
-    Parameters
-    ----------
-    x : Tensor of shape (..., p)
-        Pixels, 0 or 1. A value between them gives x log s(l) + (1 - x) log(1 - s(l)), the
-        expectation over its binarisations.
-    logits : Tensor of shape (..., p)
-        l = log p(x = 1) - log p(x = 0).
-    """
-    return -binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
-
-
-def gaussian_log_density(z: Tensor, gaussian: Gaussian) -> Tensor:
-    """Return log N(z; mean, diag sigma^2) of z (..., L) in nats, summed over the last axis."""
-    mean, log_variance = gaussian
-    scaled = (z - mean).square() * torch.exp(-log_variance)
-    return -0.5 * (math.log(2 * math.pi) + log_variance + scaled).sum(-1)
-
-
-def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
-    """KL(q || p) of diagonal Gaussians over z (..., L) in nats, summed over the last axis.
-
-    KL = 1/2 sum [log s_p^2 - log s_q^2 - 1 + (s_q^2 + (m_q - m_p)^2) / s_p^2], the closed form of
-    Kingma and Welling (2014, appendix B) for any diagonal p.
-    """
-    log_ratio = q.log_variance - p.log_variance
-    distance = (q.mean - p.mean).square() * torch.exp(-p.log_variance)
-    return 0.5 * (torch.expm1(log_ratio) - log_ratio + distance).sum(-1)
+    objective: Tensor
+    reconstruction: Tensor
+    kl: Tensor
 
 
 def bound_terms(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> BoundTerms:
-    """Both terms of L(x, y), the expectation by one sample z = mean + sigma * noise.
+    """Both terms of L(x, y), the expectation by one sample z of q(z | x, y).
 
     Parameters
     ----------
@@ -68,22 +43,18 @@ def bound_terms(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor
     y : Tensor of shape (n,)
         Class codes.
     noise : Tensor of shape (n, L)
-        Standard normal.
+        Standard normal, which z is made of.
     """
-    posterior = network.encoder(x, y)
-    logits = network.decoder(posterior.draw(noise), y)
-    return BoundTerms(
-        reconstruction=bernoulli_log_likelihood(x, logits),
-        kl=kl_divergence(posterior, network.prior(y)),
-    )
+    z, kl = network.infer(x, y, noise)
+    return BoundTerms(reconstruction=network.log_likelihood(x, z, y), kl=kl)
 
 
 def log_importance_weights(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
     """Return log p(x | z, y) + log p(z | y) - log q(z | x, y), (S, n).
 
-    The z are mean + sigma * noise, draws of q. The mean of the weights over them is an unbiased
-    estimate of p(x | y), and the log of that mean lies below log p(x | y) on average (Burda,
-    Grosse, Salakhutdinov 2016, "Importance Weighted Autoencoders").
+    The z are draws of q. The mean of the weights over them is an unbiased estimate of p(x | y), and
+    the log of that mean lies below log p(x | y) on average (Burda, Grosse, Salakhutdinov 2016,
+    "Importance Weighted Autoencoders").
 
     Parameters
     ----------
@@ -93,15 +64,44 @@ def log_importance_weights(network: ConditionalNetwork, x: Tensor, y: Tensor, no
     y : Tensor of shape (n,)
         Class codes.
     noise : Tensor of shape (S, n, L)
-        Standard normal.
+        Standard normal, which z is made of.
     """
-    posterior = network.encoder(x, y)
-    z = posterior.draw(noise)
-    return (
-        bernoulli_log_likelihood(x, network.decoder(z, y))
-        + gaussian_log_density(z, network.prior(y))
-        - gaussian_log_density(z, posterior)
-    )
+    z, log_ratio = network.weigh(x, y, noise)
+    return network.log_likelihood(x, z, y) + log_ratio
+
+
+def elbo(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> TrainingTerms:
+    """Return the source's bound L(x, y), its expectation by the mean over the K draws of noise (K, n, L).
+
+    Noise of shape (n, L) is one draw; x and y are those of ``bound_terms``.
+    """
+    reconstruction, kl = bound_terms(network, x, y, noise)
+    if reconstruction.ndim > 1:
+        reconstruction = reconstruction.mean(0)
+    if kl.ndim > 1:
+        kl = kl.mean(0)
+    return TrainingTerms(reconstruction - kl, reconstruction, kl)
+
+
+def iwae(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> TrainingTerms:
+    """Return the importance-weighted bound of Burda, Grosse and Salakhutdinov (2016).
+
+    L_K(x, y) = E log (1/K) sum_k p(x, z_k | y) / q(z_k | x, y), with K draws by noise (K, n, L). It
+    is the lower bound L at K = 1, and rises to log p(x | y) with K. The terms beside it are those of
+    L, estimated from the same draws.
+    """
+    noise = noise.reshape(-1, *noise.shape[-2:])
+    z, log_ratio = network.weigh(x, y, noise)
+    log_likelihood = network.log_likelihood(x, z, y)
+    objective = (log_likelihood + log_ratio).logsumexp(0) - math.log(len(noise))
+    return TrainingTerms(objective, log_likelihood.mean(0), -log_ratio.mean(0))
+
+
+# Name -> (network, x, y, noise) -> terms
+OBJECTIVES: dict[str, Callable[[ConditionalNetwork, Tensor, Tensor, Tensor], TrainingTerms]] = {
+    "elbo": elbo,
+    "iwae": iwae,
+}
 
 
 def bayes(

@@ -1,8 +1,98 @@
-"""Grey images as probabilities: checking them and drawing binary images from them."""
+"""Pixels: checking grey images, drawing binary ones, and the two distributions p(x | z, y) over them."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
+from torch import Tensor, nn
+
+from latents.estimators.conditional_vae.distributions import bernoulli_log_likelihood
+
+# Standard deviation of what rounding to 256 levels leaves out, 1 / (256 sqrt(12)): no 8-bit image says more.
+_LEAST_VARIANCE = 1 / (256**2 * 12)
+
+
+class PixelModel(nn.Module, ABC):
+    """p(x | z, y), given what the decoder says of each pixel, ``outputs`` (..., p)."""
+
+    is_binary: bool
+
+    @abstractmethod
+    def log_likelihood(self, x: Tensor, outputs: Tensor) -> Tensor:
+        """Return log p(x | z, y) in nats, summed over the pixels of x (..., p)."""
+
+    @abstractmethod
+    def means(self, outputs: Tensor) -> Tensor:
+        """Return the means of the pixels, in [0, 1]."""
+
+    @abstractmethod
+    def begin(self, grey: Tensor) -> None:
+        """Look at the training images (N, p) before the first step."""
+
+
+class BernoulliPixels(PixelModel):
+    """Pixels of 0 and 1, independent given z and y; the decoder's outputs are their logits."""
+
+    is_binary = True
+
+    def log_likelihood(self, x: Tensor, outputs: Tensor) -> Tensor:
+        """Return log p(x | z, y) in nats. See ``bernoulli_log_likelihood``."""
+        return bernoulli_log_likelihood(x, outputs)
+
+    def means(self, outputs: Tensor) -> Tensor:
+        """Return p(x_i = 1 | z, y)."""
+        return torch.sigmoid(outputs)
+
+    def begin(self, grey: Tensor) -> None:
+        """Do nothing: there is nothing to learn here."""
+
+
+class GaussianPixels(PixelModel):
+    r"""Continuous pixels, x_i ~ N(s(o_i), sigma^2), s the logistic function and sigma shared by all pixels.
+
+    One variance and not one for each pixel: a pixel that is the same in all images, as in the frame of
+    most sets, would send its own variance to nought and the density to infinity, and the bound would
+    speak of the frame alone. A shared one is learned like any weight and comes near the optimum, the
+    mean squared error (Rybkin, Daniilidis, Levine 2021, "Simple and Effective VAE Training with
+    Calibrated Decoders"). It is sigma_0^2 + exp(v), where sigma_0 is the rounding error of 8 bits, so
+    that densities stay finite even where every pixel is met exactly.
+    """
+
+    is_binary = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_excess = nn.Parameter(torch.zeros(1))
+
+    @property
+    def log_variance(self) -> Tensor:
+        """Log sigma^2, (1,)."""
+        return torch.log(_LEAST_VARIANCE + torch.exp(self.log_excess))
+
+    def log_likelihood(self, x: Tensor, outputs: Tensor) -> Tensor:
+        """Return the log density of x (..., p) in nats, which may be positive."""
+        log_variance = self.log_variance
+        squares = (x - torch.sigmoid(outputs)).square().sum(-1)
+        constant = outputs.shape[-1] * (math.log(2 * math.pi) + log_variance)
+        return -0.5 * (constant + squares * torch.exp(-log_variance))
+
+    def means(self, outputs: Tensor) -> Tensor:
+        """Return the means s(o)."""
+        return torch.sigmoid(outputs)
+
+    def begin(self, grey: Tensor) -> None:
+        """Begin at the variance of the pixels about their means: what a model that knows nothing is off by."""
+        with torch.no_grad():
+            variance = grey.var(dim=0, correction=0).mean().clamp(min=_LEAST_VARIANCE)
+            self.log_excess.copy_(torch.log(variance))
+
+
+# Name -> p(x | z, y)
+LIKELIHOODS: dict[str, Callable[[], PixelModel]] = {"bernoulli": BernoulliPixels, "gaussian": GaussianPixels}
 
 
 def binarise(X: ArrayLike, random_state: int | np.random.RandomState | None = None) -> NDArray[np.uint8]:

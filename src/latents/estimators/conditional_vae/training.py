@@ -1,13 +1,73 @@
-"""The training loop: Adam on the single-sample bound, the data resident in memory."""
+"""The training loop: any network, any optimiser, an objective that gives a bound and its terms."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
 
+from latents.estimators.conditional_vae.batches import Batches
 from latents.estimators.conditional_vae.networks import ConditionalNetwork
-from latents.estimators.conditional_vae.objective import bound_terms
+from latents.estimators.conditional_vae.objective import TrainingTerms
+
+Objective = Callable[[ConditionalNetwork, Tensor, Tensor, Tensor], TrainingTerms]
+
+
+@dataclass
+class Learner:
+    """A network and what changes its weights.
+
+    Every part says all that it remembers by ``state_dict``, so that a checkpoint of the parts is one of
+    the learner, whatever network, optimiser, schedule and average these are.
+
+    Parameters
+    ----------
+    network : ConditionalNetwork
+    optimizer : Optimizer
+        Of the network's parameters.
+    schedule : LRScheduler, optional
+        Advanced after each step.
+    average : AveragedModel, optional
+        Of the network, updated after each step; it is then the average that is evaluated and kept.
+    """
+
+    network: ConditionalNetwork
+    optimizer: Optimizer
+    schedule: LRScheduler | None = None
+    average: AveragedModel | None = None
+    untrained_bound: float | None = field(default=None, init=False)  # of the first batch, per image
+
+    @property
+    def result(self) -> ConditionalNetwork:
+        """The network to evaluate and to keep."""
+        if self.average is None:
+            return self.network
+        return cast(ConditionalNetwork, self.average.module)
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        parts = {
+            "network": self.network,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "average": self.average,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of each part by name; tensors are shared, not copied."""
+        state = {name: part.state_dict() for name, part in self._parts.items()}
+        return {**state, "untrained_bound": self.untrained_bound}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state that ``state_dict`` gave."""
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+        self.untrained_bound = state["untrained_bound"]
 
 
 class EpochMeans(NamedTuple):
@@ -16,35 +76,39 @@ class EpochMeans(NamedTuple):
     lower_bound: float
     reconstruction: float
     kl: float
+    objective: float
 
 
 def train(
-    network: ConditionalNetwork,
-    grey: Tensor,
-    y: Tensor,
+    learner: Learner,
+    batches: Batches,
+    objective: Objective,
     *,
     epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    generator: torch.Generator,
+    epochs_done: int = 0,
+    precision: torch.dtype = torch.float32,
+    is_compiled: bool = False,
 ) -> Iterator[EpochMeans]:
-    """Train `network` in place, one epoch each time the next item is asked for.
+    """Train a network in place, one epoch each time the next item is asked for.
 
-    Every epoch visits the images in a new order, the last batch taking what is left. Whoever drives
-    the iterator may look at the network between epochs, or stop.
+    Whoever drives the iterator may look at the network between epochs, write down its state, or stop.
 
     Parameters
     ----------
-    network : ConditionalNetwork
-    grey : Tensor of shape (N, p)
-        Grey values in [0, 1], on the network's device.
-    y : Tensor of shape (N,)
-        Class codes, on the network's device.
-    epochs, batch_size, learning_rate
-        As in ``ConditionalVAE``.
-    generator : Generator
-        Gives the order of the images, the binarisations and the latent noise, on the network's
-        device.
+    learner : Learner
+    batches : Batches
+        N images, on the network's device.
+    objective : callable
+        ``(network, x, y, noise)`` to ``TrainingTerms``; the mean of their ``objective`` is ascended.
+    epochs : int
+        The last epoch.
+    epochs_done : int
+        The epoch after which the learner is; the first one that follows is the next.
+    precision : torch.dtype
+        What matrix products are multiplied in. Weights, their updates and bounds are float32 in any
+        case.
+    is_compiled : bool
+        Whether torch compiles the objective and its gradient, for batches of full size.
 
     Yields
     ------
@@ -54,41 +118,77 @@ def train(
     Raises
     ------
     FloatingPointError
-        At the end of the epoch in which the bound of a batch was no longer finite.
+        At the end of an epoch in which a bound or a weight was no longer finite, or whose mean bound lies
+        below that of the untrained network by more than its magnitude.
     """
-    # The fused step updates all parameters in one kernel.
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
-    for epoch in range(1, epochs + 1):
-        order = torch.randperm(len(grey), generator=generator, device=grey.device)
-        sums = []
-        for rows in torch.split(order, batch_size):
-            x = draw_pixels(grey[rows], generator)
-            noise = torch.randn(len(rows), network.n_latents, generator=generator, device=grey.device)
-            reconstruction, kl = bound_terms(network, x, y[rows], noise)
-            optimizer.zero_grad()
-            (kl - reconstruction).mean().backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            sums.append(torch.stack((reconstruction.detach().sum(), kl.detach().sum())))
-        yield _epoch_means(torch.stack(sums), len(grey), epoch, learning_rate)
+    step = _Step(learner, objective, precision, is_compiled, batches.batch_size)
+    for epoch in range(epochs_done + 1, epochs + 1):
+        # Looked at once an epoch, not once a step: reading a value makes a GPU wait.
+        sums = torch.stack([step(*batch) for batch in batches.epoch()])
+        _check(learner, sums, batches, epoch)
+        reconstruction, kl, total = (sums.double().sum(dim=0) / batches.n_images).tolist()
+        yield EpochMeans(reconstruction - kl, reconstruction, kl, total)
 
 
-def draw_pixels(grey: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw a Bernoulli image from each grey one: 1 with probability grey, as floats."""
-    # rand() lies in [0, 1), so that black stays black and white stays white. bernoulli() takes four
-    # times as long.
-    uniform = torch.rand(grey.shape, generator=generator, device=grey.device)
-    return (uniform < grey).to(grey.dtype)
+class _Step:
+    """One step of the optimiser on one batch."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        objective: Objective,
+        precision: torch.dtype,
+        is_compiled: bool,
+        full_size: int,
+    ) -> None:
+        self._learner = learner
+        self._objective = objective
+        self._precision = precision
+        self._full_size = full_size
+        # Once for the one size that nearly all batches have: another would be compiled for as long.
+        self._of_full_size = torch.compile(self._loss, dynamic=False) if is_compiled else self._loss
+
+    def __call__(self, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+        """Return the sums of reconstruction, KL and objective over the batch, (3,)."""
+        learner = self._learner
+        loss_of = self._of_full_size if len(x) == self._full_size else self._loss
+        with torch.autocast(x.device.type, self._precision, enabled=self._precision != torch.float32):
+            loss, sums = loss_of(x, y, noise)
+        learner.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        learner.optimizer.step()
+        if learner.schedule is not None:
+            learner.schedule.step()
+        if learner.average is not None:
+            learner.average.update_parameters(learner.network)
+        return sums
+
+    def _loss(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        terms = self._objective(self._learner.network, x, y, noise)
+        sums = torch.stack((terms.reconstruction, terms.kl, terms.objective)).detach().sum(dim=1)
+        return -terms.objective.mean(), sums
 
 
-def _epoch_means(sums: Tensor, n_images: int, epoch: int, learning_rate: float) -> EpochMeans:
-    # Looked at once an epoch, not once a step: reading a value makes a GPU wait.
+def _check(learner: Learner, sums: Tensor, batches: Batches, epoch: int) -> None:
+    """Refuse an epoch that has lost its way; `sums` (steps, 3) are those of its batches."""
     finite = sums.isfinite().all(dim=1)
     if not finite.all():
-        step = int((~finite).nonzero()[0]) + 1
-        reconstruction, kl = sums[step - 1].tolist()
+        step = int((~finite).nonzero()[0])
+        reconstruction, kl, _ = sums[step].tolist()
         raise FloatingPointError(
-            f"the bound is not finite in epoch {epoch}, step {step} of {len(sums)}: reconstruction "
-            f"{reconstruction}, KL {kl}; try a learning_rate below {learning_rate}"
+            f"the bound is not finite in epoch {epoch}, step {step + 1} of {len(sums)}: reconstruction "
+            f"{reconstruction}, KL {kl}"
         )
-    reconstruction, kl = (sums.double().sum(dim=0) / n_images).tolist()
-    return EpochMeans(reconstruction - kl, reconstruction, kl)
+    for name, weight in learner.network.named_parameters():
+        if not weight.isfinite().all():
+            raise FloatingPointError(f"{name} is not finite after epoch {epoch}, step {len(sums)}")
+    bounds = (sums[:, 0] - sums[:, 1]).double()
+    if learner.untrained_bound is None:
+        learner.untrained_bound = float(bounds[0]) / min(batches.batch_size, batches.n_images)
+    mean = float(bounds.sum()) / batches.n_images
+    # Only steps too long make a network so much worse than it was when it knew nothing.
+    if mean < learner.untrained_bound - abs(learner.untrained_bound):
+        raise FloatingPointError(
+            f"the bound diverges in epoch {epoch}, worst in step {int(bounds.argmin()) + 1} of {len(sums)}: its "
+            f"mean is {mean:.6g} nats per image, and that of the untrained network {learner.untrained_bound:.6g}"
+        )

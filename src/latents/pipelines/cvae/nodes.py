@@ -3,21 +3,23 @@
 from __future__ import annotations  # so that naming ConditionalVAE in a signature does not import torch
 
 import logging
-import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from latents import estimators, reporting
+from latents.pipelines.cvae import drawing, measuring
 from latents.pipelines.cvae.parameters import (
     EvaluateParameters,
     FeaturesParameters,
     FitParameters,
     ReportParameters,
+    WatchParameters,
 )
+from latents.pipelines.cvae.watching import Snapshots, look_on
 from latents.pipelines.images import Images, check_images, evenly, flatten
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
 
@@ -73,15 +75,15 @@ def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
     return {"X": (X / params.white).astype(np.float32), "y": images["labels"]}
 
 
-def split(pixels: Arrays, images: Images, params: SplitParameters) -> tuple[Rows, Arrays]:
-    """Divide the images into training and held-out rows, and binarise the held-out ones once.
+def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParameters) -> tuple[Rows, Arrays]:
+    """Divide the images into training and held-out rows, and binarise the latter once for Bernoulli pixels.
 
     Returns
     -------
     split : mapping
         Rows ``train`` and ``held_out``.
     test : mapping
-        ``X`` (0 or 1) and ``y`` of the held-out images.
+        ``X`` (0 or 1, or grey for a Gaussian likelihood), ``y`` and ``rows`` of the held-out images.
 
     Raises
     ------
@@ -95,15 +97,27 @@ def split(pixels: Arrays, images: Images, params: SplitParameters) -> tuple[Rows
     unseen = np.setdiff1d(y[rows["held_out"]], y[rows["train"]])
     if len(unseen):
         raise ValueError(f"class {unseen[0].item()!r} has held-out images but none to train on")
-    # scikit-learn's seeds and the split's own generator differ, so one seed serves both.
-    X_test = estimators.binarise(pixels["X"][rows["held_out"]], params.random_state)
-    return rows, {"X": X_test, "y": y[rows["held_out"]]}
+    X_test = pixels["X"][rows["held_out"]]
+    if fit.likelihood == "bernoulli":
+        # scikit-learn's seeds and the split's own generator differ, so one seed serves both.
+        X_test = estimators.binarise(X_test, params.random_state)
+    return rows, {"X": X_test, "y": y[rows["held_out"]], "rows": rows["held_out"]}
 
 
 def fit(
-    pixels: Arrays, split: Rows, test: Arrays, params: FitParameters, monitor: Monitor
+    pixels: Arrays,
+    split: Rows,
+    test: Arrays,
+    images: Images,
+    params: FitParameters,
+    watch: WatchParameters,
+    monitor: Monitor,
+    snapshots: Snapshots,
+    checkpoint: Path,
 ) -> tuple[estimators.ConditionalVAE, dict[str, Any], dict[str, float]]:
     """Train the model; the test bound is watched, and nothing is selected by it.
+
+    A training of the same data and parameters that was ended goes on from `checkpoint`.
 
     Returns
     -------
@@ -112,16 +126,23 @@ def fit(
     mlflow_model : mapping
         The model and an example of its input, for MLflow.
     fit_record : mapping
-        ``fit_seconds``.
+        ``fit_seconds``, those before an interruption included.
     """
     X, y = pixels["X"][split["train"]], pixels["y"][split["train"]]
-    model = estimators.ConditionalVAE(**params.model_dump())
-    started = time.perf_counter()
+    model = estimators.ConditionalVAE(**params.model_dump(exclude={"checkpoint_every"}))
+    look = look_on(test, images["images"].shape[1:], watch, monitor, snapshots)
     with monitor.watch("VAE epochs", total=params.epochs) as callback:
-        model.fit(X, y, validation=(test["X"], test["y"]), callback=callback)
-    seconds = time.perf_counter() - started
+        model.fit(
+            X,
+            y,
+            validation=(test["X"], test["y"]),
+            callback=callback,
+            on_epoch=look,
+            checkpoint=checkpoint,
+            checkpoint_every=params.checkpoint_every,
+        )
     example = {"images": X[:2], "labels": y[:2]}
-    return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}
+    return model, {"estimator": model, "input_example": example}, {"fit_seconds": model.fit_seconds_}
 
 
 def evaluate(
@@ -131,75 +152,88 @@ def evaluate(
     fit_record: dict[str, float],
     params: EvaluateParameters,
     monitor: Monitor,
-) -> tuple[pd.DataFrame, Arrays, Arrays, dict[str, float]]:
-    """Measure the bound, its terms and the likelihoods on the binarised test images, and draw new ones.
+) -> dict[str, Any]:
+    """Measure the bound, its terms and the likelihoods on the test images, draw new ones and ways between.
 
     Returns
     -------
     latents : DataFrame
-        One row per test image: posterior means ``z1``, ``z2``, ..., the bound's terms and ``label``.
+        One row per test image, see ``measuring.describe``.
+    class_table : DataFrame
+        One row per class, see ``measuring.by_class``.
     generated : mapping
         ``images`` (C, n, height, width), pixel means drawn for every class.
     reconstructions : mapping
         A few ``originals``, what the model makes of them, and their ``labels``.
+    hardest, hardest_table : mapping, DataFrame
+        The lowest bounds, see ``measuring.hardest``.
+    paths, traversals : mapping
+        See ``measuring.paths`` and ``measuring.traversals``.
     metrics : mapping
-        Flat names and numbers; bounds and likelihoods in nats per image. The importance-sampled ones are of
-        ``n_likelihood_images`` and ``n_marginal_images`` test images, spread evenly over all of them.
+        Flat names and numbers; bounds and likelihoods in nats per image. Those that are importance-sampled, on
+        ``n_likelihood_images`` and ``n_marginal_images`` test images spread evenly, are carried over to all of
+        them: see ``measuring.likelihoods``.
     """
     X, y = test["X"], test["y"]
     shape = images["images"].shape[1:]
-
-    reconstruction, kl = model.bound_terms(X, y)
-    likely, marginal = (
-        evenly(len(X), len(X) if n is None else n)
-        for n in (params.n_likelihood_images, params.n_marginal_images)
-    )
-    n_samples = params.n_importance_samples
-    with monitor.watch("log p(x | y)", total=len(X[likely]), log_metrics=False) as callback:
-        log_likelihood = model.log_likelihood(X[likely], y[likely], n_samples=n_samples, callback=callback)
-    n_classes = len(model.classes_)
-    with monitor.watch("log p(x)", total=len(X[marginal]) * n_classes, log_metrics=False) as callback:
-        by_class = model.class_log_likelihood(X[marginal], n_samples=n_samples, callback=callback)
-    log_marginal, class_probabilities = estimators.bayes(by_class, model.class_prior_)
-    predicted = model.classes_[class_probabilities.argmax(axis=1)]
-
+    table = measuring.describe(model, test, params, monitor)
+    known = table.dropna(subset="predicted")
+    n_epochs = len(model.history_["lower_bound"])
     metrics = {
         "lower_bound_train": model.history_["lower_bound"][-1],
-        "lower_bound_test": float((reconstruction - kl).mean()),
-        "reconstruction": float(reconstruction.mean()),
-        "kl": float(kl.mean()),
-        "log_likelihood_test": float(log_likelihood.mean()),
-        "log_marginal_test": float(log_marginal.mean()),
-        "n_importance_samples": n_samples,
-        "n_likelihood_images": len(log_likelihood),
-        "n_marginal_images": len(log_marginal),
+        "lower_bound_test": float(table["lower_bound"].mean()),
+        "reconstruction": float(table["reconstruction"].mean()),
+        "kl": float(table["kl"].mean()),
+        **measuring.likelihoods(model, table),
+        "n_importance_samples": params.n_importance_samples,
+        "n_likelihood_images": int(table["log_likelihood"].notna().sum()),
+        "n_marginal_images": len(known),
         "active_units": int(model.active_units(X, y).sum()),
-        "accuracy_bayes": float((predicted == y[marginal]).mean()),
-        "epochs": len(model.history_["lower_bound"]),
-        "seconds_per_epoch": fit_record["fit_seconds"] / len(model.history_["lower_bound"]),
+        "accuracy_bayes": float((known["predicted"] == known["label"]).mean()),
+        "epochs": n_epochs,
+        "seconds_per_epoch": fit_record["fit_seconds"] / n_epochs,
     }
-
-    z = model.transform(X, y)
-    latents = pd.DataFrame(z, columns=[f"z{i}" for i in range(1, z.shape[1] + 1)]).assign(
-        reconstruction=reconstruction, kl=kl, label=y
+    if model.prior == "per_class":
+        metrics["kl_standard_prior"] = float(model.bound_terms(X, y, prior="standard")[1].mean())
+    logger.info(
+        "test bound %.2f, log p(x | y) %.2f, log p(x) %.2f (nats per image; %d, %d and %d images)",
+        *(metrics[name] for name in ("lower_bound_test", "log_likelihood_test", "log_marginal_test")),
+        *(len(X), metrics["n_likelihood_images"], metrics["n_marginal_images"]),
     )
-    drawn = model.sample(np.repeat(model.classes_, params.n_generated), random_state=params.random_state)
-    generated = {"images": drawn.reshape(n_classes, params.n_generated, *shape)}
+
+    n_drawn = params.n_generated
+    drawn = model.sample(np.repeat(model.classes_, n_drawn), random_state=params.random_state)
     shown = evenly(len(X), params.n_reconstructions)
-    reconstructions = {
-        "originals": X[shown].reshape(-1, *shape),
-        "reconstructions": model.reconstruct(X[shown], y[shown]).reshape(-1, *shape),
-        "labels": y[shown],
+    hardest_table, hardest = measuring.hardest(model, test, images.get("names"), table, params)
+    return {
+        "latents": table,
+        "class_table": measuring.by_class(table),
+        "generated": {"images": drawn.reshape(len(model.classes_), n_drawn, *shape)},
+        "reconstructions": {
+            "originals": X[shown].reshape(-1, *shape),
+            "reconstructions": model.reconstruct(X[shown], y[shown]).reshape(-1, *shape),
+            "labels": y[shown],
+        },
+        "hardest": hardest,
+        "hardest_table": hardest_table,
+        "paths": measuring.paths(model, test, params),
+        "traversals": measuring.traversals(model, test, params),
+        "metrics": metrics,
     }
-    return latents, generated, reconstructions, metrics
 
 
 def report(
     model: estimators.ConditionalVAE,
     latents: pd.DataFrame,
+    class_table: pd.DataFrame,
     generated: Arrays,
     reconstructions: Arrays,
+    hardest: Arrays,
+    hardest_table: pd.DataFrame,
+    paths: Arrays,
+    traversals: Arrays,
     metrics: dict[str, float],
+    snapshots: Snapshots,
     params: ReportParameters,
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
@@ -208,26 +242,16 @@ def report(
     Returns
     -------
     mapping
-        ``bound`` and ``latents`` (Plotly figures), ``generated`` and ``reconstructions`` (Matplotlib figures)
-        and ``page`` (HTML).
+        ``bound``, ``class_bounds``, ``confusion``, ``latents`` and ``priors`` (Plotly figures), ``generated``,
+        ``learning``, ``interpolations``, ``class_paths``, ``styles``, ``traversals``, ``reconstructions`` and
+        ``hardest`` (Matplotlib figures) and ``page`` (HTML). Those that the model does not allow say why.
     """
-    drawn = latents.iloc[evenly(len(latents), params.n_scatter_points)]
+    shape = generated["images"].shape[2:]
     figures = {
-        "bound": reporting.cvae.bound_per_epoch(model.history_),
-        "generated": reporting.cvae.generated_grid(generated["images"], list(model.classes_)),
-        "reconstructions": reporting.cvae.reconstructions(
-            reconstructions["originals"], reconstructions["reconstructions"], reconstructions["labels"]
-        ),
-        "latents": _latent_plane(drawn.filter(regex=r"^z\d+$").to_numpy(), drawn["label"]),
+        **drawing.draw_training(model, snapshots.load(), generated["images"]),
+        **drawing.draw_paths(paths, traversals, model.classes_, shape),
+        **drawing.draw_classes(model, latents, class_table),
+        **drawing.draw_pairs(reconstructions, hardest, hardest_table, metrics["lower_bound_test"], shape),
+        **drawing.draw_latents(model, latents, metrics, params.n_scatter_points),
     }
     return {**figures, "page": reporting.pages.cvae(figures, metrics, plain(parameters))}
-
-
-def _latent_plane(z: NDArray[Any], labels: pd.Series) -> Any:
-    """Draw the posterior means along the two directions in which they vary most."""
-    if z.shape[1] < 2:
-        return reporting.absent("Latents", "The model has one latent only.")
-    plane = PCA(2).fit(z)
-    first, second = plane.explained_variance_ratio_
-    names = f"direction 1 ({first:.0%} of the variance)", f"direction 2 ({second:.0%} of the variance)"
-    return reporting.cvae.latent_scatter(plane.transform(z), labels.to_numpy(), names)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from latents.pipelines.shared import Parameters, PositiveInt, Seed
+from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
 
 
 class FeaturesParameters(Parameters):
@@ -14,16 +14,33 @@ class FeaturesParameters(Parameters):
 
 
 class FitParameters(Parameters):
-    """The arguments of ``ConditionalVAE``."""
+    """The arguments of ``ConditionalVAE``, and how often its training is written down."""
 
     network: Literal["reference"]
     prior: Literal["standard", "per_class"]
+    likelihood: Literal["bernoulli", "gaussian"]
+    objective: Literal["elbo", "iwae"]
+    n_particles: PositiveInt
     n_latents: PositiveInt
     hidden: Annotated[list[PositiveInt], Field(min_length=1)]
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+    precision: Literal["auto", "float32", "bfloat16"]
+    compiled: Literal["auto"] | bool
+    device: Device
+    checkpoint_every: PositiveInt
+    random_state: Seed
+
+
+class WatchParameters(Parameters):
+    """What is looked at while the model is trained."""
+
+    log_every: PositiveInt
+    every: PositiveInt | None
+    n_importance_samples: PositiveInt
+    n_likelihood_images: PositiveInt | None
+    n_generated: PositiveInt
     random_state: Seed
 
 
@@ -35,6 +52,11 @@ class EvaluateParameters(Parameters):
     n_marginal_images: PositiveInt | None
     n_generated: PositiveInt
     n_reconstructions: PositiveInt
+    n_paths: PositiveInt
+    n_steps: Annotated[int, Field(ge=2)]
+    n_traversed: PositiveInt
+    n_traversed_classes: PositiveInt
+    n_hardest: PositiveInt
     random_state: Seed
 
 

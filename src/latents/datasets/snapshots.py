@@ -1,0 +1,91 @@
+"""What a long fit leaves on its way: files that are there while it still runs."""
+
+import io
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from latents.datasets.read_only import ReadOnlyDataset
+from latents.files import whole_file
+from latents.tracking.current_run import current_run
+
+logger = logging.getLogger(__name__)
+
+
+class Snapshots:
+    """A folder of arrays and pictures by epoch, kept on disk and by the MLflow run in progress.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets ``epoch_<number>.npz`` and ``epoch_<number>.png``.
+    artifact_path : str
+        The folder of the pictures in MLflow.
+    """
+
+    def __init__(self, folder: Path, artifact_path: str) -> None:
+        self._folder = folder
+        self._artifact_path = artifact_path
+
+    def clear(self) -> None:
+        """Remove what an earlier fit has left."""
+        for kind in ("npz", "png"):
+            for path in self._folder.glob(f"epoch_*.{kind}"):
+                path.unlink()
+
+    def save(self, epoch: int, arrays: Mapping[str, NDArray[Any]], picture: Figure) -> None:
+        """Write arrays of numbers and a picture, each whole or not at all."""
+        path = self._folder / f"epoch_{epoch:04d}.png"
+        content = io.BytesIO()
+        picture.savefig(content, format="png")
+        with whole_file(path) as temporary:
+            temporary.write_bytes(content.getvalue())
+        with whole_file(path.with_suffix(".npz")) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        if current_run.run_id is None:
+            return
+        try:
+            mlflow.MlflowClient().log_artifact(current_run.run_id, str(path), self._artifact_path)
+        except Exception as error:
+            # Whatever keeps MLflow's store away for a while should not cost the fit.
+            logger.warning("MLflow took no picture of epoch %d (%s); it is %s", epoch, error, path)
+
+    def load(self) -> dict[int, dict[str, NDArray[Any]]]:
+        """Return the arrays by epoch, in rising order."""
+        found = {}
+        for path in sorted(self._folder.glob("epoch_*.npz")):
+            with np.load(path, allow_pickle=False) as file:
+                found[int(path.stem.removeprefix("epoch_"))] = {name: file[name] for name in file.files}
+        return found
+
+
+class SnapshotsDataset(ReadOnlyDataset[Snapshots]):
+    """Loads ``Snapshots``: where a node leaves what it sees of a model while that is fitted.
+
+    Parameters
+    ----------
+    path : str
+        The folder on disk.
+    artifact_path : str
+        Where in MLflow.
+    metadata : dict, optional
+        For Kedro's plugins.
+    """
+
+    def __init__(self, path: str, artifact_path: str, metadata: dict[str, Any] | None = None) -> None:
+        self._path = Path(path)
+        self._artifact_path = artifact_path
+        super().__init__(metadata)
+
+    def load(self) -> Snapshots:
+        """Return the folder's snapshots, none at first."""
+        return Snapshots(self._path, self._artifact_path)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._path), "artifact_path": self._artifact_path}

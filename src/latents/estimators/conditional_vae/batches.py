@@ -1,0 +1,202 @@
+"""What an epoch is made of: images in a new order, binarised afresh, with their classes and noise.
+
+Grey images stay in memory as the bytes they came as, and random numbers are drawn for many batches at
+once: a step that takes milliseconds has no time for more.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+# Batches whose random numbers are drawn together: few enough that they stay in the processor's cache.
+_BATCHES_AT_ONCE = 16
+# Pixels that are looked at together while grey levels are sought.
+_PIXELS_AT_ONCE = 1 << 20
+
+
+class Batch(NamedTuple):
+    """Images x (n, p), class codes y (n,) and standard normal noise (..., n, L)."""
+
+    x: Tensor
+    y: Tensor
+    noise: Tensor
+
+
+class Pixels(Protocol):
+    """Training images in memory, of which rows are drawn."""
+
+    def draw(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the images of `rows` (n,) as a step of training meets them, (n, p), of any type."""
+
+
+class GreyPixels:
+    """Images taken as they are, for continuous pixels."""
+
+    def __init__(self, grey: Tensor) -> None:
+        self._grey = grey
+
+    def draw(self, rows: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Return the rows."""
+        return self._grey.index_select(0, rows)
+
+
+class BinarisedPixels:
+    """Images that are binarised each time one is drawn, grey values g being probabilities.
+
+    A pixel is 1 where a uniform number u in [0, 1) lies below g.
+    """
+
+    def __init__(self, grey: Tensor) -> None:
+        self._grey = grey
+
+    def draw(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Return binary images."""
+        # u < 0 never and u < 1 always: black and white stay. bernoulli() takes four times as long.
+        grey = self._grey.index_select(0, rows)
+        return torch.rand(grey.shape, generator=generator, device=grey.device) < grey
+
+
+class BinarisedBytes:
+    r"""The same for grey values k / m, m at most 255, in whole numbers: exact, and a quarter of the memory.
+
+    With q = floor(255 / m), u uniform on the whole numbers 0, ..., m q - 1, and the byte k q for each
+    pixel, P(u < k q) = k q / (m q) = k / m. Grey values from 0 to 255 are compared with u on 0 to 254.
+
+    Parameters
+    ----------
+    levels : Tensor of shape (N, p), uint8
+        k.
+    n_levels : int
+        m.
+    """
+
+    def __init__(self, levels: Tensor, n_levels: int) -> None:
+        per_level = 255 // n_levels
+        self._thresholds = levels * per_level
+        self._bound = n_levels * per_level
+
+    def draw(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        """Return binary images."""
+        thresholds = self._thresholds.index_select(0, rows)
+        return uniform_bytes(thresholds.numel(), self._bound, generator).view_as(thresholds) < thresholds
+
+
+def pixels_of(grey: Tensor, *, binarise: bool) -> Pixels:
+    """Return grey images (N, p) in [0, 1], float32, in the form that training draws from fastest."""
+    if not binarise:
+        return GreyPixels(grey)
+    found = grey_levels(grey)
+    return BinarisedPixels(grey) if found is None else BinarisedBytes(*found)
+
+
+def grey_levels(grey: Tensor) -> tuple[Tensor, int] | None:
+    """Write grey values as k / m, with the smallest m up to 255 for which all are that to single precision.
+
+    Parameters
+    ----------
+    grey : Tensor of shape (N, p)
+        Values in [0, 1].
+
+    Returns
+    -------
+    levels : Tensor of shape (N, p), uint8
+        k.
+    n_levels : int
+        m.
+    None where there is no such m.
+    """
+    flat = grey.reshape(-1)
+    blocks = torch.split(flat, _PIXELS_AT_ONCE)
+    misfits = flat[:0]  # values that have spoken against some m, asked first about the next
+    for m in range(1, 256):
+        if not _fit(misfits, m).all():
+            continue
+        for block in blocks:
+            fits = _fit(block, m)
+            if not fits.all():
+                misfits = torch.cat((misfits, block[~fits][:1000]))
+                break
+        else:
+            return torch.cat([(block * m).round().byte() for block in blocks]).view_as(grey), m
+    return None
+
+
+def _fit(grey: Tensor, m: int) -> Tensor:
+    scaled = grey * m
+    return (scaled - scaled.round()).abs() <= 4 * torch.finfo(grey.dtype).eps * scaled
+
+
+def uniform_bytes(n: int, bound: int, generator: torch.Generator) -> Tensor:
+    """Draw n whole numbers from 0, ..., bound - 1, all equally likely, bound at most 255: (n,), uint8."""
+    values = _random_bytes(n, generator)
+    # Bytes beyond the bound are drawn again; what a remainder would do is favour the small numbers.
+    beyond = (values >= bound).nonzero().squeeze(1)
+    while len(beyond):
+        values[beyond] = _random_bytes(len(beyond), generator)
+        beyond = beyond[values[beyond] >= bound]
+    return values
+
+
+def _random_bytes(n: int, generator: torch.Generator) -> Tensor:
+    if generator.device.type != "cpu":
+        return torch.randint(256, (n,), generator=generator, device=generator.device, dtype=torch.uint8)
+    # One call of torch's generator gives 64 bits, whatever the type that is asked for.
+    words = torch.empty(-(-n // 8), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    return words.view(torch.uint8)[:n]
+
+
+class Batches:
+    """Epochs of batches, everything random about them drawn from one generator.
+
+    Parameters
+    ----------
+    pixels : Pixels
+        N images.
+    y : Tensor of shape (N,)
+        Class codes.
+    batch_size : int
+        The last batch of an epoch takes what is left.
+    n_latents : int
+        L.
+    n_particles : int
+        Draws of noise for each image; one draw has no axis of its own.
+    generator : Generator
+        On the device of the images.
+    """
+
+    def __init__(
+        self,
+        pixels: Pixels,
+        y: Tensor,
+        *,
+        batch_size: int,
+        n_latents: int,
+        generator: torch.Generator,
+        n_particles: int = 1,
+    ) -> None:
+        self._pixels = pixels
+        self._y = y
+        self.batch_size = batch_size
+        self._noise_shape = (n_particles, n_latents) if n_particles > 1 else (n_latents,)
+        self.generator = generator
+
+    @property
+    def n_images(self) -> int:
+        """N."""
+        return len(self._y)
+
+    def epoch(self) -> Iterator[Batch]:
+        """Give each image once, in a new order."""
+        device = self._y.device
+        order = torch.randperm(self.n_images, generator=self.generator, device=device)
+        for rows in torch.split(order, _BATCHES_AT_ONCE * self.batch_size):
+            drawn = (
+                self._pixels.draw(rows, self.generator),
+                self._y.index_select(0, rows),
+                torch.randn(len(rows), *self._noise_shape, generator=self.generator, device=device),
+            )
+            for x, y, noise in zip(*(torch.split(part, self.batch_size) for part in drawn), strict=True):
+                # The draws of an image are rows of noise of their own; a network wants them in front.
+                yield Batch(x.float(), y, noise.movedim(1, 0) if noise.ndim > 2 else noise)

@@ -1,0 +1,206 @@
+"""Checkpoints: all that a training remembers, in one safetensors file that is there whole or not at all.
+
+Numbers and names are JSON in the file's header, tensors follow it; nothing is pickled.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from latents.files import whole_file
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 1
+_HEADER = "latents_checkpoint"
+_DIGEST = "digest"
+
+# What a training is of, by names: data, parameters, seeds. Values of JSON.
+Fingerprint = Mapping[str, Any]
+
+
+class Checkpoints:
+    """The one checkpoint of a training, in a file that each later one replaces.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made where there is none.
+    fingerprint : mapping
+        What the training is of. A checkpoint of anything else is left alone until the first one of this
+        training replaces it.
+    every : int
+        Epochs from one checkpoint to the next.
+    """
+
+    def __init__(self, path: Path, fingerprint: Fingerprint, every: int) -> None:
+        self.path = path
+        self._fingerprint = json.loads(json.dumps(fingerprint))  # as it will be read back
+        self._every = every
+        self._last_epoch: int | None = None
+
+    def is_due(self, epoch: int, last: int) -> bool:
+        """Tell whether a checkpoint follows this epoch, as one does the last."""
+        return epoch % self._every == 0 or epoch == last
+
+    def save(self, epoch: int, state: Mapping[str, Any]) -> None:
+        """Write the state after an epoch: nested mappings, lists and tuples of tensors and plain values.
+
+        Raises
+        ------
+        TypeError
+            If a value has no form in JSON.
+        """
+        tensors: dict[str, Tensor] = {}
+        packed = pack(state, tensors)
+        header = {
+            "format_version": FORMAT_VERSION,
+            "epoch": epoch,
+            "fingerprint": self._fingerprint,
+            "build": _build(),
+            "state": packed,
+        }
+        text = json.dumps(header)
+        content = to_safetensors(tensors, metadata={_HEADER: text, _DIGEST: _digest(tensors, text)})
+        with whole_file(self.path) as temporary:
+            temporary.write_bytes(content)
+        self._last_epoch = epoch
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the state of the last checkpoint, or None where there is none of this training.
+
+        A file that is damaged or of another training is told of in the log, with the reason.
+        """
+        if not self.path.is_file():
+            return None
+        try:
+            header, tensors = read(self.path)
+        except ValueError as error:
+            logger.warning("%s; the training begins anew", error)
+            return None
+        different = _differences(header["fingerprint"], self._fingerprint)
+        if different:
+            logger.warning(
+                "%s is a checkpoint of another training (%s); this one begins anew",
+                self.path,
+                "; ".join(different),
+            )
+            return None
+        if header["build"] != _build():
+            logger.warning(
+                "%s was written by %s, and this is %s: the training goes on, but its last digits may differ",
+                *(self.path, header["build"], _build()),
+            )
+        logger.info("going on after epoch %d, from %s", header["epoch"], self.path)
+        self._last_epoch = header["epoch"]
+        state: dict[str, Any] = unpack(header["state"], tensors)
+        return state
+
+    @property
+    def last_good(self) -> str:
+        """Say which checkpoint of this training is there."""
+        if self._last_epoch is None:
+            return "there is no checkpoint"
+        return f"the last good checkpoint is that of epoch {self._last_epoch}, {self.path}"
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the header and the tensors of a checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If the file is no checkpoint, not whole, changed after it was written, or of another version.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            text = metadata.get(_HEADER)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no whole checkpoint: {error}") from error
+    if text is None:
+        raise ValueError(f"{path} is a safetensors file, but no checkpoint")
+    if metadata.get(_DIGEST) != _digest(tensors, text):
+        raise ValueError(f"{path} is damaged: it does not hold what was written")
+    header = json.loads(text)
+    if header.get("format_version") != FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has format version {header.get('format_version')}; this version reads {FORMAT_VERSION}"
+        )
+    return header, tensors
+
+
+def digest_of(*parts: Tensor) -> str:
+    """Return a fingerprint of tensors: of their types, shapes and bytes."""
+    return _digest({str(place): part for place, part in enumerate(parts)})
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _build() -> str:
+    return f"torch {torch.__version__} with {torch.get_num_threads()} threads"
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Say what differs between two fingerprints, by dotted names."""
+    found = []
+    for name in dict.fromkeys((*there, *here)):
+        a, b = there.get(name), here.get(name)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += _differences(a, b, f"{prefix}{name}.")
+        elif a != b:
+            found.append(f"{prefix}{name} {a} there, {b} here")
+    return found
+
+
+def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Return a value as JSON, its tensors put among `tensors` under names that the JSON refers to.
+
+    Raises
+    ------
+    TypeError
+        If something in it has no form in JSON.
+    """
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        # A copy: parts may share memory, which safetensors refuses.
+        tensors[name] = value.detach().to("cpu", copy=True).contiguous()
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        return {"mapping": [[pack(key, tensors), pack(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, tuple):
+        return {"tuple": [pack(item, tensors) for item in value]}
+    if isinstance(value, list):
+        return [pack(item, tensors) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a {type(value).__name__} has no form in a checkpoint")
+
+
+def unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """Undo ``pack``."""
+    if isinstance(value, list):
+        return [unpack(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        return tensors[value["tensor"]]
+    if "tuple" in value:
+        return tuple(unpack(item, tensors) for item in value["tuple"])
+    return {unpack(key, tensors): unpack(item, tensors) for key, item in value["mapping"]}

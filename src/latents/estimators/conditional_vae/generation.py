@@ -1,0 +1,301 @@
+"""What a fitted ``ConditionalVAE`` says of images and draws of latents: codes, samples, paths between them."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from latents.estimators.conditional_vae import latent_space
+from latents.estimators.conditional_vae.networks import ConditionalNetwork
+
+_STEPS = 9
+
+
+class LatentMethods:
+    """The methods of ``ConditionalVAE`` that go from images to latents and back."""
+
+    if TYPE_CHECKING:
+        classes_: NDArray[Any]
+        network_: ConditionalNetwork
+        n_features_in_: int
+        random_state: int | np.random.RandomState | None
+
+        def _check(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]: ...
+        def _encode(self, y: ArrayLike) -> Tensor: ...
+
+    def inverse_transform(self, Z: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
+        """Return the means of the pixels, p(x | z, y), at given latents.
+
+        Parameters
+        ----------
+        Z : array-like of shape (N, n_latents)
+            Latents z, as ``transform`` gives them.
+        y : array-like of shape (N,) or (N, C)
+            Labels out of ``classes_``; or for each row the weights of all classes in their order,
+            from 0 to 1 and summing to one, to look between classes. The model was trained at the
+            corners only.
+
+        Returns
+        -------
+        ndarray of shape (N, p)
+            In [0, 1]: probabilities of Bernoulli pixels, means of Gaussian ones.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit, a label is unknown or weights are none.
+        """
+        check_is_fitted(self)
+        z = torch.from_numpy(check_array(Z, dtype=np.float32, copy=True))
+        if z.shape[1] != self.network_.n_latents:
+            raise ValueError(
+                f"Z has {z.shape[1]} columns, but the model has {self.network_.n_latents} latents"
+            )
+        classes = self._classes(y)
+        check_consistent_length(z, classes)
+        return to_numpy(latent_space.pixel_means(self.network_, z, classes))
+
+    def reconstruct(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
+        """Return the means of the pixels of p(x | z, y) at the mean z of q(z | x, y), (N, p).
+
+        Raises
+        ------
+        ValueError
+            If a label is unknown or a value of X lies outside [0, 1].
+        """
+        check_is_fitted(self)
+        x, codes = self._check(X, y)
+        return to_numpy(
+            latent_space.pixel_means(self.network_, latent_space.codes(self.network_, x, codes), codes)
+        )
+
+    def sample(
+        self, y: ArrayLike, *, random_state: int | np.random.RandomState | None = None
+    ) -> NDArray[np.float32]:
+        """Generate one image for each entry of `y`: z from p(z | y), then the means of the pixels.
+
+        Parameters
+        ----------
+        y : array-like of shape (N,)
+            Labels out of ``classes_``.
+        random_state : int, RandomState instance or None, default=None
+            Where z comes from; None is the estimator's own `random_state`, as in scikit-learn's
+            mixtures.
+
+        Returns
+        -------
+        ndarray of shape (N, p)
+            In [0, 1]. Of Bernoulli pixels these are probabilities, and ``binarise`` draws binary
+            images from them.
+
+        Raises
+        ------
+        ValueError
+            If a label is unknown.
+        """
+        check_is_fitted(self)
+        codes = self._encode(y)
+        state = check_random_state(self.random_state if random_state is None else random_state)
+        noise = state.standard_normal((len(codes), self.network_.n_latents)).astype(np.float32)
+        z = latent_space.latents_of(self.network_, torch.from_numpy(noise), codes)
+        return to_numpy(latent_space.pixel_means(self.network_, z, codes))
+
+    def interpolate(
+        self, X_from: ArrayLike, y_from: ArrayLike, X_to: ArrayLike, y_to: ArrayLike, *, steps: int = _STEPS
+    ) -> NDArray[np.float32]:
+        r"""Go from each image of one set to its partner of another, through the latents.
+
+        The latents are taken in units of p(z | y), e = (z - m_y) / s_y, and led along the arc
+
+        .. math::
+
+            e(t) = |e|(t) \frac{\sin((1 - t) \Omega)\, \hat{e}_0 + \sin(t \Omega)\, \hat{e}_1}{\sin \Omega}
+
+        with the angle \Omega between both ends, their lengths |e| in even steps. Draws of N(0, I) lie
+        near a sphere of radius sqrt(L); a straight line would cut through its inside, where hardly
+        any code lies and images come out blurred (White 2016, "Sampling Generative Networks").
+        Meanwhile the weight of the class moves in even steps from the one to the other, which
+        changes nothing where both are the same.
+
+        Parameters
+        ----------
+        X_from, X_to : array-like of shape (N, p)
+            Images in [0, 1].
+        y_from, y_to : array-like of shape (N,)
+            Their classes.
+        steps : int, default=9
+            Images of each path, both ends included.
+
+        Returns
+        -------
+        ndarray of shape (N, steps, p)
+            Means of the pixels. The ends are ``reconstruct`` of both images.
+
+        Raises
+        ------
+        ValueError
+            If the lengths differ, `steps` is below 2, a label is unknown or a value lies outside
+            [0, 1].
+        """
+        check_is_fitted(self)
+        if steps < 2:
+            raise ValueError(f"steps is {steps}, but a path has at least its 2 ends")
+        ends = [self._check(X, y) for X, y in ((X_from, y_from), (X_to, y_to))]
+        check_consistent_length(X_from, X_to)
+        share = torch.linspace(0, 1, steps)[:, None, None]
+        start, end = (latent_space.standard_codes(self.network_, x, codes).cpu() for x, codes in ends)
+        path = latent_space.arc(start, end, share)
+        corners = [torch.eye(len(self.classes_))[codes] for _, codes in ends]
+        weights = torch.lerp(corners[0], corners[1], share)
+        z = latent_space.latents_of(self.network_, path.flatten(0, 1), weights.flatten(0, 1))
+        images = latent_space.pixel_means(self.network_, z, weights.flatten(0, 1))
+        return to_numpy(images.reshape(steps, len(ends[0][0]), -1).transpose(0, 1).contiguous())
+
+    def restyle(self, X: ArrayLike, y: ArrayLike, to: ArrayLike) -> NDArray[np.float32]:
+        """Keep what the latents say of images, and make images of other classes of it.
+
+        The mean of q(z | x, y) in units of p(z | y) is kept, and the prior's own mean and spread are
+        those of the other class (Kingma et al. 2014, "Semi-supervised Learning with Deep Generative
+        Models", figure 1, has such analogies).
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+            Images in [0, 1].
+        y : array-like of shape (N,)
+            Their classes.
+        to : array-like of shape (N,) or (N, C)
+            The classes to have instead, or weights of all classes, as in ``inverse_transform``.
+
+        Returns
+        -------
+        ndarray of shape (N, p)
+            Means of the pixels.
+
+        Raises
+        ------
+        ValueError
+            If a shape does not fit, a label is unknown or a value of X lies outside [0, 1].
+        """
+        check_is_fitted(self)
+        x, codes = self._check(X, y)
+        classes = self._classes(to)
+        check_consistent_length(x, classes)
+        style = latent_space.standard_codes(self.network_, x, codes)
+        z = latent_space.latents_of(self.network_, style, classes)
+        return to_numpy(latent_space.pixel_means(self.network_, z, classes))
+
+    def traverse(
+        self, y: ArrayLike, *, latents: ArrayLike, values: ArrayLike = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
+    ) -> NDArray[np.float32]:
+        """Move one latent at a time and leave the others where p(z | y) has its mean.
+
+        Parameters
+        ----------
+        y : array-like of shape (N,)
+            Labels out of ``classes_``.
+        latents : array-like of int, of shape (K,)
+            Which to move, 0 to n_latents - 1; ``latent_variances`` tells the most active.
+        values : array-like of shape (V,)
+            Where to, in standard deviations of p(z | y).
+
+        Returns
+        -------
+        ndarray of shape (N, K, V, p)
+            Means of the pixels.
+
+        Raises
+        ------
+        ValueError
+            If a label is unknown, or there is no such latent.
+        """
+        check_is_fitted(self)
+        codes, units = self._encode(y), np.asarray(latents)
+        stops = torch.from_numpy(np.asarray(values, dtype=np.float32))
+        n_latents = self.network_.n_latents
+        for unit in units:
+            if not 0 <= unit < n_latents:
+                raise ValueError(f"latents has {unit}, but allowed are 0 to {n_latents - 1}")
+        shape = (len(codes), len(units), len(stops))
+        noise = torch.zeros(*shape, n_latents)
+        for place, unit in enumerate(units):
+            noise[:, place, :, int(unit)] = stops
+        classes = codes.repeat_interleave(shape[1] * shape[2])
+        z = latent_space.latents_of(self.network_, noise.flatten(0, 2), classes)
+        images = latent_space.pixel_means(self.network_, z, classes)
+        return to_numpy(images.reshape(*shape, -1))
+
+    def latent_variances(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        """Return how much the mean of q(z | x, y) varies over the images, (n_latents,), the measure of activity.
+
+        The mean is taken in units of p(z | y), (m_q - m_p) / s_p, so that a learned prior that
+        differs by class does not count. A latent near 0 tells nothing of the images; one that tells
+        them exactly comes near 1.
+
+        Raises
+        ------
+        ValueError
+            If a label is unknown or a value of X lies outside [0, 1].
+        """
+        check_is_fitted(self)
+        codes = latent_space.standard_codes(self.network_, *self._check(X, y))
+        return to_numpy(codes.double().var(dim=0, correction=0))
+
+    def active_units(self, X: ArrayLike, y: ArrayLike, *, threshold: float = 0.01) -> NDArray[np.bool_]:
+        """Tell which latents carry information about the images.
+
+        A unit is active when ``latent_variances`` is above `threshold`; for p(z | y) = N(0, I) that
+        is the definition of Burda et al. (2016, section 5.2).
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+            Images in [0, 1].
+        y : array-like of shape (N,)
+            Labels out of ``classes_``.
+        threshold : float, default=0.01
+            Variance above which a unit is active.
+
+        Returns
+        -------
+        ndarray of shape (n_latents,), bool
+            Sum it for the number of active units.
+
+        Raises
+        ------
+        ValueError
+            If a label is unknown or a value of X lies outside [0, 1].
+        """
+        active: NDArray[np.bool_] = self.latent_variances(X, y) > threshold
+        return active
+
+    def class_priors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return means and standard deviations of p(z | y), each (C, n_latents), in the order of ``classes_``."""
+        check_is_fitted(self)
+        mean, log_variance = latent_space.prior_of_classes(self.network_, len(self.classes_))
+        return to_numpy(mean), to_numpy(torch.exp(0.5 * log_variance))
+
+    def _classes(self, y: ArrayLike) -> Tensor:
+        """Return labels as codes, (N,), and weights of the classes as they are, (N, C), once checked."""
+        if np.ndim(y) != 2:
+            return self._encode(y)
+        weights = np.asarray(y, dtype=np.float32)
+        if weights.shape[1] != len(self.classes_):
+            raise ValueError(f"y has {weights.shape[1]} columns, but there are {len(self.classes_)} classes")
+        wrong = (weights < 0).any(axis=1) | ~np.isclose(weights.sum(axis=1), 1, atol=1e-4)
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise ValueError(
+                f"y[{row}] is {weights[row].tolist()}; allowed are weights from 0 that sum to one"
+            )
+        return torch.from_numpy(weights)
+
+
+def to_numpy(tensor: Tensor) -> NDArray[Any]:
+    """Return a tensor of any device as an array."""
+    array: NDArray[Any] = tensor.cpu().numpy()
+    return array

@@ -1,0 +1,81 @@
+"""A trained network's latents: codes of images, images of codes, and the arc between two of them.
+
+In batches, without gradients, on the network's own device; what is given may lie on any.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from latents.estimators.conditional_vae.distributions import Gaussian
+from latents.estimators.conditional_vae.networks import ConditionalNetwork
+
+# Rows a network sees at once: enough for fast products, few enough to stay in cache.
+_ROWS = 4096
+# Sine of the angle up to which both ends point the same way, or opposite ways.
+_FLAT = 1e-4
+
+
+@torch.inference_mode()
+def codes(network: ConditionalNetwork, x: Tensor, y: Tensor) -> Tensor:
+    """Return the means of q(z | x, y), (N, L), on the network's device, for pixels x and class codes y."""
+    return torch.cat([network.code(*rows) for rows in _batches(x, y, network)])
+
+
+@torch.inference_mode()
+def standard_codes(network: ConditionalNetwork, x: Tensor, y: Tensor) -> Tensor:
+    """Return the means of q(z | x, y) in units of p(z | y), (N, L), on the network's device."""
+    return torch.cat([network.standardise(network.code(*rows), rows[1]) for rows in _batches(x, y, network)])
+
+
+@torch.inference_mode()
+def latents_of(network: ConditionalNetwork, noise: Tensor, y: Tensor) -> Tensor:
+    """Return the draws of p(z | y) that standard normal noise (N, L) stands for, on the network's device."""
+    return network.generate(y.to(network.device), noise.to(network.device))
+
+
+@torch.inference_mode()
+def pixel_means(network: ConditionalNetwork, z: Tensor, y: Tensor) -> Tensor:
+    """Return the means of the pixels, (N, p) on the CPU, for latents z (N, L) and classes y."""
+    parts = [network.pixels.means(network.decode(*rows)).cpu() for rows in _batches(z, y, network)]
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def prior_of_classes(network: ConditionalNetwork, n_classes: int) -> Gaussian:
+    """Return p(z | y) of every class, parameters (C, L)."""
+    gaussian: Gaussian = network.prior(torch.arange(n_classes, device=network.device))
+    return gaussian
+
+
+def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    """Return the points on the arc between vectors, the given share of the way; lengths in even steps.
+
+    Parameters
+    ----------
+    start, end : Tensor of shape (N, L)
+        Where two of them span no plane (the same way, opposite ways, or no length), the way is straight.
+    share : Tensor of shape (S, 1, 1)
+        From 0 to 1.
+
+    Returns
+    -------
+    Tensor of shape (S, N, L)
+    """
+    first, last = start.norm(dim=-1, keepdim=True), end.norm(dim=-1, keepdim=True)
+    from_, to = normalize(start, dim=-1), normalize(end, dim=-1)
+    angle = torch.arccos((from_ * to).sum(-1, keepdim=True).clamp(-1, 1))
+    direction = (torch.sin((1 - share) * angle) * from_ + torch.sin(share * angle) * to) / torch.sin(angle)
+    return torch.where(
+        (torch.sin(angle) > _FLAT) & (first > 0) & (last > 0),
+        torch.lerp(first, last, share) * direction,
+        torch.lerp(start, end, share),
+    )
+
+
+def _batches(x: Tensor, y: Tensor, network: ConditionalNetwork) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut x (N, ...) and y (N, ...) alike, and bring each piece to the network's device."""
+    for rows_x, rows_y in zip(torch.split(x, _ROWS), torch.split(y, _ROWS), strict=True):
+        yield rows_x.to(network.device), rows_y.to(network.device)

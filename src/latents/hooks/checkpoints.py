@@ -1,0 +1,22 @@
+"""Checkpoints of fits last as long as they can be of use."""
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from latents.datasets.checkpoints import CheckpointDataset
+
+
+class CheckpointHook:
+    """Discards the checkpoints of a run once all its outputs are there.
+
+    Not sooner: what is ended while a model is evaluated is run again from the start, and must not train again.
+    """
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Remove the checkpoints that the run's fits have written."""
+        for name in pipeline.inputs():
+            dataset = catalog.get(name)
+            if isinstance(dataset, CheckpointDataset):
+                dataset.discard()

@@ -1,0 +1,206 @@
+"""The model class by class: how well each is described, and how well it is recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from latents.reporting import style
+
+_MAX_LABEL_LENGTH = 24
+_MAX_NUMBERED_CLASSES = 30
+# Column -> name, colour, symbol and panel
+_MARKS = {
+    "lower_bound": ("lower bound", style.BLUE, "circle", 1),
+    "log_likelihood": ("log p(x | y)", style.ORANGE, "diamond", 1),
+    "reconstruction": ("reconstruction", style.BLUE, "circle", 2),
+    "kl": ("KL", style.BLUE, "circle", 3),
+    "accuracy": ("accuracy", style.BLUE, "circle", 4),
+}
+
+
+def class_bounds(table: pd.DataFrame) -> go.Figure:
+    """Bound, terms, likelihood and accuracy of every class, beside one another.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each class: `label`, `n_images`, and means over its test images: `lower_bound`,
+        `log_likelihood`, `reconstruction` and `kl` in nats and `accuracy` of argmax p(y | x) as a share; NaN
+        where nothing was measured. `<name>_error`, where there, is a standard error.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Classes from the lowest bound down.
+
+    Raises
+    ------
+    ValueError
+        If there is no class.
+    """
+    if table.empty:
+        raise ValueError("table must hold at least one class, got none")
+    ordered = table.sort_values("lower_bound", kind="stable")
+    rows, short = _row_names(ordered["label"], ordered["n_images"])
+    figure = make_subplots(
+        cols=4,
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        column_widths=[0.34, 0.24, 0.2, 0.22],
+        subplot_titles=(
+            "<b>bound and likelihood</b>",
+            "<b>reconstruction</b>",
+            "<b>KL</b>",
+            "<b>p(y | x)</b>",
+        ),
+    )
+    for column, (name, colour, symbol, panel) in _MARKS.items():
+        errors = ordered.get(f"{column}_error")
+        unit = "%{x:.1%}" if column == "accuracy" else "%{x:,.2f} nats"
+        figure.add_trace(
+            go.Scatter(
+                x=ordered[column],
+                y=rows,
+                mode="markers",
+                name=name,
+                showlegend=panel == 1,
+                marker={"color": colour, "symbol": symbol, "size": 9},
+                error_x=None
+                if errors is None
+                else {"type": "data", "array": errors, "thickness": 1.5, "width": 0, "color": colour},
+                hovertemplate=f"%{{y}}<br>{name} {unit}<extra></extra>",
+            ),
+            row=1,
+            col=panel,
+        )
+    figure.update_yaxes(
+        type="category", autorange="reversed", dtick=1, labelalias=dict(zip(rows, short, strict=True))
+    )
+    figure.update_yaxes(title_text="class (test images)", col=1)
+    figure.update_xaxes(title_text="nats per image", nticks=6)
+    figure.update_xaxes(title_text="accuracy", tickformat=".0%", col=4, nticks=5)
+    figure.update_annotations(font={"size": 14})
+    lowest, highest = (
+        f"{style.plain(style.shorten(ordered['label'].iloc[i]))} "
+        f"({style.number(float(ordered['lower_bound'].iloc[i]))} nats)"
+        for i in (0, -1)
+    )
+    style.finish(
+        figure,
+        f"The hardest class is {lowest}, the easiest {highest}",
+        "Means over the test images of each class, with standard errors.",
+        height=220 + max(30 * len(rows), 120),
+        legend="top",
+    )
+    legend = {
+        "orientation": "h",
+        "x": 0,
+        "xanchor": "left",
+        "y": 1 + 38 / max(30 * len(rows), 120),
+        "yanchor": "bottom",
+    }
+    return figure.update_layout(margin={"t": 140}, legend=legend)
+
+
+def confusion(labels: npt.ArrayLike, predicted: npt.ArrayLike, class_names: Sequence[object]) -> go.Figure:
+    """Heat map of the class of test images against the likeliest class by Bayes, argmax p(y | x).
+
+    Parameters
+    ----------
+    labels : array-like of shape (n,)
+        True classes.
+    predicted : array-like of shape (n,)
+        Likeliest classes.
+    class_names : sequence of length C
+        All classes.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Colour is the share of the class's images; `customdata` holds counts.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, there is no image, or a class is none of the names.
+    """
+    truth, taken, names = np.asarray(labels), np.asarray(predicted), np.asarray(class_names)
+    style.check_lengths(labels=truth, predicted=taken)
+    if truth.size == 0:
+        raise ValueError("labels must name at least one image, got none")
+    place = {name: i for i, name in enumerate(names.tolist())}
+    for what, values in (("labels", truth), ("predicted", taken)):
+        for value in values.tolist():
+            if value not in place:
+                raise ValueError(f"{what} has {value!r}, which is none of the class names {list(place)}")
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(counts, ([place[v] for v in truth.tolist()], [place[v] for v in taken.tolist()]), 1)
+    totals = counts.sum(axis=1)
+    shares = counts / np.maximum(totals, 1)[:, None]
+    rows, short_rows = _row_names(names, totals)
+    columns = [style.plain(name) for name in names]
+    numbered = len(names) <= _MAX_NUMBERED_CLASSES
+    figure = go.Figure(
+        go.Heatmap(
+            z=shares,
+            x=columns,
+            y=rows,
+            customdata=counts,
+            text=np.where(counts > 0, counts.astype(str), "") if numbered else None,
+            texttemplate="%{text}" if numbered else None,
+            textfont={"size": 11},
+            colorscale=style.SEQUENTIAL,
+            zmin=0.0,
+            zmax=1.0,
+            xgap=1.5,
+            ygap=1.5,
+            colorbar={
+                "title": {"text": "share of the class's images", "side": "right", "font": {"size": 13}},
+                "tickformat": ".0%",
+                "thickness": 14,
+                "outlinewidth": 0,
+            },
+            hovertemplate="of class %{y}<br>taken for %{x}<br>%{customdata:,} images, %{z:.1%}<extra></extra>",
+        )
+    )
+    short = [style.plain(style.shorten(name, _MAX_LABEL_LENGTH)) for name in names]
+    figure.update_xaxes(
+        title_text="likeliest class, argmax p(y | x)",
+        type="category",
+        showgrid=False,
+        showline=False,
+        dtick=1,
+        labelalias=dict(zip(columns, short, strict=True)),
+    )
+    figure.update_yaxes(
+        title_text="class (test images)",
+        type="category",
+        autorange="reversed",
+        showgrid=False,
+        showline=False,
+        dtick=1,
+        labelalias=dict(zip(rows, short_rows, strict=True)),
+    )
+    right = int(np.trace(counts))
+    wrong = truth.size - right
+    return style.finish(
+        figure,
+        f"{right / truth.size:.1%} of {truth.size:,} test images are likeliest in their own class",
+        f"p(y | x) by Bayes from p(x | y), importance-sampled. {wrong:,} image{' is' if wrong == 1 else 's are'} "
+        "taken for another class.",
+        height=240 + max(30 * len(names), 200),
+    )
+
+
+def _row_names(names: Iterable[object], counts: Iterable[int]) -> tuple[list[str], list[str]]:
+    """Return names of rows with their numbers of images: whole, so that they differ, and as they are shown."""
+    named = list(zip(names, counts, strict=True))
+    whole = [f"{style.plain(name)}  ({n:,})" for name, n in named]
+    short = [f"{style.plain(style.shorten(name, _MAX_LABEL_LENGTH))}  ({n:,})" for name, n in named]
+    return whole, short

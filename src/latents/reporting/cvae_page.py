@@ -1,0 +1,221 @@
+"""The report page of the VAE: which numbers and figures stand there, and what to read in them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from latents.reporting.report import Section, chosen, render_report
+
+_NATS = "nats per image"
+
+
+def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> str:
+    """Return the report of the cvae pipeline as an HTML page.
+
+    Parameters
+    ----------
+    figures : mapping
+        ``generated``, ``learning``, ``bound``, ``class_bounds``, ``confusion``, ``reconstructions``, ``hardest``,
+        ``styles``, ``class_paths``, ``interpolations``, ``traversals``, ``latents`` and ``priors``.
+    metrics : mapping
+        The numbers of ``metrics.json``.
+    parameters : mapping
+        The pipeline's parameters.
+    """
+    likelihood, marginal = metrics["n_likelihood_images"], metrics["n_marginal_images"]
+    numbers = chosen(
+        metrics,
+        [
+            (
+                "lower_bound_test",
+                "Test lower bound",
+                "Lower bound of log p(x | y), one sample of z an image; higher is better.",
+                _NATS,
+            ),
+            (
+                "lower_bound_train",
+                "Training lower bound",
+                "Mean over the last epoch, while the weights still move.",
+                _NATS,
+            ),
+            (
+                "reconstruction",
+                "Reconstruction",
+                "Expected log-likelihood of a test image given its code: the bound's first term.",
+                _NATS,
+            ),
+            ("kl", "KL", "What the code costs: the bound's second term.", _NATS),
+            (
+                "kl_standard_prior",
+                "KL to N(0, I)",
+                "What it would cost were p(z | y) = N(0, I): less KL is what learned priors save.",
+                _NATS,
+            ),
+            (
+                "log_likelihood_test",
+                "log p(x | y)",
+                f"The bound, and what importance sampling of {likelihood:,} test images adds to it.",
+                _NATS,
+            ),
+            (
+                "log_marginal_test",
+                "log p(x)",
+                f"The class summed out: log p(x | y), and what {marginal:,} test images add to it.",
+                _NATS,
+            ),
+            (
+                "accuracy_bayes",
+                "Accuracy of p(y | x)",
+                f"Test images, of {marginal:,}, whose likeliest class by Bayes is their own.",
+                "",
+            ),
+            (
+                "active_units",
+                "Active units",
+                f"Latents that tell anything, of {parameters['fit']['n_latents']}.",
+                "",
+            ),
+            (
+                "seconds_per_epoch",
+                "Epoch",
+                "Wall time of one pass over the training images.",
+                "s",
+            ),
+        ],
+    )
+    return render_report(
+        "Images by class",
+        f"A class-conditioned variational autoencoder after {metrics['epochs']} epochs",
+        numbers,
+        [*_drawn(figures), *_measured(figures, metrics), *_inside(figures, metrics)],
+        parameters,
+        _note(metrics, parameters["fit"]),
+    )
+
+
+def _drawn(figures: Mapping[str, Any]) -> list[Section]:
+    return [
+        Section(
+            "Drawn from the model",
+            "Each row is one class y: z is drawn from p(z | y) and decoded to pixel means. Nothing here is a "
+            "training image. Variety within a row is what z knows; what the row has in common is y.",
+            figures["generated"],
+        ),
+        Section(
+            "How it learned to draw",
+            "The same noise for each class at several epochs: what changes down a column is what the model has "
+            "learned. The drawings of every class are in 07_model_output/cvae/epochs.",
+            figures["learning"],
+        ),
+        Section(
+            "One style in every class",
+            "The code of a test image says how it is written, not what: with the same z the model writes every "
+            "class. Rows that look as if by one hand show that z and y have parted their work.",
+            figures["styles"],
+        ),
+        Section(
+            "Between classes",
+            "The weight of one class goes down, that of the next up, while z stays. The model has seen nothing "
+            "but pure classes, so the middle is its own idea; strokes that both share stay where they are.",
+            figures["class_paths"],
+        ),
+        Section(
+            "Between images",
+            "The latents go from one test image to another along an arc, which keeps their length: draws of "
+            "N(0, I) in many dimensions lie near a sphere, and a straight line would cut through its empty "
+            "inside. Below, the class moves as well. Small, even steps are what one wants to see.",
+            figures["interpolations"],
+        ),
+    ]
+
+
+def _measured(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Section]:
+    return [
+        Section(
+            "The bound and its two terms",
+            "The bound is how well an image is rebuilt (left term) less what its code costs (KL). Training "
+            "raises it; where the test curve turns down while training still rises, the model begins to "
+            "learn its images by heart. Grey points are log p(x | y) by "
+            "importance sampling: the bound lies below them.",
+            figures["bound"],
+        ),
+        Section(
+            "Class by class",
+            "Classes from the hardest down. A low bound with a low reconstruction has shapes that the code does "
+            "not catch; a high KL means many ways to write it. The gap from the bound to log p(x | y) is what a "
+            "better q(z | x, y) could gain. classes.csv has the numbers.",
+            figures["class_bounds"],
+        ),
+        Section(
+            "Which class it takes an image for",
+            f"p(y | x) by Bayes for {metrics['n_marginal_images']:,} test images. The model was never trained to "
+            "tell classes apart: it only knows how likely an image is in each. Off the diagonal are images that "
+            "are better drawn as another class.",
+            figures["confusion"],
+        ),
+        Section(
+            "The hardest test images",
+            "The lowest bounds, with the likeliest class: odd ones, wrong labels, or thick and noisy ones, whose "
+            "many pixels all cost nats. hardest.csv lists them.",
+            figures["hardest"],
+        ),
+        Section(
+            "Test images and what comes back",
+            "Test images as the model saw them above, pixel means decoded from their codes below. Strokes that "
+            "the code has no room for come back blurred or straightened.",
+            figures["reconstructions"],
+        ),
+    ]
+
+
+def _inside(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Section]:
+    learned = "kl_standard_prior" in metrics
+    sections = [
+        Section(
+            "What single latents do",
+            "The most active latents, moved one at a time while all others rest at the mean of p(z | y). A latent "
+            "that does the same in every row, such as slant or width, is style that all classes share.",
+            figures["traversals"],
+        ),
+        Section(
+            "What z holds",
+            "Test images at the two directions in which their codes vary most. The class is told to the model "
+            "beside z, which need not hold it: style, such as slant and width, is what z is for. "
+            + (
+                "With a prior for each class they may lie apart all the same."
+                if learned
+                else "With one prior for all, classes that lie on one another are the wanted outcome."
+            ),
+            figures["latents"],
+        ),
+    ]
+    if learned:
+        sections.append(
+            Section(
+                "The priors of the classes",
+                "Every class has a p(z | y) of its own, whose mean and spread are learned; dots are codes of test "
+                "images. The plane is that in which the means differ most. The decoder is told y and could move "
+                "z by itself, so means alone gain next to nothing; spreads let a class do without a latent. What "
+                "they are worth to this model is the KL of the same codes to N(0, I), less that to the priors. "
+                "A model trained with N(0, I) would adapt to it and lose less.",
+                figures["priors"],
+            )
+        )
+    return sections
+
+
+def _note(metrics: Mapping[str, float], fit: Mapping[str, Any]) -> str:
+    pixels = (
+        "Test bounds and likelihoods are of images binarised once with a fixed seed"
+        if fit["likelihood"] == "bernoulli"
+        else "Pixels are continuous: bounds and likelihoods are log densities of grey values from 0 to 1, which "
+        "may be positive and compare only with those of the same images"
+    )
+    trained = (
+        ""
+        if fit["objective"] == "elbo"
+        else f" Training raised the importance-weighted bound of {fit['n_particles']} draws; these are of one."
+    )
+    return (
+        f"{pixels}, {metrics['n_importance_samples']:,} importance samples an image.{trained} Nothing was "
+        "selected on test images."
+    )

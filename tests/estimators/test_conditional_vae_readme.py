@@ -1,0 +1,37 @@
+"""The README's example of the VAE does what it says."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from latents.pipelines.cvae.parameters import FitParameters
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_both_ways_between_images_and_latents():
+    (code,) = re.findall(r"```python\n([^`]*binarise[^`]*)```", README)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    images, labels = names["images"], names["labels"]
+    assert names["bound"] > -64 * np.log(2) + 15
+    assert (names["shares"].argmax(axis=1) == labels).mean() > 0.7
+    assert names["z"].shape == (297, 8)
+    for pixels in (names["means"], names["as_threes"]):
+        assert pixels.shape == images.shape
+    assert np.abs(names["means"] - images).mean() < 0.8 * np.abs(names["means"] - images[::-1]).mean()
+    assert names["sevens"].shape == (10, 64)
+    assert (names["model"].predict(names["as_threes"].round()) == 3).mean() > 0.7
+    assert names["path"].shape == (1, 9, 64)
+    assert names["moved"].shape == (2, 3, 6, 64)
+
+
+def test_the_options_are_parameters():
+    (block,) = re.findall(r"```yaml\n(cvae:\n  fit:\n.*?)```", README, flags=re.DOTALL)
+    given = yaml.safe_load(block)["cvae"]["fit"]
+    base = yaml.safe_load((ROOT / "conf/base/parameters_cvae.yml").read_text())["cvae"]["fit"]
+    fit = FitParameters(**base | given)
+    assert (fit.prior, fit.likelihood, fit.objective, fit.n_particles) == ("per_class", "gaussian", "iwae", 5)

@@ -1,0 +1,99 @@
+"""A training that is ended at random moments, as the world ends it, and the same command again."""
+
+import random
+import signal
+
+import pytest
+import torch
+
+from latents import estimators
+from latents.estimators.conditional_vae.checkpoints import read
+
+EPOCHS = 400
+PARAMS = {"cvae": {"fit": {"epochs": EPOCHS}, "watch": {"every": 150}}}
+COMMAND = [
+    *("kedro", "run", "--env", "test", "--pipelines", "cvae"),
+    *("--params", f"cvae.fit.epochs={EPOCHS},cvae.watch.every=150"),
+]
+MODEL = "data/test/06_models/cvae/model.safetensors"
+CHECKPOINT = "data/test/06_models/cvae/checkpoint.safetensors"
+
+
+def curve(project, run, name="lower_bound"):
+    history = project.client.get_metric_history(run.info.run_id, f"cvae/fit/{name}")
+    return [(point.step, point.value) for point in history]
+
+
+def epoch_of(project):
+    """Return the epoch of the checkpoint; reading it proves that it is whole."""
+    path = project.path / CHECKPOINT
+    return read(path)[0]["epoch"] if path.exists() else 0
+
+
+def outcome(project):
+    """Return the weights, the history and the last run's curves."""
+    model = estimators.load(project.path / MODEL)
+    last = project.runs()[0]
+    assert last.info.status == "FINISHED"
+    assert not (project.path / CHECKPOINT).exists()
+    curves = [
+        curve(project, last, name) for name in ("lower_bound", "lower_bound_test", "log_likelihood_test")
+    ]
+    return model.network_.state_dict(), model.history_, curves
+
+
+def assert_same(found, expected):
+    for name, tensor in expected[0].items():
+        assert torch.equal(found[0][name], tensor), name
+    assert str(found[1]) == str(expected[1])  # NaN, where nothing was measured, is equal to no number
+    assert found[2] == expected[2]
+
+
+def test_killed_twice_it_ends_where_an_undisturbed_run_ends(project):
+    project.run("cvae", params=PARAMS)
+    undisturbed = outcome(project)
+    assert [step for step, _ in undisturbed[2][0]] == list(range(1, EPOCHS + 1))
+    assert [step for step, _ in undisturbed[2][2]] == [150, 300]
+
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        least = epoch_of(project) + random.randint(1, 80)
+        output = project.interrupted(number, lambda least=least: epoch_of(project) >= least, *COMMAND)
+        assert epoch_of(project) < EPOCHS, output
+        assert [path for path in (project.path / "data").rglob("*") if path.name == ".run"]
+    project.run("cvae", params=PARAMS)
+    assert_same(outcome(project), undisturbed)
+    statuses = [run.info.status for run in project.runs()]
+    assert statuses == ["FINISHED", "KILLED", "KILLED", "KILLED", "FINISHED"]
+    assert not [path for path in (project.path / "data").rglob("*") if path.name == ".run"]
+
+
+def test_what_is_ended_in_the_evaluation_does_not_train_again(project, monkeypatch, caplog):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(estimators.ConditionalVAE, "class_log_likelihood", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            project.run("cvae")
+    assert epoch_of(project) == 3
+    project.run("cvae")
+    assert "going on after epoch 3" in caplog.text
+    first, second = project.runs()[::-1]
+    assert curve(project, first) == curve(project, second)
+    assert [step for step, _ in curve(project, second)] == [1, 2, 3]
+    assert not (project.path / CHECKPOINT).exists()
+
+
+def test_other_parameters_begin_anew_and_say_so(project, monkeypatch, caplog):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(estimators.ConditionalVAE, "class_log_likelihood", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            project.run("cvae")
+    project.run("cvae", params={"cvae": {"fit": {"learning_rate": 0.003}}})
+    assert "another training (parameters.learning_rate 0.002 there, 0.003 here)" in caplog.text
+    other = outcome(project)
+    project.run("cvae", params={"cvae": {"fit": {"learning_rate": 0.003}}})
+    assert_same(outcome(project), other)
