@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kedro.io import DatasetError
 
-from latents.datasets import FeatureTableDataset
+from latents.datasets import DocumentTableDataset, FeatureTableDataset
 
 KINDS = [".csv", ".tsv", ".csv.gz", ".parquet"]
 
@@ -93,6 +93,12 @@ class TestWhatIsRead:
                 "feature_names": ["a", "b"],
                 "labels": ["x", "y"],
             }
+        for separator in ("|", " ", "§"):
+            written = content.replace(";", separator)
+            assert table(tmp_path, written, separator=separator).load()["features"].tolist() == [
+                [1, 2],
+                [3, 400],
+            ]
 
     def test_the_index_of_pandas_is_no_column(self, tmp_path):
         rows = pd.DataFrame({"a": [1.5, 2, 3], "b": [4, 5, 6]}, index=[7, 9, 8])
@@ -217,6 +223,14 @@ class TestRefused:
             FeatureTableDataset("a.csv", drop="id")
         with pytest.raises(DatasetError, match=r"image_shape is \[28\]"):
             FeatureTableDataset("a.csv", image_shape=[28])
+
+    @pytest.mark.parametrize("dataset", [FeatureTableDataset, DocumentTableDataset])
+    @pytest.mark.parametrize("separator", ["ab", "", '"', "\n", "\r"])
+    def test_separators_that_are_none(self, dataset, separator):
+        with pytest.raises(
+            DatasetError, match=r"separator is .*; allowed is one character, other than quotes"
+        ):
+            dataset("a.csv", separator=separator)
 
     def test_broken_and_missing_files(self, tmp_path):
         with pytest.raises(DatasetError, match=r"a\.parquet is no whole Parquet file"):

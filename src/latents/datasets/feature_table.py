@@ -12,7 +12,7 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from latents.datasets.files import TRUTH, fields_of, malformed, text_of, truth_of
+from latents.datasets.files import TRUTH, check_separator, fields_of, malformed, text_of, truth_of
 from latents.datasets.image_shapes import image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
 
@@ -75,7 +75,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         self._label = label
         self._image_shape = image_shape_of(image_shape)
         self._drop = tuple(drop)
-        self._separator = separator or ("\t" if self._kind == ".tsv" else ",")
+        self._separator = check_separator(separator) or ("\t" if self._kind == ".tsv" else ",")
         super().__init__(metadata)
 
     def load(self) -> Arrays:
@@ -119,6 +119,8 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
 
     def _at_once(self, text: str, names: list[str], columns: _Columns) -> tuple[NDArray[Any], Arrays] | None:
         """Read a file that has nothing unusual in it, fast; of any other return None."""
+        if not self._separator.isascii():  # polars knows separators of one byte
+            return None
         # To polars an empty line is a row without values. Within quotes it may be part of a text.
         content = (text if '"' in text else re.sub(r"[\r\n]+", "\n", text)).rstrip("\r\n").encode()
         for number in (pl.UInt8(), pl.Float64()):
