@@ -214,6 +214,17 @@ class TestRefused:
         with pytest.raises(DatasetError, match="no column 'id', which drop names"):
             table(tmp_path, rows, name, drop=["id"]).load()
 
+    @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+    @pytest.mark.parametrize("column", [" label", "held_out ", "  name"])
+    def test_a_column_that_would_have_a_meaning_but_for_blanks(self, tmp_path, name, column):
+        rows = pd.DataFrame({"a": [1.5, 2], " b": [3, 4], column: [0, 1]})
+        with pytest.raises(DatasetError, match=rf"{name} has a column {column!r}, .*'{column.strip()}', or"):
+            table(tmp_path, rows, name).load()
+        data = table(tmp_path, rows, name, drop=[column]).load()
+        assert data["feature_names"].tolist() == ["a", " b"]
+        if column == " label":
+            assert table(tmp_path, rows, name, label=column).load()["labels"].tolist() == [0, 1]
+
     def test_parameters(self):
         with pytest.raises(DatasetError, match=r"a\.xlsx is no table .* ending in \.csv, \.tsv, \.parquet"):
             FeatureTableDataset("a.xlsx")

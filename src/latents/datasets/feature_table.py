@@ -106,6 +106,13 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
                 f"{self._filepath}: column {names.index('') + 1} has no name, as row numbers have that were "
                 'written along; name it, or leave it out by `drop: [""]`'
             )
+        meant = {self._label or "label", "held_out", "name"}
+        for name in features:
+            if str(name).strip() in meant:  # Parquet may have numbers for names
+                raise DatasetError(
+                    f"{self._filepath} has a column {name!r}, whose name begins or ends with blanks; call it "
+                    f"{name.strip()!r}, or leave it out by `drop: [{name!r}]`"
+                )
         return _Columns(features, others)
 
     def _from_text(self) -> tuple[NDArray[Any], _Columns, Arrays]:
