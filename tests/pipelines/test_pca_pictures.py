@@ -21,6 +21,7 @@ FIT = {
     "max_distortion_share": None,
     "svd_solver": "full",
     "whiten": False,
+    "device": "auto",
     "random_state": 0,
 }
 
@@ -158,11 +159,26 @@ def test_only_what_is_given_reaches_the_estimator():
         "n_components": 3,
         "svd_solver": "full",
         "whiten": False,
+        "device": "auto",
         "random_state": 0,
     }
     by_error = FitParameters(**FIT | {"max_distortion_share": 0.1}).arguments()
     assert by_error["max_distortion_share"] == 0.1
     assert "n_components" not in by_error
+
+
+@pytest.mark.parametrize("kind", ["grey", "features"])
+def test_an_error_that_the_mean_meets_is_no_question(kind):
+    X = nodes.flatten_pixels(made_up(kind))["X"]
+    split = {"train": np.arange(5, 60), "held_out": np.arange(5)}
+    total = X[5:].var(axis=0).sum()
+    fit = FitParameters(**FIT | {"max_distortion": 1.01 * total})
+    with pytest.raises(
+        ValueError, match=rf"max_distortion is .* mean alone .*J\(0\) = {total:g}\); ask for less"
+    ):
+        nodes.fit({"X": X}, split, fit)
+    less = FitParameters(**FIT | {"max_distortion": 0.9 * total})
+    assert nodes.fit({"X": X}, split, less)[0].n_components_ >= 1
 
 
 def test_bytes_on_disk_are_never_floats_as_a_whole(tmp_path, monkeypatch):

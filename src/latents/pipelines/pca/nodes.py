@@ -47,7 +47,7 @@ def fit(
     Raises
     ------
     ValueError
-        If all training images are the same.
+        If all training images are the same, or the error asked for is that of their mean.
     """
     train = pixels["X"][split["train"]]
     if all((block == train[0]).all() for _, block in measuring.blocks(train, np.arange(len(train)))):
@@ -56,6 +56,11 @@ def fit(
     started = time.perf_counter()
     model.fit(train)
     seconds = time.perf_counter() - started
+    if not model.n_components_:
+        raise ValueError(
+            f"max_distortion is {params.max_distortion:g}, which the mean alone meets (J(0) = "
+            f"{model.distortion_curve_[0]:g}); ask for less"
+        )
     example = train[:2].astype(np.float64)
     return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}
 
