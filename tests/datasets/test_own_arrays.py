@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from latents.datasets import IdxDataset, NpyDataset, NpzDataset
+from latents.datasets import IdxDataset, NpyDataset, NpyFolderDataset, NpzDataset
 from latents.datasets.idx import read_idx
 
 RNG = np.random.default_rng(0)
@@ -194,6 +194,37 @@ class TestNpy:
             NpyDataset(str(tmp_path / "a.npz")).load()
         with pytest.raises(DatasetError, match=r"there is no file .*nowhere\.npy"):
             NpyDataset(str(tmp_path / "nowhere.npy")).load()
+
+
+class TestNpyFolder:
+    def test_arrays_come_back_mapped(self, tmp_path):
+        entry = NpyFolderDataset(str(tmp_path / "a/b"))
+        assert not entry.exists()
+        with pytest.raises(DatasetError, match=r"there is no folder .*b"):
+            entry.load()
+        entry.save({"images": IMAGES[:, ::-1], "labels": np.array(list("aabbcc"))})
+        first = entry.load()
+        assert all(lies_on_the_disk(array) for array in first.values())
+        np.testing.assert_array_equal(first["images"], IMAGES[:, ::-1])
+        assert first["labels"].tolist() == list("aabbcc")
+        entry.save({"X": first["images"].reshape(6, -1)})  # from a map of what is replaced
+        assert entry.load().keys() == {"X"}
+        np.testing.assert_array_equal(entry.load()["X"], IMAGES[:, ::-1].reshape(6, -1))
+        assert [path.name for path in entry._filepath.parent.iterdir()] == ["b"]
+
+    def test_what_cannot_be_saved_leaves_what_was_there(self, tmp_path):
+        entry = NpyFolderDataset(str(tmp_path / "a"))
+        entry.save({"X": IMAGES})
+        with pytest.raises(DatasetError, match="array 'Y' holds Python objects; allowed are numbers"):
+            entry.save({"X": IMAGES + 1, "Y": np.array([{}])})
+        np.testing.assert_array_equal(entry.load()["X"], IMAGES)
+        assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+    def test_a_folder_of_other_files_is_not_replaced(self, tmp_path):
+        (tmp_path / "letter.txt").write_text("keep me")
+        with pytest.raises(DatasetError, match=r"letter\.txt is none of the arrays"):
+            NpyFolderDataset(str(tmp_path)).save({"X": IMAGES})
+        assert (tmp_path / "letter.txt").read_text() == "keep me"
 
 
 class TestNpz:

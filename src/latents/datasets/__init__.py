@@ -23,6 +23,7 @@ _HOMES = {
     "MlflowModelDataset": "tracking",
     "NewsgroupsDataset": "documents",
     "NpyDataset": "npy",
+    "NpyFolderDataset": "npy",
     "NpzDataset": "arrays",
     "ParquetDataset": "whole",
     "PlotlyDataset": "whole",
