@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kedro.io import DatasetError
 
-from latents.datasets import FeatureTableDataset
+from latents.datasets import DocumentTableDataset, FeatureTableDataset
 
 KINDS = [".csv", ".tsv", ".csv.gz", ".parquet"]
 
@@ -93,6 +93,12 @@ class TestWhatIsRead:
                 "feature_names": ["a", "b"],
                 "labels": ["x", "y"],
             }
+        for separator in ("|", " ", "§"):
+            written = content.replace(";", separator)
+            assert table(tmp_path, written, separator=separator).load()["features"].tolist() == [
+                [1, 2],
+                [3, 400],
+            ]
 
     def test_the_index_of_pandas_is_no_column(self, tmp_path):
         rows = pd.DataFrame({"a": [1.5, 2, 3], "b": [4, 5, 6]}, index=[7, 9, 8])
@@ -208,6 +214,17 @@ class TestRefused:
         with pytest.raises(DatasetError, match="no column 'id', which drop names"):
             table(tmp_path, rows, name, drop=["id"]).load()
 
+    @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+    @pytest.mark.parametrize("column", [" label", "held_out ", "  name"])
+    def test_a_column_that_would_have_a_meaning_but_for_blanks(self, tmp_path, name, column):
+        rows = pd.DataFrame({"a": [1.5, 2], " b": [3, 4], column: [0, 1]})
+        with pytest.raises(DatasetError, match=rf"{name} has a column {column!r}, .*'{column.strip()}', or"):
+            table(tmp_path, rows, name).load()
+        data = table(tmp_path, rows, name, drop=[column]).load()
+        assert data["feature_names"].tolist() == ["a", " b"]
+        if column == " label":
+            assert table(tmp_path, rows, name, label=column).load()["labels"].tolist() == [0, 1]
+
     def test_parameters(self):
         with pytest.raises(DatasetError, match=r"a\.xlsx is no table .* ending in \.csv, \.tsv, \.parquet"):
             FeatureTableDataset("a.xlsx")
@@ -217,6 +234,14 @@ class TestRefused:
             FeatureTableDataset("a.csv", drop="id")
         with pytest.raises(DatasetError, match=r"image_shape is \[28\]"):
             FeatureTableDataset("a.csv", image_shape=[28])
+
+    @pytest.mark.parametrize("dataset", [FeatureTableDataset, DocumentTableDataset])
+    @pytest.mark.parametrize("separator", ["ab", "", '"', "\n", "\r"])
+    def test_separators_that_are_none(self, dataset, separator):
+        with pytest.raises(
+            DatasetError, match=r"separator is .*; allowed is one character, other than quotes"
+        ):
+            dataset("a.csv", separator=separator)
 
     def test_broken_and_missing_files(self, tmp_path):
         with pytest.raises(DatasetError, match=r"a\.parquet is no whole Parquet file"):

@@ -1,5 +1,6 @@
 """The user's own arrays, in NumPy's files and in MNIST's, and what is refused in them."""
 
+import gc
 import gzip
 import struct
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from latents.datasets import IdxDataset, NpyDataset
+from latents.datasets import IdxDataset, NpyDataset, NpyFolderDataset, NpzDataset
 from latents.datasets.idx import read_idx
 
 RNG = np.random.default_rng(0)
@@ -193,3 +194,81 @@ class TestNpy:
             NpyDataset(str(tmp_path / "a.npz")).load()
         with pytest.raises(DatasetError, match=r"there is no file .*nowhere\.npy"):
             NpyDataset(str(tmp_path / "nowhere.npy")).load()
+
+
+class TestNpyFolder:
+    def test_arrays_come_back_mapped(self, tmp_path):
+        entry = NpyFolderDataset(str(tmp_path / "a/b"))
+        assert not entry.exists()
+        with pytest.raises(DatasetError, match=r"there is no folder .*b"):
+            entry.load()
+        entry.save({"images": IMAGES[:, ::-1], "labels": np.array(list("aabbcc"))})
+        first = entry.load()
+        assert all(lies_on_the_disk(array) for array in first.values())
+        np.testing.assert_array_equal(first["images"], IMAGES[:, ::-1])
+        assert first["labels"].tolist() == list("aabbcc")
+        entry.save({"X": first["images"].reshape(6, -1)})  # from a map of what is replaced
+        assert entry.load().keys() == {"X"}
+        np.testing.assert_array_equal(entry.load()["X"], IMAGES[:, ::-1].reshape(6, -1))
+        assert [path.name for path in entry._filepath.parent.iterdir()] == ["b"]
+
+    def test_what_cannot_be_saved_leaves_what_was_there(self, tmp_path):
+        entry = NpyFolderDataset(str(tmp_path / "a"))
+        entry.save({"X": IMAGES})
+        with pytest.raises(DatasetError, match="array 'Y' holds Python objects; allowed are numbers"):
+            entry.save({"X": IMAGES + 1, "Y": np.array([{}])})
+        np.testing.assert_array_equal(entry.load()["X"], IMAGES)
+        assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+    def test_a_folder_of_other_files_is_not_replaced(self, tmp_path):
+        (tmp_path / "letter.txt").write_text("keep me")
+        with pytest.raises(DatasetError, match=r"letter\.txt is none of the arrays"):
+            NpyFolderDataset(str(tmp_path)).save({"X": IMAGES})
+        assert (tmp_path / "letter.txt").read_text() == "keep me"
+
+
+class TestNpz:
+    def test_several_arrays_and_one(self, tmp_path):
+        for save in (np.savez, np.savez_compressed):
+            save(tmp_path / "a.npz", images=IMAGES, labels=np.array(list("aabbcc")))
+            data = NpzDataset(str(tmp_path / "a.npz")).load()
+            np.testing.assert_array_equal(data["images"], IMAGES)
+            assert data["labels"].tolist() == list("aabbcc")
+        np.save(tmp_path / "a.npy", IMAGES)
+        with pytest.raises(DatasetError, match=r"a\.npy holds one array; latents\.datasets\.NpyDataset"):
+            NpzDataset(str(tmp_path / "a.npy")).load()
+        with pytest.raises(DatasetError, match=r"there is no file .*nowhere\.npz"):
+            NpzDataset(str(tmp_path / "nowhere.npz")).load()
+
+    def test_no_pickle_is_read(self, tmp_path):
+        np.savez(tmp_path / "a.npz", images=np.array([{"a": 1}], dtype=object), allow_pickle=True)
+        with pytest.raises(DatasetError, match=r"a\.npz is no \.npz file of numbers .*Python objects"):
+            NpzDataset(str(tmp_path / "a.npz")).load()
+
+    @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")  # a file left open
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda content: content[:-1], "File is not a zip file"),
+            (lambda content: content[:40], "File is not a zip file"),
+            (lambda content: b"", "File is not a zip file"),
+            (lambda content: b"not at all", "File is not a zip file"),
+            (lambda content: b"PK\3\4 and more", "File is not a zip file"),
+            (lambda content: content[content.index(b"\x93NUMPY") :][:200], "File is not a zip file"),  # .npy
+            (lambda content: content.replace(IMAGES.tobytes(), bytes(IMAGES.size)), "Bad CRC-32"),
+        ],
+    )
+    def test_broken_files(self, tmp_path, change, said):
+        np.savez(tmp_path / "a.npz", images=IMAGES)
+        (tmp_path / "a.npz").write_bytes(change((tmp_path / "a.npz").read_bytes()))
+        with pytest.raises(DatasetError, match=rf"a\.npz is no whole \.npz file: {said}"):
+            NpzDataset(str(tmp_path / "a.npz")).load()
+        gc.collect()
+
+    def test_a_broken_stream(self, tmp_path):
+        np.savez_compressed(tmp_path / "a.npz", images=np.zeros(9999))
+        content = bytearray((tmp_path / "a.npz").read_bytes())
+        content[100:110] = b"\xff" * 10
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(DatasetError, match=r"a\.npz is no whole \.npz file: Error -3"):
+            NpzDataset(str(tmp_path / "a.npz")).load()

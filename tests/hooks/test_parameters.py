@@ -59,7 +59,7 @@ from latents.hooks.configuration import check_parameter_names
         ("pca", "fit", "n_components", None, ["none of them given; allowed is one of n_components"]),
         ("pca", "fit", "n_components", "mla", ["n_components", "'mla'", "'mle'"]),
         ("pca", "fit", "max_distortion", 3.0, ["n_components=4 and max_distortion=3.0 given"]),
-        ("pca", "fit", "max_distortion_share", 1.1, ["max_distortion_share", "less than or equal to 1"]),
+        ("pca", "fit", "max_distortion_share", 1.0, ["max_distortion_share", "less than 1"]),
         ("pca", "evaluate", "n_worst", 0, ["n_worst", "greater than or equal to 1"]),
         ("cvae", "fit", "device", "gpuu", ["device", "'gpuu'", "auto|cpu"]),
         ("cvae", "features", "white", 0.0, ["white", "input_value=0.0", "greater than 0"]),

@@ -57,18 +57,23 @@ def run(project, entry, *pipelines, **selection):
     project.run(*(pipelines or ["pca"]), env=None, **selection)
 
 
+def arrays(folder):
+    """The arrays in a folder, by name."""
+    return {path.stem: np.load(path) for path in folder.glob("*.npy")}
+
+
 def check(project, images, labels=LABELS):
     """Look at what the run made of twenty images."""
     data = project.path / "data"
-    with np.load(data / "02_intermediate/pca/images.npz") as checked:
-        np.testing.assert_array_equal(checked["images"], images)
-        assert checked["images"].dtype == np.uint8
-        assert ("labels" in checked) == (labels is not None)
-        if labels is not None:
-            np.testing.assert_array_equal(checked["labels"], labels)
-    with np.load(data / "04_feature/pca/pixels.npz") as pixels:
-        np.testing.assert_array_equal(pixels["X"], images.reshape(20, -1))
-        assert pixels["X"].dtype == np.uint8
+    checked = arrays(data / "02_intermediate/pca/images")
+    np.testing.assert_array_equal(checked["images"], images)
+    assert checked["images"].dtype == np.uint8
+    assert ("labels" in checked) == (labels is not None)
+    if labels is not None:
+        np.testing.assert_array_equal(checked["labels"], labels)
+    X = arrays(data / "04_feature/pca/pixels")["X"]
+    np.testing.assert_array_equal(X, images.reshape(20, -1))
+    assert X.dtype == np.uint8
     metrics = json.loads((data / "08_reporting/pca/metrics.json").read_text())
     assert metrics["n_samples"] == 18
     assert metrics["n_features"] == images[0].size
@@ -104,8 +109,8 @@ def test_a_folder_of_pictures(project):
     run(project, FOLDER, "pca", "cvae")
     order = np.argsort(LABELS, kind="stable")
     check(project, images[order], np.array(["above", "below"])[LABELS[order]])
-    with np.load(project.path / "data/02_intermediate/pca/images.npz") as checked:
-        assert checked["names"][[0, -1]].tolist() == ["above/00.png", "below/19.png"]
+    names = arrays(project.path / "data/02_intermediate/pca/images")["names"]
+    assert names[[0, -1]].tolist() == ["above/00.png", "below/19.png"]
     metrics = json.loads((project.path / "data/08_reporting/cvae/metrics.json").read_text())
     assert np.isfinite(metrics["lower_bound_test"])
 
@@ -151,11 +156,11 @@ def test_a_table_of_features(project):
         table.assign(species=["a", "b"] * 10, id=range(20), name=[*"abcdefghijklmnopqrst"]),
     )
     run(project, entry)
-    with np.load(project.path / "data/02_intermediate/pca/images.npz") as checked:
-        assert checked["feature_names"].tolist() == ["length", "width", "height", "weight"]
-        assert checked["names"].tolist() == [*"abcdefghijklmnopqrst"]
-    with np.load(project.path / "data/04_feature/pca/pixels.npz") as pixels:
-        np.testing.assert_allclose(pixels["X"], table, rtol=1e-15)
+    checked = arrays(project.path / "data/02_intermediate/pca/images")
+    assert checked["feature_names"].tolist() == ["length", "width", "height", "weight"]
+    assert checked["names"].tolist() == [*"abcdefghijklmnopqrst"]
+    X = arrays(project.path / "data/04_feature/pca/pixels")["X"]
+    np.testing.assert_allclose(X, table, rtol=1e-15)
     metrics = json.loads((project.path / "data/08_reporting/pca/metrics.json").read_text())
     assert metrics["n_features"] == 4
     scores = pd.read_parquet(project.path / "data/07_model_output/pca/scores.parquet")
@@ -170,4 +175,4 @@ def test_a_broken_file_stops_the_run(project):
     write_table(place(project, TABLE), table)
     with pytest.raises(DatasetError, match=r"images\.csv, line 5: column 'pixel7' is empty"):
         run(project, TABLE)
-    assert not list((project.path / "data").rglob("images.npz"))
+    assert not list((project.path / "data").rglob("images.npy"))

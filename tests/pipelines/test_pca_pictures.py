@@ -8,9 +8,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from latents.datasets import NpyDataset, NpyFolderDataset
 from latents.estimators import MinimumErrorPCA
+from latents.pipelines import images
 from latents.pipelines.pca import measuring, nodes
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
+from latents.pipelines.shared import SplitParameters
 from tests.reporting.test_report import Page
 
 EVALUATE = EvaluateParameters(reconstruct_from=[1, 3, 100], n_reconstructions=4, n_worst=5)
@@ -21,6 +24,7 @@ FIT = {
     "max_distortion_share": None,
     "svd_solver": "full",
     "whiten": False,
+    "device": "auto",
     "random_state": 0,
 }
 
@@ -158,11 +162,26 @@ def test_only_what_is_given_reaches_the_estimator():
         "n_components": 3,
         "svd_solver": "full",
         "whiten": False,
+        "device": "auto",
         "random_state": 0,
     }
     by_error = FitParameters(**FIT | {"max_distortion_share": 0.1}).arguments()
     assert by_error["max_distortion_share"] == 0.1
     assert "n_components" not in by_error
+
+
+@pytest.mark.parametrize("kind", ["grey", "features"])
+def test_an_error_that_the_mean_meets_is_no_question(kind):
+    X = nodes.flatten_pixels(made_up(kind))["X"]
+    split = {"train": np.arange(5, 60), "held_out": np.arange(5)}
+    total = X[5:].var(axis=0).sum()
+    fit = FitParameters(**FIT | {"max_distortion": 1.01 * total})
+    with pytest.raises(
+        ValueError, match=rf"max_distortion is .* mean alone .*J\(0\) = {total:g}\); ask for less"
+    ):
+        nodes.fit({"X": X}, split, fit)
+    less = FitParameters(**FIT | {"max_distortion": 0.9 * total})
+    assert nodes.fit({"X": X}, split, less)[0].n_components_ >= 1
 
 
 def test_bytes_on_disk_are_never_floats_as_a_whole(tmp_path, monkeypatch):
@@ -181,3 +200,35 @@ def test_bytes_on_disk_are_never_floats_as_a_whole(tmp_path, monkeypatch):
     assert peak < 0.25 * 8 * X.size
     np.testing.assert_allclose(results["scores"]["error"][:200], expected)
     assert isinstance(results["scores"], pd.DataFrame)
+
+
+@pytest.mark.parametrize(("solver", "used"), [("auto", "covariance_eigh"), ("full", "full")])
+def test_training_in_blocks_finds_the_same_basis(solver, used, monkeypatch):
+    X = np.random.default_rng(0).normal(size=(90, 7)) * np.arange(1, 8)
+    split = {"train": np.arange(0, 90, 2), "held_out": np.arange(1, 90, 2)}
+    fit = FitParameters(**FIT | {"n_components": 3, "svd_solver": solver})
+    monkeypatch.setattr(nodes, "_FIT_BLOCK", 70)
+    model, logged, _ = nodes.fit({"X": X}, split, fit)
+    assert model.svd_solver_ == used
+    assert model.n_samples_ == 45
+    np.testing.assert_allclose(model.components_, MinimumErrorPCA(3).fit(X[::2]).components_, atol=1e-9)
+    np.testing.assert_array_equal(logged["input_example"], X[[0, 2]])
+
+
+def test_arrays_on_disk_are_never_in_memory_as_a_whole(tmp_path, monkeypatch):
+    n, p = 40_000, 12 * 12
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 255, (n, 12, 12), dtype=np.uint8))
+    monkeypatch.setattr(images, "_PIECE", 1 << 18)
+    monkeypatch.setattr(measuring, "_BLOCK", 500 * p)
+    monkeypatch.setattr(nodes, "_FIT_BLOCK", 2000 * p)
+    kept, pixels = (NpyFolderDataset(str(tmp_path / name)) for name in ("images", "pixels"))
+    fit = FitParameters(**FIT | {"n_components": 2, "svd_solver": "auto"})
+    tracemalloc.start()
+    kept.save(nodes.ingest(NpyDataset(str(tmp_path / "a.npy")).load()))
+    pixels.save(nodes.flatten_pixels(kept.load()))
+    split = nodes.split(kept.load(), SplitParameters(held_out_fraction=0.2, random_state=0))
+    model, _, record = nodes.fit(pixels.load(), split, fit)
+    nodes.evaluate(model, pixels.load(), kept.load(), split, record, EVALUATE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.9 * n * p

@@ -144,7 +144,7 @@ def test_scores_rebuild_the_images(finished):
     folder = finished.path / "data/test"
     scores = pd.read_parquet(folder / "07_model_output/pca/scores.parquet")
     model = estimators.load(folder / "06_models/pca/model.safetensors")
-    pixels = np.load(folder / "04_feature/pca/pixels.npz")["X"]
+    pixels = np.load(folder / "04_feature/pca/pixels/X.npy")
     rebuilt = model.inverse_transform(scores.filter(like="pc").to_numpy())
     np.testing.assert_allclose(((pixels - rebuilt) ** 2).sum(axis=1), scores["error"])
 
@@ -180,10 +180,10 @@ def test_threads_leave_one_run_with_its_curves(project):
 
 def test_goes_on_from_a_node_with_other_parameters(project):
     project.run("pca")
-    before = (project.path / "data/test/04_feature/pca/pixels.npz").stat().st_mtime_ns
+    before = (project.path / "data/test/04_feature/pca/pixels/X.npy").stat().st_mtime_ns
     project.run("pca", params={"pca": {"fit": {"n_components": 2}}}, from_nodes=["pca.fit"])
     assert metrics_of(project, "pca")["n_components"] == 2
-    assert (project.path / "data/test/04_feature/pca/pixels.npz").stat().st_mtime_ns == before
+    assert (project.path / "data/test/04_feature/pca/pixels/X.npy").stat().st_mtime_ns == before
 
 
 def test_a_failed_run_says_so(project):

@@ -24,6 +24,7 @@ _HOMES = {
     "MlflowModelDataset": "tracking",
     "NewsgroupsDataset": "documents",
     "NpyDataset": "npy",
+    "NpyFolderDataset": "npy",
     "NpzDataset": "arrays",
     "ParquetDataset": "whole",
     "PlotlyDataset": "whole",

@@ -1,10 +1,13 @@
 """Arrays, sparse matrices and fitted estimators on disk, without pickle."""
 
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -36,9 +39,16 @@ class NpzDataset(_LocalFile, AbstractDataset[dict[str, NDArray[Any]], dict[str, 
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
+        if not self._filepath.is_file():
+            raise DatasetError(f"there is no file {self._filepath}")
+        if self._filepath.suffix == ".npy":
+            raise DatasetError(f"{self._filepath} holds one array; latents.datasets.NpyDataset reads it")
         try:
-            with np.load(self._filepath, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+            # Not np.load, which takes what is no archive for a pickle, and leaves the file open.
+            with self._filepath.open("rb") as file, NpzFile(file, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        except (BadZipFile, EOFError, OSError, zlib.error) as error:
+            raise DatasetError(f"{self._filepath} is no whole .npz file: {error}") from error
         except ValueError as error:
             raise DatasetError(
                 f"{self._filepath} is no .npz file of numbers and strings ({error}); arrays of Python objects, "

@@ -1,15 +1,15 @@
 """A count matrix larger than memory: blocks of documents on disk, mapped when their turn comes."""
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
-from uuid import uuid4
 
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
 from scipy import sparse
+
+from latents.files import whole_folder
 
 _PARTS = ("data", "indices", "indptr")
 _SIZES = ("n_documents", "n_words", "n_nonzeros")
@@ -99,21 +99,9 @@ class CountBlocks:
                 f"{final} is there, and has no {cls.MANIFEST}; allowed are a folder of blocks, to replace them, "
                 "an empty one, or none"
             )
-        final.parent.mkdir(parents=True, exist_ok=True)
-        new, old = (
-            final.with_name(f".{what}-{uuid4().hex}-{final.name}") for what in ("writing", "replaced")
-        )
-        try:
+        with whole_folder(final) as new:
             manifest = _write_all(new, blocks)
             (new / cls.MANIFEST).write_text(json.dumps(manifest))
-            if final.exists():
-                final.rename(old)
-            new.rename(final)
-        finally:
-            if old.exists() and not final.exists():
-                old.rename(final)
-            for left_over in (new, old):
-                shutil.rmtree(left_over, ignore_errors=True)
         return cls(final)
 
 

@@ -12,7 +12,7 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from latents.datasets.files import TRUTH, fields_of, malformed, text_of, truth_of
+from latents.datasets.files import TRUTH, check_separator, fields_of, malformed, text_of, truth_of
 from latents.datasets.image_shapes import image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
 
@@ -75,7 +75,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         self._label = label
         self._image_shape = image_shape_of(image_shape)
         self._drop = tuple(drop)
-        self._separator = separator or ("\t" if self._kind == ".tsv" else ",")
+        self._separator = check_separator(separator) or ("\t" if self._kind == ".tsv" else ",")
         super().__init__(metadata)
 
     def load(self) -> Arrays:
@@ -106,6 +106,13 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
                 f"{self._filepath}: column {names.index('') + 1} has no name, as row numbers have that were "
                 'written along; name it, or leave it out by `drop: [""]`'
             )
+        meant = {self._label or "label", "held_out", "name"}
+        for name in features:
+            if str(name).strip() in meant:  # Parquet may have numbers for names
+                raise DatasetError(
+                    f"{self._filepath} has a column {name!r}, whose name begins or ends with blanks; call it "
+                    f"{name.strip()!r}, or leave it out by `drop: [{name!r}]`"
+                )
         return _Columns(features, others)
 
     def _from_text(self) -> tuple[NDArray[Any], _Columns, Arrays]:
@@ -119,6 +126,8 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
 
     def _at_once(self, text: str, names: list[str], columns: _Columns) -> tuple[NDArray[Any], Arrays] | None:
         """Read a file that has nothing unusual in it, fast; of any other return None."""
+        if not self._separator.isascii():  # polars knows separators of one byte
+            return None
         # To polars an empty line is a row without values. Within quotes it may be part of a text.
         content = (text if '"' in text else re.sub(r"[\r\n]+", "\n", text)).rstrip("\r\n").encode()
         for number in (pl.UInt8(), pl.Float64()):

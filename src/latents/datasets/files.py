@@ -61,6 +61,21 @@ def text_of(path: Path, encoding: str = "utf-8") -> str:
         return decoded(file.read(), path, encoding)
 
 
+def check_separator(separator: str | None) -> str | None:
+    """Return what is to part the fields of a table, which may be left open.
+
+    Raises
+    ------
+    DatasetError
+        If it is no single character, or one that has another meaning.
+    """
+    if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+        raise DatasetError(
+            f"separator is {separator!r}; allowed is one character, other than quotes and ends of lines"
+        )
+    return separator
+
+
 def fields_of(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Give the rows of a table with parted fields, each with the line that it begins in; empty lines are none.
 

@@ -1,15 +1,16 @@
-"""Arrays of one's own: images, or rows of numbers, as NumPy's ``.npy`` files."""
+"""Arrays as NumPy's ``.npy`` files, mapped into memory: images or rows of one's own, and those between nodes."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kedro.io import DatasetError
+from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 
 from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.files import whole_folder
 
 
 class NpyDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
@@ -57,6 +58,50 @@ class NpyDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             "labels": None if self._labels is None else str(self._labels),
             "image_shape": self._image_shape,
         }
+
+
+class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
+    """A mapping of names to arrays as a folder of ``.npy`` files, each mapped into memory when it is loaded.
+
+    Memory so holds no more of the arrays than is in use; what they were saved from may itself be mapped.
+
+    Parameters
+    ----------
+    filepath : str
+        The folder.
+    metadata : dict, optional
+        For Kedro's plugins.
+    """
+
+    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays by name."""
+        if not self._exists():
+            raise DatasetError(f"there is no folder {self._filepath}")
+        return {path.stem: _mapped(path) for path in sorted(self._filepath.glob("*.npy"))}
+
+    def save(self, data: dict[str, NDArray[Any]]) -> None:
+        """Write the arrays in the place of those that were there, whole or not at all."""
+        for path in self._filepath.glob("*"):
+            if path.suffix != ".npy":
+                raise DatasetError(f"{path} is none of the arrays that are to be replaced; move it elsewhere")
+        try:
+            with whole_folder(self._filepath) as folder:
+                for name, array in data.items():
+                    np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        except ValueError as error:
+            raise DatasetError(
+                f"array {name!r} holds Python objects; allowed are numbers, truth values and strings"
+            ) from error
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+    def _exists(self) -> bool:
+        return self._filepath.is_dir()
 
 
 def _mapped(path: Path) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from kedro.io import DatasetError
 
-from latents.datasets.files import fields_of, malformed, text_of
+from latents.datasets.files import check_separator, fields_of, malformed, text_of
 from latents.datasets.read_only import ReadOnlyDataset
 
 
@@ -113,7 +113,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
     ) -> None:
         self._filepath = Path(filepath)
         self._encoding = encoding
-        self._separator = separator
+        self._separator = check_separator(separator)
         self._kind = Path(self._filepath.name.removesuffix(".gz")).suffix
         kinds = [".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"]
         if self._kind not in kinds or self._filepath.name.endswith(".parquet.gz"):

@@ -17,9 +17,11 @@ _BLOCK = 4_000_000  # numbers that are floats at a time: 32 MB
 _DEVIATIONS = 4  # features named of a row that deviates
 
 
-def blocks(X: NDArray[Any], rows: NDArray[np.intp]) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Yield the chosen rows of X in blocks, each with its place among them."""
-    for place in gen_batches(len(rows), max(_BLOCK // X.shape[1], 1)):
+def blocks(
+    X: NDArray[Any], rows: NDArray[np.intp], n_numbers: int | None = None
+) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Yield the chosen rows of X in blocks of about `n_numbers`, each with its place among them."""
+    for place in gen_batches(len(rows), max((n_numbers or _BLOCK) // X.shape[1], 1)):
         yield place, np.asarray(X[rows[place]])
 
 

@@ -14,6 +14,8 @@ from latents.pipelines.pca import drawing, measuring
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
 from latents.pipelines.shared import Rows, SplitParameters, plain, split_rows
 
+_FIT_BLOCK = 1 << 26  # numbers of training rows that are read at a time
+
 
 def ingest(raw_images: dict[str, Any]) -> Images:
     """Check the images, or the rows of features (see ``check_images``)."""
@@ -47,17 +49,31 @@ def fit(
     Raises
     ------
     ValueError
-        If all training images are the same.
+        If all training images are the same, or the error asked for is that of their mean.
     """
-    train = pixels["X"][split["train"]]
-    if all((block == train[0]).all() for _, block in measuring.blocks(train, np.arange(len(train)))):
+    X, train = pixels["X"], split["train"]
+    if all((block == X[train[0]]).all() for _, block in measuring.blocks(X, train)):
         raise ValueError(f"all {len(train)} training images are the same: there is nothing to learn")
     model = MinimumErrorPCA(**params.arguments())
     started = time.perf_counter()
-    model.fit(train)
+    model.fit(_training_rows(X, train, params.svd_solver))
     seconds = time.perf_counter() - started
-    example = train[:2].astype(np.float64)
+    if not model.n_components_:
+        raise ValueError(
+            f"max_distortion is {params.max_distortion:g}, which the mean alone meets (J(0) = "
+            f"{model.distortion_curve_[0]:g}); ask for less"
+        )
+    example = X[train[:2]].astype(np.float64)
     return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}
+
+
+def _training_rows(X: NDArray[Any], train: NDArray[np.intp], svd_solver: str) -> Any:
+    """Return the rows to fit: many of them in blocks, where the p x p sums over these are smaller than a copy."""
+    n, p = len(train), X.shape[1]
+    summed = svd_solver in ("auto", "covariance_eigh") and 8 * p <= n * X.itemsize
+    if not summed or n * p <= _FIT_BLOCK:
+        return X[train]
+    return (block for _, block in measuring.blocks(X, train, _FIT_BLOCK))
 
 
 def evaluate(

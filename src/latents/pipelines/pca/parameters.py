@@ -20,7 +20,7 @@ class FitParameters(Parameters):
 
     n_components: PositiveInt | Annotated[float, Field(gt=0, lt=1)] | Literal["mle"] | None
     max_distortion: Annotated[float, Field(ge=0)] | None
-    max_distortion_share: Annotated[float, Field(ge=0, le=1)] | None
+    max_distortion_share: Annotated[float, Field(ge=0, lt=1)] | None  # at 1 nothing would be kept
     svd_solver: Literal["auto", "full", "covariance_eigh", "gram", "arpack", "randomized"]
     whiten: bool
     device: Device
