@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import torch
 from kedro.io import DatasetError
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.functional import to_tensor
+from torchvision import transforms
 
 from _common import data_home, interleaved, machine, markdown, positive, spread
 from latents.datasets import TorchvisionImagesDataset
@@ -60,16 +61,20 @@ class PlainVAE(nn.Module):
 
 
 class ImagesWithTransform(Dataset[tuple[Tensor, int]]):
-    """Images one by one, as torchvision's data sets give them."""
+    """Images one by one through Pillow, as ``torchvision.datasets.MNIST`` gives them."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.images, self.labels = images, labels
+        binarise = transforms.Lambda(lambda grey: (torch.rand(grey.shape) < grey).float())
+        self.transform = transforms.Compose(
+            [transforms.ToTensor(), binarise, transforms.Lambda(torch.flatten)]
+        )
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, row: int) -> tuple[Tensor, int]:
-        return to_tensor(self.images[row]).flatten(), int(self.labels[row])
+        return self.transform(Image.fromarray(self.images[row])), int(self.labels[row])
 
 
 def plain_loop(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Epochs:
@@ -79,7 +84,8 @@ def plain_loop(images: np.ndarray, labels: np.ndarray, batch_size: int) -> Epoch
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
         for rows in torch.randperm(len(grey)).split(batch_size):
-            yield grey[rows], y[rows]
+            chosen = grey[rows]
+            yield (torch.rand(chosen.shape) < chosen).float(), y[rows]
 
     return written_out(batches, grey.shape[1], len(grey))
 
@@ -97,8 +103,7 @@ def written_out(batches: Callable[[], Iterator[tuple[Tensor, Tensor]]], n_pixels
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
     while True:
         total = 0.0
-        for grey, y in batches():
-            x = (torch.rand(grey.shape) < grey).float()
+        for x, y in batches():
             optimizer.zero_grad()
             bound = model(x, y)
             (-bound).backward()
