@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import sparse, stats
+from scipy import linalg, sparse, stats
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -186,6 +186,33 @@ def test_eigenvalues_against_numpy_on_digits(solver):
     pca = MinimumErrorPCA(20, svd_solver=solver, random_state=0, iterated_power=30).fit(X)
     assert_allclose(pca.explained_variance_ * (len(X) - 1) / len(X), expected[:20], rtol=1e-9)
     assert_allclose(pca.distortion_, expected[20:].sum(), rtol=1e-9)
+
+
+def one_hot(dtype):
+    rows = np.repeat(np.arange(600), 2)
+    np.random.default_rng(0).shuffle(rows)
+    return np.eye(600, dtype=dtype)[rows]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.eye(600),
+        np.eye(1000, 501),
+        np.eye(600)[np.random.default_rng(0).permutation(600)],
+        one_hot(float),
+        one_hot(np.uint8),
+        linalg.hadamard(1024)[:600].astype(float),
+        1e150 * np.random.default_rng(0).normal(size=(700, 510)),
+    ],
+    ids=["eye", "tall eye", "permutation", "one-hot", "one-hot bytes", "wide Hadamard", "huge"],
+)
+@pytest.mark.parametrize("wanted", [{"n_components": d} for d in (1, 50, 120)] + [{"n_components": 0.1}])
+def test_equal_and_huge_eigenvalues(X, wanted):
+    pca = MinimumErrorPCA(**wanted).fit(X)
+    assert pca.svd_solver_ in ("covariance_eigh", "gram")
+    assert_allclose(pca.components_ @ pca.components_.T, np.eye(pca.n_components_), atol=1e-9)
+    assert_allclose(pca.distortion(X), pca.distortion_, rtol=1e-9)
 
 
 def test_long_float32_data_are_summed_in_float64():
