@@ -252,6 +252,39 @@ def test_sparse_data_are_never_made_dense():
     assert peak < 8 * 20_000 * 200
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", SPARSE_SOLVERS)
+@pytest.mark.parametrize("shape", [(300, 80), (80, 300)])
+def test_a_sparse_column_of_years_costs_no_digits(shape, solver, dtype):
+    rng = np.random.default_rng(0)
+    dense = rng.poisson(2, size=shape) * (rng.random(shape) < 0.05) * 1.1 ** -np.arange(shape[1])
+    dense[:, 0] = rng.integers(1990, 2021, size=shape[0])
+    X = sparse.csr_array(dense.astype(dtype))
+    arguments = {"random_state": 0, "iterated_power": 30}
+    pca = MinimumErrorPCA(4, svd_solver=solver, **arguments).fit(X)
+    expected = MinimumErrorPCA(4, svd_solver="full").fit(X.toarray().astype(np.float64))
+    atol = (2e-6 if dtype is np.float32 else 1e-11) * expected.distortion_curve_[0]
+    assert pca.components_.dtype == pca.transform(X).dtype == dtype
+    assert_allclose(pca.distortion_curve_[[0, 4]], expected.distortion_curve_[[0, 4]], atol=atol)
+    assert_allclose(pca.distortion(X), expected.distortion_, atol=atol)
+    assert_allclose(pca.explained_variance_, expected.explained_variance_, rtol=0, atol=atol)
+
+
+def test_the_total_variance_of_sparse_data_does_not_cancel():
+    X = sparse.random_array((400, 60), density=0.1, rng=np.random.default_rng(0), format="lil")
+    X[:, 0] = 1e6 + np.random.default_rng(1).random((400, 1))
+    pca = MinimumErrorPCA(2, svd_solver="arpack", random_state=0).fit(X)
+    assert_allclose(pca.distortion_curve_[0], X.toarray().var(axis=0).sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", SPARSE_SOLVERS)
+def test_sparse_numbers_may_be_given_in_parts(solver):
+    halves = sparse.csr_array((np.ones(6), [0, 0, 1, 2, 2, 0], [0, 2, 3, 5, 6]), shape=(4, 3))
+    pca = MinimumErrorPCA(1, svd_solver=solver, random_state=0).fit(halves)
+    assert_allclose(pca.distortion_, MinimumErrorPCA(1).fit(halves.toarray()).distortion_)
+    assert halves.nnz == 6
+
+
 def test_full_refuses_sparse_data():
     with pytest.raises(
         ValueError, match=r"'full' would make X dense; allowed .*covariance_eigh, gram, arpack"
