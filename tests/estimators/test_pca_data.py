@@ -211,6 +211,19 @@ def test_no_float_copy_of_the_data_is_made(tmp_path, dtype, mean):
     assert_allclose(pca.explained_variance_, MinimumErrorPCA(10).fit(X).explained_variance_)
 
 
+def test_no_float_copy_of_wide_bytes_is_made():
+    X = np.random.default_rng(0).integers(0, 255, size=(200, 60_000), dtype=np.uint8)
+    tracemalloc.start()
+    try:
+        pca = MinimumErrorPCA(5).fit(X)
+        pca.distortion_curve(X)
+        pca.reconstruction_errors(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * X.size / 2
+
+
 # ---- sparse ------------------------------------------------------------------------------------
 
 

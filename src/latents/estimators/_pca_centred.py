@@ -12,6 +12,9 @@ from latents.estimators._pca_moments import block_rows, working_dtype
 
 FloatArray = NDArray[np.floating[Any]]
 
+# So many rows are worth what a product with few columns adds up.
+_ROWS = 16
+
 
 class Centred:
     """A = X - 1 mean' (N, p), where X is an array of numbers or a sparse matrix.
@@ -34,7 +37,7 @@ class Centred:
 
     def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
         """Yield blocks of centred rows, dense, and where they belong."""
-        rows = block_rows(self.shape[1], self.dtype.itemsize)
+        rows = block_rows(self.shape[1], self.dtype.itemsize, _ROWS)
         for start in range(0, self.shape[0], rows):
             which = slice(start, min(start + rows, self.shape[0]))
             block = self.X[which].toarray() if self.is_sparse else self.X[which]
