@@ -448,6 +448,7 @@ def test_a_variance_fraction_that_rounding_puts_out_of_reach():
     pca = MinimumErrorPCA(fraction, svd_solver="full").fit(make_data((200, 30), decay=1.0))
     assert pca.n_components_ <= 30
     assert MinimumErrorPCA(0.5).fit(np.ones((5, 3))).n_components_ <= 3
+    assert MinimumErrorPCA(0.5, svd_solver="covariance_eigh").fit(np.ones((5, 30))).noise_variance_ == 0
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

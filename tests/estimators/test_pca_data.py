@@ -324,7 +324,6 @@ def test_blocks_in_any_order_are_the_whole(cuts, seed, dtype, as_sparse):
     arguments = {"max_distortion_share": 0.1}
     whole = MinimumErrorPCA(**arguments, svd_solver="covariance_eigh").fit(X)
     one_by_one = MinimumErrorPCA(**arguments)
-    blocks.sort(key=lambda block: block.shape[0] == 1)  # a first block of one sample is refused
     for block in blocks:
         one_by_one.partial_fit(block)
     blocks_at_once = MinimumErrorPCA(**arguments).fit(blocks)
@@ -351,6 +350,35 @@ def test_partial_fit_goes_on_after_saving(tmp_path):
     whole = MinimumErrorPCA(max_distortion_share=0.2).fit(X)
     assert pca.n_components_ == whole.n_components_
     assert_allclose(pca.components_, whole.components_, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [1, 20, 33])
+@pytest.mark.parametrize("n_components", [None, 0.5, "mle", 30, 60])
+def test_blocks_smaller_than_d_are_learned_from(n_components, size):
+    X = np.random.default_rng(0).normal(size=(100, 60)) * 1.05 ** np.arange(60)
+    pca = MinimumErrorPCA(n_components)
+    for start in range(0, 100, size):
+        pca.partial_fit(X[start : start + size])
+        assert pca.n_samples_ == min(start + size, 100)
+        if isinstance(n_components, int):
+            assert pca.n_components_ == min(n_components, pca.n_samples_)
+        assert np.isfinite(pca.transform(X)).all()
+    whole = MinimumErrorPCA(n_components, svd_solver="covariance_eigh").fit(X)
+    assert pca.n_components_ == whole.n_components_
+    assert_allclose(pca.components_, whole.components_, atol=1e-8)
+
+
+def test_partial_fit_refuses_at_once_what_no_number_of_samples_can_give():
+    with pytest.raises(ValueError, match="n_components=9 must be between 0 and"):
+        MinimumErrorPCA(9).partial_fit(pixels(3, 8))
+
+
+def test_one_sample_is_its_own_mean():
+    X = pixels(1, 4)
+    pca = MinimumErrorPCA().partial_fit(X)
+    assert (pca.n_components_, pca.distortion_, pca.noise_variance_) == (1, 0, 0)
+    assert_array_equal(pca.mean_, X[0])
+    assert_array_equal(pca.explained_variance_, 0)
 
 
 def test_fit_begins_anew():

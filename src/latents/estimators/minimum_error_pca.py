@@ -258,9 +258,13 @@ class MinimumErrorPCA(
     def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Learn from one more block of samples, exactly: as ``fit`` would from all blocks seen so far together.
 
+        As long as there are fewer samples than ``n_components`` asks for (p of them for "mle"), as many directions
+        as samples are kept. Every call decomposes a p x p matrix anew: ``fit`` of an iterable of blocks does so once.
+
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, p)
+            One sample or more.
         y : ignored
 
         Raises
@@ -276,8 +280,9 @@ class MinimumErrorPCA(
         moments = Moments.of(data, self.device)
         if not first:
             moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
+        dtype = np.result_type(*([] if first else [self.mean_]), working_dtype(data))
         self._learn_from_blocks(
-            moments, np.result_type(*([] if first else [self.mean_]), working_dtype(data))
+            moments, self._wanted().so_far(moments.n_samples, len(moments.mean)), dtype
         )
         self.scatter_: NDArray[np.float64] = moments.scatter
         self.scatter_mean_: NDArray[np.float64] = moments.mean
@@ -476,7 +481,9 @@ class MinimumErrorPCA(
         _sums_blocks(self)
         dtypes: list[np.dtype[Any]] = []
         moments = Moments.of_blocks(self._checked_blocks(blocks, dtypes), self.device)
-        self._learn_from_blocks(moments, np.result_type(*dtypes))
+        if moments.n_samples < 2:
+            raise ValueError("there is 1 sample in all; a minimum of 2 is required by MinimumErrorPCA")
+        self._learn_from_blocks(moments, self._wanted(), np.result_type(*dtypes))
 
     def _checked_blocks(self, blocks: Iterable[Any], dtypes: list[np.dtype[Any]]) -> Iterator[Any]:
         """Yield the blocks, each checked, and note their types."""
@@ -486,14 +493,11 @@ class MinimumErrorPCA(
             dtypes.append(working_dtype(data))
             yield data
 
-    def _learn_from_blocks(self, moments: Moments, dtype: np.dtype[Any]) -> None:
-        n_samples, n_features = moments.n_samples, len(moments.mean)
-        if n_samples < 2:
-            raise ValueError("there is 1 sample in all; a minimum of 2 is required by MinimumErrorPCA")
-        wanted = self._wanted()
+    def _learn_from_blocks(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
+        shape = moments.n_samples, len(moments.mean)
         if wanted == Wanted():
-            wanted = Wanted(number=min(n_samples, n_features))
-        check_wanted(wanted, self.n_components, "covariance_eigh", (n_samples, n_features))
+            wanted = Wanted(number=min(shape))
+        check_wanted(wanted, self.n_components, "covariance_eigh", shape)
         self._learn_from_moments(moments, wanted, dtype)
 
     def _learn_from_moments(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
@@ -534,7 +538,7 @@ class MinimumErrorPCA(
         """Set what is learned: `total` is the trace of S."""
         eigenvalues, basis = decomposition
         d, shortest = len(basis), min(n_samples, len(mean))
-        unbiased = n_samples / (n_samples - 1)
+        unbiased = n_samples / max(n_samples - 1, 1)
         ratios = eigenvalues[:d] / total if total > 0 else np.zeros(d)
         rest = 0.0 if solver in FULL_SPECTRUM else max(total - float(eigenvalues.sum()), 0.0)
 
@@ -556,7 +560,7 @@ class MinimumErrorPCA(
 
         # scikit-learn's convention: the covariance shows p eigenvalues, the SVDs min(N, p).
         n_eigenvalues = max(eigenvalues.size, shortest)
-        is_complete = d == shortest
+        is_complete = d >= shortest
         self.noise_variance_ = 0.0 if is_complete else self.distortion_ * unbiased / (n_eigenvalues - d)
 
     def _wanted(self) -> Wanted:
