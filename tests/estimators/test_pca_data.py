@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 from latents.estimators import MinimumErrorPCA, _devices, _pca_moments, load
@@ -385,7 +386,17 @@ def test_fit_begins_anew():
     X = pixels(60, 5)
     pca = MinimumErrorPCA(2).partial_fit(X[:30]).fit(X[30:])
     assert not hasattr(pca, "scatter_")
-    assert pca.partial_fit(X[:30]).n_samples_ == 30
+    assert pca.n_samples_ == 30
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_partial_fit_does_not_forget_a_fit_in_silence(blocks):
+    X = pixels(60, 5)
+    pca = MinimumErrorPCA(2).fit([X[:20], X[20:]] if blocks else X)
+    with pytest.raises(ValueError, match="no sums over its n_samples_=60.*begin with partial_fit"):
+        pca.partial_fit(X)
+    assert pca.n_samples_ == 60
+    assert clone(pca).partial_fit(X[:30]).partial_fit(X[30:]).n_samples_ == 60
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ class MinimumErrorPCA(
         self.device = device
 
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
-        """Find the basis of least error.
+        """Find the basis of least error, forgetting what was learned before.
 
         Parameters
         ----------
@@ -272,10 +272,15 @@ class MinimumErrorPCA(
         AttributeError
             If ``svd_solver`` is another than "auto" or "covariance_eigh".
         ValueError
-            As ``fit``.
+            As ``fit``; or after ``fit``, which keeps no p x p numbers to go on from: begin with ``partial_fit``.
         """
         self._validate_params()
         first = not hasattr(self, "scatter_")
+        if first and hasattr(self, "components_"):
+            raise ValueError(
+                f"fit kept no sums over its n_samples_={self.n_samples_} to go on from, which partial_fit does;"
+                " begin with partial_fit in place of fit, or with a clone to forget them"
+            )
         data = self._checked(X, reset=first, ensure_min_samples=1)
         moments = Moments.of(data, self.device)
         if not first:
