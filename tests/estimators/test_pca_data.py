@@ -62,6 +62,14 @@ def test_an_error_of_nothing_and_of_everything():
     assert MinimumErrorPCA(max_distortion=1e9).fit(X).n_components_ == 0
 
 
+@pytest.mark.parametrize("solver", ["full", "covariance_eigh", "gram"])
+@pytest.mark.parametrize("seed", range(20))
+def test_the_error_of_the_mean_alone_needs_no_direction(seed, solver):
+    X = np.random.default_rng(seed).normal(size=(60, 40))
+    for asked in ({"max_distortion_share": 1}, {"max_distortion": X.var(axis=0).sum()}):
+        assert MinimumErrorPCA(**asked, svd_solver=solver).fit(X).n_components_ == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

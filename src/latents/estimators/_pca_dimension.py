@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+# An error is known to no more than its last digits: what is asked for may have been summed in another order.
+_ROUNDING = 32 * np.finfo(np.float64).eps
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -81,7 +84,8 @@ class Wanted:
         """Return d for the whole spectrum of S, falling (divisor N)."""
         if self.number is not None:
             return self.number
-        total = float(eigenvalues.sum())
+        errors = falling_sums(eigenvalues, 0.0)
+        total = float(errors[0])
         if self.evidence:
             return minka_dimension(eigenvalues * n_samples / max(n_samples - 1, 1), n_samples)
         if self.share is not None:
@@ -89,7 +93,7 @@ class Wanted:
             # Rounding can leave the sum of all the shares below the one asked for.
             return min(int(np.searchsorted(shares, self.share, side="right")) + 1, eigenvalues.size)
         most = self.distortion if self.distortion is not None else (self.distortion_share or 0.0) * total
-        return int(np.argmax(falling_sums(eigenvalues, 0.0) <= most))
+        return int(np.argmax(errors <= most * (1 + _ROUNDING)))
 
 
 def falling_sums(terms: Array, rest: float) -> Array:
