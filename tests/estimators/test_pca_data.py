@@ -2,6 +2,7 @@
 
 import re
 import tracemalloc
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
-from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 from latents.estimators import MinimumErrorPCA, _devices, _pca_moments, load
@@ -401,10 +401,12 @@ def test_fit_begins_anew():
 def test_partial_fit_does_not_forget_a_fit_in_silence(blocks):
     X = pixels(60, 5)
     pca = MinimumErrorPCA(2).fit([X[:20], X[20:]] if blocks else X)
-    with pytest.raises(ValueError, match="no sums over its n_samples_=60.*begin with partial_fit"):
-        pca.partial_fit(X)
-    assert pca.n_samples_ == 60
-    assert clone(pca).partial_fit(X[:30]).partial_fit(X[30:]).n_samples_ == 60
+    with pytest.warns(UserWarning, match="begins anew.*n_samples_=60.*partial_fit in place of fit") as told:
+        pca.partial_fit(X[:30])
+    assert pca.n_samples_ == 30
+    assert told[0].filename == __file__
+    with warnings.catch_warnings(action="error"):
+        assert pca.partial_fit(X[30:]).n_samples_ == 60
 
 
 @pytest.mark.parametrize(

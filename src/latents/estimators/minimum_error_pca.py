@@ -31,6 +31,7 @@ from latents.estimators._pca_solvers import (
     scatter_eigh,
 )
 from latents.estimators._persistence import PersistentEstimator
+from latents.estimators._warnings import warn_caller
 
 _DTYPES = [np.float64, np.float32]
 
@@ -272,14 +273,20 @@ class MinimumErrorPCA(
         AttributeError
             If ``svd_solver`` is another than "auto" or "covariance_eigh".
         ValueError
-            As ``fit``; or after ``fit``, which keeps no p x p numbers to go on from: begin with ``partial_fit``.
+            As ``fit``.
+
+        Warns
+        -----
+        UserWarning
+            After ``fit``, which keeps no p x p numbers to go on from: what it learned is forgotten. To go on, begin
+            with ``partial_fit``, which learns from its first block as ``fit`` does with "covariance_eigh".
         """
         self._validate_params()
         first = not hasattr(self, "scatter_")
         if first and hasattr(self, "components_"):
-            raise ValueError(
-                f"fit kept no sums over its n_samples_={self.n_samples_} to go on from, which partial_fit does;"
-                " begin with partial_fit in place of fit, or with a clone to forget them"
+            warn_caller(
+                f"partial_fit begins anew: fit kept no sums over its n_samples_={self.n_samples_} to go on from."
+                " To go on, call partial_fit in place of fit"
             )
         data = self._checked(X, reset=first, ensure_min_samples=1)
         moments = Moments.of(data, self.device)
