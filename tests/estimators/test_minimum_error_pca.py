@@ -391,6 +391,21 @@ def test_a_singular_model_has_no_density_and_says_so(X, d):
         pca.get_precision()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("solver", ["full", "covariance_eigh"])
+def test_features_of_very_different_scale_have_a_density(dtype, solver):
+    X = (np.random.default_rng(0).normal(size=(500, 3)) * [1e4, 1, 1]).astype(dtype)
+    pca = MinimumErrorPCA(2, svd_solver=solver).fit(X)
+    covariance = np.cov(X.T.astype(np.float64))
+    expected = stats.multivariate_normal(X.mean(axis=0, dtype=np.float64), covariance).logpdf(X).mean()
+    assert pca.score_samples(X).dtype == pca.get_precision().dtype == dtype
+    # scikit-learn gives -17.42 in float32.
+    assert_allclose(pca.score(X), expected, rtol=1e-6)
+    assert_allclose(
+        np.diag(pca.get_precision())[1:], np.diag(np.linalg.inv(covariance))[1:], rtol=0.1
+    )
+
+
 # ---- edges -----------------------------------------------------------------------------------
 
 
