@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import sparse, stats
+from scipy import linalg, sparse, stats
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -188,6 +188,33 @@ def test_eigenvalues_against_numpy_on_digits(solver):
     assert_allclose(pca.distortion_, expected[20:].sum(), rtol=1e-9)
 
 
+def one_hot(dtype):
+    rows = np.repeat(np.arange(600), 2)
+    np.random.default_rng(0).shuffle(rows)
+    return np.eye(600, dtype=dtype)[rows]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.eye(600),
+        np.eye(1000, 501),
+        np.eye(600)[np.random.default_rng(0).permutation(600)],
+        one_hot(float),
+        one_hot(np.uint8),
+        linalg.hadamard(1024)[:600].astype(float),
+        1e150 * np.random.default_rng(0).normal(size=(700, 510)),
+    ],
+    ids=["eye", "tall eye", "permutation", "one-hot", "one-hot bytes", "wide Hadamard", "huge"],
+)
+@pytest.mark.parametrize("wanted", [{"n_components": d} for d in (1, 50, 120)] + [{"n_components": 0.1}])
+def test_equal_and_huge_eigenvalues(X, wanted):
+    pca = MinimumErrorPCA(**wanted).fit(X)
+    assert pca.svd_solver_ in ("covariance_eigh", "gram")
+    assert_allclose(pca.components_ @ pca.components_.T, np.eye(pca.n_components_), atol=1e-9)
+    assert_allclose(pca.distortion(X), pca.distortion_, rtol=1e-9)
+
+
 def test_long_float32_data_are_summed_in_float64():
     X = (100 + np.random.default_rng(0).normal(size=(50_000, 2)) * [2, 1]).astype(np.float32)
     double = X.astype(np.float64)
@@ -364,6 +391,21 @@ def test_a_singular_model_has_no_density_and_says_so(X, d):
         pca.get_precision()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("solver", ["full", "covariance_eigh"])
+def test_features_of_very_different_scale_have_a_density(dtype, solver):
+    X = (np.random.default_rng(0).normal(size=(500, 3)) * [1e4, 1, 1]).astype(dtype)
+    pca = MinimumErrorPCA(2, svd_solver=solver).fit(X)
+    covariance = np.cov(X.T.astype(np.float64))
+    expected = stats.multivariate_normal(X.mean(axis=0, dtype=np.float64), covariance).logpdf(X).mean()
+    assert pca.score_samples(X).dtype == pca.get_precision().dtype == dtype
+    # scikit-learn gives -17.42 in float32.
+    assert_allclose(pca.score(X), expected, rtol=1e-6)
+    assert_allclose(
+        np.diag(pca.get_precision())[1:], np.diag(np.linalg.inv(covariance))[1:], rtol=0.1
+    )
+
+
 # ---- edges -----------------------------------------------------------------------------------
 
 
@@ -421,6 +463,7 @@ def test_a_variance_fraction_that_rounding_puts_out_of_reach():
     pca = MinimumErrorPCA(fraction, svd_solver="full").fit(make_data((200, 30), decay=1.0))
     assert pca.n_components_ <= 30
     assert MinimumErrorPCA(0.5).fit(np.ones((5, 3))).n_components_ <= 3
+    assert MinimumErrorPCA(0.5, svd_solver="covariance_eigh").fit(np.ones((5, 30))).noise_variance_ == 0
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

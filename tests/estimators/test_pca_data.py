@@ -2,6 +2,7 @@
 
 import re
 import tracemalloc
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,14 @@ def test_an_error_of_nothing_and_of_everything():
     assert MinimumErrorPCA(max_distortion=0).fit(X).n_components_ == 6
     assert MinimumErrorPCA(max_distortion_share=1).fit(X).n_components_ == 0
     assert MinimumErrorPCA(max_distortion=1e9).fit(X).n_components_ == 0
+
+
+@pytest.mark.parametrize("solver", ["full", "covariance_eigh", "gram"])
+@pytest.mark.parametrize("seed", range(20))
+def test_the_error_of_the_mean_alone_needs_no_direction(seed, solver):
+    X = np.random.default_rng(seed).normal(size=(60, 40))
+    for asked in ({"max_distortion_share": 1}, {"max_distortion": X.var(axis=0).sum()}):
+        assert MinimumErrorPCA(**asked, svd_solver=solver).fit(X).n_components_ == 0
 
 
 @pytest.mark.parametrize(
@@ -211,6 +220,19 @@ def test_no_float_copy_of_the_data_is_made(tmp_path, dtype, mean):
     assert_allclose(pca.explained_variance_, MinimumErrorPCA(10).fit(X).explained_variance_)
 
 
+def test_no_float_copy_of_wide_bytes_is_made():
+    X = np.random.default_rng(0).integers(0, 255, size=(200, 60_000), dtype=np.uint8)
+    tracemalloc.start()
+    try:
+        pca = MinimumErrorPCA(5).fit(X)
+        pca.distortion_curve(X)
+        pca.reconstruction_errors(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * X.size / 2
+
+
 # ---- sparse ------------------------------------------------------------------------------------
 
 
@@ -252,6 +274,39 @@ def test_sparse_data_are_never_made_dense():
     assert peak < 8 * 20_000 * 200
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", SPARSE_SOLVERS)
+@pytest.mark.parametrize("shape", [(300, 80), (80, 300)])
+def test_a_sparse_column_of_years_costs_no_digits(shape, solver, dtype):
+    rng = np.random.default_rng(0)
+    dense = rng.poisson(2, size=shape) * (rng.random(shape) < 0.05) * 1.1 ** -np.arange(shape[1])
+    dense[:, 0] = rng.integers(1990, 2021, size=shape[0])
+    X = sparse.csr_array(dense.astype(dtype))
+    arguments = {"random_state": 0, "iterated_power": 30}
+    pca = MinimumErrorPCA(4, svd_solver=solver, **arguments).fit(X)
+    expected = MinimumErrorPCA(4, svd_solver="full").fit(X.toarray().astype(np.float64))
+    atol = (2e-6 if dtype is np.float32 else 1e-11) * expected.distortion_curve_[0]
+    assert pca.components_.dtype == pca.transform(X).dtype == dtype
+    assert_allclose(pca.distortion_curve_[[0, 4]], expected.distortion_curve_[[0, 4]], atol=atol)
+    assert_allclose(pca.distortion(X), expected.distortion_, atol=atol)
+    assert_allclose(pca.explained_variance_, expected.explained_variance_, rtol=0, atol=atol)
+
+
+def test_the_total_variance_of_sparse_data_does_not_cancel():
+    X = sparse.random_array((400, 60), density=0.1, rng=np.random.default_rng(0), format="lil")
+    X[:, 0] = 1e6 + np.random.default_rng(1).random((400, 1))
+    pca = MinimumErrorPCA(2, svd_solver="arpack", random_state=0).fit(X)
+    assert_allclose(pca.distortion_curve_[0], X.toarray().var(axis=0).sum(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("solver", SPARSE_SOLVERS)
+def test_sparse_numbers_may_be_given_in_parts(solver):
+    halves = sparse.csr_array((np.ones(6), [0, 0, 1, 2, 2, 0], [0, 2, 3, 5, 6]), shape=(4, 3))
+    pca = MinimumErrorPCA(1, svd_solver=solver, random_state=0).fit(halves)
+    assert_allclose(pca.distortion_, MinimumErrorPCA(1).fit(halves.toarray()).distortion_)
+    assert halves.nnz == 6
+
+
 def test_full_refuses_sparse_data():
     with pytest.raises(
         ValueError, match=r"'full' would make X dense; allowed .*covariance_eigh, gram, arpack"
@@ -278,7 +333,6 @@ def test_blocks_in_any_order_are_the_whole(cuts, seed, dtype, as_sparse):
     arguments = {"max_distortion_share": 0.1}
     whole = MinimumErrorPCA(**arguments, svd_solver="covariance_eigh").fit(X)
     one_by_one = MinimumErrorPCA(**arguments)
-    blocks.sort(key=lambda block: block.shape[0] == 1)  # a first block of one sample is refused
     for block in blocks:
         one_by_one.partial_fit(block)
     blocks_at_once = MinimumErrorPCA(**arguments).fit(blocks)
@@ -307,11 +361,52 @@ def test_partial_fit_goes_on_after_saving(tmp_path):
     assert_allclose(pca.components_, whole.components_, atol=1e-10)
 
 
+@pytest.mark.parametrize("size", [1, 20, 33])
+@pytest.mark.parametrize("n_components", [None, 0.5, "mle", 30, 60])
+def test_blocks_smaller_than_d_are_learned_from(n_components, size):
+    X = np.random.default_rng(0).normal(size=(100, 60)) * 1.05 ** np.arange(60)
+    pca = MinimumErrorPCA(n_components)
+    for start in range(0, 100, size):
+        pca.partial_fit(X[start : start + size])
+        assert pca.n_samples_ == min(start + size, 100)
+        if isinstance(n_components, int):
+            assert pca.n_components_ == min(n_components, pca.n_samples_)
+        assert np.isfinite(pca.transform(X)).all()
+    whole = MinimumErrorPCA(n_components, svd_solver="covariance_eigh").fit(X)
+    assert pca.n_components_ == whole.n_components_
+    assert_allclose(pca.components_, whole.components_, atol=1e-8)
+
+
+def test_partial_fit_refuses_at_once_what_no_number_of_samples_can_give():
+    with pytest.raises(ValueError, match="n_components=9 must be between 0 and"):
+        MinimumErrorPCA(9).partial_fit(pixels(3, 8))
+
+
+def test_one_sample_is_its_own_mean():
+    X = pixels(1, 4)
+    pca = MinimumErrorPCA().partial_fit(X)
+    assert (pca.n_components_, pca.distortion_, pca.noise_variance_) == (1, 0, 0)
+    assert_array_equal(pca.mean_, X[0])
+    assert_array_equal(pca.explained_variance_, 0)
+
+
 def test_fit_begins_anew():
     X = pixels(60, 5)
     pca = MinimumErrorPCA(2).partial_fit(X[:30]).fit(X[30:])
     assert not hasattr(pca, "scatter_")
-    assert pca.partial_fit(X[:30]).n_samples_ == 30
+    assert pca.n_samples_ == 30
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_partial_fit_does_not_forget_a_fit_in_silence(blocks):
+    X = pixels(60, 5)
+    pca = MinimumErrorPCA(2).fit([X[:20], X[20:]] if blocks else X)
+    with pytest.warns(UserWarning, match="begins anew.*n_samples_=60.*partial_fit in place of fit") as told:
+        pca.partial_fit(X[:30])
+    assert pca.n_samples_ == 30
+    assert told[0].filename == __file__
+    with warnings.catch_warnings(action="error"):
+        assert pca.partial_fit(X[30:]).n_samples_ == 60
 
 
 @pytest.mark.parametrize(

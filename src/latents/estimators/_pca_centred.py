@@ -12,11 +12,15 @@ from latents.estimators._pca_moments import block_rows, working_dtype
 
 FloatArray = NDArray[np.floating[Any]]
 
+# So many rows are worth what a product with few columns adds up.
+_ROWS = 16
+
 
 class Centred:
     """A = X - 1 mean' (N, p), where X is an array of numbers or a sparse matrix.
 
-    Rows of an array are centred a block at a time. A sparse X stays sparse: A M = X M - 1 (mean' M).
+    Rows of an array are centred a block at a time. A sparse X stays sparse: A M = X M - 1 (mean' M). What cancels
+    there takes the digits of columns far from zero, so that sparse float32 data are multiplied in float64.
 
     Parameters
     ----------
@@ -27,11 +31,13 @@ class Centred:
     def __init__(self, X: Any, mean: FloatArray) -> None:
         self.X, self.shape, self.dtype = X, X.shape, working_dtype(X)
         self.is_sparse = bool(sp.issparse(X))
-        self.mean = mean.astype(self.dtype, copy=False)
+        if self.is_sparse:
+            self.X = X.astype(np.float64, copy=False)
+        self.mean = mean.astype(np.float64 if self.is_sparse else self.dtype, copy=False)
 
     def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
         """Yield blocks of centred rows, dense, and where they belong."""
-        rows = block_rows(self.shape[1], self.dtype.itemsize)
+        rows = block_rows(self.shape[1], self.dtype.itemsize, _ROWS)
         for start in range(0, self.shape[0], rows):
             which = slice(start, min(start + rows, self.shape[0]))
             block = self.X[which].toarray() if self.is_sparse else self.X[which]
@@ -46,8 +52,7 @@ class Centred:
     def times(self, M: FloatArray) -> FloatArray:
         """Return A M, of shape (N, k), or A v, of shape (N,)."""
         if self.is_sparse:
-            product: FloatArray = self.X @ M - self.mean @ M
-            return product
+            return self._rounded(self.X @ M - self.mean @ M, M)
         product = np.empty((self.shape[0], *M.shape[1:]), np.result_type(self.dtype, M))
         for rows, block in self.blocks():
             np.matmul(block, M, out=product[rows])
@@ -56,8 +61,8 @@ class Centred:
     def transposed_times(self, Q: FloatArray) -> FloatArray:
         """Return A' Q, of shape (p, k), or A' v, of shape (p,)."""
         if self.is_sparse:
-            product: FloatArray = self.X.T @ Q - np.multiply.outer(self.mean, Q.sum(axis=0))
-            return product
+            sums = Q.sum(axis=0, dtype=np.float64)
+            return self._rounded(self.X.T @ Q - np.multiply.outer(self.mean, sums), Q)
         product = np.zeros((self.shape[1], *Q.shape[1:]), np.result_type(self.dtype, Q))
         for rows, block in self.blocks():
             product += block.T @ Q[rows]
@@ -67,11 +72,11 @@ class Centred:
         """Return A A' (N, N), summed over blocks of features in float64."""
         n, p = self.shape
         if self.is_sparse:
-            gram: NDArray[np.float64] = (self.X @ self.X.T).toarray().astype(np.float64, copy=False)
-            from_mean = (self.X @ self.mean).astype(np.float64)
+            gram: NDArray[np.float64] = (self.X @ self.X.T).toarray()
+            from_mean = self.X @ self.mean
             gram -= from_mean
             gram -= from_mean[:, np.newaxis]
-            gram += self.mean.astype(np.float64) @ self.mean
+            gram += self.mean @ self.mean
             return gram
         gram = np.zeros((n, n))
         columns = block_rows(n, self.dtype.itemsize)
@@ -84,9 +89,14 @@ class Centred:
     def squared_length(self) -> float:
         """Return sum_n |x_n - mean|^2, the trace of A A'."""
         if self.is_sparse:
-            mean = self.mean.astype(np.float64)
-            squares = np.square(self.X.data, dtype=np.float64).sum()
-            return float(squares - self.shape[0] * (mean @ mean))
+            X = self.X
+            if not X.has_canonical_format:  # numbers may be given in parts
+                X = X.copy()
+                X.sum_duplicates()
+            # What is given, less the mean of its column, and the zeros between: nothing cancels.
+            given = X.data - self.mean[X.indices]
+            n_zeros = self.shape[0] - np.bincount(X.indices, minlength=self.shape[1])
+            return float(given @ given + n_zeros @ np.square(self.mean))
         return sum(float(np.einsum("ij,ij->", b, b, dtype=np.float64)) for _, b in self.blocks())
 
     def squared(self) -> LinearOperator:
@@ -94,3 +104,7 @@ class Centred:
         n, p = self.shape
         first, second = (self.times, self.transposed_times) if p <= n else (self.transposed_times, self.times)
         return LinearOperator((min(n, p),) * 2, matvec=lambda v: second(first(v)), dtype=self.dtype)
+
+    def _rounded(self, product: FloatArray, M: FloatArray) -> FloatArray:
+        """Return a product with M in the type that it has of dense data."""
+        return product.astype(np.result_type(self.dtype, M), copy=False)

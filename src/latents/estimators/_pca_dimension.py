@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+# An error is known to no more than its last digits: what is asked for may have been summed in another order.
+_ROUNDING = 32 * np.finfo(np.float64).eps
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -72,19 +75,25 @@ class Wanted:
             value is not None for value in (self.share, self.distortion, self.distortion_share)
         )
 
+    def so_far(self, n_samples: int, n_features: int) -> "Wanted":
+        """Return the same, or N directions while that needs more samples, up to p, which may still come."""
+        least = n_features if self.evidence else self.number or 0
+        return Wanted(number=n_samples) if n_samples < least <= n_features else self
+
     def dimension(self, eigenvalues: Array, n_samples: int) -> int:
         """Return d for the whole spectrum of S, falling (divisor N)."""
         if self.number is not None:
             return self.number
-        total = float(eigenvalues.sum())
+        errors = falling_sums(eigenvalues, 0.0)
+        total = float(errors[0])
         if self.evidence:
-            return minka_dimension(eigenvalues * n_samples / (n_samples - 1), n_samples)
+            return minka_dimension(eigenvalues * n_samples / max(n_samples - 1, 1), n_samples)
         if self.share is not None:
             shares = np.cumsum(eigenvalues / total) if total > 0 else np.zeros_like(eigenvalues)
             # Rounding can leave the sum of all the shares below the one asked for.
             return min(int(np.searchsorted(shares, self.share, side="right")) + 1, eigenvalues.size)
         most = self.distortion if self.distortion is not None else (self.distortion_share or 0.0) * total
-        return int(np.argmax(falling_sums(eigenvalues, 0.0) <= most))
+        return int(np.argmax(errors <= most * (1 + _ROUNDING)))
 
 
 def falling_sums(terms: Array, rest: float) -> Array:

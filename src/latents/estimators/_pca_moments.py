@@ -28,9 +28,9 @@ _MANY_PRODUCTS = 1e12
 _THREAD_ROWS = 1024
 
 
-def block_rows(n_features: int, itemsize: int) -> int:
-    """Return how many rows of floats make a block."""
-    return min(max(256, _BLOCK_BYTES // (n_features * itemsize)), _BLOCK_ROWS)
+def block_rows(n_features: int, itemsize: int, least: int = 256) -> int:
+    """Return how many rows of floats make a block; `least` are worth a sum of p x p."""
+    return min(max(least, _BLOCK_BYTES // (n_features * itemsize)), _BLOCK_ROWS)
 
 
 def working_dtype(X: Any) -> np.dtype[Any]:

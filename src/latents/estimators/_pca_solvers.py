@@ -157,15 +157,25 @@ def _reduced(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
     reduced, diagonal, below, tau, _ = lapack.dsytrd(matrix.T, lower=1, lwork=lwork)
     values = np.maximum(linalg.eigh_tridiagonal(diagonal, below, eigvals_only=True)[::-1], 0.0)
     d = dimension(values)
-    if d > _FEW * n:
-        return values, linalg.eigh(matrix, driver="evd")[1][:, ::-1][:, :d]
     if d == 0:
         return values, np.empty((n, 0))
-    _, rising = linalg.eigh_tridiagonal(diagonal, below, select="i", select_range=(n - d, n - 1))
+    rising = _last_of_tridiagonal(diagonal, below, d) if d <= _FEW * n else None
+    if rising is None:
+        return values, linalg.eigh(matrix, driver="evd")[1][:, ::-1][:, :d]
     vectors = np.asfortranarray(rising[:, ::-1])
     # The reduction is by diag(1, Q), where Q is kept as reflections below the diagonal, as a QR decomposition's.
     vectors[1:], _, _ = lapack.dormqr("L", "N", reduced[1:, :-1], tau, vectors[1:], lwork=64 * d)
     return values, vectors
+
+
+def _last_of_tridiagonal(diagonal: Array, below: Array, d: int) -> Array | None:
+    """Return the eigenvectors of the d largest eigenvalues, rising, or None where LAPACK cannot tell them apart."""
+    n = len(diagonal)
+    try:
+        vectors: Array = linalg.eigh_tridiagonal(diagonal, below, select="i", select_range=(n - d, n - 1))[1]
+    except linalg.LinAlgError:  # its bisection counts wrongly where many eigenvalues are equal, or huge
+        return None
+    return vectors
 
 
 def arpack_svd(A: Centred, n_components: int, *, tol: float, seed: Any) -> Decomposition:

@@ -31,6 +31,7 @@ from latents.estimators._pca_solvers import (
     scatter_eigh,
 )
 from latents.estimators._persistence import PersistentEstimator
+from latents.estimators._warnings import warn_caller
 
 _DTYPES = [np.float64, np.float32]
 
@@ -224,7 +225,7 @@ class MinimumErrorPCA(
         self.device = device
 
     def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
-        """Find the basis of least error.
+        """Find the basis of least error, forgetting what was learned before.
 
         Parameters
         ----------
@@ -258,9 +259,13 @@ class MinimumErrorPCA(
     def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Learn from one more block of samples, exactly: as ``fit`` would from all blocks seen so far together.
 
+        As long as there are fewer samples than ``n_components`` asks for (p of them for "mle"), as many directions
+        as samples are kept. Every call decomposes a p x p matrix anew: ``fit`` of an iterable of blocks does so once.
+
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n, p)
+            One sample or more.
         y : ignored
 
         Raises
@@ -269,15 +274,27 @@ class MinimumErrorPCA(
             If ``svd_solver`` is another than "auto" or "covariance_eigh".
         ValueError
             As ``fit``.
+
+        Warns
+        -----
+        UserWarning
+            After ``fit``, which keeps no p x p numbers to go on from: what it learned is forgotten. To go on, begin
+            with ``partial_fit``, which learns from its first block as ``fit`` does with "covariance_eigh".
         """
         self._validate_params()
         first = not hasattr(self, "scatter_")
+        if first and hasattr(self, "components_"):
+            warn_caller(
+                f"partial_fit begins anew: fit kept no sums over its n_samples_={self.n_samples_} to go on from."
+                " To go on, call partial_fit in place of fit"
+            )
         data = self._checked(X, reset=first, ensure_min_samples=1)
         moments = Moments.of(data, self.device)
         if not first:
             moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
+        dtype = np.result_type(*([] if first else [self.mean_]), working_dtype(data))
         self._learn_from_blocks(
-            moments, np.result_type(*([] if first else [self.mean_]), working_dtype(data))
+            moments, self._wanted().so_far(moments.n_samples, len(moments.mean)), dtype
         )
         self.scatter_: NDArray[np.float64] = moments.scatter
         self.scatter_mean_: NDArray[np.float64] = moments.mean
@@ -387,12 +404,10 @@ class MinimumErrorPCA(
             If the covariance is singular to working precision.
         """
         variances, noise = self._model_variances()
-        if noise is None:
-            precision: FloatArray = (self.components_.T / variances) @ self.components_
-            return precision
-        precision = (self.components_.T * (1 / variances - 1 / noise)) @ self.components_
-        precision.flat[:: self.n_features_in_ + 1] += 1 / noise
-        return precision
+        across = 0.0 if noise is None else 1 / noise
+        precision: FloatArray = (self.components_.T * (1 / variances - across)) @ self.components_
+        precision.flat[:: self.n_features_in_ + 1] += across
+        return precision.astype(self.components_.dtype, copy=False)
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
         """Return log N(x_n | mean, C) of every sample, in nats.
@@ -429,7 +444,7 @@ class MinimumErrorPCA(
         log_density: FloatArray = -0.5 * (
             distances + self.n_features_in_ * float(np.log(2 * np.pi)) + log_determinant
         )
-        return log_density
+        return log_density.astype(np.result_type(A.dtype, self.components_), copy=False)
 
     def score(self, X: ArrayLike, y: object = None) -> float:  # noqa: ARG002
         """Return the mean of ``score_samples(X)``: nats per sample."""
@@ -476,7 +491,9 @@ class MinimumErrorPCA(
         _sums_blocks(self)
         dtypes: list[np.dtype[Any]] = []
         moments = Moments.of_blocks(self._checked_blocks(blocks, dtypes), self.device)
-        self._learn_from_blocks(moments, np.result_type(*dtypes))
+        if moments.n_samples < 2:
+            raise ValueError("there is 1 sample in all; a minimum of 2 is required by MinimumErrorPCA")
+        self._learn_from_blocks(moments, self._wanted(), np.result_type(*dtypes))
 
     def _checked_blocks(self, blocks: Iterable[Any], dtypes: list[np.dtype[Any]]) -> Iterator[Any]:
         """Yield the blocks, each checked, and note their types."""
@@ -486,14 +503,11 @@ class MinimumErrorPCA(
             dtypes.append(working_dtype(data))
             yield data
 
-    def _learn_from_blocks(self, moments: Moments, dtype: np.dtype[Any]) -> None:
-        n_samples, n_features = moments.n_samples, len(moments.mean)
-        if n_samples < 2:
-            raise ValueError("there is 1 sample in all; a minimum of 2 is required by MinimumErrorPCA")
-        wanted = self._wanted()
+    def _learn_from_blocks(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
+        shape = moments.n_samples, len(moments.mean)
         if wanted == Wanted():
-            wanted = Wanted(number=min(n_samples, n_features))
-        check_wanted(wanted, self.n_components, "covariance_eigh", (n_samples, n_features))
+            wanted = Wanted(number=min(shape))
+        check_wanted(wanted, self.n_components, "covariance_eigh", shape)
         self._learn_from_moments(moments, wanted, dtype)
 
     def _learn_from_moments(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
@@ -534,7 +548,7 @@ class MinimumErrorPCA(
         """Set what is learned: `total` is the trace of S."""
         eigenvalues, basis = decomposition
         d, shortest = len(basis), min(n_samples, len(mean))
-        unbiased = n_samples / (n_samples - 1)
+        unbiased = n_samples / max(n_samples - 1, 1)
         ratios = eigenvalues[:d] / total if total > 0 else np.zeros(d)
         rest = 0.0 if solver in FULL_SPECTRUM else max(total - float(eigenvalues.sum()), 0.0)
 
@@ -556,7 +570,7 @@ class MinimumErrorPCA(
 
         # scikit-learn's convention: the covariance shows p eigenvalues, the SVDs min(N, p).
         n_eigenvalues = max(eigenvalues.size, shortest)
-        is_complete = d == shortest
+        is_complete = d >= shortest
         self.noise_variance_ = 0.0 if is_complete else self.distortion_ * unbiased / (n_eigenvalues - d)
 
     def _wanted(self) -> Wanted:
@@ -596,12 +610,16 @@ class MinimumErrorPCA(
             yield rows, Z, np.einsum("ij,ij->i", residuals, residuals)
 
     def _model_variances(self) -> tuple[FloatArray, float | None]:
-        """Return the variances along the basis and across it (None where the basis is complete)."""
+        """Return the variances along the basis and across it (None where the basis is complete).
+
+        They are as precise as float64 whatever the data are: a spread is known to the digits of the data, and a
+        variance, its square, to twice as many.
+        """
         check_is_fitted(self)
-        variances = np.maximum(self.explained_variance_, self.noise_variance_)
+        variances = np.maximum(self.explained_variance_, self.noise_variance_, dtype=np.float64)
         noise = self.noise_variance_ if self.n_components_ < self.n_features_in_ else None
         every = np.append(variances, [] if noise is None else [noise])
-        if every.min() <= np.finfo(variances.dtype).eps * every.max():
+        if every.min() <= np.finfo(np.float64).eps * every.max():
             raise np.linalg.LinAlgError(
                 f"the model's covariance is singular: with n_components_={self.n_components_} of"
                 f" {self.n_features_in_} features its variances run from {every.max():.3g} down to"
