@@ -114,11 +114,26 @@ def test_what_is_not_finite_is_refused(solver, value, said):
         MinimumErrorPCA(2, svd_solver=solver).fit(X)
 
 
-def test_squares_beyond_the_type_are_refused():
-    X = pixels(600, 6).astype(np.float32) * np.float32(1e20)
-    with pytest.raises(ValueError, match="the squares of X overflow its type, float32"):
-        MinimumErrorPCA(2, svd_solver="covariance_eigh").fit(X)
-    assert MinimumErrorPCA(2).fit(X.astype(np.float64)).n_components_ == 2
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e20), (np.float64, 1e200), (np.float64, 1e305)])
+@pytest.mark.parametrize("solver", ["full", *SPARSE_SOLVERS])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_squares_beyond_the_type_are_refused(container, solver, dtype, size):
+    if (container, solver) == (sparse.csr_array, "full"):
+        return
+    X = container(pixels(600, 6).astype(dtype) * dtype(size))
+    pca = MinimumErrorPCA(2, svd_solver=solver, random_state=0)
+    said = f"the squares of X overflow its type, {np.dtype(dtype)}; scale X"
+    with pytest.raises(ValueError, match=said):
+        pca.fit(X)
+    with pytest.raises(ValueError, match=said):
+        MinimumErrorPCA(2).fit([X[:300], X[300:]])
+    known = MinimumErrorPCA(2).partial_fit(pixels(9, 6, dtype))
+    with pytest.raises(ValueError, match=said):
+        known.partial_fit(X)
+    assert known.partial_fit(pixels(9, 6, dtype)).n_samples_ == 18
+    if dtype is np.float32:
+        assert pca.fit(X.astype(np.float64)).n_components_ == 2
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])

@@ -23,6 +23,7 @@ from latents.estimators._pca_solvers import (
     Decomposition,
     FloatArray,
     arpack_svd,
+    check_squares,
     check_wanted,
     choose_solver,
     full_svd,
@@ -246,7 +247,7 @@ class MinimumErrorPCA(
         ------
         ValueError
             If an argument is not allowed, on its own or for the shape of X and the solver; if X has
-            one sample, missing or infinite values; for "arpack" on data without any variance; or if torch
+            one sample, missing or infinite values, or values whose squares overflow; for "arpack" on data without any variance; or if torch
             cannot use the device.
         """
         if are_blocks(X):
@@ -450,6 +451,7 @@ class MinimumErrorPCA(
         """Return the mean of ``score_samples(X)``: nats per sample."""
         return float(self.score_samples(X).mean(dtype=np.float64))
 
+    @np.errstate(over="ignore", invalid="ignore")  # which check_squares tells
     def _fit(self, X: Any) -> Centred:
         """Learn everything from X; return X centred."""
         self._validate_params()
@@ -470,9 +472,6 @@ class MinimumErrorPCA(
             # What is not finite shows in the sums: only then is it worth a look at all data.
             if not np.isfinite(moments.scatter.diagonal()).all():
                 self._check_finite(data)
-                raise ValueError(
-                    f"the squares of X overflow its type, {data.dtype}; scale X, or use another type"
-                )
             self._learn_from_moments(moments, wanted, working_dtype(data))
             return Centred(data, self.mean_)
         self._check_finite(data)
@@ -480,9 +479,11 @@ class MinimumErrorPCA(
         A = Centred(data, mean)
         if solver == "full":
             A = A.dense(in_place=not self.copy)
+        trace = 0.0 if solver == "gram" else A.squared_length()  # "gram" has it on its diagonal
+        check_squares(trace, A.dtype)
         decomposition = self._solve(solver, A, wanted)
         whole = solver in FULL_SPECTRUM
-        total = float(decomposition.eigenvalues.sum()) if whole else A.squared_length() / A.shape[0]
+        total = float(decomposition.eigenvalues.sum()) if whole else trace / A.shape[0]
         self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype)
         return A
 
@@ -512,6 +513,7 @@ class MinimumErrorPCA(
 
     def _learn_from_moments(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
         n = moments.n_samples
+        check_squares(float(moments.scatter.trace()), dtype)
         decomposition = scatter_eigh(moments.scatter, n, lambda values: wanted.dimension(values, n))
         total = float(decomposition.eigenvalues.sum())
         self._keep(decomposition, "covariance_eigh", moments.mean, total, n, dtype)
