@@ -443,9 +443,24 @@ def test_blocks_that_make_no_data(blocks, message):
 def test_only_the_covariance_is_summed_over_blocks():
     X = pixels(20, 5)
     assert not hasattr(MinimumErrorPCA(2, svd_solver="full"), "partial_fit")
-    with pytest.raises(AttributeError, match=r"svd_solver='gram'.*covariance_eigh"):
+    with pytest.raises(ValueError, match=r"svd_solver='gram'.*covariance_eigh"):
         MinimumErrorPCA(2, svd_solver="gram").fit(iter([X]))
     assert_array_equal(MinimumErrorPCA(2).partial_fit(X).svd_solver_, "covariance_eigh")
+
+
+@pytest.mark.parametrize("method", ["fit_transform", "partial_fit", "transform", "distortion", "score"])
+def test_blocks_are_for_fit_alone(method):
+    X = pixels(20, 5)
+    pca = MinimumErrorPCA(2).partial_fit(X)
+    for blocks in ([X[:10], X[10:]], [X[:3], X[3:]], iter([X])):
+        with pytest.raises(ValueError, match="iterable of blocks, which only fit takes"):
+            getattr(pca, method)(blocks)
+
+
+@pytest.mark.parametrize("shape", [(30, 8), (8, 30)])
+@pytest.mark.parametrize("solver", ["full", "gram"])
+def test_the_curve_has_as_many_points_as_the_smaller_side(solver, shape):
+    assert MinimumErrorPCA(2, svd_solver=solver).fit(pixels(*shape)).distortion_curve_.shape == (9,)
 
 
 def test_the_readme_fits_rows_from_disk(tmp_path, monkeypatch):

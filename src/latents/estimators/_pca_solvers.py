@@ -182,11 +182,13 @@ def _reduced(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
     return values, vectors
 
 
-def _last_of_tridiagonal(diagonal: Array, below: Array, d: int) -> Array | None:
-    """Return the eigenvectors of the d largest eigenvalues, rising, or None where LAPACK cannot tell them apart."""
+def _last_of_tridiagonal(diagonal: Array, below: Array, d: int) -> FloatArray | None:
+    """Return the eigenvectors of the d largest eigenvalues, rising, or None where LAPACK cannot find these."""
     n = len(diagonal)
     try:
-        vectors: Array = linalg.eigh_tridiagonal(diagonal, below, select="i", select_range=(n - d, n - 1))[1]
+        vectors: FloatArray = linalg.eigh_tridiagonal(
+            diagonal, below, select="i", select_range=(n - d, n - 1)
+        )[1]
     except linalg.LinAlgError:  # its bisection counts wrongly where many eigenvalues are equal, or huge
         return None
     return vectors

@@ -39,7 +39,7 @@ _DTYPES = [np.float64, np.float32]
 
 def _sums_blocks(pca: "MinimumErrorPCA") -> bool:
     if pca.svd_solver not in ("auto", "covariance_eigh"):
-        raise AttributeError(
+        raise ValueError(
             f"blocks are summed into a covariance, which svd_solver={pca.svd_solver!r} does not use; allowed are "
             "'auto' and 'covariance_eigh'"
         )
@@ -114,8 +114,8 @@ class MinimumErrorPCA(
     distortion_ : float
         J at d = ``n_components_``: squared input units per sample, divisor N.
     distortion_curve_ : ndarray of shape (k + 1,)
-        J(d) for d = 0..k, with k the number of eigenvalues known: min(N, p) for "full", p for
-        "covariance_eigh", N for "gram", ``n_components_`` for the others. J(0) is the trace of S.
+        J(d) for d = 0..k, with k the number of eigenvalues known: min(N, p) for "full" and
+        "gram", p for "covariance_eigh", ``n_components_`` for the others. J(0) is the trace of S.
         For these others the error of the last point is the trace less the known eigenvalues.
     offsets_ : ndarray of shape (p,)
         sum_{i>d} b_i mu_i, the part of x~ that all points share, so that x~_n = sum_i z_ni mu_i +
@@ -246,9 +246,9 @@ class MinimumErrorPCA(
         Raises
         ------
         ValueError
-            If an argument is not allowed, on its own or for the shape of X and the solver; if X has
-            one sample, missing or infinite values, or values whose squares overflow; for "arpack" on data without any variance; or if torch
-            cannot use the device.
+            If an argument is not allowed, on its own, for the shape of X and the solver, or for blocks; if X
+            has one sample, missing or infinite values, or values whose squares overflow; for "arpack" on data
+            without any variance; or if torch cannot use the device.
         """
         if are_blocks(X):
             self._fit_blocks(X)
@@ -260,8 +260,9 @@ class MinimumErrorPCA(
     def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Learn from one more block of samples, exactly: as ``fit`` would from all blocks seen so far together.
 
-        As long as there are fewer samples than ``n_components`` asks for (p of them for "mle"), as many directions
-        as samples are kept. Every call decomposes a p x p matrix anew: ``fit`` of an iterable of blocks does so once.
+        As long as there are fewer samples than ``n_components`` asks for (p of them for "mle"), as many
+        directions as samples are kept. Every call decomposes a p x p matrix anew: ``fit`` of an iterable of
+        blocks does so once.
 
         Parameters
         ----------
@@ -279,8 +280,8 @@ class MinimumErrorPCA(
         Warns
         -----
         UserWarning
-            After ``fit``, which keeps no p x p numbers to go on from: what it learned is forgotten. To go on, begin
-            with ``partial_fit``, which learns from its first block as ``fit`` does with "covariance_eigh".
+            After ``fit``, which keeps no p x p numbers to go on from: what it learned is forgotten. To go on,
+            begin with ``partial_fit``, which learns from its first block as ``fit`` does with "covariance_eigh".
         """
         self._validate_params()
         first = not hasattr(self, "scatter_")
@@ -294,9 +295,7 @@ class MinimumErrorPCA(
         if not first:
             moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
         dtype = np.result_type(*([] if first else [self.mean_]), working_dtype(data))
-        self._learn_from_blocks(
-            moments, self._wanted().so_far(moments.n_samples, len(moments.mean)), dtype
-        )
+        self._learn_from_blocks(moments, self._wanted().so_far(moments.n_samples, len(moments.mean)), dtype)
         self.scatter_: NDArray[np.float64] = moments.scatter
         self.scatter_mean_: NDArray[np.float64] = moments.mean
         return self
@@ -580,6 +579,10 @@ class MinimumErrorPCA(
 
     def _checked(self, X: Any, *, reset: bool, **how: Any) -> Any:
         """Return X checked: floats and whole numbers as they are, CSR if sparse."""
+        if are_blocks(X):
+            raise ValueError(
+                "X is an iterable of blocks, which only fit takes; give every other method one block at a time"
+            )
         sparse_or_odd = sp.issparse(X) or getattr(X, "dtype", None) in (np.float16, np.longdouble)
         how = {"ensure_min_samples": 2 if reset else 1, **how}
         dtype = _DTYPES if sparse_or_odd else "numeric"
