@@ -401,9 +401,7 @@ def test_features_of_very_different_scale_have_a_density(dtype, solver):
     assert pca.score_samples(X).dtype == pca.get_precision().dtype == dtype
     # scikit-learn gives -17.42 in float32.
     assert_allclose(pca.score(X), expected, rtol=1e-6)
-    assert_allclose(
-        np.diag(pca.get_precision())[1:], np.diag(np.linalg.inv(covariance))[1:], rtol=0.1
-    )
+    assert_allclose(np.diag(pca.get_precision())[1:], np.diag(np.linalg.inv(covariance))[1:], rtol=0.1)
 
 
 # ---- edges -----------------------------------------------------------------------------------

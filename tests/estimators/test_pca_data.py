@@ -114,11 +114,26 @@ def test_what_is_not_finite_is_refused(solver, value, said):
         MinimumErrorPCA(2, svd_solver=solver).fit(X)
 
 
-def test_squares_beyond_the_type_are_refused():
-    X = pixels(600, 6).astype(np.float32) * np.float32(1e20)
-    with pytest.raises(ValueError, match="the squares of X overflow its type, float32"):
-        MinimumErrorPCA(2, svd_solver="covariance_eigh").fit(X)
-    assert MinimumErrorPCA(2).fit(X.astype(np.float64)).n_components_ == 2
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e20), (np.float64, 1e200), (np.float64, 1e305)])
+@pytest.mark.parametrize("solver", ["full", *SPARSE_SOLVERS])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_squares_beyond_the_type_are_refused(container, solver, dtype, size):
+    if (container, solver) == (sparse.csr_array, "full"):
+        return
+    X = container(pixels(600, 6).astype(dtype) * dtype(size))
+    pca = MinimumErrorPCA(2, svd_solver=solver, random_state=0)
+    said = f"the squares of X overflow its type, {np.dtype(dtype)}; scale X"
+    with pytest.raises(ValueError, match=said):
+        pca.fit(X)
+    with pytest.raises(ValueError, match=said):
+        MinimumErrorPCA(2).fit([X[:300], X[300:]])
+    known = MinimumErrorPCA(2).partial_fit(pixels(9, 6, dtype))
+    with pytest.raises(ValueError, match=said):
+        known.partial_fit(X)
+    assert known.partial_fit(pixels(9, 6, dtype)).n_samples_ == 18
+    if dtype is np.float32:
+        assert pca.fit(X.astype(np.float64)).n_components_ == 2
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
@@ -428,9 +443,24 @@ def test_blocks_that_make_no_data(blocks, message):
 def test_only_the_covariance_is_summed_over_blocks():
     X = pixels(20, 5)
     assert not hasattr(MinimumErrorPCA(2, svd_solver="full"), "partial_fit")
-    with pytest.raises(AttributeError, match=r"svd_solver='gram'.*covariance_eigh"):
+    with pytest.raises(ValueError, match=r"svd_solver='gram'.*covariance_eigh"):
         MinimumErrorPCA(2, svd_solver="gram").fit(iter([X]))
     assert_array_equal(MinimumErrorPCA(2).partial_fit(X).svd_solver_, "covariance_eigh")
+
+
+@pytest.mark.parametrize("method", ["fit_transform", "partial_fit", "transform", "distortion", "score"])
+def test_blocks_are_for_fit_alone(method):
+    X = pixels(20, 5)
+    pca = MinimumErrorPCA(2).partial_fit(X)
+    for blocks in ([X[:10], X[10:]], [X[:3], X[3:]], iter([X])):
+        with pytest.raises(ValueError, match="iterable of blocks, which only fit takes"):
+            getattr(pca, method)(blocks)
+
+
+@pytest.mark.parametrize("shape", [(30, 8), (8, 30)])
+@pytest.mark.parametrize("solver", ["full", "gram"])
+def test_the_curve_has_as_many_points_as_the_smaller_side(solver, shape):
+    assert MinimumErrorPCA(2, svd_solver=solver).fit(pixels(*shape)).distortion_curve_.shape == (9,)
 
 
 def test_the_readme_fits_rows_from_disk(tmp_path, monkeypatch):

@@ -93,6 +93,7 @@ class Moments:
             raise ValueError("X has no blocks: there is nothing to fit to")
         return done
 
+    @np.errstate(over="ignore", invalid="ignore")
     def __add__(self, other: "Moments | None") -> "Moments":
         """Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm", 1979; None is no rows."""
         if other is None:

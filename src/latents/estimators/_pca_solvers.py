@@ -106,6 +106,18 @@ def check_wanted(wanted: Wanted, given: Any, solver: str, shape: tuple[int, ...]
         )
 
 
+def check_squares(trace: float, dtype: np.dtype[Any]) -> None:
+    """Refuse data whose squares add up to more than their type can hold.
+
+    Raises
+    ------
+    ValueError
+        It says so.
+    """
+    if not trace <= float(np.finfo(dtype).max):
+        raise ValueError(f"the squares of X overflow its type, {dtype}; scale X, or use another type")
+
+
 def full_svd(centred: FloatArray, dimension: Dimension) -> Decomposition:
     """LAPACK's singular value decomposition of the centred data."""
     _, singular_values, basis = linalg.svd(centred, full_matrices=False)
@@ -128,7 +140,9 @@ def scatter_eigh(scatter: Array, n_samples: int, dimension: Dimension) -> Decomp
 def gram_eigh(A: Centred, dimension: Dimension) -> Decomposition:
     """Eigendecomposition of A A' (N, N): its eigenvectors u give the basis, A'u up to length."""
     n_samples, most = A.shape[0], min(A.shape)
-    values, left = _leading(A.gram(), lambda values: dimension(values[:most] / n_samples))
+    gram = A.gram()
+    check_squares(float(gram.trace()), A.dtype)
+    values, left = _leading(gram, lambda values: dimension(values[:most] / n_samples))
     eigenvalues = values[:most] / n_samples
     if left.shape[1] == 0:
         return Decomposition(eigenvalues, np.empty((0, A.shape[1])))
@@ -168,11 +182,13 @@ def _reduced(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
     return values, vectors
 
 
-def _last_of_tridiagonal(diagonal: Array, below: Array, d: int) -> Array | None:
-    """Return the eigenvectors of the d largest eigenvalues, rising, or None where LAPACK cannot tell them apart."""
+def _last_of_tridiagonal(diagonal: Array, below: Array, d: int) -> FloatArray | None:
+    """Return the eigenvectors of the d largest eigenvalues, rising, or None where LAPACK cannot find these."""
     n = len(diagonal)
     try:
-        vectors: Array = linalg.eigh_tridiagonal(diagonal, below, select="i", select_range=(n - d, n - 1))[1]
+        vectors: FloatArray = linalg.eigh_tridiagonal(
+            diagonal, below, select="i", select_range=(n - d, n - 1)
+        )[1]
     except linalg.LinAlgError:  # its bisection counts wrongly where many eigenvalues are equal, or huge
         return None
     return vectors

@@ -23,6 +23,7 @@ from latents.estimators._pca_solvers import (
     Decomposition,
     FloatArray,
     arpack_svd,
+    check_squares,
     check_wanted,
     choose_solver,
     full_svd,
@@ -38,7 +39,7 @@ _DTYPES = [np.float64, np.float32]
 
 def _sums_blocks(pca: "MinimumErrorPCA") -> bool:
     if pca.svd_solver not in ("auto", "covariance_eigh"):
-        raise AttributeError(
+        raise ValueError(
             f"blocks are summed into a covariance, which svd_solver={pca.svd_solver!r} does not use; allowed are "
             "'auto' and 'covariance_eigh'"
         )
@@ -113,8 +114,8 @@ class MinimumErrorPCA(
     distortion_ : float
         J at d = ``n_components_``: squared input units per sample, divisor N.
     distortion_curve_ : ndarray of shape (k + 1,)
-        J(d) for d = 0..k, with k the number of eigenvalues known: min(N, p) for "full", p for
-        "covariance_eigh", N for "gram", ``n_components_`` for the others. J(0) is the trace of S.
+        J(d) for d = 0..k, with k the number of eigenvalues known: min(N, p) for "full" and
+        "gram", p for "covariance_eigh", ``n_components_`` for the others. J(0) is the trace of S.
         For these others the error of the last point is the trace less the known eigenvalues.
     offsets_ : ndarray of shape (p,)
         sum_{i>d} b_i mu_i, the part of x~ that all points share, so that x~_n = sum_i z_ni mu_i +
@@ -245,9 +246,9 @@ class MinimumErrorPCA(
         Raises
         ------
         ValueError
-            If an argument is not allowed, on its own or for the shape of X and the solver; if X has
-            one sample, missing or infinite values; for "arpack" on data without any variance; or if torch
-            cannot use the device.
+            If an argument is not allowed, on its own, for the shape of X and the solver, or for blocks; if X
+            has one sample, missing or infinite values, or values whose squares overflow; for "arpack" on data
+            without any variance; or if torch cannot use the device.
         """
         if are_blocks(X):
             self._fit_blocks(X)
@@ -259,8 +260,9 @@ class MinimumErrorPCA(
     def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Learn from one more block of samples, exactly: as ``fit`` would from all blocks seen so far together.
 
-        As long as there are fewer samples than ``n_components`` asks for (p of them for "mle"), as many directions
-        as samples are kept. Every call decomposes a p x p matrix anew: ``fit`` of an iterable of blocks does so once.
+        As long as there are fewer samples than ``n_components`` asks for (p of them for "mle"), as many
+        directions as samples are kept. Every call decomposes a p x p matrix anew: ``fit`` of an iterable of
+        blocks does so once.
 
         Parameters
         ----------
@@ -278,8 +280,8 @@ class MinimumErrorPCA(
         Warns
         -----
         UserWarning
-            After ``fit``, which keeps no p x p numbers to go on from: what it learned is forgotten. To go on, begin
-            with ``partial_fit``, which learns from its first block as ``fit`` does with "covariance_eigh".
+            After ``fit``, which keeps no p x p numbers to go on from: what it learned is forgotten. To go on,
+            begin with ``partial_fit``, which learns from its first block as ``fit`` does with "covariance_eigh".
         """
         self._validate_params()
         first = not hasattr(self, "scatter_")
@@ -293,9 +295,7 @@ class MinimumErrorPCA(
         if not first:
             moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
         dtype = np.result_type(*([] if first else [self.mean_]), working_dtype(data))
-        self._learn_from_blocks(
-            moments, self._wanted().so_far(moments.n_samples, len(moments.mean)), dtype
-        )
+        self._learn_from_blocks(moments, self._wanted().so_far(moments.n_samples, len(moments.mean)), dtype)
         self.scatter_: NDArray[np.float64] = moments.scatter
         self.scatter_mean_: NDArray[np.float64] = moments.mean
         return self
@@ -450,6 +450,7 @@ class MinimumErrorPCA(
         """Return the mean of ``score_samples(X)``: nats per sample."""
         return float(self.score_samples(X).mean(dtype=np.float64))
 
+    @np.errstate(over="ignore", invalid="ignore")  # which check_squares tells
     def _fit(self, X: Any) -> Centred:
         """Learn everything from X; return X centred."""
         self._validate_params()
@@ -470,9 +471,6 @@ class MinimumErrorPCA(
             # What is not finite shows in the sums: only then is it worth a look at all data.
             if not np.isfinite(moments.scatter.diagonal()).all():
                 self._check_finite(data)
-                raise ValueError(
-                    f"the squares of X overflow its type, {data.dtype}; scale X, or use another type"
-                )
             self._learn_from_moments(moments, wanted, working_dtype(data))
             return Centred(data, self.mean_)
         self._check_finite(data)
@@ -480,9 +478,11 @@ class MinimumErrorPCA(
         A = Centred(data, mean)
         if solver == "full":
             A = A.dense(in_place=not self.copy)
+        trace = 0.0 if solver == "gram" else A.squared_length()  # "gram" has it on its diagonal
+        check_squares(trace, A.dtype)
         decomposition = self._solve(solver, A, wanted)
         whole = solver in FULL_SPECTRUM
-        total = float(decomposition.eigenvalues.sum()) if whole else A.squared_length() / A.shape[0]
+        total = float(decomposition.eigenvalues.sum()) if whole else trace / A.shape[0]
         self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype)
         return A
 
@@ -512,6 +512,7 @@ class MinimumErrorPCA(
 
     def _learn_from_moments(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
         n = moments.n_samples
+        check_squares(float(moments.scatter.trace()), dtype)
         decomposition = scatter_eigh(moments.scatter, n, lambda values: wanted.dimension(values, n))
         total = float(decomposition.eigenvalues.sum())
         self._keep(decomposition, "covariance_eigh", moments.mean, total, n, dtype)
@@ -578,6 +579,10 @@ class MinimumErrorPCA(
 
     def _checked(self, X: Any, *, reset: bool, **how: Any) -> Any:
         """Return X checked: floats and whole numbers as they are, CSR if sparse."""
+        if are_blocks(X):
+            raise ValueError(
+                "X is an iterable of blocks, which only fit takes; give every other method one block at a time"
+            )
         sparse_or_odd = sp.issparse(X) or getattr(X, "dtype", None) in (np.float16, np.longdouble)
         how = {"ensure_min_samples": 2 if reset else 1, **how}
         dtype = _DTYPES if sparse_or_odd else "numeric"
