@@ -7,6 +7,7 @@ import pytest
 from kedro.runner import ThreadRunner
 
 from latents import reporting
+from latents.tracking.current_run import RunInterrupted, current_run
 
 
 @pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
@@ -26,6 +27,25 @@ def test_an_interrupted_run_is_killed_and_its_points_are_there(project, runner, 
     left = [path.name for path in (project.path / "data").rglob("*") if path.name.startswith(".writing")]
     assert left == []
     project.run("cvae", from_nodes=["cvae.fit"])
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_drops_is_one_all_the_same(project, monkeypatch):
+    """As it does in a finaliser: of the signal there is only what the fit is told."""
+
+    class Dropping:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def bounds(*args, **kwargs):
+        Dropping()
+        current_run.raise_if_stopped()
+
+    monkeypatch.setattr("latents.reporting.pca.scatter", bounds)
+    with pytest.raises(RunInterrupted):
+        project.run("pca")
+    (run,) = project.runs()
+    assert run.info.status == "KILLED"
 
 
 def test_a_failure_in_one_thread_stops_the_fits_of_the_others(project):

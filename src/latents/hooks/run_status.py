@@ -25,6 +25,7 @@ class RunStatusHook:
 
     def __init__(self) -> None:
         self._former_handlers: dict[int, Any] = {}
+        self._is_interrupted = False
 
     @hook_impl(tryfirst=True)
     def after_context_created(self) -> None:
@@ -37,6 +38,7 @@ class RunStatusHook:
         """Note the run that kedro-mlflow has opened, and watch for interrupts."""
         active = mlflow.active_run()
         current_run.begin(active.info.run_id if active else None)
+        self._is_interrupted = False
         if active and active.info.run_name == "__default__":
             mlflow.set_tag("mlflow.runName", "all pipelines")
         # Registered after MLflow's own exit function, and therefore run before it.
@@ -57,13 +59,20 @@ class RunStatusHook:
         """Stop the fits of other threads: Kedro waits for them before it tells of the error."""
         current_run.request_stop()
 
-    @hook_impl(tryfirst=True)
+    @hook_impl(trylast=True)
     def on_pipeline_error(self) -> None:
-        """Stop watching; kedro-mlflow marks the run as FAILED."""
+        """Stop watching; kedro-mlflow has marked the run as FAILED, which is wrong if it was interrupted.
+
+        Python drops what a signal's handler raises while it clears up an object. The fit then stops at its next
+        step, by an error.
+        """
+        if self._is_interrupted:
+            self._end_as_killed()
         self._stop_watching()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         # Fits in worker threads stop at their next step; the main thread stops here.
+        self._is_interrupted = True
         current_run.request_stop()
         if number == signal.SIGINT:
             raise KeyboardInterrupt
