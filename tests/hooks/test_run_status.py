@@ -10,8 +10,9 @@ from latents import reporting
 from latents.tracking.current_run import RunInterrupted, current_run
 
 
-@pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("runner", "number"), [("SequentialRunner", signal.SIGINT), ("ThreadRunner", signal.SIGTERM)]
+)
 def test_an_interrupted_run_is_killed_and_its_points_are_there(project, runner, number):
     command = ["kedro", "run", "--env", "test", "--pipelines", "cvae", "--runner", runner]
     # A bound in MLflow while the fit runs is what the UI draws live.

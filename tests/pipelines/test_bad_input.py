@@ -43,6 +43,8 @@ FIT = CvaeFit(
     batch_size=2,
     learning_rate=1e-3,
     device="cpu",
+    precision="auto",
+    compiled="auto",
     checkpoint_every=1,
     random_state=0,
 )

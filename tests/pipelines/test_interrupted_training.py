@@ -1,19 +1,20 @@
 """A training that is ended at random moments, as the world ends it, and the same command again."""
 
+import json
 import random
 import signal
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from latents import estimators
-from latents.estimators.conditional_vae.checkpoints import read
 
-EPOCHS = 400
-PARAMS = {"cvae": {"fit": {"epochs": EPOCHS}, "watch": {"every": 150}}}
+EPOCHS = 240
+PARAMS = {"cvae": {"fit": {"epochs": EPOCHS}, "watch": {"every": 100}}}
 COMMAND = [
     *("kedro", "run", "--env", "test", "--pipelines", "cvae"),
-    *("--params", f"cvae.fit.epochs={EPOCHS},cvae.watch.every=150"),
+    *("--params", f"cvae.fit.epochs={EPOCHS},cvae.watch.every=100"),
 ]
 MODEL = "data/test/06_models/cvae/model.safetensors"
 CHECKPOINT = "data/test/06_models/cvae/checkpoint.safetensors"
@@ -25,9 +26,12 @@ def curve(project, run, name="lower_bound"):
 
 
 def epoch_of(project):
-    """Return the epoch of the checkpoint; reading it proves that it is whole."""
+    """Return the epoch of the checkpoint, which may be replaced meanwhile: only its header is read."""
     path = project.path / CHECKPOINT
-    return read(path)[0]["epoch"] if path.exists() else 0
+    if not path.exists():
+        return 0
+    with safe_open(path, framework="np") as file:
+        return json.loads(file.metadata()["latents_checkpoint"])["epoch"]
 
 
 def outcome(project):
@@ -53,17 +57,17 @@ def test_killed_twice_it_ends_where_an_undisturbed_run_ends(project):
     project.run("cvae", params=PARAMS)
     undisturbed = outcome(project)
     assert [step for step, _ in undisturbed[2][0]] == list(range(1, EPOCHS + 1))
-    assert [step for step, _ in undisturbed[2][2]] == [150, 300]
+    assert [step for step, _ in undisturbed[2][2]] == [100, 200]
 
-    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
-        least = epoch_of(project) + random.randint(1, 80)
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        least = epoch_of(project) + random.randint(1, 60)
         output = project.interrupted(number, lambda least=least: epoch_of(project) >= least, *COMMAND)
         assert epoch_of(project) < EPOCHS, output
         assert [path for path in (project.path / "data").rglob("*") if path.name == ".run"]
     project.run("cvae", params=PARAMS)
     assert_same(outcome(project), undisturbed)
     statuses = [run.info.status for run in project.runs()]
-    assert statuses == ["FINISHED", "KILLED", "KILLED", "KILLED", "FINISHED"]
+    assert statuses == ["FINISHED", "KILLED", "KILLED", "FINISHED"]
     assert not [path for path in (project.path / "data").rglob("*") if path.name == ".run"]
 
 
