@@ -187,13 +187,17 @@ def timed(task: Callable[[], Any]) -> tuple[Any, float]:
     return result, time.perf_counter() - started
 
 
+_PAUSE = 0.1  # seconds
+
+
 def interleaved(
     tasks: Mapping[str, Callable[[], object]], repetitions: int
 ) -> dict[str, NDArray[np.float64]]:
     """Return the seconds of every repetition of every task.
 
     The tasks take turns, so that a machine that is slow for a while is slow for all of them, and every round
-    begins with another one. One round before the first is not counted.
+    begins with another one. One round before the first is not counted. A pause before each lets go to sleep the
+    threads of BLAS that the one before has left waiting for work.
     """
     names = list(tasks)
     seconds: dict[str, list[float]] = {name: [] for name in names}
@@ -202,6 +206,7 @@ def interleaved(
     for repetition in range(repetitions):
         first = repetition % len(names)
         for name in names[first:] + names[:first]:
+            time.sleep(_PAUSE)
             seconds[name].append(timed(tasks[name])[1])
     return {name: np.array(values) for name, values in seconds.items()}
 

@@ -3,9 +3,9 @@
 ``tall`` is MNIST, 60,000 images of 784 pixels; ``wide`` 500 samples of 20,000 features; ``sparse`` the word counts
 of 20 Newsgroups, 18,846 x 29,649. Where MNIST is not to be had, random numbers of its shape and of a like spectrum
 stand in for it. What is compared takes turns in one process (IncrementalPCA once, after the others); medians are
-reported. (On wide data scikit-learn's "auto" is its "randomized".) Errors are the largest relative ones of the d eigenvalues, against LAPACK in float64 (sparse: against
-ARPACK to machine precision). Memory is the peak of a process of its own that does nothing else, less what it held
-with the data loaded.
+reported. (On wide data scikit-learn's "auto" is its "randomized".) Errors are the largest relative ones of the d
+eigenvalues, against LAPACK in float64 (sparse: against ARPACK to machine precision). Memory is the peak of a
+process of its own that does nothing else, less what it held with the data loaded.
 """
 
 import argparse

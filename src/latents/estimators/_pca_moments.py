@@ -145,7 +145,7 @@ class Plan(NamedTuple):
         if X.dtype.kind == "b" or X.dtype == np.uint8:
             return cls(np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False)
         dtype = working_dtype(X)
-        first = X[:256].astype(np.float64)
+        first = X[:64].astype(np.float64)
         mean, spread = first.mean(axis=0), first.var(axis=0).sum()
         if X.dtype == dtype and mean @ mean <= _FAR**2 * spread:
             return cls(dtype.type(0), dtype, _BLOCK_ROWS, True)
@@ -164,13 +164,14 @@ class Sums:
 
     def __init__(self, plan: Plan, n_features: int) -> None:
         self.plan, self.n_features, self.n_samples = plan, n_features, 0
-        self._parts: list[tuple[Array, Array]] = []
+        self._parts: list[tuple[Array, Array, FloatArray]] = []
 
     def add(self, X: NDArray[Any]) -> None:
         """Add the rows of X (n, p)."""
         n_parts = self._n_parts(X)
         for _ in range(len(self._parts), n_parts):
-            self._parts.append((np.zeros(self.n_features), np.zeros((self.n_features, self.n_features))))
+            square = (self.n_features, self.n_features)
+            self._parts.append((np.zeros(square[0]), np.zeros(square), np.empty(square, self.plan.dtype)))
         self.n_samples += len(X)
         if n_parts == 1:
             self._add_to(0, X)
@@ -181,8 +182,8 @@ class Sums:
 
     def moments(self) -> Moments:
         """Return what was added; nothing can be added any more."""
-        (sums, products), *others = self._parts
-        for more, more_products in others:
+        (sums, products, _), *others = self._parts
+        for more, more_products, _ in others:
             sums += more
             products += more_products
         return _moments(self.n_samples, sums, products, self.plan.shift)
@@ -194,9 +195,8 @@ class Sums:
 
     @np.errstate(over="ignore", invalid="ignore")  # which is told to each thread by itself
     def _add_to(self, part: int, X: NDArray[Any]) -> None:
-        sums, products = self._parts[part]
+        sums, products, partial = self._parts[part]
         shift, dtype, rows, in_place = self.plan
-        partial = np.empty_like(products, dtype)
         copied = np.empty((0 if in_place else min(rows, len(X)), self.n_features), dtype)
         ones = np.ones(min(rows, len(X)), dtype)
         for start in range(0, len(X), rows):

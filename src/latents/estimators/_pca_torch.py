@@ -28,5 +28,6 @@ class TorchSums(Sums):
 
     def moments(self) -> Moments:
         """Return what was added; nothing can be added any more."""
-        self._parts = [(self._sums.cpu().numpy(), self._products.cpu().numpy())]
+        products = self._products.cpu().numpy()
+        self._parts = [(self._sums.cpu().numpy(), products, products)]
         return super().moments()
