@@ -152,9 +152,9 @@ class MinimumErrorPCA(
     about eps s_1, hence lambda_i down to eps^2 lambda_1; the covariance finds lambda_i itself only
     to about eps lambda_1 with eps = 2e-16. Eigenvalues below 1e-15 lambda_1, which are the
     directions along which the data spread less than 3e-8 as far as along the first, and a J made of
-    such eigenvalues, are then rounding errors. Use "full" where that tail matters. Float32 data are multiplied
-    in float32, a few MiB at a time, and added up in float64: eigenvalues are then good to about 1e-7 lambda_1.
-    Bytes lose nothing: their sums are exact.
+    such eigenvalues, are then rounding errors. Use "full" where that tail matters. Dense float32 data are
+    multiplied in float32, a few MiB at a time, and added up in float64: eigenvalues are then good to about 1e-7
+    lambda_1. Bytes lose nothing: their sums are exact.
 
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
@@ -231,10 +231,10 @@ class MinimumErrorPCA(
         Parameters
         ----------
         X : array-like or sparse matrix of shape (N, p), or an iterable of such blocks
-            At least two samples. Float32 data give float32 results, all other numbers float64; none are
-            copied to floats but in blocks, and a memory map is read as it is needed. Sparse data stay
-            sparse. Blocks are read once, in any order, which changes nothing but the last digits: what is
-            kept of them is p numbers and p x p more.
+            At least two samples. Float32 data give float32 results, all other numbers float64; dense ones
+            are copied to floats in blocks only, and a memory map is read as it is needed. Sparse data stay
+            sparse, and are multiplied in float64. Blocks are read once, in any order, which changes nothing but
+            the last digits: what is kept of them is p numbers and p x p more.
         y : ignored
             For scikit-learn's convention.
 
