@@ -88,17 +88,7 @@ def scatter_by_label(
             add(rows, style.plain(label), colour, style.symbol_of(category))
             if not name_medians:
                 continue
-            x, y = np.median(xy[rows], axis=0)
-            figure.add_annotation(
-                x=float(x),
-                y=float(y),
-                text=style.plain(style.shorten(label, 16)),
-                showarrow=False,
-                bgcolor=colour,
-                borderpad=2,
-                opacity=0.92,
-                font={"color": style.ink_on(colour), "size": 12},
-            )
+            figure.add_annotation(style.name_tag(label, np.median(xy[rows], axis=0), colour))
     figure.update_xaxes(title_text=axis_titles[0])
     figure.update_yaxes(title_text=axis_titles[1], scaleanchor="x", scaleratio=1)
     return style.finish(figure, title, subtitle, height=640, legend="none" if labels is None else "right")

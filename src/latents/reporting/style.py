@@ -167,6 +167,21 @@ def switch(buttons: list[dict[str, Any]], *, y: float) -> dict[str, Any]:
     }
 
 
+def name_tag(name: object, place: np.ndarray, colour: str) -> dict[str, Any]:
+    """Lay out the name of a group of points at a place (2,), in its colour, for ``add_annotation``."""
+    x, y = place
+    return {
+        "x": float(x),
+        "y": float(y),
+        "text": plain(shorten(name, 16)),
+        "showarrow": False,
+        "bgcolor": colour,
+        "borderpad": 2,
+        "opacity": 0.92,
+        "font": {"color": ink_on(colour), "size": 12},
+    }
+
+
 def absent(title: str, reason: str) -> go.Figure:
     """Stand in for a chart that cannot be drawn, saying why.
 

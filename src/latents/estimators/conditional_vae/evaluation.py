@@ -42,7 +42,7 @@ def bound(network: ConditionalNetwork, x: Tensor, y: Tensor, *, seed: int = 0) -
     """
     generator = torch.Generator(network.device).manual_seed(seed)
     parts = []
-    for rows_x, rows_y in _batches(x, y, network.device, _ROWS):
+    for rows_x, rows_y in in_batches(network, x, y):
         noise = _normal((len(rows_x), network.n_latents), generator)
         parts.append(torch.stack(bound_terms(network, rows_x, rows_y, noise)).double().cpu())
     return BoundTerms(*torch.cat(parts, dim=1))
@@ -90,7 +90,7 @@ def log_likelihood(
     n_chunk = min(n_samples, _ROWS)
     parts: list[Tensor] = []
     done = 0
-    for rows_x, rows_y in _batches(x, y, network.device, n_rows):
+    for rows_x, rows_y in in_batches(network, x, y, n_rows):
         log_sum = torch.full((len(rows_x),), -torch.inf, dtype=torch.float64)
         for start in range(0, n_samples, n_chunk):
             size = (min(n_chunk, n_samples - start), len(rows_x), network.n_latents)
@@ -105,10 +105,12 @@ def log_likelihood(
     return torch.cat(parts)
 
 
-def _batches(x: Tensor, y: Tensor, device: torch.device, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut x (N, ...) and y (N,) alike, and bring each piece to the device."""
+def in_batches(
+    network: ConditionalNetwork, x: Tensor, y: Tensor, size: int = _ROWS
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cut x (N, ...) and y (N, ...) alike, and bring each piece to the network's device."""
     for rows_x, rows_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
-        yield rows_x.to(device), rows_y.to(device)
+        yield rows_x.to(network.device), rows_y.to(network.device)
 
 
 def _normal(size: tuple[int, ...], generator: torch.Generator) -> Tensor:

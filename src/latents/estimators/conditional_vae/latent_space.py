@@ -3,17 +3,14 @@
 In batches, without gradients, on the network's own device; what is given may lie on any.
 """
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from latents.estimators.conditional_vae.distributions import Gaussian
+from latents.estimators.conditional_vae.evaluation import in_batches
 from latents.estimators.conditional_vae.networks import ConditionalNetwork
 
-# Rows a network sees at once: enough for fast products, few enough to stay in cache.
-_ROWS = 4096
 # Sine of the angle up to which both ends point the same way, or opposite ways.
 _FLAT = 1e-4
 
@@ -21,13 +18,15 @@ _FLAT = 1e-4
 @torch.inference_mode()
 def codes(network: ConditionalNetwork, x: Tensor, y: Tensor) -> Tensor:
     """Return the means of q(z | x, y), (N, L), on the network's device, for pixels x and class codes y."""
-    return torch.cat([network.code(*rows) for rows in _batches(x, y, network)])
+    return torch.cat([network.code(*rows) for rows in in_batches(network, x, y)])
 
 
 @torch.inference_mode()
 def standard_codes(network: ConditionalNetwork, x: Tensor, y: Tensor) -> Tensor:
     """Return the means of q(z | x, y) in units of p(z | y), (N, L), on the network's device."""
-    return torch.cat([network.standardise(network.code(*rows), rows[1]) for rows in _batches(x, y, network)])
+    return torch.cat(
+        [network.standardise(network.code(*rows), rows[1]) for rows in in_batches(network, x, y)]
+    )
 
 
 @torch.inference_mode()
@@ -39,7 +38,7 @@ def latents_of(network: ConditionalNetwork, noise: Tensor, y: Tensor) -> Tensor:
 @torch.inference_mode()
 def pixel_means(network: ConditionalNetwork, z: Tensor, y: Tensor) -> Tensor:
     """Return the means of the pixels, (N, p) on the CPU, for latents z (N, L) and classes y."""
-    parts = [network.pixels.means(network.decode(*rows)).cpu() for rows in _batches(z, y, network)]
+    parts = [network.pixels.means(network.decode(*rows)).cpu() for rows in in_batches(network, z, y)]
     return torch.cat(parts)
 
 
@@ -73,9 +72,3 @@ def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
         torch.lerp(first, last, share) * direction,
         torch.lerp(start, end, share),
     )
-
-
-def _batches(x: Tensor, y: Tensor, network: ConditionalNetwork) -> Iterator[tuple[Tensor, Tensor]]:
-    """Cut x (N, ...) and y (N, ...) alike, and bring each piece to the network's device."""
-    for rows_x, rows_y in zip(torch.split(x, _ROWS), torch.split(y, _ROWS), strict=True):
-        yield rows_x.to(network.device), rows_y.to(network.device)

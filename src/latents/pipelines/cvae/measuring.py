@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from latents import estimators
 from latents.pipelines.cvae.parameters import EvaluateParameters
@@ -58,19 +58,34 @@ def describe(
 def likelihoods(model: estimators.ConditionalVAE, table: pd.DataFrame) -> dict[str, float]:
     """Estimate the mean log p(x | y) and log p(x) of all test images, though only some are measured.
 
-    Images differ by tens of nats in each, and by few in how far one lies from the next: of the bound, which all
-    have, log p(x | y) - bound, and log p(x) - log p(x | y) = log p(y) - log p(y | x). So the means of these two
-    differences over the images that have them are added to the mean bound. Where all have them, nothing changes.
+    The former by ``carried_over``. The latter in the same way: log p(x) lies above log p(x | y) by log p(y) -
+    log p(y | x), whose mean over the images that have it is added.
     """
-    above_bound = (table["log_likelihood"] - table["lower_bound"]).mean()
+    likely = table.dropna(subset="log_likelihood")
     known = table.dropna(subset="p_label")
     share_of_class = model.class_prior_[np.searchsorted(model.classes_, known["label"])]
     shares = np.maximum(known["p_label"], np.finfo(np.float64).tiny)
-    likelihood = float(table["lower_bound"].mean() + above_bound)
+    likelihood = carried_over(table["lower_bound"].mean(), likely["log_likelihood"], likely["lower_bound"])
     return {
         "log_likelihood_test": likelihood,
         "log_marginal_test": likelihood + float(np.mean(np.log(share_of_class) - np.log(shares))),
     }
+
+
+def carried_over(mean_bound: float, likelihoods: ArrayLike, bounds: ArrayLike) -> float:
+    """Estimate the mean of log p(x | y) over all images, of which some have been measured.
+
+    Images differ by tens of nats in it, and by few in how far it lies above the bound, which all have. So the mean
+    of that difference over those measured is added to the mean bound of all.
+
+    Parameters
+    ----------
+    mean_bound : float
+        Of all images.
+    likelihoods, bounds : array-like of shape (n,)
+        Of those measured.
+    """
+    return float(mean_bound + np.mean(np.asarray(likelihoods) - np.asarray(bounds)))
 
 
 def by_class(table: pd.DataFrame) -> pd.DataFrame:

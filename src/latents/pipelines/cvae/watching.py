@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from latents import estimators, reporting
+from latents.pipelines.cvae import measuring
 from latents.pipelines.cvae.parameters import WatchParameters
 from latents.pipelines.images import evenly
 from latents.pipelines.shared import Monitor
@@ -39,9 +40,8 @@ def look_on(
     """Make the function that a fit calls after each epoch with the half-trained model.
 
     Every ``log_every`` epochs it prints the bounds; every ``every`` epochs it also estimates log p(x | y) of the
-    test images, draws images of every class, from the same noise each time, and keeps them. The estimate is the
-    bound of all of them, and how much log p(x | y) lies above it on ``n_likelihood_images``. A fit that begins
-    anew removes what an earlier one has kept.
+    test images, from ``n_likelihood_images`` of them (``measuring.carried_over``), draws images of every class,
+    from the same noise each time, and keeps them. A fit that begins anew removes what an earlier one has kept.
 
     Parameters
     ----------
@@ -69,10 +69,9 @@ def look_on(
             likelihoods = model.log_likelihood(
                 X[rows], y[rows], n_samples=params.n_importance_samples, callback=callback
             )
-        # Images differ by tens of nats in both, and hardly in how far the bound lies below: the mean of that
-        # over some images says more of all of them than the mean likelihood of some.
-        gap = likelihoods - model.score_samples(X, y)[rows]
-        likelihood = bounds["lower_bound_test"] + float(gap.mean())
+        likelihood = measuring.carried_over(
+            bounds["lower_bound_test"], likelihoods, model.score_samples(X, y)[rows]
+        )
         drawn = model.sample(np.repeat(model.classes_, params.n_generated), random_state=params.random_state)
         images = drawn.reshape(len(model.classes_), params.n_generated, *shape)
         picture = reporting.cvae.generated_grid(images, list(model.classes_), epoch)

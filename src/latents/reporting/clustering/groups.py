@@ -10,10 +10,9 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from scipy.optimize import linear_sum_assignment
 
-from latents.reporting import style
+from latents.reporting import heat_map, style
 from latents.reporting.clustering.names import short_names
 
-_MAX_LABEL_LENGTH = 28
 _MAX_NAME_LENGTH = 30
 _MAX_NUMBERED_COLUMNS = 24
 
@@ -91,59 +90,22 @@ def label_by_cluster(labels: npt.ArrayLike, clusters: npt.ArrayLike, names: Sequ
     n_agreeing = counts[matched[is_matched], np.flatnonzero(is_matched)].sum()
 
     counts = counts[:, order]
-    totals = counts.sum(axis=1)
-    shares = counts / totals[:, np.newaxis]
-    rows = [f"{style.plain(name)}  ({n:,})" for name, n in zip(label_names, totals, strict=True)]
-    short = [
-        f"{style.plain(style.shorten(name, _MAX_LABEL_LENGTH))}  ({n:,})"
-        for name, n in zip(label_names, totals, strict=True)
-    ]
     columns = [style.plain(name) for name in short_names(names, _MAX_NAME_LENGTH)]
     numbered = len(names) <= _MAX_NUMBERED_COLUMNS
-    text = np.where(counts > 0, counts.astype(str), "")
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares,
-            x=[columns[cluster] for cluster in order],
-            y=rows,
-            customdata=np.dstack([counts, np.broadcast_to(order, counts.shape)]),
-            text=text if numbered else None,
-            texttemplate="%{text}" if numbered else None,
-            textfont={"size": 11},
-            colorscale=style.SEQUENTIAL,
-            zmin=0.0,
-            zmax=1.0,
-            xgap=1.5,
-            ygap=1.5,
-            colorbar={
-                "title": {
-                    "text": "share of the label's documents",
-                    "side": "right",
-                    "font": {"size": 13},
-                },
-                "tickformat": ".0%",
-                "thickness": 14,
-                "outlinewidth": 0,
-            },
-            hovertemplate=(
-                "label %{y}<br>cluster %{customdata[1]}: %{x}<br>%{customdata[0]:,} documents, %{z:.1%} of the "
-                "label"
-                "<extra></extra>"
-            ),
-        )
+    figure = heat_map.shares_of_rows(
+        counts,
+        label_names,
+        [columns[cluster] for cluster in order],
+        row_title="label (documents)",
+        share_title="share of the label's documents",
+        hovertemplate=(
+            "label %{y}<br>cluster %{customdata[1]}: %{x}<br>%{customdata[0]:,} documents, %{z:.1%} of the "
+            "label<extra></extra>"
+        ),
+        is_numbered=numbered,
+        customdata=np.dstack([counts, np.broadcast_to(order, counts.shape)]),
     )
-    figure.update_xaxes(
-        type="category", showgrid=False, showline=False, tickangle=-45 if len(names) <= 24 else -90, dtick=1
-    )
-    figure.update_yaxes(
-        title_text="label (documents)",
-        type="category",
-        autorange="reversed",
-        showgrid=False,
-        showline=False,
-        dtick=1,
-        labelalias=dict(zip(rows, short, strict=True)),
-    )
+    figure.update_xaxes(tickangle=-45 if len(names) <= 24 else -90)
     return style.finish(
         figure,
         f"{n_agreeing / label_of.size:.0%} of the documents are in the cluster matched to their label",

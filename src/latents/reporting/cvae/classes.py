@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from latents.reporting import style
+from latents.reporting import heat_map, style
 
 _MAX_LABEL_LENGTH = 24
 _MAX_NUMBERED_CLASSES = 30
@@ -47,7 +47,7 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
     if table.empty:
         raise ValueError("table must hold at least one class, got none")
     ordered = table.sort_values("lower_bound", kind="stable")
-    rows, short = _row_names(ordered["label"], ordered["n_images"])
+    rows, short = heat_map.names_with_counts(ordered["label"], ordered["n_images"])
     figure = make_subplots(
         cols=4,
         shared_yaxes=True,
@@ -79,9 +79,7 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
             row=1,
             col=panel,
         )
-    figure.update_yaxes(
-        type="category", autorange="reversed", dtick=1, labelalias=dict(zip(rows, short, strict=True))
-    )
+    heat_map.list_downwards(figure, rows, short)
     figure.update_yaxes(title_text="class (test images)", col=1)
     figure.update_xaxes(title_text="nats per image", nticks=6)
     figure.update_xaxes(title_text="accuracy", tickformat=".0%", col=4, nticks=5)
@@ -141,51 +139,19 @@ def confusion(labels: npt.ArrayLike, predicted: npt.ArrayLike, class_names: Sequ
                 raise ValueError(f"{what} has {value!r}, which is none of the class names {list(place)}")
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, ([place[v] for v in truth.tolist()], [place[v] for v in taken.tolist()]), 1)
-    totals = counts.sum(axis=1)
-    shares = counts / np.maximum(totals, 1)[:, None]
-    rows, short_rows = _row_names(names, totals)
     columns = [style.plain(name) for name in names]
-    numbered = len(names) <= _MAX_NUMBERED_CLASSES
-    figure = go.Figure(
-        go.Heatmap(
-            z=shares,
-            x=columns,
-            y=rows,
-            customdata=counts,
-            text=np.where(counts > 0, counts.astype(str), "") if numbered else None,
-            texttemplate="%{text}" if numbered else None,
-            textfont={"size": 11},
-            colorscale=style.SEQUENTIAL,
-            zmin=0.0,
-            zmax=1.0,
-            xgap=1.5,
-            ygap=1.5,
-            colorbar={
-                "title": {"text": "share of the class's images", "side": "right", "font": {"size": 13}},
-                "tickformat": ".0%",
-                "thickness": 14,
-                "outlinewidth": 0,
-            },
-            hovertemplate="of class %{y}<br>taken for %{x}<br>%{customdata:,} images, %{z:.1%}<extra></extra>",
-        )
+    figure = heat_map.shares_of_rows(
+        counts,
+        names.tolist(),
+        columns,
+        row_title="class (test images)",
+        share_title="share of the class's images",
+        hovertemplate="of class %{y}<br>taken for %{x}<br>%{customdata:,} images, %{z:.1%}<extra></extra>",
+        is_numbered=len(names) <= _MAX_NUMBERED_CLASSES,
     )
     short = [style.plain(style.shorten(name, _MAX_LABEL_LENGTH)) for name in names]
     figure.update_xaxes(
-        title_text="likeliest class, argmax p(y | x)",
-        type="category",
-        showgrid=False,
-        showline=False,
-        dtick=1,
-        labelalias=dict(zip(columns, short, strict=True)),
-    )
-    figure.update_yaxes(
-        title_text="class (test images)",
-        type="category",
-        autorange="reversed",
-        showgrid=False,
-        showline=False,
-        dtick=1,
-        labelalias=dict(zip(rows, short_rows, strict=True)),
+        title_text="likeliest class, argmax p(y | x)", labelalias=dict(zip(columns, short, strict=True))
     )
     right = int(np.trace(counts))
     wrong = truth.size - right
@@ -196,11 +162,3 @@ def confusion(labels: npt.ArrayLike, predicted: npt.ArrayLike, class_names: Sequ
         "taken for another class.",
         height=240 + max(30 * len(names), 200),
     )
-
-
-def _row_names(names: Iterable[object], counts: Iterable[int]) -> tuple[list[str], list[str]]:
-    """Return names of rows with their numbers of images: whole, so that they differ, and as they are shown."""
-    named = list(zip(names, counts, strict=True))
-    whole = [f"{style.plain(name)}  ({n:,})" for name, n in named]
-    short = [f"{style.plain(style.shorten(name, _MAX_LABEL_LENGTH))}  ({n:,})" for name, n in named]
-    return whole, short

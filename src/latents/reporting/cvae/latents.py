@@ -144,14 +144,5 @@ def class_priors(
                 hovertemplate="%{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>",
             )
         )
-        figure.add_annotation(
-            x=float(centre[0]),
-            y=float(centre[1]),
-            text=style.plain(style.shorten(name, 16)),
-            showarrow=False,
-            bgcolor=colour,
-            borderpad=2,
-            opacity=0.92,
-            font={"color": style.ink_on(colour), "size": 12},
-        )
+        figure.add_annotation(style.name_tag(name, centre, colour))
     return figure
