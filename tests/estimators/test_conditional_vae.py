@@ -13,11 +13,15 @@ from latents.estimators.conditional_vae import binarise, evaluation
 from latents.estimators.conditional_vae.batches import pixels_of
 
 SMALL = {
+    "network": "reference",
     "n_latents": 3,
     "hidden": (16,),
     "epochs": 3,
     "batch_size": 32,
     "learning_rate": 1e-2,
+    "beta_2": 0.999,
+    "schedule": "constant",
+    "kl_warm_up": 0.0,
     "random_state": 0,
 }
 LABELS = np.array(["nil", "one", "two"])
@@ -444,7 +448,10 @@ def test_other_bad_inputs(model, images):
         ("n_latents", 0),
         ("hidden", (16, 0)),
         ("hidden", 16),
-        ("network", "ladder"),
+        ("network", "staircase"),
+        ("schedule", "linear"),
+        ("kl_warm_up", 1.5),
+        ("beta_2", 1.0),
         ("prior", "flat"),
         ("epochs", 0),
         ("batch_size", 0),

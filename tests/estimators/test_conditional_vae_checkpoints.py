@@ -16,7 +16,7 @@ from latents.estimators.conditional_vae.checkpoints import Checkpoints, digest_o
 
 SMALL = {
     "n_latents": 2,
-    "hidden": (8,),
+    "hidden": (8, 8),
     "epochs": 4,
     "batch_size": 16,
     "learning_rate": 1e-2,
@@ -126,7 +126,7 @@ def test_a_checkpoint_does_not_change_the_training(images, path):
     ("changes", "said"),
     [
         ({"learning_rate": 2e-2}, r"parameters.learning_rate 0.01 there, 0.02 here"),
-        ({"hidden": (9,)}, r"parameters.hidden \[8\] there, \[9\] here"),
+        ({"hidden": (9, 9)}, r"parameters.hidden \[8, 8\] there, \[9, 9\] here"),
         ({"epochs": 5}, r"parameters.epochs 4 there, 5 here"),
         ({"random_state": 1}, r"seeds "),
         ({"random_state": None}, r"seeds "),

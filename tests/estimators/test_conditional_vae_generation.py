@@ -24,8 +24,11 @@ def images(digits):
     return binarise(X[:30], 0), y[:30]
 
 
-@pytest.fixture(scope="module", params=["standard", "per_class"])
+@pytest.fixture(scope="module", params=["standard", "per_class", "ladder"])
 def model(request, digits):
+    if request.param == "ladder":  # of one level, whose prior is all there is
+        changes = {"network": "ladder", "prior": "per_class", "epochs": 8}
+        return ConditionalVAE(**{**SMALL, **changes}).fit(*digits)
     model = ConditionalVAE(**{**SMALL, "epochs": 8}, prior=request.param).fit(*digits)
     if request.param == "per_class":
         with torch.no_grad():  # as far from N(0, I) as a long training would take them

@@ -31,27 +31,36 @@ def noise(*shape, seed=0):
 
 # The objective
 
+ONE = torch.tensor(1.0)  # the weight of the KL term
+
 
 def test_the_bound_of_several_draws_is_the_mean_over_them():
     network, (x, y) = small_network(), images()
     draws = noise(5, 4, 1)
-    terms = elbo(network, x, y, draws)
+    terms = elbo(network, x, y, draws, ONE)
     single = [bound_terms(network, x, y, draw) for draw in draws]
     torch.testing.assert_close(terms.reconstruction, torch.stack([s.reconstruction for s in single]).mean(0))
     torch.testing.assert_close(terms.kl, single[0].kl)
     torch.testing.assert_close(terms.objective, terms.reconstruction - terms.kl)
-    one = elbo(network, x, y, draws[0])
+    one = elbo(network, x, y, draws[0], ONE)
     torch.testing.assert_close(one.objective, single[0].reconstruction - single[0].kl)
+    tempered = elbo(network, x, y, draws, torch.tensor(0.3))
+    torch.testing.assert_close(tempered.objective, terms.reconstruction - 0.3 * terms.kl)
+    assert torch.equal(tempered.kl, terms.kl)
 
 
 def test_the_importance_weighted_bound_is_the_log_of_the_mean_weight():
     network, (x, y) = small_network(), images()
     draws = noise(5, 4, 1)
-    terms = iwae(network, x, y, draws)
+    terms = iwae(network, x, y, draws, ONE)
     weights = log_importance_weights(network, x, y, draws)
     torch.testing.assert_close(terms.objective, weights.exp().mean(0).log())
     torch.testing.assert_close(terms.reconstruction - terms.kl, weights.mean(0))
-    torch.testing.assert_close(iwae(network, x, y, draws[0]).objective, weights[0])
+    torch.testing.assert_close(iwae(network, x, y, draws[0], ONE).objective, weights[0])
+    likelihood, log_ratio = network.weigh(x, y, draws)
+    tempered = iwae(network, x, y, draws, torch.tensor(0.3))
+    torch.testing.assert_close(tempered.objective, (likelihood + 0.3 * log_ratio).exp().mean(0).log())
+    assert torch.equal(tempered.kl, terms.kl)
 
 
 @pytest.mark.parametrize("prior", ["standard", "per_class"])
@@ -64,7 +73,9 @@ def test_the_importance_weighted_bound_of_two_draws_is_that_of_quadrature(prior)
         share = log_weights.exp()
         exact = torch.einsum("a,b,abn->n", share, share, pairs)
         draws = 40_000
-        sampled = iwae(network, x.repeat(draws, 1), y.repeat(draws), noise(2, draws * len(x), 1)).objective
+        sampled = iwae(
+            network, x.repeat(draws, 1), y.repeat(draws), noise(2, draws * len(x), 1), ONE
+        ).objective
     sampled = sampled.reshape(draws, -1)
     error = sampled.std(dim=0) / math.sqrt(draws)
     assert ((sampled.mean(dim=0) - exact).abs() < 5 * error + 1e-6).all()

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from latents.estimators.conditional_vae.batches import (
     Batches,
@@ -20,6 +19,7 @@ from latents.estimators.conditional_vae.fitting import Progress, carry_out
 from latents.estimators.conditional_vae.networks import build
 from latents.estimators.conditional_vae.objective import elbo
 from latents.estimators.conditional_vae.pace import choose_pace
+from latents.estimators.conditional_vae.schedules import make_schedule
 from latents.estimators.conditional_vae.training import Learner, train
 
 
@@ -123,14 +123,13 @@ def test_an_epoch_has_each_image_once_in_a_new_order(n_images, n_particles):
 # Learners of any kind
 
 
-def learner_of(averaged=True):
+def learner_of(network="reference"):
     network = build(
-        "reference", "per_class", n_pixels=9, n_classes=2, n_latents=2, hidden=(8,), generator=seeded()
+        network, "per_class", n_pixels=9, n_classes=2, n_latents=2, hidden=(8,), generator=seeded()
     )
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     schedule = OneCycleLR(optimizer, max_lr=0.02, total_steps=6 * 4)
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.9)) if averaged else None
-    return Learner(network, optimizer, schedule, average)
+    return Learner(network, optimizer, schedule, kl_warm_up=10)
 
 
 def progress_of(learner):
@@ -141,9 +140,10 @@ def progress_of(learner):
     return Progress(learner, generator), batches
 
 
-def test_any_learner_goes_on_bit_for_bit(tmp_path):
+@pytest.mark.parametrize("network", ["reference", "ladder"])
+def test_any_learner_goes_on_bit_for_bit(tmp_path, network):
     def run(epochs, path=None):
-        progress, batches = progress_of(learner_of())
+        progress, batches = progress_of(learner_of(network))
         checkpoints = None if path is None else Checkpoints(path, {"data": "these"}, every=2)
         observers = [lambda means, epoch: means._asdict()]
         told = []
@@ -164,25 +164,47 @@ def test_any_learner_goes_on_bit_for_bit(tmp_path):
     resumed, told = run(6, path)
     assert told == told_whole
     assert resumed.history == whole.history
-    assert resumed.learner.schedule.last_epoch == 24
-    for one, other in [
-        (resumed.learner.network, whole.learner.network),
-        (resumed.learner.result, whole.learner.result),
-    ]:
-        for name, weight in one.state_dict().items():
-            assert torch.equal(weight, other.state_dict()[name]), name
-    assert not torch.equal(
-        resumed.learner.result.prior.mean, resumed.learner.network.prior.mean
-    )  # the average is another
+    assert resumed.learner.schedule.last_epoch == resumed.learner.n_steps == 24
+    for name, weight in resumed.learner.network.state_dict().items():
+        assert torch.equal(weight, whole.learner.network.state_dict()[name]), name
 
 
-def test_the_rate_follows_its_schedule_and_the_average_the_network():
+def test_the_rate_follows_its_schedule_and_the_kl_term_its_weight():
     learner = learner_of()
     _, batches = progress_of(learner)
-    epochs = train(learner, batches, elbo, epochs=6)
+    met = []
+
+    def objective(*batch):
+        met.append(batch[-1].item())
+        return elbo(*batch)
+
+    epochs = train(learner, batches, objective, epochs=6)
     rates = [learner.optimizer.param_groups[0]["lr"] for _ in epochs]
     assert max(rates) > 10 * rates[-1]
-    assert int(learner.average.n_averaged) == 24
+    np.testing.assert_allclose(met, np.minimum(1, np.arange(1, 25) / 11), rtol=1e-6)
+
+
+def test_a_cosine_rises_and_falls_and_another_rate_stays():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    assert make_schedule("constant", optimizer, 1000) is None
+    schedule = make_schedule("cosine", optimizer, 1000)
+    rates = []
+    for _ in range(1000):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    np.testing.assert_allclose(np.diff(rates[:20]), 0.5 / 21, rtol=1e-6)
+    assert np.argmax(rates) == 20
+    assert rates[20] == 0.5
+    assert (np.diff(rates[20:]) < 0).all()
+    np.testing.assert_allclose(rates[510], 0.5 * (0.01 + 0.99 / 2), rtol=1e-6)
+    assert 0.005 < rates[-1] < 0.00501
+    for n_steps in (1, 2, 50, 51):  # no rate is beyond the schedule's ends, however short it is
+        steps = make_schedule("cosine", optimizer, n_steps)
+        optimizer.step()
+        for _ in range(n_steps):
+            steps.step()
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01 * steps.base_lrs[0])
 
 
 # What stops a training
@@ -225,19 +247,19 @@ def broken(terms, network):
 def test_a_training_that_loses_its_way_names_epoch_step_and_the_last_good_checkpoint(
     tmp_path, change, step, said
 ):
-    learner = learner_of(averaged=False)
+    learner = learner_of()
     progress, batches = progress_of(learner)
     path = tmp_path / "checkpoint.safetensors"
     objective = Objective(learner.network, step, change)
     with pytest.raises(FloatingPointError, match=rf"{said}.*last good checkpoint is that of epoch 2, {path}"):
         carry_out(progress, batches, objective, [], epochs=6, checkpoints=Checkpoints(path, {}, every=1))
-    again, batches = progress_of(learner_of(averaged=False))
+    again, batches = progress_of(learner_of())
     carry_out(again, batches, elbo, [], epochs=3, checkpoints=Checkpoints(path, {}, every=1))
     assert again.epoch == 3
 
 
 def test_without_a_checkpoint_there_is_none_to_name(tmp_path):
-    learner = learner_of(averaged=False)
+    learner = learner_of()
     progress, batches = progress_of(learner)
     objective, checkpoints = (
         Objective(learner.network, 2, infinite),
@@ -268,7 +290,7 @@ def test_what_pays_is_chosen_and_what_is_asked_for_is_taken(monkeypatch):
 def test_shorter_products_train_as_well():
     bounds = {}
     for precision in (torch.float32, torch.bfloat16):
-        learner = learner_of(averaged=False)
+        learner = learner_of()
         _, batches = progress_of(learner)
         bounds[precision] = [
             means.lower_bound for means in train(learner, batches, elbo, epochs=6, precision=precision)
@@ -286,7 +308,7 @@ def test_a_compiled_step_is_the_same_step(monkeypatch):
     )
     bounds = []
     for is_compiled in (False, True):
-        learner = learner_of(averaged=False)
+        learner = learner_of()
         _, batches = progress_of(learner)
         bounds.append(
             [means.lower_bound for means in train(learner, batches, elbo, epochs=2, is_compiled=is_compiled)]

@@ -25,10 +25,13 @@ from latents.estimators.conditional_vae.batches import Batches, pixels_of
 from latents.estimators.conditional_vae.checkpoints import Checkpoints, digest_of
 from latents.estimators.conditional_vae.fitting import Callback, Progress, carry_out
 from latents.estimators.conditional_vae.generation import LatentMethods, to_numpy
-from latents.estimators.conditional_vae.networks import NETWORKS, PRIORS, ConditionalNetwork, build
+from latents.estimators.conditional_vae.network import ConditionalNetwork
+from latents.estimators.conditional_vae.networks import NETWORKS, build
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
 from latents.estimators.conditional_vae.pace import PRECISIONS, choose_pace
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
+from latents.estimators.conditional_vae.priors import PRIORS
+from latents.estimators.conditional_vae.schedules import SCHEDULES, make_schedule
 from latents.estimators.conditional_vae.training import EpochMeans, Learner
 
 OnEpoch = Callable[["ConditionalVAE", int], Mapping[str, float] | None]
@@ -61,17 +64,20 @@ class ConditionalVAE(
 
     Parameters
     ----------
-    n_latents : int, default=40
+    n_latents : int, default=48
         Dimension L of z.
-    hidden : sequence of int, default=(500, 500)
-        Widths of the encoder's hidden layers; the decoder has them in reverse. Empty: linear
-        networks.
-    network : {"reference"}, default="reference"
-        The architecture. ``"reference"`` is the source's: ReLU layers, y one-hot beside x in the
+    hidden : sequence of int, default=(256,) * 6
+        Of a ladder, a level for each entry, the width of its state, which is the same for all. Of the
+        reference, the widths of the encoder's hidden layers, which the decoder has in reverse; empty:
+        linear networks.
+    network : {"ladder", "reference"}, default="ladder"
+        The architecture. ``"ladder"`` has its latents in levels, each drawn given those above it
+        (``LadderNetwork``). ``"reference"`` is the source's: ReLU layers, y one-hot beside x in the
         encoder and beside z in the decoder.
     prior : {"standard", "per_class"}, default="standard"
         p(z | y): N(0, I) for every class, or a mean and a variance learned for each, the source's
-        "unique p(z) for each y".
+        "unique p(z) for each y". In a ladder it is that of the top level; those below have theirs by
+        class, and by the latents above, in either case.
     likelihood : {"bernoulli", "gaussian"}, default="bernoulli"
         p(x | z, y): pixels of 0 and 1, or continuous ones with a mean for each and one learned
         variance for all. Bounds of the latter compare only between models of the same grey values.
@@ -82,17 +88,27 @@ class ConditionalVAE(
         K, the draws of z for each image in a step; the ``"elbo"`` takes the mean over them.
     epochs : int, default=30
         Passes over the training images.
-    batch_size : int, default=128
+    batch_size : int, default=256
         Images per step of the optimiser; the last batch of an epoch may be smaller.
-    learning_rate : float, default=1e-3
+    learning_rate : float, default=3e-3
         Adam's.
+    beta_2 : float, default=0.99
+        Adam's decay of the mean of squared gradients, in [0, 1).
+    schedule : {"constant", "cosine"}, default="cosine"
+        Whether the rate stays, or rises for a fiftieth of the training and then falls by half a wave to a
+        hundredth of it.
+    kl_warm_up : float, default=0.6
+        Share of the training, from 0 to 1, over which the weight of the KL term in the objective rises
+        from 0 to 1, so that latents come into use before they are charged for. Bounds are always
+        measured at weight 1.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        What matrix products of a training are multiplied in; sums, weights and their updates, bounds and
-        every evaluation are float32. Half the digits take half the time on processors that multiply them
-        as such: ``"auto"`` is bfloat16 there, for networks of some size, and else float32.
+        What matrix products of a training and of importance sampling are multiplied in; sums, weights and
+        their updates, bounds, codes and images are float32. Half the digits take half the time on
+        processors that multiply them as such: ``"auto"`` is bfloat16 there, for networks of some size, and
+        else float32.
     compiled : {"auto", True, False}, default="auto"
         Whether torch compiles the training step, which takes about half a minute once and then saves a
-        part of each step. ``"auto"``: where there is a compiler and 20,000 steps or more to make.
+        part of each step. ``"auto"``: where there is a compiler and 5,000 steps or more to make.
     device : str, default="auto"
         Where to train: a torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where
         there is one. A fitted model stays there. A loaded one goes there too, or to the CPU, with a
@@ -139,7 +155,7 @@ class ConditionalVAE(
     --------
     >>> from sklearn.datasets import load_digits
     >>> X, y = load_digits(return_X_y=True)
-    >>> model = ConditionalVAE(n_latents=8, hidden=(64,), epochs=5, random_state=0).fit(X / 16, y)
+    >>> model = ConditionalVAE(n_latents=8, hidden=(64, 64), epochs=5, random_state=0).fit(X / 16, y)
     >>> model.sample([0, 1, 2]).shape
     (3, 64)
     """
@@ -157,6 +173,9 @@ class ConditionalVAE(
         "epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "schedule": [StrOptions(set(SCHEDULES))],
+        "kl_warm_up": [Interval(Real, 0, 1, closed="both")],
         "precision": [StrOptions(set(PRECISIONS))],
         "compiled": [StrOptions({"auto"}), "boolean"],
         "device": [str],
@@ -166,16 +185,19 @@ class ConditionalVAE(
     def __init__(
         self,
         *,
-        n_latents: int = 40,
-        hidden: Sequence[int] = (500, 500),
-        network: str = "reference",
+        n_latents: int = 48,
+        hidden: Sequence[int] = (256,) * 6,
+        network: str = "ladder",
         prior: str = "standard",
         likelihood: str = "bernoulli",
         objective: str = "elbo",
         n_particles: int = 1,
         epochs: int = 30,
-        batch_size: int = 128,
-        learning_rate: float = 1e-3,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        beta_2: float = 0.99,
+        schedule: str = "cosine",
+        kl_warm_up: float = 0.6,
         precision: str = "auto",
         compiled: bool | str = "auto",
         device: str = "auto",
@@ -191,6 +213,9 @@ class ConditionalVAE(
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.beta_2 = beta_2
+        self.schedule = schedule
+        self.kl_warm_up = kl_warm_up
         self.precision = precision
         self.compiled = compiled
         self.device = device
@@ -268,10 +293,19 @@ class ConditionalVAE(
         network.pixels.begin(grey)
         generator = torch.Generator(device).manual_seed(training_seed)
         # The fused step updates all parameters in one kernel.
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate, fused=True)
-        progress = Progress(Learner(network, optimizer), generator)
+        optimizer = torch.optim.Adam(
+            network.parameters(), lr=self.learning_rate, betas=(0.9, self.beta_2), fused=True
+        )
+        n_steps = self.epochs * -(-len(codes) // self.batch_size)
+        learner = Learner(
+            network,
+            optimizer,
+            make_schedule(self.schedule, optimizer, n_steps),
+            kl_warm_up=round(self.kl_warm_up * n_steps),
+        )
+        progress = Progress(learner, generator)
         so_far = copy.copy(self)
-        so_far.network_, so_far.history_ = progress.learner.result, progress.history
+        so_far.network_, so_far.history_ = network, progress.history
 
         def bounds(means: EpochMeans, epoch: int) -> dict[str, float]:  # noqa: ARG001
             values = means._asdict()
@@ -286,7 +320,6 @@ class ConditionalVAE(
         def look(means: EpochMeans, epoch: int) -> Mapping[str, float] | None:  # noqa: ARG001
             return None if on_epoch is None else on_epoch(so_far, epoch)
 
-        n_steps = self.epochs * -(-len(codes) // self.batch_size)
         pace = choose_pace(self.precision, self.compiled, network, n_steps)
         checkpoints = None
         if checkpoint is not None:
@@ -315,7 +348,7 @@ class ConditionalVAE(
         )
         for series in progress.history.values():
             series += [math.nan] * (self.epochs - len(series))
-        self.network_ = progress.learner.result
+        self.network_ = network
         self.history_ = progress.history
         self.fit_seconds_ = progress.seconds
         return self
@@ -350,8 +383,8 @@ class ConditionalVAE(
         y : array-like of shape (N,)
             Labels out of ``classes_``.
         prior : {None, "standard"}, default=None
-            The p(z | y) that the codes are held against: the model's own, or N(0, I) in its place,
-            which tells what priors learned by class are worth.
+            The p(z | y) that the codes are held against: the model's own, or N(0, I) in its place (of a
+            ladder, in that of the top level), which tells what priors learned by class are worth.
 
         Returns
         -------
@@ -536,7 +569,7 @@ class ConditionalVAE(
                 if k.startswith(_NETWORK)
             }
         )
-        self.network_.to(device_of_fitted(self.device))
+        self.network_.to(device_of_fitted(self.device)).eval()
 
     def _build_network(self, generator: torch.Generator) -> ConditionalNetwork:
         return build(
@@ -591,8 +624,11 @@ class ConditionalVAE(
     ) -> NDArray[np.float64]:
         if n_samples < 1:
             raise ValueError(f"n_samples is {n_samples}, but must be at least 1")
+        precision = choose_pace(self.precision, False, self.network_, n_steps=0).precision
         return to_numpy(
-            evaluation.log_likelihood(self.network_, x, codes, n_samples, on_progress=on_progress)
+            evaluation.log_likelihood(
+                self.network_, x, codes, n_samples, precision=precision, on_progress=on_progress
+            )
         )
 
 

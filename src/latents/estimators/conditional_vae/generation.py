@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from latents.estimators.conditional_vae import latent_space
-from latents.estimators.conditional_vae.networks import ConditionalNetwork
+from latents.estimators.conditional_vae.network import ConditionalNetwork
 
 _STEPS = 9
 
@@ -274,7 +274,10 @@ class LatentMethods:
         return active
 
     def class_priors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return means and standard deviations of p(z | y), each (C, n_latents), in the order of ``classes_``."""
+        """Return means and standard deviations of p(z | y), each (C, n_latents), in the order of ``classes_``.
+
+        Of a ladder they are those of its top level, the first latents; there is no one Gaussian for others.
+        """
         check_is_fitted(self)
         mean, log_variance = latent_space.prior_of_classes(self.network_, len(self.classes_))
         return to_numpy(mean), to_numpy(torch.exp(0.5 * log_variance))

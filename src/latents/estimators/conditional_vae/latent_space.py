@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from latents.estimators.conditional_vae.distributions import Gaussian
 from latents.estimators.conditional_vae.evaluation import in_batches
-from latents.estimators.conditional_vae.networks import ConditionalNetwork
+from latents.estimators.conditional_vae.network import ConditionalNetwork
 
 # Sine of the angle up to which both ends point the same way, or opposite ways.
 _FLAT = 1e-4
@@ -44,9 +44,8 @@ def pixel_means(network: ConditionalNetwork, z: Tensor, y: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def prior_of_classes(network: ConditionalNetwork, n_classes: int) -> Gaussian:
-    """Return p(z | y) of every class, parameters (C, L)."""
-    gaussian: Gaussian = network.prior(torch.arange(n_classes, device=network.device))
-    return gaussian
+    """Return p(z | y) of every class, parameters (C, L); of a hierarchy, that of its top level."""
+    return network.top_prior(torch.arange(n_classes, device=network.device))
 
 
 def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from torch import Tensor
 
-from latents.estimators.conditional_vae.networks import ConditionalNetwork
+from latents.estimators.conditional_vae.network import ConditionalNetwork
 
 
 class BoundTerms(NamedTuple):
@@ -45,8 +45,7 @@ def bound_terms(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor
     noise : Tensor of shape (n, L)
         Standard normal, which z is made of.
     """
-    z, kl = network.infer(x, y, noise)
-    return BoundTerms(reconstruction=network.log_likelihood(x, z, y), kl=kl)
+    return BoundTerms(*network.infer(x, y, noise))
 
 
 def log_importance_weights(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
@@ -66,39 +65,45 @@ def log_importance_weights(network: ConditionalNetwork, x: Tensor, y: Tensor, no
     noise : Tensor of shape (S, n, L)
         Standard normal, which z is made of.
     """
-    z, log_ratio = network.weigh(x, y, noise)
-    return network.log_likelihood(x, z, y) + log_ratio
+    log_likelihood, log_ratio = network.weigh(x, y, noise)
+    return log_likelihood + log_ratio
 
 
-def elbo(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> TrainingTerms:
+def elbo(
+    network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor, kl_weight: Tensor
+) -> TrainingTerms:
     """Return the source's bound L(x, y), its expectation by the mean over the K draws of noise (K, n, L).
 
-    Noise of shape (n, L) is one draw; x and y are those of ``bound_terms``.
+    Noise of shape (n, L) is one draw; x and y are those of ``bound_terms``. The objective takes the KL
+    term times `kl_weight`: one below 1, early in a training, keeps latents in use that a decoder which
+    cannot read them yet would give up (Bowman et al. 2016, "Generating Sentences from a Continuous
+    Space"; Sonderby et al. 2016).
     """
     reconstruction, kl = bound_terms(network, x, y, noise)
     if reconstruction.ndim > 1:
         reconstruction = reconstruction.mean(0)
     if kl.ndim > 1:
         kl = kl.mean(0)
-    return TrainingTerms(reconstruction - kl, reconstruction, kl)
+    return TrainingTerms(reconstruction - kl_weight * kl, reconstruction, kl)
 
 
-def iwae(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> TrainingTerms:
+def iwae(
+    network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor, kl_weight: Tensor
+) -> TrainingTerms:
     """Return the importance-weighted bound of Burda, Grosse and Salakhutdinov (2016).
 
     L_K(x, y) = E log (1/K) sum_k p(x, z_k | y) / q(z_k | x, y), with K draws by noise (K, n, L). It
-    is the lower bound L at K = 1, and rises to log p(x | y) with K. The terms beside it are those of
-    L, estimated from the same draws.
+    is the lower bound L at K = 1, and rises to log p(x | y) with K. `kl_weight` multiplies
+    log p(z | y) - log q(z | x, y). The terms beside it are those of L, estimated from the same draws.
     """
     noise = noise.reshape(-1, *noise.shape[-2:])
-    z, log_ratio = network.weigh(x, y, noise)
-    log_likelihood = network.log_likelihood(x, z, y)
-    objective = (log_likelihood + log_ratio).logsumexp(0) - math.log(len(noise))
+    log_likelihood, log_ratio = network.weigh(x, y, noise)
+    objective = (log_likelihood + kl_weight * log_ratio).logsumexp(0) - math.log(len(noise))
     return TrainingTerms(objective, log_likelihood.mean(0), -log_ratio.mean(0))
 
 
-# Name -> (network, x, y, noise) -> terms
-OBJECTIVES: dict[str, Callable[[ConditionalNetwork, Tensor, Tensor, Tensor], TrainingTerms]] = {
+# Name -> (network, x, y, noise, kl_weight) -> terms
+OBJECTIVES: dict[str, Callable[[ConditionalNetwork, Tensor, Tensor, Tensor, Tensor], TrainingTerms]] = {
     "elbo": elbo,
     "iwae": iwae,
 }

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torch.optim.swa_utils import AveragedModel
 
 from latents.estimators.conditional_vae.batches import Batches
-from latents.estimators.conditional_vae.networks import ConditionalNetwork
+from latents.estimators.conditional_vae.network import ConditionalNetwork
 from latents.estimators.conditional_vae.objective import TrainingTerms
 
-Objective = Callable[[ConditionalNetwork, Tensor, Tensor, Tensor], TrainingTerms]
+Objective = Callable[[ConditionalNetwork, Tensor, Tensor, Tensor, Tensor], TrainingTerms]
 
 
 @dataclass
@@ -22,7 +21,7 @@ class Learner:
     """A network and what changes its weights.
 
     Every part says all that it remembers by ``state_dict``, so that a checkpoint of the parts is one of
-    the learner, whatever network, optimiser, schedule and average these are.
+    the learner, whatever network, optimiser and schedule these are.
 
     Parameters
     ----------
@@ -31,43 +30,44 @@ class Learner:
         Of the network's parameters.
     schedule : LRScheduler, optional
         Advanced after each step.
-    average : AveragedModel, optional
-        Of the network, updated after each step; it is then the average that is evaluated and kept.
+    kl_warm_up : int
+        Steps over which the weight of the KL term rises to 1, in even steps.
     """
 
     network: ConditionalNetwork
     optimizer: Optimizer
     schedule: LRScheduler | None = None
-    average: AveragedModel | None = None
+    kl_warm_up: int = 0
+    n_steps: int = field(default=0, init=False)  # made so far
     untrained_bound: float | None = field(default=None, init=False)  # of the first batch, per image
 
     @property
-    def result(self) -> ConditionalNetwork:
-        """The network to evaluate and to keep."""
-        if self.average is None:
-            return self.network
-        return cast(ConditionalNetwork, self.average.module)
+    def kl_weight(self) -> float:
+        """Of the next step."""
+        return min(1.0, (self.n_steps + 1) / (self.kl_warm_up + 1))
+
+    def step(self) -> None:
+        """Follow the gradient that the network's parameters have."""
+        self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
+        self.n_steps += 1
 
     @property
     def _parts(self) -> dict[str, Any]:
-        parts = {
-            "network": self.network,
-            "optimizer": self.optimizer,
-            "schedule": self.schedule,
-            "average": self.average,
-        }
+        parts = {"network": self.network, "optimizer": self.optimizer, "schedule": self.schedule}
         return {name: part for name, part in parts.items() if part is not None}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of each part by name; tensors are shared, not copied."""
         state = {name: part.state_dict() for name, part in self._parts.items()}
-        return {**state, "untrained_bound": self.untrained_bound}
+        return {**state, "n_steps": self.n_steps, "untrained_bound": self.untrained_bound}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a state that ``state_dict`` gave."""
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
-        self.untrained_bound = state["untrained_bound"]
+        self.n_steps, self.untrained_bound = state["n_steps"], state["untrained_bound"]
 
 
 class EpochMeans(NamedTuple):
@@ -91,7 +91,8 @@ def train(
 ) -> Iterator[EpochMeans]:
     """Train a network in place, one epoch each time the next item is asked for.
 
-    Whoever drives the iterator may look at the network between epochs, write down its state, or stop.
+    Whoever drives the iterator may look at the network between epochs, when it is in evaluation mode,
+    write down its state, or stop.
 
     Parameters
     ----------
@@ -99,7 +100,8 @@ def train(
     batches : Batches
         N images, on the network's device.
     objective : callable
-        ``(network, x, y, noise)`` to ``TrainingTerms``; the mean of their ``objective`` is ascended.
+        ``(network, x, y, noise, kl_weight)`` to ``TrainingTerms``; the mean of their ``objective`` is
+        ascended.
     epochs : int
         The last epoch.
     epochs_done : int
@@ -123,8 +125,10 @@ def train(
     """
     step = _Step(learner, objective, precision, is_compiled, batches.batch_size)
     for epoch in range(epochs_done + 1, epochs + 1):
+        learner.network.train()
         # Looked at once an epoch, not once a step: reading a value makes a GPU wait.
         sums = torch.stack([step(*batch) for batch in batches.epoch()])
+        learner.network.eval()
         _check(learner, sums, batches, epoch)
         reconstruction, kl, total = (sums.double().sum(dim=0) / batches.n_images).tolist()
         yield EpochMeans(reconstruction - kl, reconstruction, kl, total)
@@ -152,19 +156,17 @@ class _Step:
         """Return the sums of reconstruction, KL and objective over the batch, (3,)."""
         learner = self._learner
         loss_of = self._of_full_size if len(x) == self._full_size else self._loss
+        # A tensor, or each new value of it would be compiled for.
+        kl_weight = torch.tensor(learner.kl_weight, device=x.device)
         with torch.autocast(x.device.type, self._precision, enabled=self._precision != torch.float32):
-            loss, sums = loss_of(x, y, noise)
+            loss, sums = loss_of(x, y, noise, kl_weight)
         learner.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        learner.optimizer.step()
-        if learner.schedule is not None:
-            learner.schedule.step()
-        if learner.average is not None:
-            learner.average.update_parameters(learner.network)
+        learner.step()
         return sums
 
-    def _loss(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        terms = self._objective(self._learner.network, x, y, noise)
+    def _loss(self, x: Tensor, y: Tensor, noise: Tensor, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
+        terms = self._objective(self._learner.network, x, y, noise, kl_weight)
         sums = torch.stack((terms.reconstruction, terms.kl, terms.objective)).detach().sum(dim=1)
         return -terms.objective.mean(), sums
 

@@ -132,7 +132,7 @@ def draw_latents(
     # The plane in which the priors' means differ most; two classes differ along one direction only.
     directions = np.linalg.svd(means - means.mean(axis=0), full_matrices=True)[2][:2]
     figures["priors"] = reporting.cvae.class_priors(
-        z[shown] @ directions.T,
+        z[shown, : means.shape[1]] @ directions.T,  # a ladder's top level comes first
         labels,
         model.classes_.tolist(),
         means @ directions.T,

@@ -16,7 +16,7 @@ class FeaturesParameters(Parameters):
 class FitParameters(Parameters):
     """The arguments of ``ConditionalVAE``, and how often its training is written down."""
 
-    network: Literal["reference"]
+    network: Literal["ladder", "reference"]
     prior: Literal["standard", "per_class"]
     likelihood: Literal["bernoulli", "gaussian"]
     objective: Literal["elbo", "iwae"]
@@ -26,6 +26,9 @@ class FitParameters(Parameters):
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
+    beta_2: Annotated[float, Field(ge=0, lt=1)]
+    schedule: Literal["constant", "cosine"]
+    kl_warm_up: Annotated[float, Field(ge=0, le=1)]
     precision: Literal["auto", "float32", "bfloat16"]
     compiled: Literal["auto"] | bool
     device: Device

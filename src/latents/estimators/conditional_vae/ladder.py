@@ -1,0 +1,249 @@
+r"""A ladder network: latents in levels, each drawn given those above it.
+
+With levels z = (z_1, ..., z_T), from the top down,
+
+.. math::
+
+    p(x, z \mid y) = p(x \mid z, y) \prod_t p(z_t \mid z_{<t}, y), \qquad
+    q(z \mid x, y) = \prod_t q(z_t \mid z_{<t}, x, y).
+
+A state runs downwards from a vector learned for the class. Every level reads its prior off the state, adds
+to it what its latents have to say, and leaves it to the next; the pixels are read off it in the end. On the
+way up another state begins as the image and leaves a feature for each level. A posterior is that feature
+beside the downward state, so that it need only say how the image differs from what is expected (Sonderby
+et al. 2016, "Ladder Variational Autoencoders"), and it is told relative to the prior (Vahdat, Kautz 2020,
+"NVAE").
+
+All levels' Gaussians stand side by side, (..., L) with L latents altogether: KL terms, each given the
+latents drawn above it, and log densities are then sums over the last axis, as of one level.
+"""
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Self, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm, silu
+
+from latents.estimators.conditional_vae.distributions import Gaussian
+from latents.estimators.conditional_vae.network import ConditionalNetwork, Passage
+from latents.estimators.conditional_vae.pixels import PixelModel
+from latents.estimators.conditional_vae.priors import rows_of
+
+# Latents of a posterior are compared with its prior through so many hidden units for each of them.
+_UNITS_PER_LATENT = 8
+
+
+class Normalise(nn.BatchNorm1d):
+    """Batch normalisation over the last axis, whatever axes lead."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=1e-4, momentum=0.05)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return `values` (..., d) with mean 0 and variance 1 by feature, scaled and shifted."""
+        rows = values.flatten(0, -2)
+        if len(rows) > 1 or not self.training:
+            return super().forward(rows).view(values.shape)
+        # The last batch of an epoch may be a single image, which has no variance of its own.
+        alone = batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return alone.view(values.shape)
+
+
+class Ascent(nn.Module):
+    """The way up: from pixels and class to a feature for each level, that of the top first.
+
+    s <- s + W_2 silu(W_1 norm(s)), once for every two levels; their features are linear in the normalised
+    state after it. Half as many layers as on the way down do as well, and take less time.
+    """
+
+    def __init__(
+        self, n_pixels: int, n_classes: int, width: int, features: Sequence[int], generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.parts = [list(features[i : i + 2]) for i in range(0, len(features), 2)]
+        self.pixels = linear(n_pixels, width, generator, bias=False)
+        self.classes = nn.Parameter(0.3 * torch.randn(n_classes, width, generator=generator))
+        self.norms = nn.ModuleList(Normalise(width) for _ in range(len(self.parts) + 1))
+        self.widen = nn.ModuleList(linear(width, width, generator, gain=1.4) for _ in self.parts)
+        self.narrow = nn.ModuleList(linear(width, width, generator, gain=0.3, bias=False) for _ in self.parts)
+        self.features = nn.ModuleList(linear(width, sum(n), generator, gain=0.7) for n in self.parts)
+
+    def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        """Return the features of pixels x (n, p) and class codes y (n,)."""
+        state = self.pixels(x) + rows_of(self.classes, y)
+        seen = self.norms[0](state)
+        features: list[Tensor] = []
+        for widen, narrow, norm, feature, parts in zip(
+            self.widen, self.narrow, self.norms[1:], self.features, self.parts, strict=True
+        ):
+            state = state + narrow(silu(widen(seen)))
+            seen = norm(state)
+            features += torch.split(feature(seen), parts, dim=-1)
+        return features[::-1]
+
+
+class Level(nn.Module):
+    """One rung: prior and posterior of its latents, and what they add to the state.
+
+    s <- s + F z_t + W_2 silu(W_1 norm(s) + E z_t).
+    """
+
+    def __init__(self, n_latents: int, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.parts = [width, _UNITS_PER_LATENT * n_latents, 2 * n_latents]
+        self.norm = Normalise(width)
+        self.widen = linear(width, sum(self.parts), generator, gain=1.4)
+        self.posterior = linear(self.parts[1], 2 * n_latents, generator, gain=0.3)
+        self.enter = linear(n_latents, 2 * width, generator, bias=False)
+        self.narrow = linear(width, width, generator, gain=0.3, bias=False)
+        with torch.no_grad():  # so that the prior begins near N(0, I)
+            self.widen.weight[width : -2 * n_latents] *= 0.5
+            self.widen.weight[-2 * n_latents :] *= 0.07
+
+    def read(self, state: Tensor, feature: Tensor | None) -> tuple[Tensor, Gaussian, Gaussian | None]:
+        """Look at the state once: W_1 norm(s), p(z_t | z_<t, y) and, given the image's feature, q."""
+        hidden, compared, prior_parts = torch.split(self.widen(self.norm(state)), self.parts, dim=-1)
+        # In single precision whatever the products were in, since exponentials follow. The limits lie far
+        # outside what training reaches, and keep one bad step from ending in infinities.
+        mean, log_variance = prior_parts.float().chunk(2, dim=-1)
+        prior = Gaussian(mean, log_variance.clamp(-8, 8))
+        return hidden, prior, None if feature is None else self._posterior(prior, compared + feature)
+
+    def _posterior(self, prior: Gaussian, compared: Tensor) -> Gaussian:
+        # In the prior's standard deviations: zero says that the image adds nothing.
+        shift, log_ratio = self.posterior(silu(compared)).float().chunk(2, dim=-1)
+        mean = prior.mean + torch.exp(0.5 * prior.log_variance) * shift
+        return Gaussian(mean, prior.log_variance + log_ratio.clamp(-10, 6))
+
+    def forward(self, state: Tensor, hidden: Tensor, z: Tensor) -> Tensor:
+        """Return the state (..., n, width) below latents z (..., n, l)."""
+        inside, past = self.enter(z).chunk(2, dim=-1)
+        below: Tensor = state + past + self.narrow(silu(hidden + inside))
+        return below
+
+
+class LadderNetwork(ConditionalNetwork):
+    """Both ways and the rungs between them.
+
+    Parameters
+    ----------
+    n_pixels, n_classes : int
+    n_latents : int
+        L, of all levels together, dealt out evenly; what is left over goes to the levels at the top.
+    hidden : sequence of int
+        An entry for each level: the width of the states, which is the same for all.
+    prior : {"standard", "per_class"}
+        Of the top level: N(0, I), or a Gaussian read off the class's own state. The levels below it have
+        theirs by class, and by the latents above, in either case.
+    pixels : PixelModel
+    generator : Generator
+        Draws the initial weights, on the CPU.
+
+    Raises
+    ------
+    ValueError
+        If there is no level, a level without latents, or the widths differ.
+    """
+
+    def __init__(
+        self,
+        n_pixels: int,
+        n_classes: int,
+        n_latents: int,
+        hidden: Sequence[int],
+        *,
+        prior: str,
+        pixels: PixelModel,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(n_latents, pixels)
+        n_levels = len(hidden)
+        if len(set(hidden)) != 1 or n_levels > n_latents:
+            raise ValueError(
+                f"hidden is {list(hidden)}, but a ladder has a level for each entry, all of the same width, "
+                f"and at least one of the {n_latents} latents on each"
+            )
+        width = hidden[0]
+        self.has_standard_prior = prior == "standard"
+        self.sizes = [n_latents // n_levels + (level < n_latents % n_levels) for level in range(n_levels)]
+        self.ascent = Ascent(
+            n_pixels, n_classes, width, [_UNITS_PER_LATENT * n for n in reversed(self.sizes)], generator
+        )
+        self.classes = nn.Parameter(torch.randn(n_classes, width, generator=generator))
+        self.levels = nn.ModuleList(Level(size, width, generator) for size in self.sizes)
+        self.norm = Normalise(width)
+        self.outputs = linear(width, n_pixels, generator, gain=0.5)
+
+    def passage(
+        self, y: Tensor, *, x: Tensor | None = None, noise: Tensor | None = None, z: Tensor | None = None
+    ) -> Passage:
+        """See ``ConditionalNetwork``."""
+        features: Sequence[Tensor | None] = [None] * len(self.sizes) if x is None else self.ascent(x, y)
+        state = rows_of(self.classes, y)
+        entering = cast(Tensor, noise if z is None else z)
+        latents: list[Tensor] = []
+        priors: list[Gaussian] = []
+        posteriors: list[Gaussian] = []
+        for level, feature, part in zip(
+            self._levels, features, torch.split(entering, self.sizes, dim=-1), strict=True
+        ):
+            hidden, prior, posterior = level.read(state, feature)
+            if not priors and self.has_standard_prior:
+                prior = _standard(prior)
+            if posterior is not None:
+                posteriors.append(posterior)
+            latents.append(part if z is not None else (posterior or prior).draw(part))
+            state = level(state, hidden, latents[-1])
+            priors.append(prior)
+        leading = entering.shape[:-1]
+        return Passage(
+            torch.cat(latents, dim=-1),
+            _side_by_side(priors, leading),
+            _side_by_side(posteriors, leading) if posteriors else None,
+            self.outputs(silu(self.norm(state))).float(),
+        )
+
+    @property
+    def _levels(self) -> Sequence[Level]:
+        return cast(Sequence[Level], self.levels)
+
+    def top_prior(self, y: Tensor) -> Gaussian:
+        """Return p(z_1 | y), the prior of the top level."""
+        _, prior, _ = self._levels[0].read(rows_of(self.classes, y), None)
+        return _standard(prior) if self.has_standard_prior else prior
+
+    def under_standard_prior(self) -> Self:
+        """Return the same network, sharing its weights, with p(z_1 | y) = N(0, I) at the top."""
+        other = copy.copy(self)
+        other.has_standard_prior = True
+        return other
+
+
+def linear(
+    n_in: int, n_out: int, generator: torch.Generator, *, gain: float = 1.0, bias: bool = True
+) -> nn.Linear:
+    """Make a linear layer with weights N(0, gain^2 / n_in), drawn from `generator`, and zero biases.
+
+    What is added to a state has none: all that reads a state takes its mean away first.
+    """
+    layer = nn.Linear(n_in, n_out, bias=bias, device="meta").to_empty(device="cpu")
+    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(n_in), generator=generator)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _standard(like: Gaussian) -> Gaussian:
+    return Gaussian(torch.zeros_like(like.mean), torch.zeros_like(like.mean))
+
+
+def _side_by_side(levels: Sequence[Gaussian], leading: torch.Size) -> Gaussian:
+    # The top level's parameters depend on y and x alone, and lack the leading axes of the draws.
+    means, log_variances = (
+        torch.cat([part.expand(*leading, part.shape[-1]) for part in parts], dim=-1)
+        for parts in zip(*levels, strict=True)
+    )
+    return Gaussian(means, log_variances)

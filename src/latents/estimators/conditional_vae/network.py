@@ -1,0 +1,123 @@
+"""What every network of a class-conditioned VAE can be asked: the interface between architectures and the rest."""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from latents.estimators.conditional_vae.distributions import (
+    Gaussian,
+    gaussian_log_density,
+    kl_divergence,
+)
+from latents.estimators.conditional_vae.pixels import PixelModel
+
+
+class Passage(NamedTuple):
+    """One way through the model: latents, the Gaussians that they may have come from, and what they give.
+
+    Parameters
+    ----------
+    z : Tensor of shape (..., n, L)
+    prior : Gaussian
+        p(z | y), parameters (..., n, L) or (n, L). In a hierarchy z = (z_1, ..., z_T) it holds the
+        p(z_t | z_<t, y) of all levels, given the z above, side by side.
+    posterior : Gaussian or None
+        q(z | x, y) in the same way; None where no image was given.
+    outputs : Tensor of shape (..., n, p)
+        What the pixel model is told.
+    """
+
+    z: Tensor
+    prior: Gaussian
+    posterior: Gaussian | None
+    outputs: Tensor
+
+
+class ConditionalNetwork(nn.Module, ABC):
+    """The model's distributions together: what is trained, evaluated and saved.
+
+    An architecture says what p(z | y) is and how one gets from classes to pixels by way of z
+    (``passage``). z enters the world as standard normal noise: of the posterior, for a draw from it, or
+    of the prior, where equal noise means the same style in every class.
+
+    Classes y are codes 0 ... C - 1, (n,), or weights of all classes, (n, C), for what lies between some
+    of them; images come with codes.
+
+    Parameters
+    ----------
+    n_latents : int
+        L.
+    pixels : PixelModel
+        p(x | z, y), given the outputs.
+    """
+
+    def __init__(self, n_latents: int, pixels: PixelModel) -> None:
+        super().__init__()
+        self.n_latents = n_latents
+        self.pixels = pixels
+
+    @abstractmethod
+    def passage(
+        self, y: Tensor, *, x: Tensor | None = None, noise: Tensor | None = None, z: Tensor | None = None
+    ) -> Passage:
+        """Go from classes y to pixels by way of `z`, or else of the draw that `noise` stands for.
+
+        The draw is of q(z | x, y) where pixels `x` (n, p) are given, and of p(z | y) where none are. The
+        image is looked at once, however many draws (..., n, L) there are of it.
+        """
+
+    @abstractmethod
+    def top_prior(self, y: Tensor) -> Gaussian:
+        """Return p(z | y), or of a hierarchy that of its top level, for y (n,) or (n, C)."""
+
+    @abstractmethod
+    def under_standard_prior(self) -> Self:
+        """Return the same network, sharing its weights, with N(0, I) in place of ``top_prior``."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and everything given to the methods must be."""
+        return next(self.parameters()).device
+
+    def infer(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw z from q(z | x, y): return log p(x | z, y), (..., n), and KL(q || p(z | y)) in closed form.
+
+        The divergence is (n,), or (..., n) in a hierarchy, where that of a level depends on the draws
+        above it.
+        """
+        through = self.passage(y, x=x, noise=noise)
+        return self.pixels.log_likelihood(x, through.outputs), kl_divergence(
+            _of_image(through), through.prior
+        )
+
+    def weigh(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw z from q(z | x, y): return log p(x | z, y) and log p(z | y) - log q(z | x, y), both (..., n)."""
+        through = self.passage(y, x=x, noise=noise)
+        log_ratio = gaussian_log_density(through.z, through.prior)
+        log_ratio = log_ratio - gaussian_log_density(through.z, _of_image(through))
+        return self.pixels.log_likelihood(x, through.outputs), log_ratio
+
+    def code(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return the mean of q(z | x, y), (n, L): of a hierarchy, each level's given the means above."""
+        return self.passage(y, x=x, noise=x.new_zeros(len(x), self.n_latents)).z
+
+    def generate(self, y: Tensor, noise: Tensor) -> Tensor:
+        """Return the draw of p(z | y) that noise (..., n, L) stands for."""
+        return self.passage(y, noise=noise).z
+
+    def standardise(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the noise that ``generate`` makes z (..., n, L) of: z in units of p(z | y)."""
+        prior = self.passage(y, z=z).prior
+        return (z - prior.mean) * torch.exp(-0.5 * prior.log_variance)
+
+    def decode(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return what `pixels` is told, (..., n, p), for latents z (..., n, L)."""
+        return self.passage(y, z=z).outputs
+
+
+def _of_image(through: Passage) -> Gaussian:
+    if through.posterior is None:
+        raise TypeError("a passage without an image has no posterior")
+    return through.posterior
