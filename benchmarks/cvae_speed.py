@@ -27,7 +27,7 @@ from latents.datasets import TorchvisionImagesDataset
 from latents.estimators import ConditionalVAE
 from latents.estimators.conditional_vae import evaluation
 from latents.estimators.conditional_vae.batches import Batches, pixels_of
-from latents.estimators.conditional_vae.network import ConditionalNetwork
+from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.networks import build
 from latents.estimators.conditional_vae.objective import elbo
 from latents.estimators.conditional_vae.pace import choose_pace

@@ -114,6 +114,9 @@ def test_a_finished_training_is_not_trained_again(images, path):
         *images, checkpoint=path, on_epoch=lambda *_: pytest.fail("trained again")
     )
     assert_same(first, second)
+    X, y = images
+    np.testing.assert_array_equal(first.score_samples(X, y), second.score_samples(X, y))
+    assert not second.network_.training
     assert first.fit_seconds_ == second.fit_seconds_ > 0
     assert path.read_bytes() == content
 

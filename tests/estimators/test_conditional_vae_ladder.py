@@ -121,6 +121,19 @@ def test_an_impossible_ladder_is_refused(hidden):
         ladder(hidden=hidden)
 
 
+def test_an_impossible_ladder_leaves_a_model_as_it_was(digits):
+    model = ConditionalVAE(n_latents=2, hidden=(5, 5), epochs=1, random_state=0).fit(*digits)
+    before = model.score(*digits)
+    with pytest.raises(ValueError, match="a level for each entry"):
+        model.set_params(hidden=(5, 5, 5)).fit(*digits)
+    assert model.score(*digits) == before
+
+
+def test_a_passage_needs_a_way():
+    with pytest.raises(TypeError, match="noise or z"):
+        ladder().passage(torch.tensor([0]))
+
+
 @pytest.mark.parametrize("prior", ["standard", "per_class"])
 @torch.no_grad()
 def test_noise_and_latents_are_two_names_of_one_thing(prior):

@@ -61,6 +61,7 @@ def test_the_importance_weighted_bound_is_the_log_of_the_mean_weight():
     tempered = iwae(network, x, y, draws, torch.tensor(0.3))
     torch.testing.assert_close(tempered.objective, (likelihood + 0.3 * log_ratio).exp().mean(0).log())
     assert torch.equal(tempered.kl, terms.kl)
+    assert torch.equal(tempered.trained_bound, terms.objective)
 
 
 @pytest.mark.parametrize("prior", ["standard", "per_class"])

@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 
+from latents.estimators import ConditionalVAE
 from latents.pipelines.cvae.parameters import FitParameters
 
 ROOT = Path(__file__).parents[2]
@@ -35,3 +37,22 @@ def test_the_options_are_parameters():
     base = yaml.safe_load((ROOT / "conf/base/parameters_cvae.yml").read_text())["cvae"]["fit"]
     fit = FitParameters(**base | given)
     assert (fit.prior, fit.likelihood, fit.objective, fit.n_particles) == ("per_class", "gaussian", "iwae", 5)
+
+
+def test_the_benchmark_has_our_defaults():
+    base, benchmark = (
+        yaml.safe_load((ROOT / f"conf/{env}/parameters_cvae.yml").read_text())["cvae"]["fit"]
+        for env in ("base", "benchmark")
+    )
+    defaults = ConditionalVAE().get_params()
+    for name, value in (base | benchmark).items():
+        if name not in {"checkpoint_every", "random_state"}:
+            assert value == (list(defaults[name]) if name == "hidden" else defaults[name]), name
+
+
+@pytest.mark.parametrize("hidden", [[], [8, 6], [4] * 13])
+def test_an_impossible_ladder_is_refused_with_the_parameters(hidden):
+    base = yaml.safe_load((ROOT / "conf/base/parameters_cvae.yml").read_text())["cvae"]["fit"]
+    with pytest.raises(ValueError, match="a ladder has a level for each entry"):
+        FitParameters(**base | {"hidden": hidden})
+    FitParameters(**base | {"hidden": hidden, "network": "reference"})

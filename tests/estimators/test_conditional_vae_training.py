@@ -287,10 +287,11 @@ def test_what_pays_is_chosen_and_what_is_asked_for_is_taken(monkeypatch):
     assert not choose_pace("auto", True, small, 10**6).is_compiled
 
 
-def test_shorter_products_train_as_well():
+@pytest.mark.parametrize("network", ["reference", "ladder"])
+def test_shorter_products_train_as_well(network):
     bounds = {}
     for precision in (torch.float32, torch.bfloat16):
-        learner = learner_of()
+        learner = learner_of(network)
         _, batches = progress_of(learner)
         bounds[precision] = [
             means.lower_bound for means in train(learner, batches, elbo, epochs=6, precision=precision)

@@ -114,6 +114,8 @@ def run(tmp_path, data, watch=None, **fit):
     ("shape", "fit"),
     [
         ((6, 5), {"prior": "per_class"}),
+        ((6, 5), {"network": "ladder", "n_latents": 4, "hidden": [8, 8], "prior": "per_class"}),
+        ((6, 5), {"network": "ladder", "n_latents": 2, "hidden": [8, 8], "prior": "per_class"}),
         ((6, 5, 3), {"likelihood": "gaussian", "objective": "iwae", "n_particles": 3}),
         ((70, 40), {"n_latents": 1, "prior": "per_class"}),
         ((6, 5), {"n_latents": 1}),

@@ -95,7 +95,7 @@ def test_one_mlflow_run_holds_everything(finished):
     parameters = run.data.params
     assert parameters["clustering.fit.n_components"] == "3"
     assert parameters["pca.fit.svd_solver"] == "auto"
-    assert parameters["cvae.fit.hidden"] == "[32]"
+    assert parameters["cvae.fit.hidden"] == "[32, 32]"
     assert "cvae.evaluate.n_importance_samples" in parameters
 
 

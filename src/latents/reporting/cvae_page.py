@@ -47,7 +47,7 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
             (
                 "kl_standard_prior",
                 "KL to N(0, I)",
-                "What it would cost were p(z | y) = N(0, I): less KL is what learned priors save.",
+                "What it would cost were p(z | y), of a ladder its top level, N(0, I): what learned priors save.",
                 _NATS,
             ),
             (
@@ -108,14 +108,16 @@ def _drawn(figures: Mapping[str, Any]) -> list[Section]:
         ),
         Section(
             "One style in every class",
-            "The code of a test image says how it is written, not what: with the same z the model writes every "
-            "class. Rows that look as if by one hand show that z and y have parted their work.",
+            "The code of a test image says how it is written, not what: with the same z, in units of p(z | y), "
+            "the model writes every class. Rows that look as if by one hand show that "
+            "z and y have parted their work.",
             figures["styles"],
         ),
         Section(
             "Between classes",
-            "The weight of one class goes down, that of the next up, while z stays. The model has seen nothing "
-            "but pure classes, so the middle is its own idea; strokes that both share stay where they are.",
+            "The weight of one class goes down, that of the next up, while z, in units of p(z | y), "
+            "stays. The model has seen nothing but pure classes, so the middle is its own idea; "
+            "strokes that both share stay where they are.",
             figures["class_paths"],
         ),
         Section(
@@ -133,9 +135,9 @@ def _measured(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[
         Section(
             "The bound and its two terms",
             "The bound is how well an image is rebuilt (left term) less what its code costs (KL). Training "
-            "raises it; where the test curve turns down while training still rises, the model begins to "
-            "learn its images by heart. Grey points are log p(x | y) by "
-            "importance sampling: the bound lies below them.",
+            "raises it, once the KL term has its full weight (cvae.fit.kl_warm_up). Where the test curve turns "
+            "down while training still rises, the model begins to learn its images by heart. Grey "
+            "points are log p(x | y) by importance sampling: the bound lies below them.",
             figures["bound"],
         ),
         Section(
@@ -172,8 +174,9 @@ def _inside(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Se
     sections = [
         Section(
             "What single latents do",
-            "The most active latents, moved one at a time while all others rest at the mean of p(z | y). A latent "
-            "that does the same in every row, such as slant or width, is style that all classes share.",
+            "The most active latents, moved one at a time while all others rest at their mean, given "
+            "y and what is above. A latent that does the same in every row, such as slant or width, "
+            "is style that all classes share.",
             figures["traversals"],
         ),
         Section(
@@ -183,7 +186,8 @@ def _inside(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Se
             + (
                 "With a prior for each class they may lie apart all the same."
                 if learned
-                else "With one prior for all, classes that lie on one another are the wanted outcome."
+                else "With one prior for all (of a ladder, on its top level), classes that lie on one another are "
+                "the wanted outcome."
             ),
             figures["latents"],
         ),
@@ -196,7 +200,8 @@ def _inside(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Se
                 "images. The plane is that in which the means differ most. The decoder is told y and could move "
                 "z by itself, so means alone gain next to nothing; spreads let a class do without a latent. What "
                 "they are worth to this model is the KL of the same codes to N(0, I), less that to the priors. "
-                "A model trained with N(0, I) would adapt to it and lose less.",
+                "A model trained with N(0, I) would adapt to it and lose less. Of a ladder it is the top "
+                "level that is shown, and held against N(0, I).",
                 figures["priors"],
             )
         )

@@ -25,7 +25,8 @@ from latents.estimators.conditional_vae.batches import Batches, pixels_of
 from latents.estimators.conditional_vae.checkpoints import Checkpoints, digest_of
 from latents.estimators.conditional_vae.fitting import Callback, Progress, carry_out
 from latents.estimators.conditional_vae.generation import LatentMethods, to_numpy
-from latents.estimators.conditional_vae.network import ConditionalNetwork
+from latents.estimators.conditional_vae.interface import ConditionalNetwork
+from latents.estimators.conditional_vae.ladder import check_levels
 from latents.estimators.conditional_vae.networks import NETWORKS, build
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
 from latents.estimators.conditional_vae.pace import PRECISIONS, choose_pace
@@ -51,7 +52,8 @@ class ConditionalVAE(
 
     The model draws latents z from p(z | y) and then each pixel of x from a Bernoulli distribution
     whose logit is a network's output, p(x | z, y). A second network gives q(z | x, y), a diagonal
-    Gaussian. Both are trained by ascending the lower bound (source, section 3), in nats per image,
+    Gaussian (in a ladder, on each level given those above it). Both are trained by ascending the lower
+    bound (source, section 3), in nats per image,
 
     .. math::
 
@@ -65,7 +67,7 @@ class ConditionalVAE(
     Parameters
     ----------
     n_latents : int, default=48
-        Dimension L of z.
+        Dimension L of z, of all levels together.
     hidden : sequence of int, default=(256,) * 6
         Of a ladder, a level for each entry, the width of its state, which is the same for all. Of the
         reference, the widths of the encoder's hidden layers, which the decoder has in reverse; empty:
@@ -91,7 +93,7 @@ class ConditionalVAE(
     batch_size : int, default=256
         Images per step of the optimiser; the last batch of an epoch may be smaller.
     learning_rate : float, default=3e-3
-        Adam's.
+        Adam's; of a cosine, the highest.
     beta_2 : float, default=0.99
         Adam's decay of the mean of squared gradients, in [0, 1).
     schedule : {"constant", "cosine"}, default="cosine"
@@ -125,7 +127,7 @@ class ConditionalVAE(
     class_prior_ : ndarray of shape (C,)
         p(y), the share of each class in the training images.
     network_ : torch.nn.Module
-        The trained encoder, decoder and prior.
+        The trained distributions.
     history_ : dict of str to list of float
         One value per epoch: ``lower_bound`` (the running mean over the epoch, as the source prints
         it), its terms ``reconstruction`` and ``kl``, ``importance_bound`` where that was the
@@ -149,7 +151,9 @@ class ConditionalVAE(
     ----------
     Kingma, Welling (2014), "Auto-Encoding Variational Bayes". Sohn, Lee, Yan (2015), "Learning
     Structured Output Representation using Deep Conditional Generative Models". Burda, Grosse,
-    Salakhutdinov (2016), "Importance Weighted Autoencoders".
+    Salakhutdinov (2016), "Importance Weighted Autoencoders". Sonderby et al. (2016), "Ladder Variational
+    Autoencoders". Vahdat, Kautz (2020), "NVAE". Bowman et al. (2016), "Generating Sentences from a
+    Continuous Space" (the rising weight of the KL term).
 
     Examples
     --------
@@ -309,7 +313,7 @@ class ConditionalVAE(
 
         def bounds(means: EpochMeans, epoch: int) -> dict[str, float]:  # noqa: ARG001
             values = means._asdict()
-            importance_bound = values.pop("objective")
+            importance_bound = values.pop("trained_bound")
             if self.objective == "iwae":
                 values["importance_bound"] = importance_bound
             if test is not None:
@@ -519,7 +523,7 @@ class ConditionalVAE(
         return labels
 
     def transform(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
-        """Return the means of q(z | x, y), (N, n_latents).
+        """Return the means of q(z | x, y), (N, n_latents); in a ladder each level's given the means above.
 
         Unlike scikit-learn's other transformers this one needs the classes of the images.
 
@@ -589,6 +593,8 @@ class ConditionalVAE(
                 raise ValueError(
                     f"hidden is {self.hidden!r}, but every width must be an integer of at least 1"
                 )
+        if self.network == "ladder":
+            check_levels(self.hidden, self.n_latents)
 
     def _check(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
         x = self._check_images(X)

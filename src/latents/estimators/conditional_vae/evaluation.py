@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from latents.estimators.conditional_vae.network import ConditionalNetwork
+from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.objective import (
     BoundTerms,
     bound_terms,

@@ -100,6 +100,7 @@ def carry_out(
         progress.load_state_dict(state)
         if callback is not None:
             progress.replay(callback)
+    progress.learner.network.eval()  # a training that is done already makes no step that would say so
     began = time.perf_counter() - progress.seconds
     course = train(
         progress.learner,

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from latents.estimators.conditional_vae import latent_space
-from latents.estimators.conditional_vae.network import ConditionalNetwork
+from latents.estimators.conditional_vae.interface import ConditionalNetwork
 
 _STEPS = 9
 

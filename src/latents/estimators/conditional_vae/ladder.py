@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, silu
 
 from latents.estimators.conditional_vae.distributions import Gaussian
-from latents.estimators.conditional_vae.network import ConditionalNetwork, Passage
+from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage
 from latents.estimators.conditional_vae.pixels import PixelModel
 from latents.estimators.conditional_vae.priors import rows_of
 
@@ -37,7 +37,10 @@ _UNITS_PER_LATENT = 8
 
 
 class Normalise(nn.BatchNorm1d):
-    """Batch normalisation over the last axis, whatever axes lead."""
+    """Batch normalisation over the last axis, whatever axes lead.
+
+    What evaluation goes by is a running mean over some 20 batches; a training of fewer ends before it settles.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__(width, eps=1e-4, momentum=0.05)
@@ -63,25 +66,25 @@ class Ascent(nn.Module):
         self, n_pixels: int, n_classes: int, width: int, features: Sequence[int], generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.parts = [list(features[i : i + 2]) for i in range(0, len(features), 2)]
+        self.sizes = [list(features[i : i + 2]) for i in range(0, len(features), 2)]
         self.pixels = linear(n_pixels, width, generator, bias=False)
         self.classes = nn.Parameter(0.3 * torch.randn(n_classes, width, generator=generator))
-        self.norms = nn.ModuleList(Normalise(width) for _ in range(len(self.parts) + 1))
-        self.widen = nn.ModuleList(linear(width, width, generator, gain=1.4) for _ in self.parts)
-        self.narrow = nn.ModuleList(linear(width, width, generator, gain=0.3, bias=False) for _ in self.parts)
-        self.features = nn.ModuleList(linear(width, sum(n), generator, gain=0.7) for n in self.parts)
+        self.norms = nn.ModuleList(Normalise(width) for _ in range(len(self.sizes) + 1))
+        self.widen = nn.ModuleList(linear(width, width, generator, gain=1.4) for _ in self.sizes)
+        self.narrow = nn.ModuleList(linear(width, width, generator, gain=0.3, bias=False) for _ in self.sizes)
+        self.features = nn.ModuleList(linear(width, sum(n), generator, gain=0.7) for n in self.sizes)
 
     def forward(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """Return the features of pixels x (n, p) and class codes y (n,)."""
         state = self.pixels(x) + rows_of(self.classes, y)
         seen = self.norms[0](state)
         features: list[Tensor] = []
-        for widen, narrow, norm, feature, parts in zip(
-            self.widen, self.narrow, self.norms[1:], self.features, self.parts, strict=True
+        for widen, narrow, norm, feature, sizes in zip(
+            self.widen, self.narrow, self.norms[1:], self.features, self.sizes, strict=True
         ):
             state = state + narrow(silu(widen(seen)))
             seen = norm(state)
-            features += torch.split(feature(seen), parts, dim=-1)
+            features += torch.split(feature(seen), sizes, dim=-1)
         return features[::-1]
 
 
@@ -93,10 +96,10 @@ class Level(nn.Module):
 
     def __init__(self, n_latents: int, width: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.parts = [width, _UNITS_PER_LATENT * n_latents, 2 * n_latents]
+        self.sizes = [width, _UNITS_PER_LATENT * n_latents, 2 * n_latents]
         self.norm = Normalise(width)
-        self.widen = linear(width, sum(self.parts), generator, gain=1.4)
-        self.posterior = linear(self.parts[1], 2 * n_latents, generator, gain=0.3)
+        self.widen = linear(width, sum(self.sizes), generator, gain=1.4)
+        self.posterior = linear(self.sizes[1], 2 * n_latents, generator, gain=0.3)
         self.enter = linear(n_latents, 2 * width, generator, bias=False)
         self.narrow = linear(width, width, generator, gain=0.3, bias=False)
         with torch.no_grad():  # so that the prior begins near N(0, I)
@@ -105,7 +108,7 @@ class Level(nn.Module):
 
     def read(self, state: Tensor, feature: Tensor | None) -> tuple[Tensor, Gaussian, Gaussian | None]:
         """Look at the state once: W_1 norm(s), p(z_t | z_<t, y) and, given the image's feature, q."""
-        hidden, compared, prior_parts = torch.split(self.widen(self.norm(state)), self.parts, dim=-1)
+        hidden, compared, prior_parts = torch.split(self.widen(self.norm(state)), self.sizes, dim=-1)
         # In single precision whatever the products were in, since exponentials follow. The limits lie far
         # outside what training reaches, and keep one bad step from ending in infinities.
         mean, log_variance = prior_parts.float().chunk(2, dim=-1)
@@ -113,7 +116,7 @@ class Level(nn.Module):
         return hidden, prior, None if feature is None else self._posterior(prior, compared + feature)
 
     def _posterior(self, prior: Gaussian, compared: Tensor) -> Gaussian:
-        # In the prior's standard deviations: zero says that the image adds nothing.
+        # In standard deviations of what is expected without the image: zero says that it adds nothing.
         shift, log_ratio = self.posterior(silu(compared)).float().chunk(2, dim=-1)
         mean = prior.mean + torch.exp(0.5 * prior.log_variance) * shift
         return Gaussian(mean, prior.log_variance + log_ratio.clamp(-10, 6))
@@ -123,6 +126,15 @@ class Level(nn.Module):
         inside, past = self.enter(z).chunk(2, dim=-1)
         below: Tensor = state + past + self.narrow(silu(hidden + inside))
         return below
+
+
+def check_levels(hidden: Sequence[int], n_latents: int) -> None:
+    """Refuse what makes no ladder: see ``LadderNetwork``."""
+    if len(set(hidden)) != 1 or len(hidden) > n_latents:
+        raise ValueError(
+            f"hidden is {list(hidden)}, but a ladder has a level for each entry, all of the same width, and at "
+            f"least one of the {n_latents} latents on each"
+        )
 
 
 class LadderNetwork(ConditionalNetwork):
@@ -161,11 +173,7 @@ class LadderNetwork(ConditionalNetwork):
     ) -> None:
         super().__init__(n_latents, pixels)
         n_levels = len(hidden)
-        if len(set(hidden)) != 1 or n_levels > n_latents:
-            raise ValueError(
-                f"hidden is {list(hidden)}, but a ladder has a level for each entry, all of the same width, "
-                f"and at least one of the {n_latents} latents on each"
-            )
+        check_levels(hidden, n_latents)
         width = hidden[0]
         self.has_standard_prior = prior == "standard"
         self.sizes = [n_latents // n_levels + (level < n_latents % n_levels) for level in range(n_levels)]
@@ -183,7 +191,9 @@ class LadderNetwork(ConditionalNetwork):
         """See ``ConditionalNetwork``."""
         features: Sequence[Tensor | None] = [None] * len(self.sizes) if x is None else self.ascent(x, y)
         state = rows_of(self.classes, y)
-        entering = cast(Tensor, noise if z is None else z)
+        entering = noise if z is None else z
+        if entering is None:
+            raise TypeError("a passage needs noise or z")
         latents: list[Tensor] = []
         priors: list[Gaussian] = []
         posteriors: list[Gaussian] = []
@@ -192,7 +202,9 @@ class LadderNetwork(ConditionalNetwork):
         ):
             hidden, prior, posterior = level.read(state, feature)
             if not priors and self.has_standard_prior:
-                prior = _standard(prior)
+                prior = _standard(
+                    prior
+                )  # what the posterior was told relative to stays, and is no prior then
             if posterior is not None:
                 posteriors.append(posterior)
             latents.append(part if z is not None else (posterior or prior).draw(part))

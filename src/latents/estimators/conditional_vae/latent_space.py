@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from latents.estimators.conditional_vae.distributions import Gaussian
 from latents.estimators.conditional_vae.evaluation import in_batches
-from latents.estimators.conditional_vae.network import ConditionalNetwork
+from latents.estimators.conditional_vae.interface import ConditionalNetwork
 
 # Sine of the angle up to which both ends point the same way, or opposite ways.
 _FLAT = 1e-4

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
+from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.ladder import LadderNetwork
-from latents.estimators.conditional_vae.network import ConditionalNetwork
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS
 from latents.estimators.conditional_vae.reference import ReferenceNetwork
 

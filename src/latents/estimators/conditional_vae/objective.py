@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 from torch import Tensor
 
-from latents.estimators.conditional_vae.network import ConditionalNetwork
+from latents.estimators.conditional_vae.interface import ConditionalNetwork
 
 
 class BoundTerms(NamedTuple):
@@ -25,11 +25,16 @@ class BoundTerms(NamedTuple):
 
 
 class TrainingTerms(NamedTuple):
-    """What a step of training ascends, and both terms of the single-sample bound, (n,) each, in nats."""
+    """What a step of training ascends, and what it is told by, (n,) each, in nats.
+
+    `reconstruction` and `kl` are the terms of the single-sample bound; `trained_bound` is what the
+    objective is where the KL term has its full weight.
+    """
 
     objective: Tensor
     reconstruction: Tensor
     kl: Tensor
+    trained_bound: Tensor
 
 
 def bound_terms(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> BoundTerms:
@@ -84,7 +89,7 @@ def elbo(
         reconstruction = reconstruction.mean(0)
     if kl.ndim > 1:
         kl = kl.mean(0)
-    return TrainingTerms(reconstruction - kl_weight * kl, reconstruction, kl)
+    return TrainingTerms(reconstruction - kl_weight * kl, reconstruction, kl, reconstruction - kl)
 
 
 def iwae(
@@ -98,8 +103,10 @@ def iwae(
     """
     noise = noise.reshape(-1, *noise.shape[-2:])
     log_likelihood, log_ratio = network.weigh(x, y, noise)
-    objective = (log_likelihood + kl_weight * log_ratio).logsumexp(0) - math.log(len(noise))
-    return TrainingTerms(objective, log_likelihood.mean(0), -log_ratio.mean(0))
+    objective, bound = (
+        (log_likelihood + weight * log_ratio).logsumexp(0) - math.log(len(noise)) for weight in (kl_weight, 1)
+    )
+    return TrainingTerms(objective, log_likelihood.mean(0), -log_ratio.mean(0), bound)
 
 
 # Name -> (network, x, y, noise, kl_weight) -> terms

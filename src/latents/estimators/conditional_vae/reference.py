@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from latents.estimators.conditional_vae.distributions import Gaussian
-from latents.estimators.conditional_vae.network import ConditionalNetwork, Passage
+from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage
 from latents.estimators.conditional_vae.pixels import PixelModel
 from latents.estimators.conditional_vae.priors import PRIORS, StandardPrior
 

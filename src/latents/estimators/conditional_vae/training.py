@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from latents.estimators.conditional_vae.batches import Batches
-from latents.estimators.conditional_vae.network import ConditionalNetwork
+from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.objective import TrainingTerms
 
 Objective = Callable[[ConditionalNetwork, Tensor, Tensor, Tensor, Tensor], TrainingTerms]
@@ -76,7 +76,7 @@ class EpochMeans(NamedTuple):
     lower_bound: float
     reconstruction: float
     kl: float
-    objective: float
+    trained_bound: float
 
 
 def train(
@@ -153,11 +153,11 @@ class _Step:
         self._of_full_size = torch.compile(self._loss, dynamic=False) if is_compiled else self._loss
 
     def __call__(self, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-        """Return the sums of reconstruction, KL and objective over the batch, (3,)."""
+        """Return the sums of reconstruction, KL and trained bound over the batch, (3,)."""
         learner = self._learner
         loss_of = self._of_full_size if len(x) == self._full_size else self._loss
         # A tensor, or each new value of it would be compiled for.
-        kl_weight = torch.tensor(learner.kl_weight, device=x.device)
+        kl_weight = torch.full((), learner.kl_weight, device=x.device)
         with torch.autocast(x.device.type, self._precision, enabled=self._precision != torch.float32):
             loss, sums = loss_of(x, y, noise, kl_weight)
         learner.optimizer.zero_grad()
@@ -167,7 +167,7 @@ class _Step:
 
     def _loss(self, x: Tensor, y: Tensor, noise: Tensor, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
         terms = self._objective(self._learner.network, x, y, noise, kl_weight)
-        sums = torch.stack((terms.reconstruction, terms.kl, terms.objective)).detach().sum(dim=1)
+        sums = torch.stack((terms.reconstruction, terms.kl, terms.trained_bound)).detach().sum(dim=1)
         return -terms.objective.mean(), sums
 
 

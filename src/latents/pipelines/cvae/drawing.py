@@ -125,10 +125,16 @@ def draw_latents(
     figures = {"latents": reporting.cvae.latent_scatter(plane.transform(z[shown]), labels, names, has_priors)}
     if not has_priors:
         figures["priors"] = reporting.absent(
-            "Priors of the classes", "p(z | y) is N(0, I) for every class (cvae.fit.prior: standard)."
+            "Priors of the classes",
+            "p(z | y), of a ladder that of its top level, is N(0, I) for all classes (cvae.fit.prior: standard).",
         )
         return figures
     means, spreads = model.class_priors()
+    if means.shape[1] < 2:
+        figures["priors"] = reporting.absent(
+            "Priors of the classes", "The top level of the latents has one only, and no plane."
+        )
+        return figures
     # The plane in which the priors' means differ most; two classes differ along one direction only.
     directions = np.linalg.svd(means - means.mean(axis=0), full_matrices=True)[2][:2]
     figures["priors"] = reporting.cvae.class_priors(

@@ -1,8 +1,8 @@
 """Parameters of the class-conditioned VAE pipeline."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
 
@@ -22,7 +22,7 @@ class FitParameters(Parameters):
     objective: Literal["elbo", "iwae"]
     n_particles: PositiveInt
     n_latents: PositiveInt
-    hidden: Annotated[list[PositiveInt], Field(min_length=1)]
+    hidden: list[PositiveInt]
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
@@ -34,6 +34,15 @@ class FitParameters(Parameters):
     device: Device
     checkpoint_every: PositiveInt
     random_state: Seed
+
+    @model_validator(mode="after")
+    def _levels_of_a_ladder(self) -> Self:
+        if self.network == "ladder" and (len(set(self.hidden)) != 1 or len(self.hidden) > self.n_latents):
+            raise ValueError(
+                f"hidden is {self.hidden}, but a ladder has a level for each entry, all of the same width, and at "
+                f"least one of the {self.n_latents} latents on each"
+            )
+        return self
 
 
 class WatchParameters(Parameters):
