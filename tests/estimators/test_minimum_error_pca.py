@@ -9,13 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import linalg, sparse, stats
+from scipy.sparse.linalg import ArpackError
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from latents.estimators import MinimumErrorPCA, load
+from latents.estimators import MinimumErrorPCA, _pca_solvers, load
 
 FULL_SPECTRUM = ["full", "covariance_eigh", "gram"]
 TRUNCATED = ["arpack", "randomized"]
@@ -607,3 +608,17 @@ def test_save_and_load(tmp_path, dtype, n_components):
             assert getattr(getattr(restored, name), "dtype", None) == getattr(value, "dtype", None)
         assert_array_equal(restored.transform(frame), pca.transform(frame))
         assert_array_equal(restored.score_samples(frame), pca.score_samples(frame))
+
+
+def test_arpack_without_a_shift_is_no_end(monkeypatch):
+    """Rounding decides whether ARPACK runs out of shifts on data of low rank, so the error is given here."""
+
+    def without_a_shift(*args, **kwargs):
+        raise ArpackError(3)
+
+    X = make_data((40, 28), rank=6, decay=0.8)
+    expected = MinimumErrorPCA(5, svd_solver="full").fit(X)
+    monkeypatch.setattr(_pca_solvers, "eigsh", without_a_shift)
+    found = MinimumErrorPCA(5, svd_solver="arpack", random_state=0).fit(X)
+    assert_allclose(found.explained_variance_, expected.explained_variance_, rtol=1e-10)
+    assert_allclose(np.abs(found.components_), np.abs(expected.components_), atol=1e-8)

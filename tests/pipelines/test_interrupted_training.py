@@ -96,8 +96,8 @@ def test_other_parameters_begin_anew_and_say_so(project, monkeypatch, caplog):
         patch.setattr(estimators.ConditionalVAE, "class_log_likelihood", interrupted)
         with pytest.raises(KeyboardInterrupt):
             project.run("cvae")
-    project.run("cvae", params={"cvae": {"fit": {"learning_rate": 0.003}}})
-    assert "another training (parameters.learning_rate 0.002 there, 0.003 here)" in caplog.text
+    project.run("cvae", params={"cvae": {"fit": {"learning_rate": 0.004}}})
+    assert "another training (parameters.learning_rate 0.003 there, 0.004 here)" in caplog.text
     other = outcome(project)
-    project.run("cvae", params={"cvae": {"fit": {"learning_rate": 0.003}}})
+    project.run("cvae", params={"cvae": {"fit": {"learning_rate": 0.004}}})
     assert_same(outcome(project), other)

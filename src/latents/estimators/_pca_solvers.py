@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import lapack
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigsh
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import svd_flip
 
@@ -209,8 +209,22 @@ def arpack_svd(A: Centred, n_components: int, *, tol: float, seed: Any) -> Decom
         )
     start = check_random_state(seed).uniform(-1, 1, min(A.shape))
     # The products of sparse data are no work of BLAS, and threads would only hinder that of ARPACK's vectors.
-    with one_blas_thread() if A.is_sparse else nullcontext():
-        _, vectors = eigsh(A.squared(), k=n_components, tol=tol**2, v0=start)
+    try:
+        with one_blas_thread() if A.is_sparse else nullcontext():
+            _, vectors = eigsh(A.squared(), k=n_components, tol=tol**2, v0=start)
+    except ArpackNoConvergence:
+        raise
+    except ArpackError:
+        # Where the data have fewer directions than its 2 d + 1 vectors, ARPACK can be left without a shift, by
+        # rounding. As many random vectors then span all of them.
+        return randomized_svd(
+            A,
+            n_components,
+            n_oversamples=max(20, n_components + 1),
+            n_iter="auto",
+            normalizer="QR",
+            seed=seed,
+        )
     if A.shape[0] < A.shape[1]:  # left singular vectors
         vectors = linalg.qr(A.transposed_times(vectors.astype(A.dtype)), mode="economic")[0]
     return _within(A, vectors)
