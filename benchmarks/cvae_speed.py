@@ -27,11 +27,11 @@ from latents.datasets import TorchvisionImagesDataset
 from latents.estimators import ConditionalVAE
 from latents.estimators.conditional_vae import evaluation
 from latents.estimators.conditional_vae.batches import Batches, pixels_of
+from latents.estimators.conditional_vae.fitting import learner_with_adam
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.networks import build
 from latents.estimators.conditional_vae.objective import elbo
 from latents.estimators.conditional_vae.pace import choose_pace
-from latents.estimators.conditional_vae.schedules import make_schedule
 from latents.estimators.conditional_vae.training import Learner, train
 
 N_LATENTS, WIDTH, N_CLASSES, RATE = 40, 500, 10, 1e-3
@@ -142,13 +142,12 @@ def default_network(images: np.ndarray, labels: np.ndarray, batch_size: int) -> 
         hidden=options["hidden"],
         generator=torch.Generator().manual_seed(0),
     )
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=options["learning_rate"], betas=(0.9, options["beta_2"]), fused=True
-    )
     size = options["batch_size"]
-    n_steps = N_EPOCHS * -(-N_IMAGES // size)
-    schedule = make_schedule(options["schedule"], optimizer, n_steps)
-    learner = Learner(network, optimizer, schedule, kl_warm_up=round(options["kl_warm_up"] * n_steps))
+    learner = learner_with_adam(
+        network,
+        N_EPOCHS * -(-N_IMAGES // size),
+        **{name: options[name] for name in ("learning_rate", "beta_2", "schedule", "kl_warm_up")},
+    )
     return with_us(learner, images, labels, size, options["precision"], options["compiled"])
 
 

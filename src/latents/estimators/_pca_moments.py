@@ -164,14 +164,16 @@ class Sums:
 
     def __init__(self, plan: Plan, n_features: int) -> None:
         self.plan, self.n_features, self.n_samples = plan, n_features, 0
-        self._parts: list[tuple[Array, Array, FloatArray]] = []
+        self._parts: list[tuple[Array, Array]] = []
+        self._scratch: list[FloatArray] = []  # of each part, for the products of a few rows
 
     def add(self, X: NDArray[Any]) -> None:
         """Add the rows of X (n, p)."""
         n_parts = self._n_parts(X)
         for _ in range(len(self._parts), n_parts):
             square = (self.n_features, self.n_features)
-            self._parts.append((np.zeros(square[0]), np.zeros(square), np.empty(square, self.plan.dtype)))
+            self._parts.append((np.zeros(self.n_features), np.zeros(square)))
+            self._scratch.append(np.empty(square, self.plan.dtype))
         self.n_samples += len(X)
         if n_parts == 1:
             self._add_to(0, X)
@@ -182,8 +184,8 @@ class Sums:
 
     def moments(self) -> Moments:
         """Return what was added; nothing can be added any more."""
-        (sums, products, _), *others = self._parts
-        for more, more_products, _ in others:
+        (sums, products), *others = self._parts
+        for more, more_products in others:
             sums += more
             products += more_products
         return _moments(self.n_samples, sums, products, self.plan.shift)
@@ -195,7 +197,7 @@ class Sums:
 
     @np.errstate(over="ignore", invalid="ignore")  # which is told to each thread by itself
     def _add_to(self, part: int, X: NDArray[Any]) -> None:
-        sums, products, partial = self._parts[part]
+        (sums, products), partial = self._parts[part], self._scratch[part]
         shift, dtype, rows, in_place = self.plan
         copied = np.empty((0 if in_place else min(rows, len(X)), self.n_features), dtype)
         ones = np.ones(min(rows, len(X)), dtype)

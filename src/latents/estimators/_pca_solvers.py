@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import lapack
-from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigsh
+from scipy.sparse.linalg import ArpackError, eigsh
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import svd_flip
 
@@ -212,9 +212,9 @@ def arpack_svd(A: Centred, n_components: int, *, tol: float, seed: Any) -> Decom
     try:
         with one_blas_thread() if A.is_sparse else nullcontext():
             _, vectors = eigsh(A.squared(), k=n_components, tol=tol**2, v0=start)
-    except ArpackNoConvergence:
-        raise
-    except ArpackError:
+    except ArpackError as error:
+        if not str(error).startswith("ARPACK error 3:"):
+            raise
         # Where the data have fewer directions than its 2 d + 1 vectors, ARPACK can be left without a shift, by
         # rounding. As many random vectors then span all of them.
         return randomized_svd(

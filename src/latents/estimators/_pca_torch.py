@@ -28,6 +28,5 @@ class TorchSums(Sums):
 
     def moments(self) -> Moments:
         """Return what was added; nothing can be added any more."""
-        products = self._products.cpu().numpy()
-        self._parts = [(self._sums.cpu().numpy(), products, products)]
+        self._parts = [(self._sums.cpu().numpy(), self._products.cpu().numpy())]
         return super().moments()

@@ -23,7 +23,7 @@ from latents.estimators._persistence import PersistentEstimator
 from latents.estimators.conditional_vae import evaluation, latent_space
 from latents.estimators.conditional_vae.batches import Batches, pixels_of
 from latents.estimators.conditional_vae.checkpoints import Checkpoints, digest_of
-from latents.estimators.conditional_vae.fitting import Callback, Progress, carry_out
+from latents.estimators.conditional_vae.fitting import Callback, Progress, carry_out, learner_with_adam
 from latents.estimators.conditional_vae.generation import LatentMethods, to_numpy
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.ladder import check_levels
@@ -32,8 +32,8 @@ from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
 from latents.estimators.conditional_vae.pace import PRECISIONS, choose_pace
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
 from latents.estimators.conditional_vae.priors import PRIORS
-from latents.estimators.conditional_vae.schedules import SCHEDULES, make_schedule
-from latents.estimators.conditional_vae.training import EpochMeans, Learner
+from latents.estimators.conditional_vae.schedules import SCHEDULES
+from latents.estimators.conditional_vae.training import EpochMeans
 
 OnEpoch = Callable[["ConditionalVAE", int], Mapping[str, float] | None]
 
@@ -296,16 +296,14 @@ class ConditionalVAE(
         network = self._build_network(torch.Generator().manual_seed(weight_seed)).to(device)
         network.pixels.begin(grey)
         generator = torch.Generator(device).manual_seed(training_seed)
-        # The fused step updates all parameters in one kernel.
-        optimizer = torch.optim.Adam(
-            network.parameters(), lr=self.learning_rate, betas=(0.9, self.beta_2), fused=True
-        )
         n_steps = self.epochs * -(-len(codes) // self.batch_size)
-        learner = Learner(
+        learner = learner_with_adam(
             network,
-            optimizer,
-            make_schedule(self.schedule, optimizer, n_steps),
-            kl_warm_up=round(self.kl_warm_up * n_steps),
+            n_steps,
+            learning_rate=self.learning_rate,
+            beta_2=self.beta_2,
+            schedule=self.schedule,
+            kl_warm_up=self.kl_warm_up,
         )
         progress = Progress(learner, generator)
         so_far = copy.copy(self)
@@ -573,7 +571,7 @@ class ConditionalVAE(
                 if k.startswith(_NETWORK)
             }
         )
-        self.network_.to(device_of_fitted(self.device)).eval()
+        self.network_.to(device_of_fitted(self.device))
 
     def _build_network(self, generator: torch.Generator) -> ConditionalNetwork:
         return build(

@@ -1,6 +1,7 @@
 """What every network of a class-conditioned VAE can be asked: the interface between architectures and the rest."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -12,6 +13,18 @@ from latents.estimators.conditional_vae.distributions import (
     kl_divergence,
 )
 from latents.estimators.conditional_vae.pixels import PixelModel
+
+
+class Sizes(NamedTuple):
+    """How large a network is: what every architecture is built by.
+
+    `hidden` are widths, of what is for the architecture to say.
+    """
+
+    n_pixels: int
+    n_classes: int
+    n_latents: int
+    hidden: Sequence[int]
 
 
 class Passage(NamedTuple):

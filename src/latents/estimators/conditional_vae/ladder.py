@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm, silu
 
 from latents.estimators.conditional_vae.distributions import Gaussian
-from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage
+from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage, Sizes
 from latents.estimators.conditional_vae.pixels import PixelModel
 from latents.estimators.conditional_vae.priors import rows_of
 
@@ -142,11 +142,9 @@ class LadderNetwork(ConditionalNetwork):
 
     Parameters
     ----------
-    n_pixels, n_classes : int
-    n_latents : int
-        L, of all levels together, dealt out evenly; what is left over goes to the levels at the top.
-    hidden : sequence of int
-        An entry for each level: the width of the states, which is the same for all.
+    sizes : Sizes
+        `n_latents` are those of all levels together, dealt out evenly; what is left over goes to the levels
+        at the top. `hidden` has an entry for each level: the width of the states, the same for all.
     prior : {"standard", "per_class"}
         Of the top level: N(0, I), or a Gaussian read off the class's own state. The levels below it have
         theirs by class, and by the latents above, in either case.
@@ -160,21 +158,11 @@ class LadderNetwork(ConditionalNetwork):
         If there is no level, a level without latents, or the widths differ.
     """
 
-    def __init__(
-        self,
-        n_pixels: int,
-        n_classes: int,
-        n_latents: int,
-        hidden: Sequence[int],
-        *,
-        prior: str,
-        pixels: PixelModel,
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, sizes: Sizes, prior: str, pixels: PixelModel, generator: torch.Generator) -> None:
+        n_pixels, n_classes, n_latents, hidden = sizes
         super().__init__(n_latents, pixels)
-        n_levels = len(hidden)
         check_levels(hidden, n_latents)
-        width = hidden[0]
+        n_levels, width = len(hidden), hidden[0]
         self.has_standard_prior = prior == "standard"
         self.sizes = [n_latents // n_levels + (level < n_latents % n_levels) for level in range(n_levels)]
         self.ascent = Ascent(
@@ -202,9 +190,8 @@ class LadderNetwork(ConditionalNetwork):
         ):
             hidden, prior, posterior = level.read(state, feature)
             if not priors and self.has_standard_prior:
-                prior = _standard(
-                    prior
-                )  # what the posterior was told relative to stays, and is no prior then
+                # What the posterior was told relative to stays as it is; the prior is another then.
+                prior = _standard(prior)
             if posterior is not None:
                 posteriors.append(posterior)
             latents.append(part if z is not None else (posterior or prior).draw(part))

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import torch
 
-from latents.estimators.conditional_vae.interface import ConditionalNetwork
+from latents.estimators.conditional_vae.interface import ConditionalNetwork, Sizes
 from latents.estimators.conditional_vae.ladder import LadderNetwork
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS
 from latents.estimators.conditional_vae.reference import ReferenceNetwork
 
-# Name -> network, built of (n_pixels, n_classes, n_latents, hidden, *, prior, pixels, generator)
+# Name -> network, built of (sizes, prior, pixels, generator)
 NETWORKS: dict[str, type[ReferenceNetwork] | type[LadderNetwork]] = {
     "ladder": LadderNetwork,
     "reference": ReferenceNetwork,
@@ -27,13 +27,9 @@ def build(
     hidden: Sequence[int],
     generator: torch.Generator,
 ) -> ConditionalNetwork:
-    """Build the named network, prior and pixel model, initialised from `generator` (on the CPU)."""
-    return NETWORKS[network](
-        n_pixels,
-        n_classes,
-        n_latents,
-        hidden,
-        prior=prior,
-        pixels=LIKELIHOODS[likelihood](),
-        generator=generator,
-    )
+    """Build the named network, prior and pixel model, initialised from `generator` (on the CPU).
+
+    It is in evaluation mode, which training leaves for the length of an epoch.
+    """
+    sizes = Sizes(n_pixels, n_classes, n_latents, hidden)
+    return NETWORKS[network](sizes, prior, LIKELIHOODS[likelihood](), generator).eval()

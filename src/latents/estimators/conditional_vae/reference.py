@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from latents.estimators.conditional_vae.distributions import Gaussian
-from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage
+from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage, Sizes
 from latents.estimators.conditional_vae.pixels import PixelModel
 from latents.estimators.conditional_vae.priors import PRIORS, StandardPrior
 
@@ -18,17 +18,11 @@ from latents.estimators.conditional_vae.priors import PRIORS, StandardPrior
 class Encoder(nn.Module):
     """q(z | x, y): one-hot class beside the pixels, ReLU layers, then mean and log variance."""
 
-    def __init__(
-        self,
-        n_pixels: int,
-        n_classes: int,
-        n_latents: int,
-        hidden: Sequence[int],
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, sizes: Sizes, generator: torch.Generator) -> None:
         super().__init__()
-        self.n_classes = n_classes
-        self.layers = perceptron([n_pixels + n_classes, *hidden, 2 * n_latents], generator)
+        self.n_classes = sizes.n_classes
+        n_in = sizes.n_pixels + sizes.n_classes
+        self.layers = perceptron([n_in, *sizes.hidden, 2 * sizes.n_latents], generator)
 
     def forward(self, x: Tensor, y: Tensor) -> Gaussian:
         """Return q for pixels x (n, p) and class codes y (n,)."""
@@ -40,17 +34,11 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """What p(x | z, y) is made of: one-hot class beside the latents, ReLU layers, one number a pixel."""
 
-    def __init__(
-        self,
-        n_pixels: int,
-        n_classes: int,
-        n_latents: int,
-        hidden: Sequence[int],
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, sizes: Sizes, generator: torch.Generator) -> None:
         super().__init__()
-        self.n_classes = n_classes
-        self.layers = perceptron([n_latents + n_classes, *reversed(hidden), n_pixels], generator)
+        self.n_classes = sizes.n_classes
+        n_in = sizes.n_latents + sizes.n_classes
+        self.layers = perceptron([n_in, *reversed(sizes.hidden), sizes.n_pixels], generator)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the numbers (..., n, p) for latents z (..., n, L) and classes y (see ``beside``)."""
@@ -63,31 +51,20 @@ class ReferenceNetwork(ConditionalNetwork):
 
     Parameters
     ----------
-    n_pixels, n_classes, n_latents : int
-    hidden : sequence of int
-        Widths of the encoder's layers; the decoder has them in reverse. Empty: linear networks.
+    sizes : Sizes
+        `hidden` are the widths of the encoder's layers; the decoder has them in reverse. Empty: linear
+        networks.
     prior : {"standard", "per_class"}
     pixels : PixelModel
     generator : Generator
         Draws the initial weights, on the CPU.
     """
 
-    def __init__(
-        self,
-        n_pixels: int,
-        n_classes: int,
-        n_latents: int,
-        hidden: Sequence[int],
-        *,
-        prior: str,
-        pixels: PixelModel,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__(n_latents, pixels)
-        sizes = (n_pixels, n_classes, n_latents, hidden, generator)
-        self.encoder = Encoder(*sizes)
-        self.decoder = Decoder(*sizes)
-        self.prior = PRIORS[prior](n_classes, n_latents)
+    def __init__(self, sizes: Sizes, prior: str, pixels: PixelModel, generator: torch.Generator) -> None:
+        super().__init__(sizes.n_latents, pixels)
+        self.encoder = Encoder(sizes, generator)
+        self.decoder = Decoder(sizes, generator)
+        self.prior = PRIORS[prior](sizes.n_classes, sizes.n_latents)
 
     def passage(
         self, y: Tensor, *, x: Tensor | None = None, noise: Tensor | None = None, z: Tensor | None = None

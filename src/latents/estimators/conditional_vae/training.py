@@ -130,8 +130,8 @@ def train(
         sums = torch.stack([step(*batch) for batch in batches.epoch()])
         learner.network.eval()
         _check(learner, sums, batches, epoch)
-        reconstruction, kl, total = (sums.double().sum(dim=0) / batches.n_images).tolist()
-        yield EpochMeans(reconstruction - kl, reconstruction, kl, total)
+        reconstruction, kl, trained_bound = (sums.double().sum(dim=0) / batches.n_images).tolist()
+        yield EpochMeans(reconstruction - kl, reconstruction, kl, trained_bound)
 
 
 class _Step:
