@@ -1,5 +1,7 @@
 """Both ways to make a step of training, held against each other."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -24,15 +26,14 @@ def uncompiled(monkeypatch):
     """Let the graph be run as Python has it, since compiling takes half a minute; tell what it is given."""
     given = []
 
-    def compile_(step, *, dynamic, fullgraph):
-        assert (dynamic, fullgraph) == (False, True)
+    def compile_(step, **options):
         return lambda *args: given.append(len(args[3][0])) or step(*args)
 
     monkeypatch.setattr(steps.torch, "compile", compile_)
     return given
 
 
-def learner_of(network, likelihood="bernoulli"):
+def learner_of(network, likelihood="bernoulli", beta_2=0.99):
     network = build(
         network,
         "per_class",
@@ -43,7 +44,9 @@ def learner_of(network, likelihood="bernoulli"):
         hidden=(8, 8),
         generator=seeded(),
     )
-    return learner_with_adam(network, 16, learning_rate=3e-3, beta_2=0.99, schedule="cosine", kl_warm_up=0.5)
+    return learner_with_adam(
+        network, 16, learning_rate=3e-3, beta_2=beta_2, schedule="cosine", kl_warm_up=0.5
+    )
 
 
 def batches_of(learner, n_particles=1):
@@ -85,6 +88,18 @@ def test_one_graph_makes_the_steps_of_torchs_adam(uncompiled, network, objective
     for name, value in plain.items():
         torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-5, msg=name)
     assert all(compiled[name] == 4 * EPOCHS for name in compiled if name.endswith(" step"))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for the CPU by g++")
+def test_what_torch_compiles_is_the_same_training_however_many_there_were(monkeypatch):
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
+    for beta_2 in (0.99, 0.9):
+        courses = [
+            list(train(learner, batches_of(learner), OBJECTIVES["elbo"], epochs=2, is_compiled=is_compiled))
+            for is_compiled in (False, True)
+            for learner in [learner_of("reference", beta_2=beta_2)]
+        ]
+        np.testing.assert_allclose(*courses, rtol=1e-4)
 
 
 @pytest.mark.parametrize("network", ["reference", "ladder"])

@@ -110,7 +110,10 @@ class CompiledStep:
             parameter.data = w
             state.update(exp_avg=m, exp_avg_sq=v, step=count)
         self._is_compiled = False
-        self._graph = torch.compile(self._step, dynamic=False, fullgraph=True)
+        # Apart from those of other trainings, of which torch would only keep so many.
+        self._graph = torch.compile(  # type: ignore[call-overload]  # which lacks the last one
+            self._step, dynamic=False, fullgraph=True, isolate_recompiles=True
+        )
 
     @torch.no_grad()
     def __call__(self, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
