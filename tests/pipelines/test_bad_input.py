@@ -247,7 +247,7 @@ class TestImages:
 
     @pytest.mark.parametrize("kind", ["u1", "f4"])
     def test_a_memory_map_stays_one_and_is_not_copied(self, tmp_path, kind, monkeypatch):
-        monkeypatch.setattr("latents.pipelines.images._PIECE", 2**16)
+        monkeypatch.setattr("latents.features.images._PIECE", 2**16)
         images = np.random.default_rng(0).integers(0, 256, (500, 64, 64)).astype(kind)
         np.save(tmp_path / "images.npy", images)
         mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
@@ -262,7 +262,7 @@ class TestImages:
         np.testing.assert_array_equal(X, images.reshape(500, -1))
 
     def test_all_pieces_are_looked_at(self, monkeypatch):
-        monkeypatch.setattr("latents.pipelines.images._PIECE", 64)
+        monkeypatch.setattr("latents.features.images._PIECE", 64)
         images = np.ones((50, 2, 2), dtype=np.float32)
         images[49, 1, 1] = 2
         check_images({"images": images})
@@ -273,7 +273,7 @@ class TestImages:
     def test_dark_images_are_reported(self, caplog):
         images = {"images": np.array([[[0.5, 1.0]], [[0.1, 0.2]]]), "labels": np.array([0, 1])}
         cvae.scale_pixels(images, CvaeFeatures(white=16.0))
-        assert "the brightest pixel is 1.0, far below cvae.features.white = 16.0" in caplog.text
+        assert "the brightest pixel is 1.0, far below white = 16.0" in caplog.text
         caplog.clear()
         cvae.scale_pixels(images, CvaeFeatures(white=1.0))
         assert caplog.text == ""

@@ -1,4 +1,4 @@
-"""The first stages of the two pipelines on images: check what came in, and flatten it."""
+"""The first stages of the two pipelines on images: check what came in, and make rows of it."""
 
 import logging
 from collections.abc import Mapping
@@ -6,13 +6,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import gen_batches
+
+from latents.features.images import finite_pieces, flatten, image_array
 
 logger = logging.getLogger(__name__)
 
 Images = dict[str, NDArray[Any]]
-
-_PIECE = 1 << 24  # bytes
 
 
 def check_images(raw_images: Mapping[str, Any]) -> Images:
@@ -65,27 +64,9 @@ def check_images(raw_images: Mapping[str, Any]) -> Images:
 
 def _images(raw_images: Mapping[str, Any]) -> Images:
     given = raw_images["images"]
-    is_array = isinstance(given, np.ndarray) and given.dtype != object
-    shapes = [given.shape[1:]] * len(given) if is_array else [np.shape(image) for image in given]
-    if len(shapes) < 2:
-        raise ValueError(f"{len(shapes)} image(s) given; at least 2 are needed to learn anything from")
-    for row, shape in enumerate(shapes):
-        if shape != shapes[0]:
-            raise ValueError(
-                f"image {row} has shape {shape}, image 0 has {shapes[0]}; all must be of one size"
-            )
-    if len(shapes[0]) not in (2, 3) or 0 in shapes[0]:
-        raise ValueError(
-            f"images have shape {shapes[0]}; allowed are (height, width) and (height, width, channels)"
-        )
-    if len(shapes[0]) == 3 and shapes[0][-1] not in (1, 3):
-        raise ValueError(f"images have {shapes[0][-1]} channels; allowed are 1 (grey) and 3 (colour), last")
-    images = np.asanyarray(given)  # "any": an array mapped into memory stays one
-    if images.ndim == 4 and images.shape[-1] == 1:
-        images = images[..., 0]
-    if images.dtype.kind not in "buif":
-        raise ValueError(f"pixels are of type {images.dtype}; allowed are numbers")
-    return {"images": images}
+    if len(given) < 2:
+        raise ValueError(f"{len(given)} image(s) given; at least 2 are needed to learn anything from")
+    return {"images": image_array(given)}
 
 
 def _features(raw_images: Mapping[str, Any]) -> Images:
@@ -104,15 +85,11 @@ def _features(raw_images: Mapping[str, Any]) -> Images:
 
 
 def _check_values(checked: Images, one: str) -> None:
-    """Look at all values, piece by piece: bytes need no check and no floating-point copy."""
+    """Look at all values, piece by piece."""
     values = checked["images"] if "images" in checked else checked["features"]
     first = values[0]
     constant = np.ones(first.shape, dtype=bool)
-    for rows in gen_batches(len(values), max(1, _PIECE // first.nbytes)):
-        piece = values[rows]
-        if values.dtype.kind == "f" and not np.isfinite(piece).all():
-            row, *place = np.argwhere(~np.isfinite(piece))[0]
-            _refuse_value(checked, rows.start + row, tuple(place))
+    for piece in finite_pieces(values, lambda row, place: _refuse_value(checked, row, place)):
         constant &= (piece == first).all(axis=0)
     if constant.all():
         raise ValueError(f"all {len(values)} {one}s are the same: there is nothing to learn")
@@ -127,11 +104,6 @@ def _refuse_value(checked: Images, row: int, place: tuple[int, ...]) -> NoReturn
         f"row {row}{called} has {checked['features'][row][place]} in feature "
         f"{str(checked['feature_names'][place])!r}; allowed are finite numbers"
     )
-
-
-def flatten(images: NDArray[Any]) -> NDArray[Any]:
-    """Return images as rows of pixels, (N, p)."""
-    return images.reshape(len(images), -1)
 
 
 def as_rows(checked: Images) -> NDArray[Any]:

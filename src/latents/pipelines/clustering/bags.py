@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.pipelines.clustering.words import merge_words
+from latents.features.words import merge_words
 
 # A document without a text is shown by so many of its words.
 SHOWN_WORDS = 20

@@ -1,7 +1,6 @@
 """From documents to counts: the nodes that read a corpus and count its words."""
 
 import logging
-import unicodedata
 from collections.abc import Mapping
 from numbers import Number
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 import pandas as pd
 from scipy import sparse
 
-from latents.pipelines.clustering import bags, words
+from latents.features import words
+from latents.pipelines.clustering import bags
 from latents.pipelines.clustering.parameters import FeaturesParameters, IngestParameters
 from latents.pipelines.shared import truth_values
 
@@ -98,7 +98,7 @@ def _texts(table: pd.DataFrame, column: str) -> list[str]:
             raise ValueError(
                 f"{_place(table, row)}: {column} is {value!r:.80}; allowed are texts and numbers"
             )
-        texts.append("" if missing else unicodedata.normalize("NFC", str(value)))
+        texts.append("" if missing else words.composed(str(value)))
     return texts
 
 
