@@ -8,13 +8,13 @@ from scipy import sparse
 from latents.estimators import MultinomialMixture
 from latents.features.words import WordRules, count_words
 from latents.predictors import ClusteringPredictor
-from tests.predictors.conftest import RULES, SEA, SKY, TEXTS
+from tests.predictors.examples import RULES, SEA, SKY, TEXTS
 
 
-def test_the_table_is_the_mixtures(clustering):
+def test_the_table_is_the_mixtures(clustering_predictor):
     counts = count_words(TEXTS, **RULES._asdict()).counts
-    table = clustering.predict(TEXTS)
-    gamma = clustering.model.predict_proba(counts)
+    table = clustering_predictor.predict(TEXTS)
+    gamma = clustering_predictor.model.predict_proba(counts)
     assert list(table) == [
         "cluster",
         "cluster_name",
@@ -31,9 +31,9 @@ def test_the_table_is_the_mixtures(clustering):
     assert table["cluster_name"].tolist()[:4] == ["sea", "sky", "sea", "sky"]
 
 
-def test_the_words_that_decide_are_those_of_the_largest_log_odds(clustering):
-    words, mu = list(clustering.vocabulary), clustering.model.word_probabilities_
-    table = clustering.predict(["sail sail sail ship wind plane"])
+def test_the_words_that_decide_are_those_of_the_largest_log_odds(clustering_predictor):
+    words, mu = list(clustering_predictor.vocabulary), clustering_predictor.model.word_probabilities_
+    table = clustering_predictor.predict(["sail sail sail ship wind plane"])
     own = table["cluster"].item()
     log_odds = np.log(mu[own]) - np.log(mu[1 - own])
     counted = {"sail": 3, "ship": 1, "wind": 1, "plane": 1}
@@ -42,14 +42,16 @@ def test_the_words_that_decide_are_those_of_the_largest_log_odds(clustering):
     assert expected[0] == "sail"
     assert "plane" not in expected
     assert table["deciding_words"].item() == ", ".join(expected)
-    shorter = clustering.predict(["sail sail sail ship wind plane"], n_deciding_words=1)
+    shorter = clustering_predictor.predict(["sail sail sail ship wind plane"], n_deciding_words=1)
     assert shorter["deciding_words"].item() == "sail"
 
 
 @pytest.mark.parametrize("text", ["", "nothing of this is known", "123 _ !", "the and"])
-def test_a_text_without_known_words_has_the_mixing_weights(clustering, text):
-    table = clustering.predict([SEA, text])
-    np.testing.assert_allclose(table.loc[1, ["p_0", "p_1"]].astype(float), clustering.model.weights_)
+def test_a_text_without_known_words_has_the_mixing_weights(clustering_predictor, text):
+    table = clustering_predictor.predict([SEA, text])
+    np.testing.assert_allclose(
+        table.loc[1, ["p_0", "p_1"]].astype(float), clustering_predictor.model.weights_
+    )
     assert table["n_words"].tolist() == [5 - 1, 0]
     assert table["deciding_words"][1] == ""
 
@@ -74,16 +76,18 @@ def test_accents_are_composed_before_words_are_counted():
         ([b"a"], "text 0 is b'a'"),
     ],
 )
-def test_what_is_no_text_is_refused_by_row(clustering, texts, said):
+def test_what_is_no_text_is_refused_by_row(clustering_predictor, texts, said):
     with pytest.raises(ValueError, match=said):
-        clustering.predict(texts)
+        clustering_predictor.predict(texts)
 
 
-def test_a_bag_of_words_is_read_as_its_texts_are(clustering):
+def test_a_bag_of_words_is_read_as_its_texts_are(clustering_predictor):
     bag = sparse.csr_array(np.array([[2, 1, 1, 5], [0, 0, 3, 0]]))
-    counts = clustering.count_bag(bag, ["Ship", "ship", "wing", "unheard"])
-    table = clustering.predict_counts(counts)
-    pd.testing.assert_frame_equal(table, clustering.predict(["ship ship ship wing", "wing wing wing"]))
+    counts = clustering_predictor.count_bag(bag, ["Ship", "ship", "wing", "unheard"])
+    table = clustering_predictor.predict_counts(counts)
+    pd.testing.assert_frame_equal(
+        table, clustering_predictor.predict(["ship ship ship wing", "wing wing wing"])
+    )
 
 
 def test_pairs_of_words_are_counted_in_texts_and_not_in_bags():
@@ -131,7 +135,10 @@ def test_without_smoothing_an_impossible_text_is_refused_by_row():
         ({"model": "a mixture"}, "the model is a str; allowed is a MultinomialMixture"),
     ],
 )
-def test_parts_that_do_not_fit_together_are_refused(clustering, change, said):
-    parts = {name: getattr(clustering, name) for name in ("model", "vocabulary", "rules", "cluster_names")}
+def test_parts_that_do_not_fit_together_are_refused(clustering_predictor, change, said):
+    parts = {
+        name: getattr(clustering_predictor, name)
+        for name in ("model", "vocabulary", "rules", "cluster_names")
+    }
     with pytest.raises((TypeError, ValueError), match=said):
         ClusteringPredictor(**{**parts, **change})

@@ -11,7 +11,7 @@ from kedro.io import DatasetError
 
 from latents import estimators, predictors
 from latents.datasets import PredictorDataset
-from tests.predictors.conftest import SEA, SKY
+from tests.predictors.examples import SEA, SKY
 
 KINDS = ["clustering", "pca", "cvae"]
 
@@ -19,7 +19,7 @@ KINDS = ["clustering", "pca", "cvae"]
 @pytest.fixture
 def saved(request, tmp_path):
     def save(kind):
-        predictor = request.getfixturevalue(kind)
+        predictor = request.getfixturevalue(f"{kind}_predictor")
         predictor.save(tmp_path / "deep" / kind)
         return predictor, tmp_path / "deep" / kind
 
@@ -47,12 +47,12 @@ def test_what_is_loaded_predicts_as_what_was_saved(kind, saved, request):
     assert type(estimator) is type(predictor.model)
 
 
-def test_features_and_word_rules_are_kept(features, clustering, tmp_path):
-    features[0].save(tmp_path / "a")
+def test_features_and_word_rules_are_kept(feature_predictor, clustering_predictor, tmp_path):
+    feature_predictor[0].save(tmp_path / "a")
     loaded = predictors.load(tmp_path / "a")
     assert (loaded.shape, loaded.feature_names) == (None, ["a", "b", "c"])
-    clustering.save(tmp_path / "b")
-    assert predictors.load(tmp_path / "b").rules == clustering.rules
+    clustering_predictor.save(tmp_path / "b")
+    assert predictors.load(tmp_path / "b").rules == clustering_predictor.rules
 
 
 def test_odd_words_are_kept(tmp_path):
@@ -64,28 +64,28 @@ def test_odd_words_are_kept(tmp_path):
     assert (loaded.vocabulary, loaded.rules, loaded.cluster_names) == (words, rules, ["é"])
 
 
-def test_saving_replaces_a_predictor_and_nothing_else(saved, pca):
+def test_saving_replaces_a_predictor_and_nothing_else(saved, pca_predictor):
     _, folder = saved("clustering")
-    pca.save(folder)
+    pca_predictor.save(folder)
     assert type(predictors.load(folder)) is predictors.PCAPredictor
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match=r"notes\.txt is no part of a predictor"):
-        pca.save(folder)
+        pca_predictor.save(folder)
     assert (folder / "notes.txt").read_text() == "mine"
     with pytest.raises(FileExistsError, match=r"notes\.txt is no part of a predictor"):
-        pca.save(folder / "notes.txt")
+        pca_predictor.save(folder / "notes.txt")
     assert sorted(path.name for path in folder.parent.iterdir()) == ["clustering"]
 
 
-def test_a_failed_save_leaves_the_former_one(saved, pca, monkeypatch):
+def test_a_failed_save_leaves_the_former_one(saved, pca_predictor, monkeypatch):
     predictor, folder = saved("clustering")
 
     def fail(self, path):
         raise OSError("disk full")
 
-    monkeypatch.setattr(type(pca.model), "save", fail)
+    monkeypatch.setattr(type(pca_predictor.model), "save", fail)
     with pytest.raises(OSError, match="disk full"):
-        pca.save(folder)
+        pca_predictor.save(folder)
     assert predictors.load(folder).vocabulary == predictor.vocabulary
     assert [path.name for path in folder.parent.iterdir()] == ["clustering"]
 

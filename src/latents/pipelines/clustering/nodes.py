@@ -13,8 +13,8 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from latents import estimators, reporting
 from latents.estimators.clustering_metrics import matched_accuracy
 from latents.features.words import WordRules, stop_words_of
+from latents.pipelines.bags import Bag
 from latents.pipelines.clustering import description
-from latents.pipelines.clustering.bags import Bag
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
     FeaturesParameters,

@@ -21,7 +21,7 @@ from latents.pipelines.cvae.parameters import (
     WatchParameters,
 )
 from latents.pipelines.cvae.watching import Snapshots, look_on
-from latents.pipelines.images import Images, check_images, evenly
+from latents.pipelines.images import Images, check_images, evenly, refuse_features
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
 from latents.predictors import CVAEPredictor
 
@@ -38,11 +38,7 @@ def ingest(raw_images: dict[str, Any]) -> Images:
     ValueError
         If there are features and no images, no labels, or only one class.
     """
-    if "features" in raw_images and "images" not in raw_images:
-        raise ValueError(
-            "the data are rows of features, and this pipeline draws images: it needs 'images'. Where rows are "
-            "images, say so in the catalog (image_shape: [height, width])"
-        )
+    refuse_features(raw_images)
     images = check_images(raw_images)
     if "labels" not in images:
         raise ValueError("the images have no 'labels': a class-conditioned model needs the class of each")
