@@ -32,7 +32,7 @@ from _common import (
 from _methods import METHODS, OURS, REFERENCE
 from latents.estimators._multinomial_em import Parameters, e_step, m_step
 from latents.estimators._sparse_counts import Counts
-from latents.pipelines.clustering.words import count_words
+from latents.features.words import count_words
 
 SMOOTHING = 0.3
 FITS = [OURS, "k-means", REFERENCE, "nmf", "lda"]

@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
 from _common import CORPORA, interleaved, machine, markdown, positive, read_corpora, spread
-from latents.pipelines.clustering.words import WordCounts, count_words
+from latents.features.words import WordCounts, count_words
 
 LETTERS = r"(?u)\b[a-zA-Z]{3,}\b"
 SETTINGS = {

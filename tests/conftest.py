@@ -17,10 +17,17 @@ os.environ["DO_NOT_TRACK"] = "true"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import mlflow
+import numpy as np
 import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import AbstractRunner
+from sklearn.datasets import load_digits
+
+from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture
+from latents.features.words import count_words
+from latents.predictors import ClusteringPredictor, CVAEPredictor, PCAPredictor
+from tests.predictors.examples import RULES, TEXTS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -147,3 +154,39 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     # urllib keeps the proxies of its first call: forget them now, and these afterwards.
     monkeypatch.setattr(urllib.request, "_opener", None)
+
+
+@pytest.fixture(scope="session")
+def clustering_predictor():
+    counted = count_words(TEXTS, **RULES._asdict())
+    model = MultinomialMixture(2, smoothing=0.1, random_state=0).fit(counted.counts)
+    sea = int(model.predict(counted.counts)[0])
+    names = ["sky", "sky"]
+    names[sea] = "sea"
+    return ClusteringPredictor(model, counted.words, RULES, names)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    images, labels = load_digits(return_X_y=True)
+    return images.reshape(-1, 8, 8)[:300], labels[:300]
+
+
+@pytest.fixture(scope="session")
+def pca_predictor(digits):
+    return PCAPredictor(MinimumErrorPCA(4).fit(digits[0].reshape(300, 64)), shape=(8, 8))
+
+
+@pytest.fixture(scope="session")
+def feature_predictor():
+    rows = np.random.default_rng(0).normal(size=(30, 3))
+    return PCAPredictor(MinimumErrorPCA(2).fit(rows), feature_names=["a", "b", "c"]), rows
+
+
+@pytest.fixture(scope="session")
+def cvae_predictor(digits):
+    images, labels = digits
+    model = ConditionalVAE(
+        n_latents=4, hidden=(32, 32), epochs=10, learning_rate=1e-2, compiled=False, random_state=0
+    )
+    return CVAEPredictor(model.fit(images.reshape(300, 64) / 16, labels), (8, 8), 16.0)

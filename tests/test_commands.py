@@ -42,6 +42,17 @@ def test_the_table_has_every_command():
     assert len(COMMANDS) >= 10
 
 
+def run_in(folder, code):
+    """Run code of the README's in a folder, and return its names."""
+    names, here = {}, Path.cwd()
+    os.chdir(folder)
+    try:
+        exec(compile(code, "README.md", "exec"), names)
+    finally:
+        os.chdir(here)
+    return names
+
+
 def test_make_run_fits_all_three_and_everything_the_readme_says_is_there(project):
     done = make(project, "run")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -51,14 +62,15 @@ def test_make_run_fits_all_three_and_everything_the_readme_says_is_there(project
         assert (folder / "report.html").stat().st_size > 100_000
         assert (folder / "metrics.json").is_file()
     example = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL)[1]
-    names = {}
-    here = Path.cwd()
-    os.chdir(project.path)
-    try:
-        exec(compile(example, "README.md", "exec"), names)
-    finally:
-        os.chdir(here)
-    assert names["images"].shape == (3, 64)
+    assert run_in(project.path, example)["images"].shape == (3, 64)
+    (example,) = re.findall(r"```python\n([^`]*latents\.predictors[^`]*)```", README)
+    names = run_in(project.path, example)
+    assert [set(name.split(", ")) & {"matrix", "fft"} for name in names["table"]["cluster_name"]] == [
+        {"matrix"},
+        {"fft"},
+    ]
+    assert names["images"].shape == (3, 8, 8)
+    assert 1 < names["images"].max() <= 16
     metrics = (project.path / "data/08_reporting/clustering/metrics.json").read_text()
     assert float(re.search(r'"nmi": ([\d.]+)', metrics)[1]) > 0.55
     mixture = estimators.load(project.path / "data/06_models/clustering/model.safetensors")
@@ -85,6 +97,8 @@ def test_kedro_commands(project, command):
     """The data of the other environments have tests of their own."""
     if "--from-nodes" in command:
         project.run("cvae")
+    if "pca_inference" in command:
+        project.run("pca")
     done = project.command(*shlex.split(command))
     assert done.returncode == 0, done.stdout + done.stderr
     assert project.runs()[0].info.status == "FINISHED"

@@ -2,14 +2,19 @@
 
 from kedro.pipeline import Pipeline
 
-from latents.pipelines import clustering, cvae, pca
+from latents.pipelines import clustering, clustering_inference, cvae, cvae_inference, pca, pca_inference
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return the three pipelines by name; without a name all three run."""
-    pipelines = {
+    """Return the pipelines by name; without a name the three that train run."""
+    training = {
         "clustering": clustering.create_pipeline(),
         "pca": pca.create_pipeline(),
         "cvae": cvae.create_pipeline(),
     }
-    return {**pipelines, "__default__": sum(pipelines.values(), start=Pipeline([]))}
+    inference = {
+        "clustering_inference": clustering_inference.create_pipeline(),
+        "pca_inference": pca_inference.create_pipeline(),
+        "cvae_inference": cvae_inference.create_pipeline(),
+    }
+    return {**training, **inference, "__default__": sum(training.values(), start=Pipeline([]))}

@@ -13,6 +13,8 @@ from latents.hooks import (
 
 # Kedro and kedro-mlflow use a function that OmegaConf has renamed; users can do nothing about it.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
+# Kedro warns of names that its own namespaces have made, where one pipeline reads the data of another.
+warnings.filterwarnings("ignore", message=r"One or more dataset names contain '\.' characters")
 
 HOOKS = (
     ConfigurationHook(),

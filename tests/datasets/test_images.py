@@ -44,6 +44,17 @@ def test_reads_torchvisions_cache(tmp_path, dataset):
     np.testing.assert_array_equal(rows, 4 + 2 * data["labels"])
 
 
+def test_reads_a_part(tmp_path):
+    write_mnist(tmp_path)
+    everything = TorchvisionImagesDataset(str(tmp_path)).load()
+    for subset, rows in (("train", slice(0, 60)), ("test", slice(60, 80))):
+        part = TorchvisionImagesDataset(str(tmp_path), subset=subset, limit=15).load()
+        for name, values in part.items():
+            np.testing.assert_array_equal(values, everything[name][rows][:15])
+    with pytest.raises(DatasetError, match="subset is 'some'; allowed are all, train, test"):
+        TorchvisionImagesDataset(str(tmp_path), subset="some")
+
+
 def test_says_what_to_fetch_and_where_to_put_it(tmp_path, offline):
     with pytest.raises(DatasetError) as error:
         TorchvisionImagesDataset(str(tmp_path)).load()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from latents.estimators import MultinomialMixture
-from latents.estimators.reading import log_lift, relevance, runners_up, typicality
+from latents.estimators.reading import log_lift, log_odds_by_word, relevance, runners_up, typicality
 
 
 def make(seed, n_documents=9, n_words=6, n_clusters=3):
@@ -127,3 +127,22 @@ def test_where_nothing_else_is_possible_the_odds_are_infinite():
 def test_one_component_leaves_no_choice():
     with pytest.raises(ValueError, match="no document has a second choice"):
         runners_up(np.zeros((2, 1)), [0, 0])
+
+
+def test_words_add_up_to_the_log_odds():
+    counts, weights, _, rng = make(0)
+    mu = rng.dirichlet(np.ones(6), 3)
+    joint = np.log(weights) + counts @ np.log(mu).T
+    clusters = joint.argmax(axis=1)
+    second, odds = runners_up(joint, clusters)
+    told = log_odds_by_word(sparse.csr_array(counts), mu, clusters, second)
+    assert told.nnz == np.count_nonzero(counts)
+    np.testing.assert_allclose(told.sum(axis=1) + np.log(weights[clusters] / weights[second]), odds)
+    d, w = 0, 2
+    expected = counts[d, w] * (math.log(mu[clusters[d], w]) - math.log(mu[second[d], w]))
+    assert told[d, w] == pytest.approx(expected)
+
+
+def test_a_word_that_the_other_cluster_rules_out_decides_alone():
+    told = log_odds_by_word([[2, 1, 0]], [[0.5, 0.25, 0.25], [0.9, 0.0, 0.1]], [0], [1])
+    np.testing.assert_allclose(told.toarray(), [[2 * math.log(0.5 / 0.9), math.inf, 0]])

@@ -8,6 +8,7 @@ from scipy import sparse
 from latents.estimators import MultinomialMixture
 from latents.pipelines.clustering import description
 from latents.pipelines.clustering.parameters import EvaluateParameters
+from latents.pipelines.documents import excerpt
 from latents.reporting import pages
 
 WORDS = np.array(["ship", "ships", "wind", "wave", "plane", "cloud", "air", "and"], dtype=object)
@@ -171,7 +172,7 @@ def test_texts_that_begin_alike_are_read_once():
     ],
 )
 def test_excerpts(text, expected):
-    assert description.excerpt(text, 10) == expected
+    assert excerpt(text, 10) == expected
 
 
 def test_the_map_draws_documents_that_have_words():

@@ -263,6 +263,28 @@ def test_the_other_environments_on_small_data_in_the_same_layouts(project, env):
         assert len(model.tempered_bounds_) > 0
     (run,) = project.runs()
     assert run.info.status == "FINISHED"
+    check_that_the_models_can_be_used(project, env)
+
+
+def check_that_the_models_can_be_used(project, env):
+    """On the loaders' test data, by the entries of the environment."""
+    project.run(
+        "clustering_inference",
+        "pca_inference",
+        "cvae_inference",
+        env=env,
+        params={"cvae_inference": {"predict": {"n_importance_samples": 2}}},
+    )
+    folder = project.path / f"data/{env}/07_model_output"
+    nearest = pd.read_csv(folder / "clustering_inference/nearest.csv")
+    nearest = nearest[nearest["rank"] == 1]
+    assert nearest["similarity"].max() == pytest.approx(1)  # training has read these posts
+    coordinates = pd.read_parquet(folder / "pca_inference/coordinates.parquet")
+    latents = pd.read_parquet(folder / "cvae_inference/latents.parquet")
+    assert coordinates["label"].tolist() == latents["label"].tolist() == list(range(10)) * 4
+    with np.load(folder / "cvae_inference/generated.npz") as generated:
+        assert generated["images"].shape == (120, 28, 28)
+        assert generated["images"].max() > 1  # grey values as they came in
 
 
 def test_another_of_torchvisions_sets_by_one_parameter(project, downloads):

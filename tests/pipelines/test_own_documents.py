@@ -12,7 +12,8 @@ from kedro.io import DatasetError
 from scipy import sparse
 
 from latents.pipelines.clustering.corpus import count_words, ingest
-from latents.pipelines.clustering.parameters import FeaturesParameters, IngestParameters
+from latents.pipelines.clustering.parameters import FeaturesParameters
+from latents.pipelines.documents import IngestParameters
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(clustering\.raw_documents:.*?)```", README, flags=re.DOTALL)

@@ -11,7 +11,7 @@ from kedro.framework.project import pipelines
 from kedro.runner import ThreadRunner
 from scipy import sparse
 
-from latents import estimators
+from latents import estimators, predictors
 
 FIGURES = {
     "clustering": ["bound.json", "topics.json", "labels.json", "sizes.json", "map.json"],
@@ -81,7 +81,9 @@ def test_the_three_pipelines_have_the_same_nodes(finished):
         name: [node.name.removeprefix(f"{name}.") for node in pipelines[name].nodes]
         for name in ("clustering", "pca", "cvae")
     }
-    assert set(map(tuple, names.values())) == {("ingest", "features", "split", "fit", "evaluate", "report")}
+    assert set(map(tuple, names.values())) == {
+        ("ingest", "features", "split", "fit", "evaluate", "export", "report")
+    }
 
 
 def test_one_mlflow_run_holds_everything(finished):
@@ -126,6 +128,29 @@ def test_the_logged_model_predicts_what_the_saved_one_does(finished, pipeline):
         "cvae": lambda: saved.transform(example["images"], example["labels"]),
     }[pipeline]()
     np.testing.assert_allclose(served.predict(example), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("pipeline", FIGURES)
+def test_the_predictor_reads_raw_data_as_the_training_did(finished, pipeline):
+    folder = finished.path / "data/test"
+    predictor = predictors.load(folder / f"06_models/{pipeline}/predictor")
+    if pipeline == "clustering":
+        documents = pd.read_parquet(folder / "02_intermediate/clustering/documents.parquet")
+        table = predictor.predict(documents["text"])
+        expected = pd.read_csv(folder / "07_model_output/clustering/assignments.csv")
+        assert table["cluster"].tolist() == expected["cluster"].tolist()
+        assert table["cluster_name"].tolist() == expected["cluster_name"].tolist()
+        np.testing.assert_array_equal(table["n_words"], expected["n_tokens"])
+    elif pipeline == "pca":
+        table = predictor.predict(np.load(folder / "02_intermediate/pca/images/images.npy"))
+        expected = pd.read_parquet(folder / "07_model_output/pca/scores.parquet")
+        pd.testing.assert_frame_equal(table, expected[table.columns])
+    else:
+        images = np.load(folder / "02_intermediate/cvae/images.npz")
+        grey = np.load(folder / "04_feature/cvae/pixels.npz")["X"]
+        np.testing.assert_array_equal(predictor.pixels(images["images"])[grey == 0], 0)
+        np.testing.assert_array_equal(predictor.pixels(images["images"])[grey == 1], 1)
+        assert predictor.generate(images["labels"][:2]).max() <= 16
 
 
 def test_assignments_cover_every_document(finished):

@@ -122,6 +122,21 @@ def test_worst_images_are_shown_with_what_is_missing(shape):
         pca.worst_images(truth, back, errors, captions[:1], 1.0)
 
 
+def test_images_stand_beside_what_is_made_of_them():
+    truth = np.random.default_rng(0).normal(size=(3, 4, 5))
+    figure = pca.rebuilt_images(truth, truth / 2, [3, 2, 1], [("a", "label 1"), ("b", ""), ("c", "")], 1)
+    shown = tiles(figure)
+    assert len(shown) == 9
+    np.testing.assert_array_equal(shown[3], truth[1])
+    np.testing.assert_array_equal(shown[4], truth[1] / 2)
+    np.testing.assert_array_equal(shown[5], truth[1] / 2)
+    written = texts(figure)
+    assert "Images rebuilt from 1 number each" in written
+    assert {"a", "label 1", "3.0", "2.0", "1.0"} <= set(written) or {"3", "2", "1"} <= set(written)
+    with pytest.raises(ValueError, match="originals' shape"):
+        pca.rebuilt_images(truth, truth[:2], [3, 2, 1], [("a", "")] * 3, 1)
+
+
 def test_loadings_are_the_largest_weights_by_name():
     basis = np.array([[0.1, -0.9, 0.3, 0.0], [0.7, 0.1, -0.2, 0.6]])
     figure = pca.loadings(basis, ["a", "<b>", "c", "d"], [0.6, 0.3], n_features=2)

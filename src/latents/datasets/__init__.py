@@ -28,6 +28,7 @@ _HOMES = {
     "NpzDataset": "arrays",
     "ParquetDataset": "whole",
     "PlotlyDataset": "whole",
+    "PredictorDataset": "predictors",
     "SnapshotsDataset": "snapshots",
     "SparseMatrixDataset": "arrays",
     "TextDataset": "whole",

@@ -1,7 +1,7 @@
 """Image sets as mappings: ``images`` (N x height x width), ``labels`` (N) and, where given, ``held_out`` (N)."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from kedro.io import DatasetError
@@ -52,28 +52,49 @@ class TorchvisionImagesDataset(ReadOnlyDataset[Images]):
         The folder that holds torchvision's cache (``<data_home>/<dataset>/raw``), or that it is downloaded to.
     dataset : {"MNIST", "FashionMNIST", "KMNIST"}
         The class of ``torchvision.datasets``.
+    subset : {"all", "train", "test"}
+        Which images to read.
+    limit : int, optional
+        Keep only the first so many images, for a quick try.
     metadata : dict, optional
         For Kedro's plugins.
     """
 
     DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
+    SUBSETS: ClassVar[dict[str, tuple[bool, ...]]] = {
+        "all": (True, False),
+        "train": (True,),
+        "test": (False,),
+    }
 
     def __init__(
-        self, data_home: str, dataset: str = "MNIST", metadata: dict[str, Any] | None = None
+        self,
+        data_home: str,
+        dataset: str = "MNIST",
+        subset: str = "all",
+        limit: int | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         if dataset not in self.DATASETS:
             raise DatasetError(f"dataset is {dataset!r}; allowed are {', '.join(self.DATASETS)}")
+        if subset not in self.SUBSETS:
+            raise DatasetError(f"subset is {subset!r}; allowed are {', '.join(self.SUBSETS)}")
         self._data_home = Path(data_home)
         self._dataset = dataset
+        self._subset = subset
+        self._limit = limit
         super().__init__(metadata)
 
     def load(self) -> Images:
-        """Return training and test images as uint8, their labels, and which are held out."""
+        """Return images as uint8, those for training first, their labels, and which are held out."""
         from torchvision import datasets
 
         loader = getattr(datasets, self._dataset)
         try:
-            parts = [loader(str(self._data_home), train=train, download=True) for train in (True, False)]
+            parts = {
+                train: loader(str(self._data_home), train=train, download=True)
+                for train in self.SUBSETS[self._subset]
+            }
         except (OSError, RuntimeError) as error:
             raw = self._data_home / self._dataset / "raw"
             raise DatasetError(
@@ -82,13 +103,19 @@ class TorchvisionImagesDataset(ReadOnlyDataset[Images]):
                 f"files of <root>/{self._dataset}/raw into that folder, or let LATENTS_DATA_HOME name the "
                 "root."
             ) from error
-        images = [part.data.numpy() for part in parts]
-        labels = [np.asarray(part.targets) for part in parts]
+        images = np.concatenate([part.data.numpy() for part in parts.values()])
+        labels = np.concatenate([np.asarray(part.targets) for part in parts.values()])
+        held_out = np.concatenate([np.full(len(part.data), not train) for train, part in parts.items()])
         return {
-            "images": np.concatenate(images),
-            "labels": np.concatenate(labels),
-            "held_out": np.repeat([False, True], [len(part) for part in images]),
+            "images": images[: self._limit],
+            "labels": labels[: self._limit],
+            "held_out": held_out[: self._limit],
         }
 
     def _describe(self) -> dict[str, Any]:
-        return {"data_home": str(self._data_home), "dataset": self._dataset}
+        return {
+            "data_home": str(self._data_home),
+            "dataset": self._dataset,
+            "subset": self._subset,
+            "limit": self._limit,
+        }

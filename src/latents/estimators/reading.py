@@ -162,3 +162,34 @@ def runners_up(log_joint: Array, clusters: ArrayLike) -> RunnersUp:
     # Where every other cluster is impossible, the first of them stands for all.
     second = np.where(best == own, 1, best)
     return RunnersUp(second, log_joint[rows, own] - others[rows, second])
+
+
+def log_odds_by_word(
+    counts: Any, word_probabilities: ArrayLike, clusters: ArrayLike, others: ArrayLike
+) -> sp.csr_array:
+    r"""Return what each word of a document adds to the log-odds of its cluster against another one, in nats.
+
+    .. math:: e_{dw} = T_{dw} (\log \mu_{z_d w} - \log \mu_{o_d w})
+
+    so that a row adds up to the log-odds but for the two mixing weights.
+
+    Parameters
+    ----------
+    counts : array-like or sparse matrix of shape (D, W)
+        T.
+    word_probabilities : array-like of shape (K, W)
+        mu.
+    clusters, others : array-like of int, of shape (D,)
+        z, a cluster that allows all words of the document, and o, the one it is held against (``runners_up``).
+
+    Returns
+    -------
+    csr_array of shape (D, W)
+        Positive where a word speaks for the cluster; inf where the other one rules it out.
+    """
+    T = sp.csr_array(counts)
+    rows = np.repeat(np.arange(T.shape[0]), np.diff(T.indptr))
+    with np.errstate(divide="ignore"):
+        log_mu = np.log(np.asarray(word_probabilities, dtype=np.float64))
+    own, other = (log_mu[np.asarray(which)[rows], T.indices] for which in (clusters, others))
+    return sp.csr_array((T.data * (own - other), T.indices, T.indptr), shape=T.shape)

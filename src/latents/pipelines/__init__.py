@@ -1,1 +1,1 @@
-"""The three pipelines: ingest, features, split, fit, evaluate, report."""
+"""The three pipelines: ingest, features, split, fit, evaluate, export, report."""

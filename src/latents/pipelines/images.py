@@ -1,4 +1,4 @@
-"""The first stages of the two pipelines on images: check what came in, and flatten it."""
+"""The first stages of the pipelines on images: check what came in, and make rows of it."""
 
 import logging
 from collections.abc import Mapping
@@ -6,16 +6,15 @@ from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import gen_batches
+
+from latents.features.images import finite_pieces, flatten, image_array
 
 logger = logging.getLogger(__name__)
 
 Images = dict[str, NDArray[Any]]
 
-_PIECE = 1 << 24  # bytes
 
-
-def check_images(raw_images: Mapping[str, Any]) -> Images:
+def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Images:
     """Check a set of images, or of rows of features, and give it one form.
 
     No copy is made of an array, and of one mapped into memory no more than a piece is read at a time.
@@ -26,6 +25,8 @@ def check_images(raw_images: Mapping[str, Any]) -> Images:
         ``images`` (N x height x width, or with 1 or 3 channels last), or ``features`` (N x p numbers) and
         optionally ``feature_names`` (p); and optionally ``labels`` (N), ``held_out`` (N truth values) and
         ``names`` (N, what an image or row is called).
+    to_learn : bool, default=True
+        Whether a model is to be trained on them, which takes two or more, not all the same.
 
     Returns
     -------
@@ -35,9 +36,8 @@ def check_images(raw_images: Mapping[str, Any]) -> Images:
     Raises
     ------
     ValueError
-        If there are neither images nor features or both, or only one, their sizes differ, a value is no finite
-        number, labels, held-out marks and names are not one per image, a label is NaN, or all images are the
-        same.
+        If there are neither images nor features or both, or too few to learn from, their sizes differ, a value is
+        no finite number, labels, held-out marks and names are not one per image, or a label is NaN.
     """
     kinds = [kind for kind in ("images", "features") if kind in raw_images]
     if not kinds:
@@ -46,9 +46,11 @@ def check_images(raw_images: Mapping[str, Any]) -> Images:
         )
     if len(kinds) == 2:
         raise ValueError("both 'images' and 'features' are given; allowed is one of them")
-    checked = _images(raw_images) if kinds == ["images"] else _features(raw_images)
-    values = checked[kinds[0]]
     one = "image" if kinds == ["images"] else "row"
+    checked = _features(raw_images) if one == "row" else {"images": image_array(raw_images["images"])}
+    values = checked[kinds[0]]
+    if to_learn and len(values) < 2:
+        raise ValueError(f"1 {one} given; at least 2 are needed to learn from")
     for name in ("labels", "held_out", "names"):
         if name in raw_images:
             marks = np.asarray(raw_images[name])
@@ -59,41 +61,34 @@ def check_images(raw_images: Mapping[str, Any]) -> Images:
             if marks.dtype.kind == "f" and np.isnan(marks).any():
                 raise ValueError(f"{one} {np.isnan(marks).argmax()} has no value in {name} (it is NaN)")
             checked[name] = marks.astype(str) if name == "names" else marks
-    _check_values(checked, one)
+    constant = _check_values(checked)
+    if to_learn and constant.all():
+        raise ValueError(f"all {len(values)} {one}s are the same: there is nothing to learn")
+    logger.info("%d %ss of shape %s, %d values constant", len(values), one, values.shape[1:], constant.sum())
     return checked
 
 
-def _images(raw_images: Mapping[str, Any]) -> Images:
-    given = raw_images["images"]
-    is_array = isinstance(given, np.ndarray) and given.dtype != object
-    shapes = [given.shape[1:]] * len(given) if is_array else [np.shape(image) for image in given]
-    if len(shapes) < 2:
-        raise ValueError(f"{len(shapes)} image(s) given; at least 2 are needed to learn anything from")
-    for row, shape in enumerate(shapes):
-        if shape != shapes[0]:
-            raise ValueError(
-                f"image {row} has shape {shape}, image 0 has {shapes[0]}; all must be of one size"
-            )
-    if len(shapes[0]) not in (2, 3) or 0 in shapes[0]:
+def refuse_features(raw_images: Mapping[str, Any]) -> None:
+    """Refuse rows of features to a model of images.
+
+    Raises
+    ------
+    ValueError
+        If there are features and no images.
+    """
+    if "features" in raw_images and "images" not in raw_images:
         raise ValueError(
-            f"images have shape {shapes[0]}; allowed are (height, width) and (height, width, channels)"
+            "the data are rows of features, and this pipeline draws images: it needs 'images'. Where rows are "
+            "images, say so in the catalog (image_shape: [height, width])"
         )
-    if len(shapes[0]) == 3 and shapes[0][-1] not in (1, 3):
-        raise ValueError(f"images have {shapes[0][-1]} channels; allowed are 1 (grey) and 3 (colour), last")
-    images = np.asanyarray(given)  # "any": an array mapped into memory stays one
-    if images.ndim == 4 and images.shape[-1] == 1:
-        images = images[..., 0]
-    if images.dtype.kind not in "buif":
-        raise ValueError(f"pixels are of type {images.dtype}; allowed are numbers")
-    return {"images": images}
 
 
 def _features(raw_images: Mapping[str, Any]) -> Images:
     features = np.asanyarray(raw_images["features"])
     if features.ndim != 2 or features.shape[1] == 0:
         raise ValueError(f"features have shape {features.shape}; allowed is (rows, numbers)")
-    if len(features) < 2:
-        raise ValueError(f"{len(features)} row(s) of features given; at least 2 are needed to learn from")
+    if not len(features):
+        raise ValueError("there is no row of features")
     if features.dtype.kind not in "buif":
         raise ValueError(f"features are of type {features.dtype}; allowed are numbers")
     n_features = features.shape[1]
@@ -103,20 +98,14 @@ def _features(raw_images: Mapping[str, Any]) -> Images:
     return {"features": features, "feature_names": names.astype(str)}
 
 
-def _check_values(checked: Images, one: str) -> None:
-    """Look at all values, piece by piece: bytes need no check and no floating-point copy."""
+def _check_values(checked: Images) -> NDArray[np.bool_]:
+    """Look at all values, piece by piece; return which are the same in all rows."""
     values = checked["images"] if "images" in checked else checked["features"]
     first = values[0]
     constant = np.ones(first.shape, dtype=bool)
-    for rows in gen_batches(len(values), max(1, _PIECE // first.nbytes)):
-        piece = values[rows]
-        if values.dtype.kind == "f" and not np.isfinite(piece).all():
-            row, *place = np.argwhere(~np.isfinite(piece))[0]
-            _refuse_value(checked, rows.start + row, tuple(place))
+    for piece in finite_pieces(values, lambda row, place: _refuse_value(checked, row, place)):
         constant &= (piece == first).all(axis=0)
-    if constant.all():
-        raise ValueError(f"all {len(values)} {one}s are the same: there is nothing to learn")
-    logger.info("%d %ss of shape %s, %d values constant", len(values), one, first.shape, constant.sum())
+    return constant
 
 
 def _refuse_value(checked: Images, row: int, place: tuple[int, ...]) -> NoReturn:
@@ -127,11 +116,6 @@ def _refuse_value(checked: Images, row: int, place: tuple[int, ...]) -> NoReturn
         f"row {row}{called} has {checked['features'][row][place]} in feature "
         f"{str(checked['feature_names'][place])!r}; allowed are finite numbers"
     )
-
-
-def flatten(images: NDArray[Any]) -> NDArray[Any]:
-    """Return images as rows of pixels, (N, p)."""
-    return images.reshape(len(images), -1)
 
 
 def as_rows(checked: Images) -> NDArray[Any]:

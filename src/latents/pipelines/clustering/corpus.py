@@ -1,16 +1,16 @@
 """From documents to counts: the nodes that read a corpus and count its words."""
 
 import logging
-import unicodedata
 from collections.abc import Mapping
-from numbers import Number
 from typing import Any
 
 import pandas as pd
 from scipy import sparse
 
-from latents.pipelines.clustering import bags, words
-from latents.pipelines.clustering.parameters import FeaturesParameters, IngestParameters
+from latents.features import words
+from latents.pipelines import bags
+from latents.pipelines.clustering.parameters import FeaturesParameters
+from latents.pipelines.documents import IngestParameters, place_of, table_and_bag, texts_and_names
 from latents.pipelines.shared import truth_values
 
 logger = logging.getLogger(__name__)
@@ -24,18 +24,15 @@ def ingest(
     Parameters
     ----------
     raw_documents : DataFrame or mapping
-        Texts: one row per document, in any order of columns. Or a bag of words: ``counts`` (a csr_array of shape
-        (n_documents, n_words)), ``words`` (of the columns) and ``documents``, a table like the other, without
-        texts. A table whose ``attrs`` name its ``file`` has the places in it as its index, for messages.
+        A table of texts or a bag of words (see ``table_and_bag``).
     params : IngestParameters
         Which columns are the text and the label.
 
     Returns
     -------
     documents : DataFrame
-        Column ``text`` and, where given, ``label``, ``name`` (all three str) and ``held_out`` (bool). A missing
-        text is an empty one; that of a document of a bag is made of its most frequent words, for people to
-        read. Texts are composed (Unicode's NFC): an accent belongs to its letter, however it was typed.
+        Column ``text`` and, where given, ``label``, ``name`` (all three str, see ``texts_and_names``) and
+        ``held_out`` (bool).
     bag : mapping
         The counts and words of a bag; of texts nothing.
 
@@ -45,67 +42,22 @@ def ingest(
         If there is no document or no text column, a value is of another kind than texts and numbers, or a row
         lacks its label or held-out mark; names the place.
     """
-    bag: bags.Bag = {}
-    text_column = params.text_column
-    if isinstance(raw_documents, Mapping):
-        bag = bags.to_arrays(raw_documents)
-        raw_documents, text_column = bags.table_of(raw_documents), "text"
-    if raw_documents.empty:
-        raise ValueError("the corpus is empty: there is no document to cluster")
-    columns = ", ".join(map(str, raw_documents.columns))
-    if text_column not in raw_documents:
-        raise ValueError(
-            f"{raw_documents.attrs.get('file', 'the documents')}: no column {text_column!r} (parameter "
-            f"clustering.ingest.text_column) among {columns}"
-        )
-    documents = pd.DataFrame({"text": _texts(raw_documents, text_column)})
-    label_column = params.label_column
-    if label_column is not None and label_column in raw_documents:
-        documents["label"] = _texts(raw_documents, label_column)
+    table, bag = table_and_bag(raw_documents, params)
+    documents = texts_and_names(table, params)
+    if "label" in documents:
         if (missing := documents.index[documents["label"] == ""]).size:
             raise ValueError(
-                f"{_place(raw_documents, missing[0])}: there is no label; all documents must have one, or none"
+                f"{place_of(table, missing[0])}: there is no label; all documents must have one, or none"
             )
-    elif label_column is not None:
+    elif params.label_column is not None:
         logger.warning(
             "no column %r among %s: without labels there is no NMI, ARI, accuracy or heat map",
-            label_column,
-            columns,
+            params.label_column,
+            ", ".join(map(str, table.columns)),
         )
-    if "name" in raw_documents:
-        names = _texts(raw_documents, "name")
-        documents["name"] = [name or f"document {row}" for row, name in enumerate(names)]
-    if "held_out" in raw_documents:
-        documents["held_out"] = truth_values(
-            raw_documents["held_out"].tolist(), lambda row: _place(raw_documents, row)
-        )
-    if (missing := documents.index[raw_documents[text_column].isna()]).size:
-        # Tables on disk often cannot tell an empty text from a missing one.
-        logger.warning(
-            "%d documents have no text (the first: %s): taken as empty",
-            missing.size,
-            _place(raw_documents, missing[0]),
-        )
+    if "held_out" in table:
+        documents["held_out"] = truth_values(table["held_out"].tolist(), lambda row: place_of(table, row))
     return documents, bag
-
-
-def _texts(table: pd.DataFrame, column: str) -> list[str]:
-    """Return the values of a column as texts; a missing one is empty."""
-    values = table[column].astype(object)
-    texts = []
-    for row, (value, missing) in enumerate(zip(values, values.isna(), strict=True)):
-        if not (missing or isinstance(value, str | Number)):
-            raise ValueError(
-                f"{_place(table, row)}: {column} is {value!r:.80}; allowed are texts and numbers"
-            )
-        texts.append("" if missing else unicodedata.normalize("NFC", str(value)))
-    return texts
-
-
-def _place(table: pd.DataFrame, row: int) -> str:
-    """Say where a row of a table comes from."""
-    file = table.attrs.get("file")
-    return f"{file}, {table.index.name} {table.index[row]}" if file else f"document {row}"
 
 
 def count_words(

@@ -16,6 +16,7 @@ from latents.estimators.clustering_metrics import lift
 from latents.estimators.document_map import MIN_DOCUMENTS, evidence, plane
 from latents.estimators.reading import log_lift, relevance, runners_up, typicality
 from latents.pipelines.clustering.parameters import EvaluateParameters
+from latents.pipelines.documents import excerpt
 
 WORDS_IN_NAME = 3
 EXCERPT = 400
@@ -179,7 +180,7 @@ def choose_examples(
     """
     readable = assignments[~assignments["held_out"].astype(bool) & (assignments["n_tokens"] > 0)]
     readable = readable.assign(
-        document=readable.index, excerpt=[excerpt(texts[row]) for row in readable.index]
+        document=readable.index, excerpt=[excerpt(texts[row], EXCERPT) for row in readable.index]
     )
     orders = {"typical": ("typicality", False)}
     if "runner_up" in readable:
@@ -195,12 +196,6 @@ def choose_examples(
     examples = pd.concat(parts).sort_values("cluster", kind="stable")
     columns = [*first, *examples.columns.difference([*first, "held_out"], sort=False)]
     return examples[columns].reset_index(drop=True)
-
-
-def excerpt(text: str, length: int = EXCERPT) -> str:
-    """Return the beginning of a text, its white space made even; the last character tells of a cut."""
-    even = " ".join(text.split(maxsplit=length)[:length])  # so many words are longer than wanted
-    return even if len(even) <= length else even[: length - 1].rstrip() + "…"
 
 
 def locate(

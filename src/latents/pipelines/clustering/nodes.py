@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,20 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from latents import estimators, reporting
 from latents.estimators.clustering_metrics import matched_accuracy
+from latents.features.words import WordRules, stop_words_of
+from latents.pipelines.bags import Bag
 from latents.pipelines.clustering import description
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
+    FeaturesParameters,
     FitParameters,
     SelectParameters,
 )
 from latents.pipelines.clustering.selection import fit_and_choose, measure
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
+from latents.predictors import ClusteringPredictor
+
+logger = logging.getLogger(__name__)
 
 
 def split(counts: sparse.csr_array, documents: pd.DataFrame, params: SplitParameters) -> Rows:
@@ -134,6 +141,35 @@ def evaluate(
         model, counts, vocabulary["word"].to_numpy(), documents, assignments, params
     )
     return {**tables, "metrics": metrics}
+
+
+def export(
+    model: estimators.MultinomialMixture,
+    vocabulary: pd.DataFrame,
+    clusters: pd.DataFrame,
+    bag: Bag,
+    params: FeaturesParameters,
+) -> ClusteringPredictor:
+    """Put the mixture together with all that it takes to read texts.
+
+    A mixture of a bag of words finds these in texts by the word rules, as far as these find them at all.
+    """
+    rules = WordRules(
+        params.token_pattern,
+        params.lowercase,
+        stop_words_of(params.stop_words),
+        (params.ngram_range[0], params.ngram_range[1]),
+    )
+    predictor = ClusteringPredictor(model, vocabulary["word"].tolist(), rules, clusters["name"].tolist())
+    if bag and (unfound := np.flatnonzero(predictor.count(predictor.vocabulary).diagonal() == 0)).size:
+        logger.warning(
+            "%d of %d words of the bag, such as %r, are none to clustering.features.token_pattern, and will not "
+            "be found in new texts; new bags of words may have them",
+            unfound.size,
+            len(vocabulary),
+            predictor.vocabulary[unfound[0]],
+        )
+    return predictor
 
 
 def report(

@@ -18,13 +18,6 @@ OneOrSeveral = Annotated[
 Frequency = Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=0, le=1)]
 
 
-class IngestParameters(Parameters):
-    """Which columns of the raw table hold the documents."""
-
-    text_column: str
-    label_column: str | None
-
-
 class FeaturesParameters(Parameters):
     """How documents become word counts: the parameters of scikit-learn's ``CountVectorizer``."""
 

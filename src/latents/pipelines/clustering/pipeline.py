@@ -38,6 +38,12 @@ def create_pipeline() -> Pipeline:
                 name="evaluate",
             ),
             node(
+                nodes.export,
+                ["model", "vocabulary", "clusters", "bag", "params:features"],
+                "predictor",
+                name="export",
+            ),
+            node(
                 nodes.report,
                 [
                     "model",

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from latents import estimators, reporting
+from latents.features.images import flatten, scale_to_white
 from latents.pipelines.cvae import drawing, measuring
 from latents.pipelines.cvae.parameters import (
     EvaluateParameters,
@@ -20,8 +21,9 @@ from latents.pipelines.cvae.parameters import (
     WatchParameters,
 )
 from latents.pipelines.cvae.watching import Snapshots, look_on
-from latents.pipelines.images import Images, check_images, evenly, flatten
+from latents.pipelines.images import Images, check_images, evenly, refuse_features
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
+from latents.predictors import CVAEPredictor
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +38,7 @@ def ingest(raw_images: dict[str, Any]) -> Images:
     ValueError
         If there are features and no images, no labels, or only one class.
     """
-    if "features" in raw_images and "images" not in raw_images:
-        raise ValueError(
-            "the data are rows of features, and this pipeline draws images: it needs 'images'. Where rows are "
-            "images, say so in the catalog (image_shape: [height, width])"
-        )
+    refuse_features(raw_images)
     images = check_images(raw_images)
     if "labels" not in images:
         raise ValueError("the images have no 'labels': a class-conditioned model needs the class of each")
@@ -58,21 +56,11 @@ def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
     ValueError
         If a pixel lies outside [0, white].
     """
-    X = flatten(images["images"])
-    outside = (X < 0) | (params.white < X)
-    if outside.any():
-        row, pixel = np.argwhere(outside)[0]
-        raise ValueError(
-            f"pixel {pixel} of image {row} is {X[row, pixel]}; allowed are 0 to {params.white} (parameter "
-            "cvae.features.white)"
-        )
-    if X.max() < params.white / 2:
-        logger.warning(
-            "the brightest pixel is %s, far below cvae.features.white = %s: all images will be dark",
-            X.max(),
-            params.white,
-        )
-    return {"X": (X / params.white).astype(np.float32), "y": images["labels"]}
+    try:
+        X = scale_to_white(flatten(images["images"]), params.white)
+    except ValueError as error:
+        raise ValueError(f"{error} (parameter cvae.features.white)") from error
+    return {"X": X, "y": images["labels"]}
 
 
 def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParameters) -> tuple[Rows, Arrays]:
@@ -220,6 +208,11 @@ def evaluate(
         "traversals": measuring.traversals(model, test, params),
         "metrics": metrics,
     }
+
+
+def export(model: estimators.ConditionalVAE, images: Images, params: FeaturesParameters) -> CVAEPredictor:
+    """Put the model together with what it takes to read images."""
+    return CVAEPredictor(model, images["images"].shape[1:], params.white)
 
 
 def report(

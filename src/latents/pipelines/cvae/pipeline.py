@@ -49,6 +49,7 @@ def create_pipeline() -> Pipeline:
                 },
                 name="evaluate",
             ),
+            node(nodes.export, ["model", "images", "params:features"], "predictor", name="export"),
             node(
                 nodes.report,
                 [

@@ -13,6 +13,7 @@ from latents.pipelines.images import Images, as_rows, check_images, evenly
 from latents.pipelines.pca import drawing, measuring
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
 from latents.pipelines.shared import Rows, SplitParameters, plain, split_rows
+from latents.predictors import PCAPredictor
 
 _FIT_BLOCK = 1 << 26  # numbers of training rows that are read at a time
 
@@ -147,6 +148,13 @@ def evaluate(
         "worst_table": worst_table,
         "metrics": metrics,
     }
+
+
+def export(model: MinimumErrorPCA, images: Images) -> PCAPredictor:
+    """Put the basis together with what it takes to read images, or rows of features."""
+    if "images" in images:
+        return PCAPredictor(model, shape=images["images"].shape[1:])
+    return PCAPredictor(model, feature_names=images["feature_names"].tolist())
 
 
 def report(

@@ -31,6 +31,7 @@ def create_pipeline() -> Pipeline:
                 },
                 name="evaluate",
             ),
+            node(nodes.export, ["model", "images"], "predictor", name="export"),
             node(
                 nodes.report,
                 [

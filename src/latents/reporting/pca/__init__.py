@@ -3,7 +3,7 @@
 from latents.reporting.pca.basis import eigenimages, loadings
 from latents.reporting.pca.curves import distortion_curve, error_spread, spectrum
 from latents.reporting.pca.plane import scatter
-from latents.reporting.pca.rebuilt import reconstructions, worst_images
+from latents.reporting.pca.rebuilt import rebuilt_images, reconstructions, worst_images
 from latents.reporting.pca.slider import Slider, slider
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "eigenimages",
     "error_spread",
     "loadings",
+    "rebuilt_images",
     "reconstructions",
     "scatter",
     "slider",

@@ -106,22 +106,90 @@ def worst_images(
     ValueError
         If shapes or lengths differ.
     """
+    truth, back = _alike(originals, rebuilt)
+    error = np.asarray(errors, dtype=np.float64)
+    style.check_lengths(originals=truth, errors=error, captions=captions)
+    times = error / mean_error if mean_error > 0 else np.ones_like(error)
+    return _sheet_of_triples(
+        f"The worst-rebuilt image is {style.number(float(times[0]), 2)} times as far off as the mean one",
+        truth,
+        back,
+        captions,
+        [
+            (style.number(float(one)), f"{style.number(float(many), 2)} x mean")
+            for one, many in zip(error, times, strict=True)
+        ],
+    )
+
+
+def rebuilt_images(
+    originals: npt.ArrayLike,
+    rebuilt: npt.ArrayLike,
+    errors: npt.ArrayLike,
+    captions: Sequence[tuple[str, str]],
+    n_components: int,
+) -> Figure:
+    """Images beside what the basis makes of them, and what is missing.
+
+    Parameters
+    ----------
+    originals, rebuilt : array-like of shape (n, H, W) or (n, H, W, 3)
+        The images, and the same rebuilt.
+    errors : array-like of shape (n,)
+        |x - x~|^2 of each, in squared input units.
+    captions : sequence of pairs of str
+        For each image its name, and a remark such as its label.
+    n_components : int
+        d, from how many numbers they are rebuilt.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If shapes or lengths differ.
+    """
+    truth, back = _alike(originals, rebuilt)
+    error = np.asarray(errors, dtype=np.float64)
+    style.check_lengths(originals=truth, errors=error, captions=captions)
+    return _sheet_of_triples(
+        f"Images rebuilt from {n_components:,} number{'' if n_components == 1 else 's'} each",
+        truth,
+        back,
+        captions,
+        [(style.number(float(one)), "") for one in error],
+    )
+
+
+def _alike(
+    originals: npt.ArrayLike, rebuilt: npt.ArrayLike
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
     truth, back = images.as_images(originals, "originals"), images.as_images(rebuilt, "rebuilt")
     if truth.shape != back.shape:
         raise ValueError(f"rebuilt must have the originals' shape {truth.shape}, got {back.shape}")
-    error = np.asarray(errors, dtype=np.float64)
-    style.check_lengths(originals=truth, errors=error, captions=captions)
+    return truth, back
+
+
+def _sheet_of_triples(
+    title: str,
+    truth: npt.NDArray[np.floating],
+    back: npt.NDArray[np.floating],
+    captions: Sequence[tuple[str, str]],
+    notes: Sequence[tuple[str, str]],
+) -> Figure:
+    """Draw each image, what is made of it and the difference, two lines above and two below."""
     columns = min(_COLUMNS, len(truth))
     rows = -(-len(truth) // columns)
     # Three captions of eleven characters need as much room, however narrow the images.
     width, height = images.tile_size(truth.shape[1], truth.shape[2], columns, 1)
     across, block = max(width + 2 * images.GAP, 1.06), 3 * (height + images.GAP) + 0.84
     left = images.MARGIN + images.text_width(["what is missing"]) + 0.12
-    times = error / mean_error if mean_error > 0 else np.ones_like(error)
     sheet = images.Sheet(
         left + columns * across + images.MARGIN,
         images.TITLE_HEIGHT + rows * block + images.MARGIN,
-        f"The worst-rebuilt image is {style.number(float(times[0]), 2)} times as far off as the mean one",
+        title,
         "Errors in squared input units. "
         + (
             "What is missing: mid-grey is nothing."
@@ -131,7 +199,7 @@ def worst_images(
     )
     limits = images.value_limits(truth)
     reach = (limits[1] - limits[0]) / 2
-    for i, (name, remark) in enumerate(captions):
+    for i, ((name, remark), (error, note)) in enumerate(zip(captions, notes, strict=True)):
         x = left + i % columns * across
         y = images.TITLE_HEIGHT + i // columns * block + 0.1
         centre = x + across / 2
@@ -147,13 +215,6 @@ def worst_images(
                 sheet.text(left - 0.12, y + height / 2, what, align="right")
             sheet.image(centre - width / 2, y, (width, height), picture, bounds, colours)
             y += height + images.GAP
-        sheet.text(centre, y + 0.1, style.number(float(error[i])), size=9, align="center")
-        sheet.text(
-            centre,
-            y + 0.25,
-            f"{style.number(float(times[i]), 2)} x mean",
-            size=8,
-            colour=images.MUTED,
-            align="center",
-        )
+        sheet.text(centre, y + 0.1, error, size=9, align="center")
+        sheet.text(centre, y + 0.25, note, size=8, colour=images.MUTED, align="center")
     return sheet.figure

@@ -7,8 +7,17 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
-from latents.pipelines.clustering import words as words_module
-from latents.pipelines.clustering.words import count_words, limit_vocabulary, merge_words
+from latents.features import tokens
+from latents.features.words import (
+    WordRules,
+    composed,
+    count_vocabulary,
+    count_words,
+    limit_vocabulary,
+    merge_words,
+    stop_words_of,
+    take_vocabulary,
+)
 
 # Letters that upset tokenisers: capital İ (two characters in lower case), final sigma, combining marks, digits
 # that are no decimals, letter numbers, circled letters, joiners, ideographs, vowel signs, a lone surrogate.
@@ -66,7 +75,7 @@ def check(texts, **parameters):
 
 @pytest.mark.parametrize(("pattern", "shared"), [(p, True) for p in SHARED] + [(p, False) for p in PYTHON])
 def test_which_patterns_both_engines_read_alike(pattern, shared):
-    assert (words_module._SHARED_GRAMMAR.fullmatch(pattern) is not None) == shared
+    assert (tokens._SHARED_GRAMMAR.fullmatch(pattern) is not None) == shared
 
 
 @settings(max_examples=300, deadline=None)
@@ -106,11 +115,11 @@ def test_any_text_at_all(texts, pattern):
 @given(st.data())
 @settings(max_examples=100, deadline=None)
 def test_any_pattern_of_the_shared_grammar(data):
-    pattern = data.draw(st.from_regex(words_module._SHARED_GRAMMAR, fullmatch=True))
+    pattern = data.draw(st.from_regex(tokens._SHARED_GRAMMAR, fullmatch=True))
     texts = data.draw(TEXTS)
     try:
-        words_module.re.compile(pattern)
-    except words_module.re.error:  # such as [b-a] or {3,2}
+        tokens.re.compile(pattern)
+    except tokens.re.error:  # such as [b-a] or {3,2}
         return
     check(texts, token_pattern=pattern)
 
@@ -128,14 +137,14 @@ def test_many_equally_frequent_words():
 def test_blocks_change_nothing(monkeypatch):
     texts = ["one two three", "", "two été", "three e\u0301te\u0301 one", "two " * 30] * 3
     whole = check(texts, token_pattern=r"\w+", ngram_range=(1, 2))
-    monkeypatch.setattr(words_module, "_BLOCK", 10)
+    monkeypatch.setattr(tokens, "_BLOCK", 10)
     blocks = check(texts, token_pattern=r"\w+", ngram_range=(1, 2))
     assert whole.words == blocks.words
     np.testing.assert_array_equal(whole.counts.toarray(), blocks.counts.toarray())
 
 
 def test_each_text_goes_to_the_engine_that_is_sure():
-    sure = words_module._read_alike(["plain", "été 日本", "e\u0301", "²", "\ud800", "हिन्दी", "🙂 “quoted”…"])
+    sure = tokens._read_alike(["plain", "été 日本", "e\u0301", "²", "\ud800", "हिन्दी", "🙂 “quoted”…"])
     assert sure.tolist() == [True, True, False, False, False, False, True]
 
 
@@ -159,3 +168,49 @@ def test_limits_sort_and_choose():
     assert limited.words == ["a", "b"]
     np.testing.assert_array_equal(limited.counts.toarray(), [[4, 2], [5, 1], [1, 1]])
     assert limited.n_documents.tolist() == [3, 3]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    texts=TEXTS,
+    vocabulary=st.lists(
+        st.sampled_from(["a", "b", "ab", "a b", "ab ab", "é", "b a b", "A", "日本"]), unique=True
+    ),
+    pattern=st.sampled_from(SHARED + PYTHON),
+    lowercase=st.booleans(),
+    stop_words=st.sampled_from([None, ["ab", "a", "é"]]),
+    ngrams=st.sampled_from([(1, 1), (1, 2), (2, 2), (1, 3), (3, 3)]),
+)
+@example(["a b ab", "ab a b"], ["a b", "b"], r"\ba b\b|\w", True, None, (1, 2))
+def test_counts_of_a_given_vocabulary_are_those_of_count_vectorizer(
+    texts, vocabulary, pattern, lowercase, stop_words, ngrams
+):
+    rules = WordRules(pattern, lowercase, stop_words_of(stop_words), ngrams)
+    found = count_vocabulary(texts, vocabulary, rules)
+    assert found.shape == (len(texts), len(vocabulary))
+    assert found.has_sorted_indices
+    if not vocabulary:
+        return
+    vectorizer = CountVectorizer(
+        vocabulary=vocabulary,
+        token_pattern=pattern,
+        lowercase=lowercase,
+        stop_words=stop_words,
+        ngram_range=ngrams,
+    )
+    expected = vectorizer.transform(texts)
+    np.testing.assert_array_equal(found.toarray(), expected.toarray())
+
+
+def test_the_words_of_a_bag_go_to_the_columns_of_a_vocabulary():
+    bag = sparse.csr_array(np.array([[1, 2, 4, 8], [0, 0, 3, 0]], dtype=np.int32))
+    words = ["Tree", "unknown", "sea", "tree"]
+    taken = take_vocabulary(bag, words, ["sea", "sky", "tree"], lowercase=True)
+    np.testing.assert_array_equal(taken.toarray(), [[4, 0, 9], [3, 0, 0]])
+    exact = take_vocabulary(bag, words, ["sea", "sky", "tree"], lowercase=False)
+    np.testing.assert_array_equal(exact.toarray(), [[4, 0, 8], [3, 0, 0]])
+    assert take_vocabulary(bag, words, ["none"], lowercase=True).nnz == 0
+
+
+def test_composed_texts_have_one_spelling_of_an_accent():
+    assert composed("scho\u0308n") == composed("schön") == "schön"

@@ -1,41 +1,41 @@
-r"""Word counting: what ``CountVectorizer`` counts, in less than half of its time.
+"""Word counting: what ``CountVectorizer`` counts, in less than half of its time.
 
-Finding the words is most of the work. Polars finds them on all cores, by a regular expression engine that
-is not Python's: it has no look-around, and takes other characters for letters (combining marks, for one).
-So it is given only what both engines read alike, which is made sure of beforehand:
-
-- patterns of a small grammar (`_SHARED_GRAMMAR`): runs of ``\w``, ``\d`` and classes of letters, digits and
-  apostrophes, between optional ``\b``, that never match nothing;
-- texts without a character that one engine calls a letter or a digit and the other does not. Both are asked,
-  for the characters that occur.
-
-Other patterns and texts go to Python's ``re``. Either way, words become numbers; counting, n-grams and the
-limits of the vocabulary are arithmetic on these. The counts, the words and their order are
-``CountVectorizer``'s.
+`tokens` finds the words and numbers them; counting, n-grams and the limits of the vocabulary are arithmetic on
+these numbers. The counts, the words and their order are ``CountVectorizer``'s.
 """
 
 import re
-from collections import defaultdict
+import unicodedata
 from collections.abc import Collection, Iterator, Sequence
-from itertools import chain
 from typing import Literal, NamedTuple
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-# The constructs that both engines read alike. Everything must match something, since empty matches are counted
-# differently, and repetitions are short, since Rust limits the size of a compiled pattern.
-_MEMBER = r"(?:\\[wWdD]|[^\W_]-[^\W_]|[\w'\u2019])"
-_ATOM = rf"(?:\\[wd]|\[\^?{_MEMBER}+-?\])(?:\+|\{{[1-9](?:,[1-9]?)?\}})?"
-_SHARED_GRAMMAR = re.compile(rf"(?:\(\?u\))?(?:\\b)?(?:{_ATOM}){{1,4}}(?:\\b)?")
-# Texts are taken in blocks of about so many characters, which bounds the words that are held as strings.
-_BLOCK = 2**26
-_SLICES = 8
+from latents.features.tokens import Indices, Tokens, tokenise
 
-Indices = NDArray[np.int32]
+
+class WordRules(NamedTuple):
+    """How a text becomes words.
+
+    Attributes
+    ----------
+    token_pattern : str
+        A regular expression of Python's ``re``; where it has a group, the group is the token.
+    lowercase : bool
+        Whether texts are put into lower case first.
+    stop_words : frozenset of str
+        Tokens that are left out, before n-grams are made.
+    ngram_range : tuple of two int
+        The numbers of words of the shortest and of the longest n-gram.
+    """
+
+    token_pattern: str
+    lowercase: bool
+    stop_words: frozenset[str]
+    ngram_range: tuple[int, int]
 
 
 class WordCounts(NamedTuple):
@@ -56,13 +56,6 @@ class WordCounts(NamedTuple):
     n_documents: NDArray[np.int64]
 
 
-class _Tokens(NamedTuple):
-    """The tokens of a corpus, of shape (n_tokens,): those of a document together, in the order of its text."""
-
-    documents: Indices
-    words: Indices
-
-
 def count_words(
     texts: Sequence[str],
     *,
@@ -80,14 +73,10 @@ def count_words(
     ----------
     texts : sequence of str
         The documents.
-    token_pattern : str
-        A regular expression of Python's ``re``; where it has a group, the group is the token.
-    lowercase : bool
-        Whether texts are put into lower case first.
+    token_pattern, lowercase, ngram_range
+        As for `WordRules`.
     stop_words : {"english"}, collection of str, or None
-        Tokens that are left out, before n-grams are made.
-    ngram_range : tuple of two int
-        The numbers of words of the shortest and of the longest n-gram.
+        As for `WordRules`; "english" is scikit-learn's list.
     min_df, max_df, max_features
         As for `limit_vocabulary`.
 
@@ -96,9 +85,8 @@ def count_words(
     ValueError
         If `token_pattern` has several groups, no document has a token, or the limits leave no word.
     """
-    lowered = [text.lower() for text in texts] if lowercase else texts
-    tokens, words = _tokenise(lowered, re.compile(token_pattern))
-    tokens = _without_stop_words(tokens, words, stop_words_of(stop_words))
+    rules = WordRules(token_pattern, lowercase, stop_words_of(stop_words), ngram_range)
+    tokens, words = _tokens_of(texts, rules)
     if not len(tokens.words):
         raise ValueError("no document has a token that is no stop word")
     limits = document_limits(len(texts), min_df, max_df)
@@ -112,13 +100,79 @@ def count_words(
             kept = _within(table, limits)
             table, grams = table[:, kept], grams[kept]
         tables.append(table)
-        names.extend(
-            map(" ".join, zip(*(map(words.__getitem__, nth) for nth in grams.T.tolist()), strict=True))
-        )
+        names.extend(_spelled(grams, words))
     counts = sparse.csr_array(sparse.hstack(tables, format="csr"))
     if ambiguous:
         counts, names = merge_words(counts, names)
     return limit_vocabulary(counts, names, min_df=min_df, max_df=max_df, max_features=max_features)
+
+
+def count_vocabulary(texts: Sequence[str], vocabulary: Sequence[str], rules: WordRules) -> sparse.csr_array:
+    """Count the words and n-grams of a given vocabulary, and no others, as `count_words` does.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        The documents.
+    vocabulary : sequence of str
+        The words of the columns, all different.
+    rules : WordRules
+        How the texts become words.
+
+    Returns
+    -------
+    csr_array of shape (n_documents, n_words), int32
+        The counts, with sorted indices.
+    """
+    tokens, words = _tokens_of(texts, rules)
+    numbers = {word: column for column, word in enumerate(vocabulary)}
+    found = []
+    for grams, documents, places in _ngrams(tokens, len(words), *rules.ngram_range):
+        columns = np.array([numbers.get(name, -1) for name in _spelled(grams, words)], dtype=np.int32)[places]
+        known = columns >= 0
+        found.append((documents[known], columns[known]))
+    rows, columns = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    counts = _tally(rows, columns, (len(texts), len(vocabulary)))
+    counts.sort_indices()
+    return counts
+
+
+def take_vocabulary(
+    counts: sparse.csr_array, words: Sequence[str], vocabulary: Sequence[str], *, lowercase: bool
+) -> sparse.csr_array:
+    """Arrange counts of words by the columns of a given vocabulary; other words are left out.
+
+    Parameters
+    ----------
+    counts : csr_array of shape (n_documents, n_given)
+        Counts without stored zeros.
+    words : sequence of str
+        The words of the columns that are given.
+    vocabulary : sequence of str
+        The words of the columns that are wanted, all different.
+    lowercase : bool
+        Whether words are put into lower case first, and those that are then the same added up.
+
+    Returns
+    -------
+    csr_array of shape (n_documents, n_words)
+    """
+    numbers = {word: column for column, word in enumerate(vocabulary)}
+    columns = np.array(
+        [numbers.get(word.lower() if lowercase else word, -1) for word in words], dtype=np.int32
+    )
+    given = counts.tocoo()
+    taken = columns[given.col]
+    known = taken >= 0
+    shape = (counts.shape[0], len(vocabulary))
+    return sparse.csr_array(
+        sparse.coo_array((given.data[known], (given.row[known], taken[known])), shape=shape)
+    )
+
+
+def composed(text: str) -> str:
+    """Return a text composed (Unicode's NFC): an accent belongs to its letter, however it was typed."""
+    return unicodedata.normalize("NFC", text)
 
 
 def stop_words_of(stop_words: Literal["english"] | Collection[str] | None) -> frozenset[str]:
@@ -205,87 +259,20 @@ def merge_words(counts: sparse.csr_array, words: Sequence[str]) -> tuple[sparse.
     return merged, list(numbers)
 
 
-def _tokenise(texts: Sequence[str], pattern: re.Pattern[str]) -> tuple[_Tokens, list[str]]:
-    """Return all tokens, and the word of each number."""
-    if pattern.groups > 1:
-        raise ValueError(
-            f"token_pattern {pattern.pattern!r} has {pattern.groups} groups; at most one is allowed"
-        )
-    numbers: defaultdict[str, int] = defaultdict()
-    numbers.default_factory = numbers.__len__
-    shared = _SHARED_GRAMMAR.fullmatch(pattern.pattern) is not None
-    found = [_Tokens(np.empty(0, np.int32), np.empty(0, np.int32))]
-    for block in _blocks(texts):
-        alike = _read_alike([texts[i] for i in block]) if shared else np.zeros(len(block), dtype=bool)
-        rows = np.arange(block.start, block.stop, dtype=np.int32)
-        for tokenise, chosen in ((_by_polars, rows[alike]), (_by_python, rows[~alike])):
-            if len(chosen):
-                lengths, words = tokenise([texts[i] for i in chosen], pattern, numbers)
-                found.append(_Tokens(np.repeat(chosen, lengths), words))
-    return _Tokens(*(np.concatenate(parts) for parts in zip(*found, strict=True))), list(numbers)
+def _tokens_of(texts: Sequence[str], rules: WordRules) -> tuple[Tokens, list[str]]:
+    """Return the tokens that are no stop words, and the word of each number."""
+    lowered = [text.lower() for text in texts] if rules.lowercase else texts
+    tokens, words = tokenise(lowered, re.compile(rules.token_pattern))
+    kept = np.array([word not in rules.stop_words for word in words], dtype=bool)[tokens.words]
+    return Tokens(tokens.documents[kept], tokens.words[kept]), words
 
 
-def _blocks(texts: Sequence[str]) -> Iterator[range]:
-    start = size = 0
-    for stop, text in enumerate(texts, start=1):
-        size += len(text)
-        if size >= _BLOCK:
-            yield range(start, stop)
-            start, size = stop, 0
-    yield range(start, len(texts))
-
-
-def _read_alike(texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Say of each text whether both engines agree on the letters and digits in it."""
-    # All texts of ASCII share a set: thousands of empty ones would set off Python's garbage collector.
-    nothing: frozenset[str] = frozenset()
-    characters = [nothing if text.isascii() else frozenset(text) for text in texts]
-    occurring = sorted(nothing.union(*characters))
-    doubtful = {
-        character for character in occurring if "\ud800" <= character <= "\udfff"
-    }  # no UTF-8 has these
-    occurring = [character for character in occurring if character not in doubtful]
-    for kind in (r"\w", r"\d"):
-        in_polars = pl.Series(occurring, dtype=pl.String).str.contains(f"^{kind}$").to_list()
-        in_python = [re.fullmatch(kind, character) is not None for character in occurring]
-        doubtful |= {c for c, one, other in zip(occurring, in_polars, in_python, strict=True) if one != other}
-    return np.array([doubtful.isdisjoint(own) for own in characters], dtype=bool)
-
-
-def _by_polars(
-    texts: Sequence[str], pattern: re.Pattern[str], numbers: defaultdict[str, int]
-) -> tuple[NDArray[np.int64], Indices]:
-    """Return how many tokens each text has, and the numbers of them all."""
-    # Polars takes one column on one core: slices of it are as many queries, which it runs side by side.
-    slices = pl.DataFrame({"word": texts}, schema={"word": pl.String}).iter_slices(-(-len(texts) // _SLICES))
-    found_in = pl.col("word").str.extract_all(pattern.pattern)
-    lists = pl.concat(pl.collect_all([part.lazy().select(found_in) for part in slices]))["word"]
-    lengths = lists.list.len().to_numpy().astype(np.int64)
-    tokens = lists.explode().drop_nulls().to_frame().with_row_index("position")
-    words = tokens.group_by("word").agg("position")
-    own = np.fromiter(map(numbers.__getitem__, words["word"].to_list()), np.int32, len(words))
-    found = np.empty(len(tokens), dtype=np.int32)
-    found[words["position"].explode().to_numpy()] = np.repeat(own, words["position"].list.len().to_numpy())
-    return lengths, found
-
-
-def _by_python(
-    texts: Sequence[str], pattern: re.Pattern[str], numbers: defaultdict[str, int]
-) -> tuple[NDArray[np.int64], Indices]:
-    """Do what `_by_polars` does, for any pattern and text."""
-    tokens = [pattern.findall(text) for text in texts]
-    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    found = map(numbers.__getitem__, chain.from_iterable(tokens))
-    return lengths, np.fromiter(found, np.int32, int(lengths.sum()))
-
-
-def _without_stop_words(tokens: _Tokens, words: list[str], stop_words: frozenset[str]) -> _Tokens:
-    kept = np.array([word not in stop_words for word in words], dtype=bool)[tokens.words]
-    return _Tokens(tokens.documents[kept], tokens.words[kept])
+def _spelled(grams: Indices, words: Sequence[str]) -> Iterator[str]:
+    return map(" ".join, zip(*(map(words.__getitem__, nth) for nth in grams.T.tolist()), strict=True))
 
 
 def _ngrams(
-    tokens: _Tokens, n_words: int, shortest: int, longest: int
+    tokens: Tokens, n_words: int, shortest: int, longest: int
 ) -> Iterator[tuple[Indices, Indices, Indices]]:
     """For each length of n-gram, yield the different ones and where they are.
 

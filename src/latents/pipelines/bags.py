@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.pipelines.clustering.words import merge_words
+from latents.features.words import merge_words
 
 # A document without a text is shown by so many of its words.
 SHOWN_WORDS = 20
@@ -34,8 +34,15 @@ def to_arrays(raw: Mapping[str, Any]) -> Bag:
     }
 
 
+def counts_of(bag: Bag) -> tuple[sparse.csr_array, list[str]]:
+    """Return the counts of a bag, (n_documents, n_words), and the words of its columns, as they were given."""
+    words: list[str] = bag["words"].tolist()
+    shape = (len(bag["indptr"]) - 1, len(words))
+    return sparse.csr_array((bag["data"], bag["indices"], bag["indptr"]), shape=shape), words
+
+
 def words_of(bag: Bag, *, lowercase: bool, stop_words: frozenset[str]) -> tuple[sparse.csr_array, list[str]]:
-    """Return the counts of a bag, and the words of its columns.
+    """Return the counts of a bag by the rules of a vocabulary, and the words of the columns.
 
     Parameters
     ----------
@@ -53,9 +60,7 @@ def words_of(bag: Bag, *, lowercase: bool, stop_words: frozenset[str]) -> tuple[
     words : list of str
         All different.
     """
-    words: list[str] = bag["words"].tolist()
-    shape = (len(bag["indptr"]) - 1, len(words))
-    counts = sparse.csr_array((bag["data"], bag["indices"], bag["indptr"]), shape=shape)
+    counts, words = counts_of(bag)
     if lowercase:
         counts, words = merge_words(counts, [word.lower() for word in words])
     kept = [column for column, word in enumerate(words) if word not in stop_words]

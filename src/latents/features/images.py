@@ -1,0 +1,124 @@
+"""Images as arrays: their shapes and values checked, their pixels in rows and from 0 to 1."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import gen_batches
+
+logger = logging.getLogger(__name__)
+
+Shape = tuple[int, ...]
+
+_PIECE = 1 << 24  # bytes
+
+
+def image_array(given: Any) -> NDArray[Any]:
+    """Return images as an array of shape (N, height, width), or with 3 colours last.
+
+    No copy is made of an array, and of one mapped into memory nothing is read.
+
+    Parameters
+    ----------
+    given : array or sequence of arrays
+        N images of one size, with 1 or 3 channels last, if any; a single channel is left out.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, their shapes differ or are none of images, or pixels are no numbers.
+    """
+    is_array = isinstance(given, np.ndarray) and given.dtype != object
+    shapes = [given.shape[1:]] * len(given) if is_array else [np.shape(image) for image in given]
+    if not shapes:
+        raise ValueError("there is no image")
+    for row, shape in enumerate(shapes):
+        if shape != shapes[0]:
+            raise ValueError(
+                f"image {row} has shape {shape}, image 0 has {shapes[0]}; all must be of one size"
+            )
+    if len(shapes[0]) not in (2, 3) or 0 in shapes[0]:
+        raise ValueError(
+            f"images have shape {shapes[0]}; allowed are (height, width) and (height, width, channels)"
+        )
+    if len(shapes[0]) == 3 and shapes[0][-1] not in (1, 3):
+        raise ValueError(f"images have {shapes[0][-1]} channels; allowed are 1 (grey) and 3 (colour), last")
+    images: NDArray[Any] = np.asanyarray(given)  # "any": an array mapped into memory stays one
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    if images.dtype.kind not in "buif":
+        raise ValueError(f"pixels are of type {images.dtype}; allowed are numbers")
+    return images
+
+
+def finite_pieces(
+    values: NDArray[Any], refuse: Callable[[int, tuple[int, ...]], NoReturn]
+) -> Iterator[NDArray[Any]]:
+    """Yield an array piece by piece, once it is sure that a piece has finite numbers only.
+
+    Bytes need no check, and what is mapped into memory is not read as a whole.
+
+    Parameters
+    ----------
+    values : array of numbers, of shape (N, ...)
+    refuse : callable
+        Raises an error for the row, and the place in it, of a number that is not finite.
+    """
+    for rows in gen_batches(len(values), max(1, _PIECE // max(values[0].nbytes, 1))):
+        piece = values[rows]
+        if values.dtype.kind == "f" and not np.isfinite(piece).all():
+            row, *place = np.argwhere(~np.isfinite(piece))[0].tolist()
+            refuse(rows.start + row, tuple(place))
+        yield piece
+
+
+def images_of_shape(given: Any, shape: Shape) -> NDArray[Any]:
+    """Return images of a known shape as rows of pixels, (N, p).
+
+    Raises
+    ------
+    ValueError
+        As `image_array`, or if the shape is another one or a pixel is not finite; names the image.
+    """
+
+    def refuse(row: int, place: tuple[int, ...]) -> NoReturn:
+        raise ValueError(f"image {row} has {images[(row, *place)]} at {place}; allowed are finite numbers")
+
+    images = image_array(given)
+    if images.shape[1:] != shape:
+        raise ValueError(f"images have shape {images.shape[1:]}; the model was trained on images of {shape}")
+    for _ in finite_pieces(images, refuse):
+        pass
+    return flatten(images)
+
+
+def flatten(images: NDArray[Any]) -> NDArray[Any]:
+    """Return images as rows of pixels, (N, p)."""
+    return images.reshape(len(images), -1)
+
+
+def scale_to_white(X: NDArray[Any], white: float) -> NDArray[np.float32]:
+    """Return rows of grey values as numbers from 0 (black) to 1 (white).
+
+    Parameters
+    ----------
+    X : array of shape (N, p)
+        Grey values from 0 to `white`.
+    white : float
+        The grey value that becomes 1.
+
+    Raises
+    ------
+    ValueError
+        If a pixel lies outside; names it.
+    """
+    outside = (X < 0) | (white < X)
+    if outside.any():
+        row, pixel = np.argwhere(outside)[0]
+        raise ValueError(f"pixel {pixel} of image {row} is {X[row, pixel]}; allowed are 0 to {white}")
+    if X.max() < white / 2:
+        logger.warning("the brightest pixel is %s, far below white = %s: all images are dark", X.max(), white)
+    scaled: NDArray[np.float32] = (X / white).astype(np.float32)
+    return scaled

@@ -1,0 +1,121 @@
+r"""Finding the words of texts, by whichever of two engines is sure to find Python's.
+
+Finding the words is most of the work of counting. Polars finds them on all cores, by a regular expression engine
+that is not Python's: it has no look-around, and takes other characters for letters (combining marks, for one).
+So it is given only what both engines read alike, which is made sure of beforehand:
+
+- patterns of a small grammar (`_SHARED_GRAMMAR`): runs of ``\w``, ``\d`` and classes of letters, digits and
+  apostrophes, between optional ``\b``, that never match nothing;
+- texts without a character that one engine calls a letter or a digit and the other does not. Both are asked,
+  for the characters that occur.
+
+Other patterns and texts go to Python's ``re``. Either way, words become numbers.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+# The constructs that both engines read alike. Everything must match something, since empty matches are counted
+# differently, and repetitions are short, since Rust limits the size of a compiled pattern.
+_MEMBER = r"(?:\\[wWdD]|[^\W_]-[^\W_]|[\w'\u2019])"
+_ATOM = rf"(?:\\[wd]|\[\^?{_MEMBER}+-?\])(?:\+|\{{[1-9](?:,[1-9]?)?\}})?"
+_SHARED_GRAMMAR = re.compile(rf"(?:\(\?u\))?(?:\\b)?(?:{_ATOM}){{1,4}}(?:\\b)?")
+# Texts are taken in blocks of about so many characters, which bounds the words that are held as strings.
+_BLOCK = 2**26
+_SLICES = 8
+
+Indices = NDArray[np.int32]
+
+
+class Tokens(NamedTuple):
+    """The tokens of a corpus, of shape (n_tokens,): those of a document together, in the order of its text."""
+
+    documents: Indices
+    words: Indices
+
+
+def tokenise(texts: Sequence[str], pattern: re.Pattern[str]) -> tuple[Tokens, list[str]]:
+    """Return all tokens of texts, and the word of each number.
+
+    Raises
+    ------
+    ValueError
+        If `pattern` has several groups.
+    """
+    if pattern.groups > 1:
+        raise ValueError(
+            f"token_pattern {pattern.pattern!r} has {pattern.groups} groups; at most one is allowed"
+        )
+    numbers: defaultdict[str, int] = defaultdict()
+    numbers.default_factory = numbers.__len__
+    shared = _SHARED_GRAMMAR.fullmatch(pattern.pattern) is not None
+    found = [Tokens(np.empty(0, np.int32), np.empty(0, np.int32))]
+    for block in _blocks(texts):
+        alike = _read_alike([texts[i] for i in block]) if shared else np.zeros(len(block), dtype=bool)
+        rows = np.arange(block.start, block.stop, dtype=np.int32)
+        for engine, chosen in ((_by_polars, rows[alike]), (_by_python, rows[~alike])):
+            if len(chosen):
+                lengths, words = engine([texts[i] for i in chosen], pattern, numbers)
+                found.append(Tokens(np.repeat(chosen, lengths), words))
+    return Tokens(*(np.concatenate(parts) for parts in zip(*found, strict=True))), list(numbers)
+
+
+def _blocks(texts: Sequence[str]) -> Iterator[range]:
+    start = size = 0
+    for stop, text in enumerate(texts, start=1):
+        size += len(text)
+        if size >= _BLOCK:
+            yield range(start, stop)
+            start, size = stop, 0
+    yield range(start, len(texts))
+
+
+def _read_alike(texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Say of each text whether both engines agree on the letters and digits in it."""
+    # All texts of ASCII share a set: thousands of empty ones would set off Python's garbage collector.
+    nothing: frozenset[str] = frozenset()
+    characters = [nothing if text.isascii() else frozenset(text) for text in texts]
+    occurring = sorted(nothing.union(*characters))
+    doubtful = {
+        character for character in occurring if "\ud800" <= character <= "\udfff"
+    }  # no UTF-8 has these
+    occurring = [character for character in occurring if character not in doubtful]
+    for kind in (r"\w", r"\d"):
+        in_polars = pl.Series(occurring, dtype=pl.String).str.contains(f"^{kind}$").to_list()
+        in_python = [re.fullmatch(kind, character) is not None for character in occurring]
+        doubtful |= {c for c, one, other in zip(occurring, in_polars, in_python, strict=True) if one != other}
+    return np.array([doubtful.isdisjoint(own) for own in characters], dtype=bool)
+
+
+def _by_polars(
+    texts: Sequence[str], pattern: re.Pattern[str], numbers: defaultdict[str, int]
+) -> tuple[NDArray[np.int64], Indices]:
+    """Return how many tokens each text has, and the numbers of them all."""
+    # Polars takes one column on one core: slices of it are as many queries, which it runs side by side.
+    slices = pl.DataFrame({"word": texts}, schema={"word": pl.String}).iter_slices(-(-len(texts) // _SLICES))
+    found_in = pl.col("word").str.extract_all(pattern.pattern)
+    lists = pl.concat(pl.collect_all([part.lazy().select(found_in) for part in slices]))["word"]
+    lengths = lists.list.len().to_numpy().astype(np.int64)
+    tokens = lists.explode().drop_nulls().to_frame().with_row_index("position")
+    words = tokens.group_by("word").agg("position")
+    own = np.fromiter(map(numbers.__getitem__, words["word"].to_list()), np.int32, len(words))
+    found = np.empty(len(tokens), dtype=np.int32)
+    found[words["position"].explode().to_numpy()] = np.repeat(own, words["position"].list.len().to_numpy())
+    return lengths, found
+
+
+def _by_python(
+    texts: Sequence[str], pattern: re.Pattern[str], numbers: defaultdict[str, int]
+) -> tuple[NDArray[np.int64], Indices]:
+    """Do what `_by_polars` does, for any pattern and text."""
+    tokens = [pattern.findall(text) for text in texts]
+    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    found = map(numbers.__getitem__, chain.from_iterable(tokens))
+    return lengths, np.fromiter(found, np.int32, int(lengths.sum()))

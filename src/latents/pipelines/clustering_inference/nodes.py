@@ -1,0 +1,144 @@
+"""From new documents to their clusters and nearest relatives: the nodes of the pipeline."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.neighbors import NearestNeighbors
+
+from latents import reporting
+from latents.pipelines import bags
+from latents.pipelines.clustering_inference.parameters import NearestParameters, PredictParameters
+from latents.pipelines.documents import IngestParameters, excerpt, table_and_bag, texts_and_names
+from latents.predictors import ClusteringPredictor
+
+logger = logging.getLogger(__name__)
+
+
+def ingest(
+    raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters
+) -> tuple[pd.DataFrame, bags.Bag]:
+    """Read new documents as those of training are read; labels may be missing.
+
+    Returns
+    -------
+    documents : DataFrame
+        ``text`` and, where given, ``label`` and ``name`` (see ``texts_and_names``).
+    bag : mapping
+        The counts and words of a bag; of texts nothing.
+
+    Raises
+    ------
+    ValueError
+        If there is no document or no text column, or a value is of another kind than texts and numbers.
+    """
+    table, bag = table_and_bag(raw_documents, params)
+    return texts_and_names(table, params), bag
+
+
+def count_words(predictor: ClusteringPredictor, documents: pd.DataFrame, bag: bags.Bag) -> sparse.csr_array:
+    """Count the words that the model knows, (n_documents, n_words).
+
+    Raises
+    ------
+    ValueError
+        If the documents are a bag of words, and the model counts n-grams.
+    """
+    counts = predictor.count_bag(*bags.counts_of(bag)) if bag else predictor.count(documents["text"].tolist())
+    unknown = (counts.sum(axis=1) == 0).nonzero()[0]
+    if len(unknown):
+        logger.warning(
+            "%d of %d documents have no word that the model knows (the first is row %d); their responsibilities "
+            "are the mixing weights",
+            len(unknown),
+            len(documents),
+            unknown[0],
+        )
+    return counts
+
+
+def predict(
+    predictor: ClusteringPredictor,
+    counts: sparse.csr_array,
+    documents: pd.DataFrame,
+    params: PredictParameters,
+) -> pd.DataFrame:
+    """Say which cluster each document belongs to, and which words have decided.
+
+    Returns
+    -------
+    DataFrame
+        ``name`` and ``label``, where given, and the columns of ``ClusteringPredictor.predict``.
+    """
+    table = predictor.predict_counts(counts, n_deciding_words=params.n_deciding_words)
+    known = [column for column in ("name", "label") if column in documents]
+    return pd.concat([documents[known], table], axis=1)
+
+
+def find_nearest(
+    counts: sparse.csr_array,
+    documents: pd.DataFrame,
+    trained_counts: sparse.csr_array,
+    trained_documents: pd.DataFrame,
+    trained_assignments: pd.DataFrame,
+    params: NearestParameters,
+) -> pd.DataFrame:
+    """Find the training documents that use the same words: cosine similarity of tf-idf weights.
+
+    Returns
+    -------
+    DataFrame
+        For each document the nearest first: ``document`` (its row) and ``document_name``, where given; ``rank``
+        from 1, ``similarity`` in (0, 1], ``row`` among the documents of training, the ``cluster``,
+        ``cluster_name`` and, where known, ``label`` and ``name`` of that one, and an ``excerpt``. A document
+        without words that the model knows has none.
+
+    Raises
+    ------
+    ValueError
+        If the two sets of counts are of different vocabularies.
+    """
+    if counts.shape[1] != trained_counts.shape[1]:
+        raise ValueError(
+            f"the predictor has {counts.shape[1]} words and clustering.counts {trained_counts.shape[1]}: they are "
+            "of different trainings; run the pipeline clustering as a whole"
+        )
+    has_words = trained_counts.sum(axis=1) > 0
+    candidates = np.flatnonzero(has_words & ~trained_assignments["held_out"].to_numpy(dtype=bool))
+    weighting = TfidfTransformer().fit(trained_counts[candidates])
+    index = NearestNeighbors(n_neighbors=min(params.n_neighbours, len(candidates)), metric="cosine")
+    index.fit(weighting.transform(trained_counts[candidates]))
+    asked = np.flatnonzero(counts.sum(axis=1) > 0)
+    shape = (len(asked), index.n_neighbors)
+    distances, places = np.empty(shape), np.empty(shape, dtype=np.intp)
+    if len(asked):
+        distances, places = index.kneighbors(weighting.transform(counts[asked]))
+
+    rows = candidates[places.ravel()]
+    found = pd.DataFrame(
+        {
+            "document": np.repeat(asked, shape[1]),
+            "rank": np.tile(np.arange(1, shape[1] + 1), shape[0]),
+            "similarity": 1 - distances.ravel(),
+            "row": rows,
+        }
+    )
+    if "name" in documents:
+        found.insert(1, "document_name", documents["name"].to_numpy()[found["document"]])
+    for column in ("cluster", "cluster_name", "label", "name"):
+        if column in trained_assignments:
+            found[column] = trained_assignments[column].to_numpy()[rows]
+    texts = trained_documents["text"].to_numpy()
+    found["excerpt"] = [excerpt(texts[row], params.excerpt_length) for row in rows]
+    return found[found["similarity"] > 0].reset_index(drop=True)
+
+
+def report(predictor: ClusteringPredictor, assignments: pd.DataFrame) -> Any:
+    """Draw how many of the documents are in each cluster, beside what the weights expect (a Plotly figure)."""
+    return reporting.clustering.cluster_sizes(
+        assignments["cluster"], predictor.cluster_names, predictor.model.weights_
+    )

@@ -1,0 +1,98 @@
+"""From new images to a few numbers each and back: the nodes of the pipeline."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from latents import reporting
+from latents.pipelines.images import Images, check_images, evenly
+from latents.pipelines.pca_inference.parameters import PredictParameters, ReportParameters
+from latents.predictors import PCAPredictor
+
+
+def ingest(raw_images: dict[str, Any]) -> Images:
+    """Check new images, or rows of features (see ``check_images``); one is enough.
+
+    Features have names where the data give some.
+    """
+    images = check_images(raw_images, to_learn=False)
+    if "feature_names" not in raw_images:
+        images.pop("feature_names", None)
+    return images
+
+
+def predict(
+    predictor: PCAPredictor, images: Images, params: PredictParameters
+) -> tuple[pd.DataFrame, dict[str, NDArray[Any]]]:
+    """Project the images on the basis, and rebuild them.
+
+    Returns
+    -------
+    coordinates : DataFrame
+        One row per image: ``pc1``, ``pc2``, ..., ``error`` (squared input units) and, where known, ``label`` and
+        ``name``.
+    reconstructions : mapping
+        ``rows``, the ``originals`` there, and these ``rebuilt``, in their shape.
+
+    Raises
+    ------
+    ValueError
+        If these are no images of the size that the model was trained on, or not its features.
+    """
+    given = _readable(predictor, images)
+    coordinates = predictor.predict(given)
+    for column, key in (("label", "labels"), ("name", "names")):
+        if key in images:
+            coordinates[column] = images[key]
+    rows = evenly(len(given), params.n_reconstructions or len(given))
+    originals = given.iloc[rows] if isinstance(given, pd.DataFrame) else given[rows]
+    return coordinates, {
+        "rows": rows,
+        "originals": np.asarray(originals),
+        "rebuilt": predictor.reconstruct(originals).astype(np.float32),
+    }
+
+
+def _readable(predictor: PCAPredictor, images: Images) -> Any:
+    if predictor.shape is None and "features" not in images:
+        raise ValueError(
+            f"the model was trained on rows of {len(predictor.feature_names or ())} features; the data are images"
+        )
+    if predictor.shape is None:
+        features = images["features"]
+        return (
+            pd.DataFrame(features, columns=images["feature_names"]) if "feature_names" in images else features
+        )
+    if "images" not in images:
+        raise ValueError(
+            f"the model was trained on images of {predictor.shape}; the data are rows of features. Where rows are "
+            "images, say so in the catalog (image_shape: [height, width])"
+        )
+    return images["images"]
+
+
+def report(
+    predictor: PCAPredictor,
+    coordinates: pd.DataFrame,
+    reconstructions: Mapping[str, NDArray[Any]],
+    params: ReportParameters,
+) -> Any:
+    """Draw images beside what is left of them (a Matplotlib figure), or say why there are none to draw."""
+    if predictor.shape is None:
+        return reporting.absent_picture(
+            "Images rebuilt", "The data are a table of features and have no images to show."
+        )
+    shown = evenly(len(reconstructions["rows"]), params.n_shown)
+    drawn = coordinates.iloc[reconstructions["rows"][shown]]
+    names = drawn["name"] if "name" in drawn else [f"image {row}" for row in drawn.index]
+    remarks = [f"label {label}" for label in drawn["label"]] if "label" in drawn else [""] * len(drawn)
+    return reporting.pca.rebuilt_images(
+        reconstructions["originals"][shown],
+        reconstructions["rebuilt"][shown],
+        drawn["error"],
+        list(zip(map(str, names), remarks, strict=True)),
+        int(predictor.model.n_components_),
+    )

@@ -1,0 +1,192 @@
+"""Texts in, their clusters out."""
+
+from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from latents import estimators
+from latents.estimators.reading import log_odds_by_word, runners_up
+from latents.features.words import WordRules, composed, count_vocabulary, take_vocabulary
+from latents.predictors.interface import Predictor, check_model
+
+
+@dataclass(frozen=True, eq=False)
+class ClusteringPredictor(Predictor):
+    """A mixture of multinomials that reads texts, by the words that it was trained on.
+
+    Parameters
+    ----------
+    model : MultinomialMixture
+        The fitted mixture.
+    vocabulary : sequence of str
+        The words of the columns of its counts, all different.
+    rules : WordRules
+        How texts became words in training.
+    cluster_names : sequence of str
+        A name for each component.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these are of other kinds, or do not fit together.
+    """
+
+    model: estimators.MultinomialMixture
+    vocabulary: Sequence[str]
+    rules: WordRules
+    cluster_names: Sequence[str]
+
+    def __post_init__(self) -> None:
+        check_model(self.model, "MultinomialMixture")
+        n_components, n_words = self.model.word_probabilities_.shape
+        for name, words, n in (
+            ("vocabulary", self.vocabulary, n_words),
+            ("cluster_names", self.cluster_names, n_components),
+        ):
+            if isinstance(words, str) or not all(isinstance(word, str) for word in words):
+                raise TypeError(f"{name} must be texts")
+            if len(words) != n:
+                raise ValueError(f"{name} has {len(words)} entries; the model has {n}")
+        if len(set(self.vocabulary)) != n_words:
+            raise ValueError("vocabulary has a word twice")
+        try:
+            groups = re.compile(self.rules.token_pattern).groups
+        except re.error as error:
+            raise ValueError(
+                f"token_pattern {self.rules.token_pattern!r} is no regular expression: {error}"
+            ) from error
+        if groups > 1:
+            raise ValueError(f"token_pattern {self.rules.token_pattern!r} has more than one group")
+        shortest, longest = self.rules.ngram_range
+        if not 1 <= shortest <= longest:
+            raise ValueError(
+                f"ngram_range is {self.rules.ngram_range}; allowed are a shortest and a longest length"
+            )
+
+    def predict(self, texts: Iterable[str], /, *, n_deciding_words: int = 5) -> pd.DataFrame:
+        """Say which cluster each text belongs to, and why.
+
+        Words that were not there in training say nothing. A text without any known word has the mixing weights for
+        responsibilities, and no word has decided. Accents are composed first (Unicode's NFC).
+
+        Parameters
+        ----------
+        texts : iterable of str
+            The documents.
+        n_deciding_words : int, default=5
+            At most so many deciding words are named.
+
+        Returns
+        -------
+        DataFrame
+            ``cluster`` and ``cluster_name``, the most probable one, and its ``probability``; ``n_words``, how many
+            words of the text are known, repetitions counted; ``deciding_words``, those that speak most for the
+            cluster against the second most probable one (``log_odds_by_word``), the strongest first, parted by
+            commas; and ``p_0``, ``p_1``, ..., the responsibilities of all clusters.
+
+        Raises
+        ------
+        ValueError
+            If there is no text, or a value is none; or if a text is impossible in every cluster, as it may be
+            where the model was trained without smoothing.
+        """
+        return self.predict_counts(self.count(texts), n_deciding_words=n_deciding_words)
+
+    def count(self, texts: Iterable[str]) -> sparse.csr_array:
+        """Return how often each text uses each word of the vocabulary, by the rules of training.
+
+        Raises
+        ------
+        ValueError
+            If there is no text, or a value is none.
+        """
+        if isinstance(texts, str):
+            raise ValueError("one text is given; allowed is a list of texts")
+        read = []
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise ValueError(f"text {row} is {text!r:.80}; allowed are texts")
+            read.append(composed(text))
+        if not read:
+            raise ValueError("there is no text")
+        return count_vocabulary(read, self.vocabulary, self.rules)
+
+    def count_bag(self, counts: sparse.csr_array, words: Sequence[str]) -> sparse.csr_array:
+        """Return the counts of a bag of words, whose columns have other words, by those of the vocabulary.
+
+        Raises
+        ------
+        ValueError
+            If the vocabulary has n-grams, which a bag cannot tell of.
+        """
+        if self.rules.ngram_range != (1, 1):
+            raise ValueError(
+                f"the model counts n-grams (ngram_range {list(self.rules.ngram_range)}), but the words of a bag "
+                "have no order; allowed are texts"
+            )
+        return take_vocabulary(counts, words, self.vocabulary, lowercase=self.rules.lowercase)
+
+    def predict_counts(self, counts: sparse.csr_array, *, n_deciding_words: int = 5) -> pd.DataFrame:
+        """Return the table of ``predict`` for counts by the columns of the vocabulary."""
+        responsibilities = self.model.predict_proba(counts)
+        clusters = responsibilities.argmax(axis=1)
+        table = pd.DataFrame(
+            {
+                "cluster": clusters,
+                "cluster_name": np.array(self.cluster_names, dtype=object)[clusters],
+                "probability": responsibilities.max(axis=1),
+                "n_words": counts.sum(axis=1),
+                "deciding_words": "",
+            }
+        )
+        n_components = responsibilities.shape[1]
+        if n_components > 1:
+            second = runners_up(self.model.predict_joint_log_proba(counts), clusters).clusters
+            told = log_odds_by_word(counts, self.model.word_probabilities_, clusters, second)
+            table["deciding_words"] = self._strongest(told, n_deciding_words)
+        names = [f"p_{cluster}" for cluster in range(n_components)]
+        return pd.concat([table, pd.DataFrame(responsibilities, columns=names)], axis=1)
+
+    def _strongest(self, told: sparse.csr_array, n: int) -> list[str]:
+        """Return the words of the `n` largest numbers of each row that are above 0."""
+        strongest = []
+        for start, stop in zip(told.indptr[:-1], told.indptr[1:], strict=True):
+            values, columns = told.data[start:stop], told.indices[start:stop]
+            order = np.argsort(-values, kind="stable")[:n]
+            strongest.append(", ".join(self.vocabulary[columns[i]] for i in order if values[i] > 0))
+        return strongest
+
+    def _settings(self) -> dict[str, Any]:
+        rules = {
+            **self.rules._asdict(),
+            "stop_words": sorted(self.rules.stop_words),
+            "ngram_range": list(self.rules.ngram_range),
+        }
+        return {
+            "vocabulary": list(self.vocabulary),
+            "rules": rules,
+            "cluster_names": list(self.cluster_names),
+        }
+
+    @classmethod
+    def _of(cls, model: Any, settings: dict[str, Any]) -> Self:
+        rules = settings["rules"]
+        shortest, longest = rules["ngram_range"]
+        return cls(
+            model,
+            settings["vocabulary"],
+            WordRules(
+                rules["token_pattern"],
+                bool(rules["lowercase"]),
+                frozenset(rules["stop_words"]),
+                (int(shortest), int(longest)),
+            ),
+            settings["cluster_names"],
+        )

@@ -1,0 +1,126 @@
+"""Images in, a few numbers of each and the error out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NoReturn, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from latents.estimators.minimum_error_pca import MinimumErrorPCA
+from latents.features.images import Shape, finite_pieces, images_of_shape
+from latents.predictors.interface import Predictor, check_model
+
+
+@dataclass(frozen=True, eq=False)
+class PCAPredictor(Predictor):
+    """A basis of least error that reads images, or rows of features, as they came in training.
+
+    Parameters
+    ----------
+    model : MinimumErrorPCA
+        The fitted basis.
+    shape : tuple of int, optional
+        Of an image: (height, width), or with 3 colours last.
+    feature_names : sequence of str, optional
+        Of the features, where the rows are no images.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these are of other kinds, both or neither are given, or they do not fit the model.
+    """
+
+    model: MinimumErrorPCA
+    shape: Shape | None = None
+    feature_names: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        check_model(self.model, "MinimumErrorPCA")
+        if (self.shape is None) == (self.feature_names is None):
+            raise ValueError("either the shape of an image or names of features must be given")
+        n = prod(self.shape) if self.shape is not None else len(self.feature_names or ())
+        if n != self.model.n_features_in_:
+            raise ValueError(
+                f"shape {self.shape} or feature_names make {n} numbers a row; "
+                f"the model has {self.model.n_features_in_}"
+            )
+
+    def predict(self, images: ArrayLike | pd.DataFrame, /) -> pd.DataFrame:
+        """Return the coordinates of images in the basis, and how well they are rebuilt from these.
+
+        Parameters
+        ----------
+        images : array-like of shape (N, height, width[, 3]), or of shape (N, p), or DataFrame
+            Images of the shape of training, in the same units. For a model of features rows of numbers in their
+            order, or a table that has all of them by name; its other columns are left out.
+
+        Returns
+        -------
+        DataFrame
+            ``pc1``, ``pc2``, ..., and ``error``, |x - x~|^2 in squared input units.
+
+        Raises
+        ------
+        ValueError
+            If there is no row, a shape is another one, or a number is not finite; names the row.
+        """
+        rows = self._rows(images)
+        z = self.model.transform(rows)
+        table = pd.DataFrame(z, columns=[f"pc{i}" for i in range(1, z.shape[1] + 1)])
+        table["error"] = self.model.reconstruction_errors(rows).astype(np.float64)
+        return table
+
+    def reconstruct(self, images: ArrayLike | pd.DataFrame) -> NDArray[np.floating[Any]]:
+        """Return the images, or rows, rebuilt from their coordinates, in input units and of the same shape.
+
+        Raises
+        ------
+        ValueError
+            As ``predict``.
+        """
+        rows = self._rows(images)
+        rebuilt = self.model.inverse_transform(self.model.transform(rows))
+        return rebuilt.reshape(len(rows), *(self.shape or rows.shape[1:]))
+
+    def _rows(self, given: Any) -> NDArray[Any]:
+        """Return what is given as rows of numbers, (N, p), once checked."""
+        if self.shape is not None:
+            return images_of_shape(given, self.shape)
+        names = list(self.feature_names or ())
+        if isinstance(given, pd.DataFrame):
+            missing = [name for name in names if name not in given]
+            if missing:
+                raise ValueError(
+                    f"there is no feature {missing[0]!r} among {', '.join(map(str, given.columns))}"
+                )
+            given = given[names]
+        rows: NDArray[Any] = np.asanyarray(given)
+        if rows.ndim != 2 or not len(rows) or rows.shape[1] != len(names):
+            raise ValueError(f"features have shape {rows.shape}; allowed are rows of {len(names)} numbers")
+        if rows.dtype.kind not in "buif":
+            raise ValueError(f"features are of type {rows.dtype}; allowed are numbers")
+
+        def refuse(row: int, place: tuple[int, ...]) -> NoReturn:
+            raise ValueError(
+                f"row {row} has {rows[(row, *place)]} in feature {names[place[0]]!r}; allowed are finite numbers"
+            )
+
+        for _ in finite_pieces(rows, refuse):
+            pass
+        return rows
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "shape": None if self.shape is None else list(self.shape),
+            "feature_names": None if self.feature_names is None else list(self.feature_names),
+        }
+
+    @classmethod
+    def _of(cls, model: Any, settings: dict[str, Any]) -> Self:
+        shape = settings["shape"]
+        return cls(model, None if shape is None else tuple(map(int, shape)), settings["feature_names"])

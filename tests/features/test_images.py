@@ -1,0 +1,59 @@
+"""Images are checked, and scaled, alike in training and afterwards."""
+
+import numpy as np
+import pytest
+
+from latents.features import images as module
+from latents.features.images import image_array, images_of_shape, scale_to_white
+
+
+def test_one_image_is_enough():
+    assert images_of_shape(np.ones((1, 2, 3)), (2, 3)).shape == (1, 6)
+    assert images_of_shape([np.ones((2, 3, 1))], (2, 3)).shape == (1, 6)
+    assert images_of_shape(np.ones((4, 2, 3, 3)), (2, 3, 3)).shape == (4, 18)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "there is no image"),
+        (np.ones((0, 2, 3)), "there is no image"),
+        (np.ones((2, 3)), r"images have shape \(3,\); allowed are \(height, width\)"),
+        (np.ones((1, 3, 2)), r"images have shape \(3, 2\); the model was trained on images of \(2, 3\)"),
+        ([np.ones((2, 3)), np.ones((3, 3))], r"image 1 has shape \(3, 3\), image 0 has \(2, 3\)"),
+        (np.full((1, 2, 3), "a"), "pixels are of type <U1"),
+    ],
+)
+def test_other_shapes_and_types_are_refused(given, said):
+    with pytest.raises(ValueError, match=said):
+        images_of_shape(given, (2, 3))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_not_finite_are_refused_by_image_and_place(value, monkeypatch):
+    monkeypatch.setattr(module, "_PIECE", 64)
+    images = np.ones((9, 2, 3))
+    images[7, 1, 2] = value
+    with pytest.raises(ValueError, match=rf"image 7 has {value} at \(1, 2\); allowed are finite numbers"):
+        images_of_shape(images, (2, 3))
+
+
+def test_an_array_is_not_copied():
+    images = np.ones((3, 2, 2), dtype=np.uint8)
+    assert image_array(images) is images
+    assert np.shares_memory(images_of_shape(images, (2, 2)), images)
+
+
+def test_grey_values_are_scaled_to_white(caplog):
+    scaled = scale_to_white(np.array([[0, 8, 16]], dtype=np.uint8), 16.0)
+    np.testing.assert_array_equal(scaled, np.array([[0, 0.5, 1]], dtype=np.float32))
+    assert scaled.dtype == np.float32
+    assert caplog.text == ""
+    scale_to_white(np.array([[0.0, 1.0]]), 255.0)
+    assert "the brightest pixel is 1.0, far below white = 255.0" in caplog.text
+
+
+@pytest.mark.parametrize("value", [-0.1, 16.1])
+def test_grey_values_outside_are_refused(value):
+    with pytest.raises(ValueError, match=rf"pixel 1 of image 2 is {value}; allowed are 0 to 16.0"):
+        scale_to_white(np.array([[0, 1], [2, 3], [4, value]]), 16.0)

@@ -1,0 +1,296 @@
+"""Trained models on new data, through Kedro: what the three inference pipelines leave, and what they refuse."""
+
+import numpy as np
+import pandas as pd
+import plotly.io as pio
+import pytest
+from kedro.framework.project import pipelines
+from kedro.io import DatasetError
+from kedro.runner import ThreadRunner
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfTransformer
+
+from latents import predictors
+from latents.pipelines.clustering_inference.nodes import find_nearest
+from latents.pipelines.clustering_inference.parameters import NearestParameters
+from latents.pipelines.cvae_inference import nodes as cvae
+from latents.pipelines.cvae_inference.parameters import (
+    GenerateParameters,
+    PredictParameters,
+    ReportParameters,
+)
+from latents.pipelines.pca_inference import nodes as pca
+from latents.pipelines.pca_inference.parameters import PredictParameters as PCAPredictParameters
+
+PIPELINES = ["clustering_inference", "pca_inference", "cvae_inference"]
+
+
+@pytest.fixture(scope="module")
+def used(finished):
+    """A project in which the trained models have been used once, in the test environment."""
+    finished.run(*PIPELINES)
+    return finished
+
+
+def outputs(project, pipeline, env="test"):
+    return project.path / "data" / env / "07_model_output" / f"{pipeline}_inference"
+
+
+def figures(project, pipeline, env="test"):
+    return project.path / "data" / env / "08_reporting" / f"{pipeline}_inference"
+
+
+def predictor_of(project, pipeline, env="test"):
+    return predictors.load(project.path / "data" / env / "06_models" / pipeline / "predictor")
+
+
+def test_they_are_registered_and_not_part_of_a_plain_run(used):
+    assert set(pipelines) == {"clustering", "pca", "cvae", *PIPELINES, "__default__"}
+    assert not {name for name in pipelines["__default__"].all_outputs() if "_inference" in name}
+    for name in PIPELINES:
+        training = name.removesuffix("_inference")
+        outer = {
+            entry for entry in pipelines[name].inputs() if not entry.startswith((name, f"params:{name}"))
+        }
+        assert outer >= {f"{training}.predictor"}
+        assert all(entry.startswith(f"{training}.") for entry in outer)
+
+
+def test_new_documents_get_clusters_and_the_words_that_decided(used):
+    table = pd.read_csv(outputs(used, "clustering") / "assignments.csv")
+    assert list(table)[:7] == [
+        "name",
+        "label",
+        "cluster",
+        "cluster_name",
+        "probability",
+        "n_words",
+        "deciding_words",
+    ]
+    assert table["label"].tolist() == ["fft"] * 5 + ["linalg"] * 5
+    documents = pd.read_parquet(
+        used.path / "data/test/02_intermediate/clustering_inference/documents.parquet"
+    )
+    expected = predictor_of(used, "clustering").predict(documents["text"])
+    pd.testing.assert_frame_equal(table[list(expected)], expected, check_dtype=False)
+    assert table["deciding_words"].str.len().min() > 0
+    assert pio.from_json((figures(used, "clustering") / "sizes.json").read_text()).data
+
+
+def test_nearest_documents_are_those_of_the_largest_cosine(used):
+    folder = used.path / "data/test"
+    table = pd.read_csv(outputs(used, "clustering") / "nearest.csv")
+    counts = sparse.load_npz(folder / "04_feature/clustering_inference/counts.npz")
+    trained = sparse.load_npz(folder / "04_feature/clustering/counts.npz")
+    assignments = pd.read_csv(folder / "07_model_output/clustering/assignments.csv")
+    train = np.flatnonzero(~assignments["held_out"])
+    weighting = TfidfTransformer().fit(trained[train])
+    cosines = (weighting.transform(counts) @ weighting.transform(trained[train]).T).toarray()
+    assert len(table) == 20
+    for document, found in table.groupby("document"):
+        best = np.sort(cosines[document])[::-1][:2]
+        np.testing.assert_allclose(found["similarity"], best)
+        np.testing.assert_allclose(cosines[document, np.searchsorted(train, found["row"])], best)
+        assert found["rank"].tolist() == [1, 2]
+    documents = pd.read_parquet(folder / "02_intermediate/clustering/documents.parquet")
+    first = table.iloc[0]
+    assert first["name"] == documents["name"][first["row"]]
+    assert first["label"] == documents["label"][first["row"]]
+    assert first["cluster"] == assignments["cluster"][first["row"]]
+    assert first["document_name"].startswith("fft.")
+    assert documents["text"][first["row"]].startswith(first["excerpt"][:20])
+
+
+def test_new_images_get_coordinates_and_are_rebuilt(used):
+    coordinates = pd.read_parquet(outputs(used, "pca") / "coordinates.parquet")
+    images = np.load(used.path / "data/test/02_intermediate/pca_inference/images/images.npy")
+    predictor = predictor_of(used, "pca")
+    pd.testing.assert_frame_equal(coordinates.drop(columns="label"), predictor.predict(images))
+    assert coordinates["label"].tolist() == list(range(10))
+    with np.load(outputs(used, "pca") / "reconstructions.npz") as arrays:
+        assert arrays["rows"].tolist() == list(range(10))
+        np.testing.assert_array_equal(arrays["originals"], images)
+        np.testing.assert_allclose(arrays["rebuilt"], predictor.reconstruct(images), rtol=1e-5, atol=1e-5)
+    assert (figures(used, "pca") / "reconstructions.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_new_images_get_classes_and_latents_and_labels_get_images(used):
+    latents = pd.read_parquet(outputs(used, "cvae") / "latents.parquet")
+    classes = [f"p_{label}" for label in range(10)]
+    assert list(latents) == ["predicted", *classes, "lower_bound", *(f"z{i}" for i in range(1, 5)), "label"]
+    np.testing.assert_allclose(latents[classes].sum(axis=1), 1)
+    with np.load(outputs(used, "cvae") / "generated.npz") as arrays:
+        images, labels = arrays["images"], arrays["labels"]
+    assert labels.tolist() == np.repeat(range(10), 3).tolist()
+    np.testing.assert_array_equal(images, predictor_of(used, "cvae").generate(labels, random_state=0))
+    assert (figures(used, "cvae") / "generated.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_mlflow_keeps_tables_and_figures(used):
+    run = used.runs()[0]
+    assert run.info.status == "FINISHED"
+    assert run.data.params["clustering_inference.nearest.n_neighbours"] == "2"
+    kept = {item.path for name in PIPELINES for item in used.client.list_artifacts(run.info.run_id, name)}
+    assert kept == {
+        "clustering_inference/assignments.csv",
+        "clustering_inference/nearest.csv",
+        "clustering_inference/sizes.json",
+        "pca_inference/reconstructions.png",
+        "cvae_inference/generated.png",
+    }
+
+
+def test_what_was_generated_can_be_read(used):
+    """The file of generated images is a set of images like any other."""
+    used.write(
+        "conf/test/catalog_cvae_inference.yml",
+        "cvae_inference.raw_images:\n  type: latents.datasets.NpzDataset\n"
+        "  filepath: data/test/07_model_output/cvae_inference/generated.npz\n",
+    )
+    used.run(
+        "cvae_inference", params={"cvae_inference": {"predict": {"under": "label"}}}, runner=ThreadRunner()
+    )
+    latents = pd.read_parquet(outputs(used, "cvae") / "latents.parquet")
+    assert latents["label"].tolist() == np.repeat(range(10), 3).tolist()
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+def test_before_any_training_it_says_what_to_run(project, pipeline):
+    training = pipeline.removesuffix("_inference")
+    with pytest.raises(DatasetError) as error:
+        project.run(pipeline)
+    said = str(error.value)
+    assert f"there is no trained model in {project.path}/data/test/06_models/{training}/predictor" in said
+    assert f"`kedro run --pipelines {training}`" in said
+    (run,) = project.runs()
+    assert run.info.status == "FAILED"
+
+
+class TestNearest:
+    COUNTS = sparse.csr_array(np.array([[2, 0, 0, 1], [0, 0, 0, 0], [0, 0, 5, 0]]))
+    TRAINED = sparse.csr_array(
+        np.array([[1, 0, 0, 1], [0, 3, 0, 0], [0, 0, 0, 0], [2, 0, 0, 1], [0, 0, 1, 1]])
+    )
+    DOCUMENTS = pd.DataFrame({"text": ["a  d", "b b b", "", "a a d", "c d"]})
+    ASSIGNMENTS = pd.DataFrame(
+        {"cluster": 0, "cluster_name": "all", "held_out": [False, False, False, False, True]}
+    )
+
+    def find(self, n=2, counts=COUNTS, documents=None):
+        documents = pd.DataFrame({"text": ["", "", ""]}) if documents is None else documents
+        params = NearestParameters(n_neighbours=n, excerpt_length=4)
+        return find_nearest(counts, documents, self.TRAINED, self.DOCUMENTS, self.ASSIGNMENTS, params)
+
+    def test_neither_held_out_nor_empty_nor_unlike_documents_are_near(self):
+        found = self.find(n=9)
+        assert found[["document", "rank", "row"]].to_numpy().tolist() == [[0, 1, 3], [0, 2, 0]]
+        assert found["excerpt"].tolist() == ["a a…", "a d"]
+        assert found["similarity"][0] == pytest.approx(1)
+        assert list(found) == ["document", "rank", "similarity", "row", "cluster", "cluster_name", "excerpt"]
+
+    def test_names_of_both(self):
+        found = self.find(documents=pd.DataFrame({"text": list("xyz"), "name": ["one", "two", "three"]}))
+        assert found["document_name"].tolist() == ["one", "one"]
+
+    def test_nothing_known_at_all(self):
+        found = self.find(counts=sparse.csr_array((3, 4), dtype=int))
+        assert len(found) == 0
+        assert "excerpt" in found
+
+    def test_another_vocabulary(self):
+        with pytest.raises(ValueError, match=r"the predictor has 5 words and clustering\.counts 4"):
+            self.find(counts=sparse.csr_array((3, 5), dtype=int))
+
+
+class TestImages:
+    GENERATE = GenerateParameters(n_images=2, random_state=0)
+
+    def test_one_image(self, pca_predictor, cvae_predictor):
+        one = {"images": np.full((1, 8, 8), 3, dtype=np.uint8)}
+        coordinates, arrays = pca.predict(
+            pca_predictor, pca.ingest(one), PCAPredictParameters(n_reconstructions=None)
+        )
+        assert len(coordinates) == 1
+        assert arrays["rebuilt"].shape == (1, 8, 8)
+        assert pca.report(pca_predictor, coordinates, arrays, pca.ReportParameters(n_shown=5)).axes
+        params = PredictParameters(n_importance_samples=5, under="predicted")
+        assert len(cvae.predict(cvae_predictor, cvae.ingest(one), params)) == 1
+
+    def test_some_reconstructions_are_kept(self, pca_predictor):
+        images = pca.ingest(
+            {"images": np.random.default_rng(0).random((9, 8, 8)), "names": list("abcdefghi")}
+        )
+        coordinates, arrays = pca.predict(pca_predictor, images, PCAPredictParameters(n_reconstructions=3))
+        assert len(coordinates) == 9
+        assert coordinates["name"].tolist() == list("abcdefghi")
+        assert arrays["rows"].tolist() == [0, 4, 8]
+        np.testing.assert_array_equal(arrays["originals"], images["images"][[0, 4, 8]])
+
+    def test_other_sizes_and_broken_pixels(self, pca_predictor, cvae_predictor):
+        large = {"images": np.ones((2, 9, 9))}
+        said = r"images have shape \(9, 9\); the model was trained on images of \(8, 8\)"
+        with pytest.raises(ValueError, match=said):
+            pca.predict(pca_predictor, pca.ingest(large), PCAPredictParameters(n_reconstructions=None))
+        params = PredictParameters(n_importance_samples=5, under="predicted")
+        with pytest.raises(ValueError, match=said):
+            cvae.predict(cvae_predictor, cvae.ingest(large), params)
+        broken = {"images": np.full((2, 8, 8), np.nan), "names": ["a.png", "b.png"]}
+        for ingest in (pca.ingest, cvae.ingest):
+            with pytest.raises(ValueError, match=r"image 0 \(a\.png\) has pixels that are NaN or infinite"):
+                ingest(broken)
+
+    def test_labels_that_the_model_does_not_know(self, cvae_predictor):
+        images = cvae.ingest({"images": np.ones((2, 8, 8)), "labels": np.array(["3", "cat"])})
+        predicted = PredictParameters(n_importance_samples=5, under="predicted")
+        assert cvae.predict(cvae_predictor, images, predicted)["label"].tolist() == ["3", "cat"]
+        under_label = PredictParameters(n_importance_samples=5, under="label")
+        with pytest.raises(ValueError, match="label 1 is 'cat', no class of the model; allowed are 0, 1, 2"):
+            cvae.predict(cvae_predictor, images, under_label)
+        with pytest.raises(ValueError, match="the images have no labels; allowed is 'predicted'"):
+            cvae.predict(cvae_predictor, cvae.ingest({"images": np.ones((2, 8, 8))}), under_label)
+
+    def test_labels_to_draw(self, cvae_predictor):
+        for labels in ({"label": [3, 8]}, pd.DataFrame({"label": ["3", "8"]})):
+            generated = cvae.generate(cvae_predictor, labels, self.GENERATE)
+            assert generated["labels"].tolist() == [3, 3, 8, 8]
+            assert generated["images"].shape == (4, 8, 8)
+        with pytest.raises(ValueError, match="no column 'label' among class"):
+            cvae.generate(cvae_predictor, {"class": [3]}, self.GENERATE)
+        with pytest.raises(ValueError, match=r"labels have shape \(0,\)"):
+            cvae.generate(cvae_predictor, {"label": []}, self.GENERATE)
+        with pytest.raises(ValueError, match="label 1 is 12, no class"):
+            cvae.generate(cvae_predictor, {"label": [3, 12]}, self.GENERATE)
+
+    def test_the_figure_shows_as_many_of_each_class(self, cvae_predictor):
+        generated = cvae.generate(cvae_predictor, {"label": [8, 3, 8]}, self.GENERATE)
+        figure = cvae.report(cvae_predictor, generated, ReportParameters(n_shown=5))
+        assert len(figure.axes[0].images) == 4  # two of each
+        figure = cvae.report(cvae_predictor, generated, ReportParameters(n_shown=1))
+        assert len(figure.axes[0].images) == 2
+
+
+class TestFeatures:
+    PARAMS = PCAPredictParameters(n_reconstructions=None)
+
+    def test_by_name_and_by_place(self, feature_predictor):
+        predictor, rows = feature_predictor
+        named = {"features": rows[:, ::-1], "feature_names": np.array(["c", "b", "a"])}
+        expected, _ = pca.predict(predictor, pca.ingest({"features": rows}), self.PARAMS)
+        found, arrays = pca.predict(predictor, pca.ingest(named), self.PARAMS)
+        pd.testing.assert_frame_equal(found, expected)
+        assert arrays["rebuilt"].shape == rows.shape
+        figure = pca.report(predictor, found, arrays, pca.ReportParameters(n_shown=2))
+        assert any("no images to show" in text.get_text() for text in figure.axes[0].texts)
+
+    def test_what_the_model_was_not_trained_on(self, feature_predictor, pca_predictor):
+        predictor, rows = feature_predictor
+        with pytest.raises(ValueError, match="there is no feature 'c' among a, b"):
+            pca.predict(
+                predictor, pca.ingest({"features": rows[:, :2], "feature_names": ["a", "b"]}), self.PARAMS
+            )
+        with pytest.raises(ValueError, match="trained on rows of 3 features; the data are images"):
+            pca.predict(predictor, pca.ingest({"images": np.ones((1, 3, 1))}), self.PARAMS)
+        with pytest.raises(ValueError, match=r"trained on images of \(8, 8\); the data are rows of features"):
+            pca.predict(pca_predictor, pca.ingest({"features": rows}), self.PARAMS)
+        with pytest.raises(ValueError, match="this pipeline draws images: it needs 'images'"):
+            cvae.ingest({"features": rows})

@@ -1,0 +1,144 @@
+"""Texts in, clusters out: the words of training, counted as in training."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from latents.estimators import MultinomialMixture
+from latents.features.words import WordRules, count_words
+from latents.predictors import ClusteringPredictor
+from tests.predictors.examples import RULES, SEA, SKY, TEXTS
+
+
+def test_the_table_is_the_mixtures(clustering_predictor):
+    counts = count_words(TEXTS, **RULES._asdict()).counts
+    table = clustering_predictor.predict(TEXTS)
+    gamma = clustering_predictor.model.predict_proba(counts)
+    assert list(table) == [
+        "cluster",
+        "cluster_name",
+        "probability",
+        "n_words",
+        "deciding_words",
+        "p_0",
+        "p_1",
+    ]
+    np.testing.assert_array_equal(table["cluster"], gamma.argmax(axis=1))
+    np.testing.assert_allclose(table["probability"], gamma.max(axis=1))
+    np.testing.assert_allclose(table[["p_0", "p_1"]], gamma)
+    np.testing.assert_array_equal(table["n_words"], counts.sum(axis=1))
+    assert table["cluster_name"].tolist()[:4] == ["sea", "sky", "sea", "sky"]
+
+
+def test_the_words_that_decide_are_those_of_the_largest_log_odds(clustering_predictor):
+    words, mu = list(clustering_predictor.vocabulary), clustering_predictor.model.word_probabilities_
+    table = clustering_predictor.predict(["sail sail sail ship wind plane"])
+    own = table["cluster"].item()
+    log_odds = np.log(mu[own]) - np.log(mu[1 - own])
+    counted = {"sail": 3, "ship": 1, "wind": 1, "plane": 1}
+    told = {word: n * log_odds[words.index(word)] for word, n in counted.items()}
+    expected = [word for word in sorted(told, key=told.get, reverse=True) if told[word] > 0]
+    assert expected[0] == "sail"
+    assert "plane" not in expected
+    assert table["deciding_words"].item() == ", ".join(expected)
+    shorter = clustering_predictor.predict(["sail sail sail ship wind plane"], n_deciding_words=1)
+    assert shorter["deciding_words"].item() == "sail"
+
+
+@pytest.mark.parametrize("text", ["", "nothing of this is known", "123 _ !", "the and"])
+def test_a_text_without_known_words_has_the_mixing_weights(clustering_predictor, text):
+    table = clustering_predictor.predict([SEA, text])
+    np.testing.assert_allclose(
+        table.loc[1, ["p_0", "p_1"]].astype(float), clustering_predictor.model.weights_
+    )
+    assert table["n_words"].tolist() == [5 - 1, 0]
+    assert table["deciding_words"][1] == ""
+
+
+def test_accents_are_composed_before_words_are_counted():
+    texts = ["schön schön Ufer", "Ufer Berg Berg"] * 3
+    counted = count_words(texts, **RULES._asdict())
+    model = MultinomialMixture(2, random_state=0).fit(counted.counts)
+    predictor = ClusteringPredictor(model, counted.words, RULES, ["one", "two"])
+    pd.testing.assert_frame_equal(predictor.predict(["scho\u0308n"]), predictor.predict(["schön"]))
+    assert predictor.predict(["scho\u0308n"])["n_words"].item() == 1
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ("one text", "one text is given; allowed is a list of texts"),
+        ([], "there is no text"),
+        (["a", None], "text 1 is None; allowed are texts"),
+        (pd.Series(["a", np.nan]), "text 1 is nan"),
+        ([["a"]], r"text 0 is \['a'\]"),
+        ([b"a"], "text 0 is b'a'"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_row(clustering_predictor, texts, said):
+    with pytest.raises(ValueError, match=said):
+        clustering_predictor.predict(texts)
+
+
+def test_a_bag_of_words_is_read_as_its_texts_are(clustering_predictor):
+    bag = sparse.csr_array(np.array([[2, 1, 1, 5], [0, 0, 3, 0]]))
+    counts = clustering_predictor.count_bag(bag, ["Ship", "ship", "wing", "unheard"])
+    table = clustering_predictor.predict_counts(counts)
+    pd.testing.assert_frame_equal(
+        table, clustering_predictor.predict(["ship ship ship wing", "wing wing wing"])
+    )
+
+
+def test_pairs_of_words_are_counted_in_texts_and_not_in_bags():
+    rules = RULES._replace(ngram_range=(1, 2))
+    counted = count_words(TEXTS, **rules._asdict())
+    model = MultinomialMixture(2, random_state=0).fit(counted.counts)
+    predictor = ClusteringPredictor(model, counted.words, rules, ["one", "two"])
+    assert "ship sail" in counted.words
+    np.testing.assert_array_equal(predictor.count(TEXTS).toarray(), counted.counts.toarray())
+    with pytest.raises(ValueError, match=r"counts n-grams \(ngram_range \[1, 2\]\), but the words of a bag"):
+        predictor.count_bag(sparse.csr_array([[1]]), ["ship"])
+
+
+def test_one_cluster_decides_nothing():
+    counted = count_words(TEXTS, **RULES._asdict())
+    model = MultinomialMixture(1, random_state=0).fit(counted.counts)
+    table = ClusteringPredictor(model, counted.words, RULES, ["all"]).predict([SEA, ""])
+    assert table["p_0"].tolist() == [1, 1]
+    assert table["deciding_words"].tolist() == ["", ""]
+
+
+def test_without_smoothing_an_impossible_text_is_refused_by_row():
+    counted = count_words([SEA, SKY] * 3, **RULES._asdict())
+    model = MultinomialMixture(2, smoothing=0, random_state=0).fit(counted.counts)
+    model.word_probabilities_[model.word_probabilities_ < 1e-6] = (
+        0.0  # what annealing leaves is on its way there
+    )
+    predictor = ClusteringPredictor(model, counted.words, RULES, ["one", "two"])
+    told = predictor.predict([SEA])["deciding_words"].item().split(", ")
+    assert set(told[:3]) == {"ship", "sail", "harbour"}  # the other cluster rules each of them out
+    with pytest.raises(ValueError, match="row 1 of X is impossible: no single component"):
+        predictor.predict([SEA, "ship plane"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"vocabulary": ["a"]}, "vocabulary has 1 entries; the model has 7"),
+        ({"vocabulary": ["a"] * 7}, "vocabulary has a word twice"),
+        ({"vocabulary": "abcdefg"}, "vocabulary must be texts"),
+        ({"cluster_names": ["a", 1]}, "cluster_names must be texts"),
+        ({"cluster_names": ["a"]}, "cluster_names has 1 entries; the model has 2"),
+        ({"rules": WordRules("(a)(b)", True, frozenset(), (1, 1))}, "more than one group"),
+        ({"rules": WordRules("a", True, frozenset(), (2, 1))}, r"ngram_range is \(2, 1\)"),
+        ({"model": "a mixture"}, "the model is a str; allowed is a MultinomialMixture"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(clustering_predictor, change, said):
+    parts = {
+        name: getattr(clustering_predictor, name)
+        for name in ("model", "vocabulary", "rules", "cluster_names")
+    }
+    with pytest.raises((TypeError, ValueError), match=said):
+        ClusteringPredictor(**{**parts, **change})

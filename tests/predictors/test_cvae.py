@@ -1,0 +1,135 @@
+"""Images in, classes, bounds and latents out; classes in, images out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from latents.estimators import ConditionalVAE
+from latents.predictors import CVAEPredictor
+
+
+def test_the_table_is_the_models(cvae_predictor, digits):
+    images = digits[0][:20]
+    table = cvae_predictor.predict(images, n_importance_samples=10)
+    X = cvae_predictor.pixels(images)
+    shares = cvae_predictor.model.predict_proba(X, n_samples=10)
+    classes = cvae_predictor.model.classes_
+    assert list(table) == ["predicted", *[f"p_{c}" for c in classes], "lower_bound", "z1", "z2", "z3", "z4"]
+    np.testing.assert_array_equal(table["predicted"], classes[shares.argmax(axis=1)])
+    np.testing.assert_allclose(table.filter(like="p_"), shares)
+    np.testing.assert_allclose(
+        table["lower_bound"], cvae_predictor.model.score_samples(X, table["predicted"])
+    )
+    np.testing.assert_allclose(
+        table.filter(regex="z."), cvae_predictor.model.transform(X, table["predicted"])
+    )
+
+
+def test_labels_say_what_latents_and_bound_are_under(cvae_predictor, digits):
+    images = digits[0][:5]
+    under = cvae_predictor.predict(images, [3] * 5, n_importance_samples=5)
+    plain = cvae_predictor.predict(images, n_importance_samples=5)
+    X = cvae_predictor.pixels(images)
+    np.testing.assert_allclose(under.filter(regex="z."), cvae_predictor.model.transform(X, [3] * 5))
+    np.testing.assert_allclose(under["lower_bound"], cvae_predictor.model.score_samples(X, [3] * 5))
+    pd.testing.assert_frame_equal(under.filter(like="p"), plain.filter(like="p"))
+
+
+def test_grey_pixels_are_1_from_half_of_white(cvae_predictor, digits):
+    images = digits[0][:50]
+    np.testing.assert_array_equal(cvae_predictor.pixels(images), (images >= 8).reshape(50, 64))
+
+
+def test_continuous_pixels_stay_grey():
+    X = np.random.default_rng(0).random((6, 4))
+    model = ConditionalVAE(
+        n_latents=1,
+        hidden=(2,),
+        network="reference",
+        likelihood="gaussian",
+        epochs=1,
+        compiled=False,
+        random_state=0,
+    )
+    predictor = CVAEPredictor(model.fit(X, [0, 1] * 3), (2, 2), 255.0)
+    np.testing.assert_allclose(predictor.pixels(255 * X.reshape(6, 2, 2)), X, rtol=1e-6)
+    assert len(predictor.predict(255 * X.reshape(6, 2, 2), n_importance_samples=5)) == 6
+
+
+def test_drawn_images_are_in_input_units_and_read_back(cvae_predictor):
+    images = cvae_predictor.generate([3, 3, 8], random_state=1)
+    assert images.shape == (3, 8, 8)
+    np.testing.assert_allclose(
+        images.reshape(3, 64), 16 * cvae_predictor.model.sample([3, 3, 8], random_state=1), rtol=1e-6
+    )
+    assert images.max() > 1
+    assert images.max() <= 16
+    assert len(cvae_predictor.predict(images, n_importance_samples=5)) == 3
+    np.testing.assert_array_equal(images, cvae_predictor.generate([3, 3, 8], random_state=1))
+    assert not np.allclose(images, cvae_predictor.generate([3, 3, 8], random_state=2))
+
+
+def test_labels_may_be_texts_or_numbers(cvae_predictor):
+    known = cvae_predictor.generate([3, 8], random_state=0)
+    for labels in (
+        ["3", "8"],
+        np.array(["3", "8"]),
+        [3.0, 8.0],
+        pd.Series([3, 8]),
+        np.array([3, "8"], dtype=object),
+    ):
+        np.testing.assert_array_equal(cvae_predictor.generate(labels, random_state=0), known)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([3, 11], r"label 1 is 11, no class of the model; allowed are 0, 1, 2, .*, 9"),
+        ([3, "cat"], "label 1 is 'cat', no class"),
+        ([np.nan], "label 0 is nan, no class"),
+        ([3.5], r"label 0 is 3\.5, no class"),
+        ([{}], r"label 0 is \{\}, no class"),
+        ([None], "label 0 is None, no class"),
+        ([], r"labels have shape \(0,\)"),
+        (3, r"labels have shape \(\)"),
+        ([[3]], r"labels have shape \(1, 1\)"),
+    ],
+)
+def test_unknown_labels_are_refused_by_row(cvae_predictor, digits, labels, said):
+    with pytest.raises(ValueError, match=said):
+        cvae_predictor.generate(labels)
+
+
+def test_as_many_labels_as_images(cvae_predictor, digits):
+    with pytest.raises(ValueError, match="there are 2 labels for 3 images"):
+        cvae_predictor.predict(digits[0][:3], [1, 2])
+
+
+def test_classes_that_are_texts_say_so():
+    model = ConditionalVAE(
+        n_latents=1, hidden=(2,), network="reference", epochs=1, compiled=False, random_state=0
+    )
+    predictor = CVAEPredictor(model.fit(np.eye(4), ["cat", "1", "cat", "1"]), (2, 2), 1.0)
+    table = predictor.predict(np.eye(4).reshape(4, 2, 2), n_importance_samples=5)
+    assert list(table)[:3] == ["predicted", "p_1", "p_cat"]
+    assert predictor.generate([1]).shape == (1, 2, 2)
+    with pytest.raises(ValueError, match="label 0 is 2, no class of the model; allowed are '1', 'cat'"):
+        predictor.generate([2])
+
+
+def test_pixels_outside_are_refused(cvae_predictor, digits):
+    with pytest.raises(ValueError, match=r"pixel 0 of image 0 is 17\.0; allowed are 0 to 16\.0"):
+        cvae_predictor.predict(np.full((1, 8, 8), 17.0))
+    with pytest.raises(
+        ValueError, match=r"images have shape \(4, 4\); the model was trained on images of \(8, 8\)"
+    ):
+        cvae_predictor.predict(np.ones((1, 4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "white", "said"),
+    [((7, 9), 16.0, "does not make the model's 64"), ((8, 8), 0.0, r"white is 0\.0")],
+)
+def test_parts_that_do_not_fit_together_are_refused(cvae_predictor, shape, white, said):
+    with pytest.raises(ValueError, match=said):
+        CVAEPredictor(cvae_predictor.model, shape, white)

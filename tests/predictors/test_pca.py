@@ -1,0 +1,91 @@
+"""Images in, coordinates and errors out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from latents.estimators import MinimumErrorPCA
+from latents.predictors import PCAPredictor
+
+
+def test_coordinates_errors_and_reconstructions_are_those_of_the_basis(pca_predictor, digits):
+    images, _ = digits
+    table, rebuilt = pca_predictor.predict(images), pca_predictor.reconstruct(images)
+    assert list(table) == ["pc1", "pc2", "pc3", "pc4", "error"]
+    rows = images.reshape(-1, 64)
+    np.testing.assert_allclose(table.filter(like="pc"), pca_predictor.model.transform(rows))
+    assert rebuilt.shape == images.shape
+    np.testing.assert_allclose(((images - rebuilt) ** 2).sum(axis=(1, 2)), table["error"])
+    assert table["error"].mean() == pytest.approx(pca_predictor.model.distortion_)
+
+
+def test_one_image_of_any_kind_of_numbers(pca_predictor, digits):
+    one = digits[0][:1]
+    expected = pca_predictor.predict(one)
+    for given in (
+        one.astype(np.uint8),
+        one.tolist(),
+        list(one),
+        one[..., np.newaxis],
+        one.astype(np.float32),
+    ):
+        pd.testing.assert_frame_equal(
+            pca_predictor.predict(given), expected, check_exact=False, rtol=1e-5, check_dtype=False
+        )
+
+
+def test_other_shapes_and_numbers_are_refused(pca_predictor, digits):
+    with pytest.raises(
+        ValueError, match=r"images have shape \(4, 4\); the model was trained on images of \(8, 8\)"
+    ):
+        pca_predictor.predict(np.ones((2, 4, 4)))
+    with pytest.raises(ValueError, match=r"images have shape \(64,\); allowed"):
+        pca_predictor.predict(digits[0].reshape(-1, 64))
+    broken = digits[0].copy()
+    broken[5, 1, 2] = np.nan
+    for method in (pca_predictor.predict, pca_predictor.reconstruct):
+        with pytest.raises(ValueError, match=r"image 5 has nan at \(1, 2\)"):
+            method(broken)
+
+
+def test_colour():
+    images = np.random.default_rng(0).random((20, 2, 3, 3))
+    predictor = PCAPredictor(MinimumErrorPCA(2).fit(images.reshape(20, -1)), shape=(2, 3, 3))
+    assert predictor.reconstruct(images[:4]).shape == (4, 2, 3, 3)
+    assert len(predictor.predict(images[:4])) == 4
+
+
+def test_rows_of_features_by_place_and_by_name(feature_predictor):
+    predictor, rows = feature_predictor
+    expected = predictor.predict(rows)
+    np.testing.assert_allclose(expected.filter(like="pc"), predictor.model.transform(rows))
+    table = pd.DataFrame(rows, columns=["a", "b", "c"]).assign(day="Monday")[["day", "c", "a", "b"]]
+    pd.testing.assert_frame_equal(predictor.predict(table), expected)
+    assert predictor.reconstruct(rows).shape == rows.shape
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.ones((2, 2)), r"features have shape \(2, 2\); allowed are rows of 3 numbers"),
+        (np.ones((0, 3)), r"features have shape \(0, 3\)"),
+        (np.ones(3), r"features have shape \(3,\)"),
+        ([[1, 2, 3], [1, np.inf, 3]], "row 1 has inf in feature 'b'; allowed are finite numbers"),
+        ([["x", "y", "z"]], "features are of type <U1"),
+        (pd.DataFrame({"a": [1], "c": [1]}), "there is no feature 'b' among a, c"),
+    ],
+)
+def test_other_features_are_refused(feature_predictor, given, said):
+    with pytest.raises(ValueError, match=said):
+        feature_predictor[0].predict(given)
+
+
+@pytest.mark.parametrize("parts", [{}, {"shape": (8, 8), "feature_names": ["a"]}])
+def test_images_or_features(pca_predictor, parts):
+    with pytest.raises(ValueError, match="either the shape of an image or names of features"):
+        PCAPredictor(pca_predictor.model, **parts)
+
+
+def test_a_shape_that_is_not_the_models(pca_predictor):
+    with pytest.raises(ValueError, match="make 63 numbers a row; the model has 64"):
+        PCAPredictor(pca_predictor.model, shape=(7, 9))
