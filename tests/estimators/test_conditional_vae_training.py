@@ -16,11 +16,12 @@ from latents.estimators.conditional_vae.batches import (
 )
 from latents.estimators.conditional_vae.checkpoints import Checkpoints
 from latents.estimators.conditional_vae.fitting import Progress, carry_out
+from latents.estimators.conditional_vae.learner import Learner
 from latents.estimators.conditional_vae.networks import build
 from latents.estimators.conditional_vae.objective import elbo
 from latents.estimators.conditional_vae.pace import choose_pace
 from latents.estimators.conditional_vae.schedules import make_schedule
-from latents.estimators.conditional_vae.training import Learner, train
+from latents.estimators.conditional_vae.training import train
 
 
 def seeded(seed=0):
@@ -299,20 +300,3 @@ def test_shorter_products_train_as_well(network):
         assert all(weight.dtype == torch.float32 for weight in learner.network.parameters())
     np.testing.assert_allclose(*bounds.values(), rtol=0.01)
     assert bounds[torch.float32] != bounds[torch.bfloat16]
-
-
-def test_a_compiled_step_is_the_same_step(monkeypatch):
-    """A stand-in for torch's compiler, which takes half a minute, says what it is given."""
-    given = []
-    monkeypatch.setattr(
-        torch, "compile", lambda loss, dynamic: lambda *batch: given.append(len(batch[0])) or loss(*batch)
-    )
-    bounds = []
-    for is_compiled in (False, True):
-        learner = learner_of()
-        _, batches = progress_of(learner)
-        bounds.append(
-            [means.lower_bound for means in train(learner, batches, elbo, epochs=2, is_compiled=is_compiled)]
-        )
-    assert bounds[0] == bounds[1]
-    assert given == [8, 8, 8] * 2  # the last batch of an epoch has 6 images

@@ -17,7 +17,7 @@ _PIXELS_AT_ONCE = 1 << 20
 
 
 class Batch(NamedTuple):
-    """Images x (n, p), class codes y (n,) and standard normal noise (..., n, L)."""
+    """Images x (n, p), of any type, class codes y (n,) and standard normal noise (..., n, L)."""
 
     x: Tensor
     y: Tensor
@@ -199,4 +199,4 @@ class Batches:
             )
             for x, y, noise in zip(*(torch.split(part, self.batch_size) for part in drawn), strict=True):
                 # The draws of an image are rows of noise of their own; a network wants them in front.
-                yield Batch(x.float(), y, noise.movedim(1, 0) if noise.ndim > 2 else noise)
+                yield Batch(x, y, noise.movedim(1, 0) if noise.ndim > 2 else noise)

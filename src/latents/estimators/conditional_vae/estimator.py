@@ -23,10 +23,11 @@ from latents.estimators._persistence import PersistentEstimator
 from latents.estimators.conditional_vae import evaluation, latent_space
 from latents.estimators.conditional_vae.batches import Batches, pixels_of
 from latents.estimators.conditional_vae.checkpoints import Checkpoints, digest_of
-from latents.estimators.conditional_vae.fitting import Callback, Progress, carry_out, learner_with_adam
+from latents.estimators.conditional_vae.fitting import Callback, Progress, carry_out
 from latents.estimators.conditional_vae.generation import LatentMethods, to_numpy
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.ladder import check_levels
+from latents.estimators.conditional_vae.learner import learner_with_adam
 from latents.estimators.conditional_vae.networks import NETWORKS, build
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
 from latents.estimators.conditional_vae.pace import PRECISIONS, choose_pace

@@ -10,29 +10,13 @@ import torch
 
 from latents.estimators.conditional_vae.batches import Batches
 from latents.estimators.conditional_vae.checkpoints import Checkpoints
-from latents.estimators.conditional_vae.interface import ConditionalNetwork
-from latents.estimators.conditional_vae.schedules import make_schedule
-from latents.estimators.conditional_vae.training import EpochMeans, Learner, Objective, train
+from latents.estimators.conditional_vae.learner import Learner
+from latents.estimators.conditional_vae.objective import Objective
+from latents.estimators.conditional_vae.training import EpochMeans, train
 
 Callback = Callable[[str, float, int], None]
 # What is measured after an epoch, given the means over it and its number.
 Observer = Callable[[EpochMeans, int], Mapping[str, float] | None]
-
-
-def learner_with_adam(
-    network: ConditionalNetwork,
-    n_steps: int,
-    *,
-    learning_rate: float,
-    beta_2: float,
-    schedule: str,
-    kl_warm_up: float,
-) -> Learner:
-    """Return what trains a network for `n_steps` by Adam; the other arguments are ``ConditionalVAE``'s."""
-    # The fused step updates all parameters in one kernel.
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.9, beta_2), fused=True)
-    steps_of_schedule = make_schedule(schedule, optimizer, n_steps)
-    return Learner(network, optimizer, steps_of_schedule, kl_warm_up=round(kl_warm_up * n_steps))
 
 
 @dataclass

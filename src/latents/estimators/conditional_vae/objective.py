@@ -109,11 +109,9 @@ def iwae(
     return TrainingTerms(objective, log_likelihood.mean(0), -log_ratio.mean(0), bound)
 
 
-# Name -> (network, x, y, noise, kl_weight) -> terms
-OBJECTIVES: dict[str, Callable[[ConditionalNetwork, Tensor, Tensor, Tensor, Tensor], TrainingTerms]] = {
-    "elbo": elbo,
-    "iwae": iwae,
-}
+# (network, x, y, noise, kl_weight) -> terms
+Objective = Callable[[ConditionalNetwork, Tensor, Tensor, Tensor, Tensor], TrainingTerms]
+OBJECTIVES: dict[str, Objective] = {"elbo": elbo, "iwae": iwae}
 
 
 def bayes(

@@ -1,0 +1,177 @@
+"""A step of training on one batch: the gradient of the objective, and what it does to the weights.
+
+It is made in either of two ways. The plain one is torch's own, operation by operation. Of the other, torch
+compiles everything into one graph: gradients go into the weights in the type that products left them in,
+nothing between is written to memory or looked up, and a step is one call.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.compiler import set_stance
+from torch.func import functional_call, grad
+
+from latents.estimators.conditional_vae.interface import ConditionalNetwork
+from latents.estimators.conditional_vae.learner import Learner
+from latents.estimators.conditional_vae.objective import Objective
+
+
+class Loss(nn.Module):
+    """What a step descends, the mean of the negative objective, as a module around the network.
+
+    Parameters
+    ----------
+    network : ConditionalNetwork
+    objective : Objective
+    precision : torch.dtype
+        What matrix products are multiplied in.
+    """
+
+    def __init__(self, network: ConditionalNetwork, objective: Objective, precision: torch.dtype) -> None:
+        super().__init__()
+        self.network = network
+        self._objective = objective
+        self._precision = precision
+
+    def forward(self, x: Tensor, y: Tensor, noise: Tensor, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss, (), and the sums of reconstruction, KL and trained bound over the batch, (3,)."""
+        with torch.autocast(x.device.type, self._precision, enabled=self._precision != torch.float32):
+            terms = self._objective(self.network, x.float(), y, noise, kl_weight)
+        sums = torch.stack((terms.reconstruction, terms.kl, terms.trained_bound)).detach().sum(dim=1)
+        return -terms.objective.mean(), sums
+
+
+class PlainStep:
+    """A step of any optimiser, on a batch of any size."""
+
+    def __init__(self, learner: Learner, loss: Loss) -> None:
+        self._learner = learner
+        self._loss = loss
+
+    def __call__(self, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+        """Return the sums over the batch."""
+        loss, sums = self._loss(x, y, noise, torch.full((), self._learner.kl_weight, device=x.device))
+        self._learner.optimizer.zero_grad()
+        loss.backward()
+        self._learner.step()
+        kept: Tensor = sums
+        return kept
+
+
+class CompiledStep:
+    r"""A step of Adam in one graph, for batches of one size.
+
+    With gradient g, in step t,
+
+    .. math::
+
+        m \leftarrow \beta_1 m + (1 - \beta_1) g, \qquad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \qquad
+        w \leftarrow w - \eta \frac{m}{1 - \beta_1^t} \Big/
+        \left(\sqrt{\frac{v}{1 - \beta_2^t}} + \epsilon\right)
+
+    as ``torch.optim.Adam`` has it (Kingma, Ba 2015). All weights become parts of one vector, and so do all m and
+    all v: one update is compiled in seconds, and one for each tensor of a ladder in minutes. Network and
+    optimiser go on seeing tensors of their own, so that either kind of step may follow the other.
+
+    Parameters
+    ----------
+    learner : Learner
+        Its schedule may change Adam's rate, and nothing else.
+    loss : Loss
+        Of the learner's network.
+
+    Raises
+    ------
+    TypeError
+        If the optimiser is another than a plain Adam.
+    """
+
+    def __init__(self, learner: Learner, loss: Loss) -> None:
+        optimizer = learner.optimizer
+        if type(optimizer) is not torch.optim.Adam or _is_special(optimizer):
+            raise TypeError(f"the optimiser is {optimizer!r}; what is compiled is a plain Adam, of one group")
+        self._learner = learner
+        self._loss = loss
+        self._names = [name for name, _ in loss.named_parameters()]
+        parameters = list(loss.parameters())
+        self._shapes = [parameter.shape for parameter in parameters]
+        self._sizes = [parameter.numel() for parameter in parameters]
+        self._weights = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
+        states = [_state(optimizer, parameter) for parameter in parameters]
+        self._m, self._v = (
+            torch.cat([state[name].reshape(-1) for state in states]) for name in ("exp_avg", "exp_avg_sq")
+        )
+        self._counts = torch.stack([state["step"] for state in states])
+        self._betas, self._epsilon = optimizer.param_groups[0]["betas"], optimizer.param_groups[0]["eps"]
+        parts = zip(*map(self._split, (self._weights, self._m, self._v)), self._counts, strict=True)
+        for parameter, state, (w, m, v, count) in zip(parameters, states, parts, strict=True):
+            parameter.data = w
+            state.update(exp_avg=m, exp_avg_sq=v, step=count)
+        self._is_compiled = False
+        self._graph = torch.compile(self._step, dynamic=False, fullgraph=True)
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+        """Return the sums over the batch."""
+        learner, t = self._learner, self._learner.n_steps + 1
+        rate = learner.optimizer.param_groups[0]["lr"] / (1 - self._betas[0] ** t)
+        root = (1 - self._betas[1] ** t) ** 0.5
+        # Tensors, or each new value would be compiled for.
+        scalars = torch.tensor((learner.kl_weight, rate, root), device=x.device).unbind()
+        # From the second call on nothing is as it was not before: torch need not make sure of it each time.
+        with set_stance(skip_guard_eval_unsafe=self._is_compiled):
+            sums: Tensor = self._graph(self._weights, self._m, self._v, (x, y, noise), *scalars)
+        self._is_compiled = True
+        self._counts += 1
+        learner.advance()
+        return sums
+
+    def _step(
+        self,
+        weights: Tensor,
+        m: Tensor,
+        v: Tensor,
+        batch: tuple[Tensor, ...],
+        kl_weight: Tensor,
+        rate: Tensor,
+        root: Tensor,
+    ) -> Tensor:
+        buffers = dict(self._loss.named_buffers())
+
+        def descended(weights: Tensor) -> tuple[Tensor, Any]:
+            # torch.func does not let what is differentiated change tensors that it was not given.
+            changed = {name: buffer.clone() for name, buffer in buffers.items()}
+            own = dict(zip(self._names, self._split(weights), strict=True))
+            loss, sums = functional_call(self._loss, {**own, **changed}, (*batch, kl_weight))
+            return loss, (sums, changed)
+
+        g, (sums, changed) = grad(descended, has_aux=True)(weights)
+        for name, buffer in buffers.items():
+            buffer.copy_(changed[name])
+        beta_1, beta_2 = self._betas
+        m.lerp_(g, 1 - beta_1)
+        v.mul_(beta_2).addcmul_(g, g, value=1 - beta_2)
+        weights.sub_(rate * m / (v.sqrt() / root + self._epsilon))
+        kept: Tensor = sums
+        return kept
+
+    def _split(self, vector: Tensor) -> Sequence[Tensor]:
+        parts = torch.split(vector, self._sizes)
+        return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
+
+
+def _is_special(optimizer: torch.optim.Adam) -> bool:
+    return len(optimizer.param_groups) > 1 or any(
+        optimizer.param_groups[0][name] for name in ("weight_decay", "amsgrad", "maximize")
+    )
+
+
+def _state(optimizer: torch.optim.Adam, parameter: Tensor) -> dict[str, Any]:
+    """Return what an Adam remembers of a parameter, which is nothing before its first step."""
+    state: dict[str, Any] = optimizer.state[parameter]
+    if not state:
+        zeros = torch.zeros_like(parameter)
+        state.update(step=torch.zeros((), device=parameter.device), exp_avg=zeros, exp_avg_sq=zeros.clone())
+    return state
