@@ -6,6 +6,7 @@ from latents.hooks import (
     CheckpointHook,
     ConfigurationHook,
     DeadRunHook,
+    ModelRegistryHook,
     OutputLockHook,
     ParameterHook,
     RunStatusHook,
@@ -21,6 +22,7 @@ HOOKS = (
     RunStatusHook(),
     DeadRunHook(),
     CheckpointHook(),
+    ModelRegistryHook(),
 )
 
 CONFIG_LOADER_ARGS = {
