@@ -35,14 +35,14 @@ class ModelRegistryHook:
         what is left to do is one click, so an error tells of it and the run ends well.
         """
         run_id = current_run.run_id
-        for pipeline, (model_uri, headline) in sorted(current_run.logged_models.items()):
+        for pipeline, (model_id, headline) in sorted(current_run.logged_models.items()):
             # MLflow allows all names without slashes and colons.
             name = re.sub(r"[/\\:]", "-", f"latents-{pipeline}-{self._environment}")
             try:
-                register(name, model_uri, str(run_id), headline)
+                register(name, model_id, str(run_id), headline)
             except Exception as error:
                 logger.error(
-                    "the model of %s is logged (%s), but MLflow's registry did not take it as %s (%s); "
+                    "the model of %s is logged (models:/%s), but MLflow's registry did not take it as %s (%s); "
                     "register it on the model's page in MLflow, or run again from the node %s.export",
-                    *(pipeline, model_uri, name, error, pipeline),
+                    *(pipeline, model_id, name, error, pipeline),
                 )

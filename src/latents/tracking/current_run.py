@@ -18,7 +18,7 @@ class CurrentRun:
 
     def __init__(self) -> None:
         self.run_id: str | None = None
-        # By pipeline: the model's address in MLflow, and by what it is compared.
+        # By pipeline: MLflow's identifier of the model, and by what it is compared.
         self.logged_models: dict[str, tuple[str, Headline]] = {}
         self._stop = threading.Event()
 

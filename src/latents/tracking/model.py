@@ -34,7 +34,7 @@ def log_model(name: str, candidate: Candidate) -> str:
     Returns
     -------
     str
-        The address of the model in MLflow.
+        MLflow's identifier of the model.
     """
     predictor, example = candidate.predictor, candidate.example
     signature = infer_signature(example, predictor.predict(served_model.data_of(predictor, example)))
@@ -53,4 +53,4 @@ def log_model(name: str, candidate: Candidate) -> str:
             signature=signature,
             input_example=example,
         )
-    return str(logged.model_uri)
+    return str(logged.model_id)

@@ -14,7 +14,7 @@ CHAMPION = "champion"
 _METRIC, _VALUE, _CONDITION = "metric", "value", "same."
 
 
-def register(name: str, model_uri: str, run_id: str, headline: Headline) -> str:
+def register(name: str, model_id: str, run_id: str, headline: Headline) -> str:
     """Add a version to a registered model, and make it champion if it is the first or beats the present one.
 
     Models that were measured on other data or otherwise (``Headline.conditions``) are never compared: the champion
@@ -24,8 +24,8 @@ def register(name: str, model_uri: str, run_id: str, headline: Headline) -> str:
     ----------
     name : str
         Of the registered model, which is made if there is none.
-    model_uri : str
-        The address of the logged model.
+    model_id : str
+        MLflow's identifier of the logged model.
     run_id : str
         The run that has logged it.
     headline : Headline
@@ -44,7 +44,9 @@ def register(name: str, model_uri: str, run_id: str, headline: Headline) -> str:
             raise
     tags = {_METRIC: headline.metric, _VALUE: repr(headline.value)}
     tags.update((f"{_CONDITION}{key}", value) for key, value in headline.conditions.items())
-    version = str(client.create_model_version(name, model_uri, run_id, tags=tags).version)
+    # All tags come with it: no moment shows a version without them.
+    created = client.create_model_version(name, f"models:/{model_id}", run_id, tags=tags, model_id=model_id)
+    version = str(created.version)
     if _is_champion(client, name, version, headline):
         client.set_registered_model_alias(name, CHAMPION, version)
     return version
