@@ -211,7 +211,7 @@ def test_refuses_an_old_python(project, tmp_path):
     assert "Python 3.11 or later is needed, this is 3.9" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["CHANGELOG.md", "LICENSE", ".ci/run", "data/README.md"])
+@pytest.mark.parametrize("name", ["CHANGELOG.md", "LICENSE", ".ci/run", ".ci/models", "data/README.md"])
 def test_files_that_are_named_are_there(name):
     assert (ROOT / name).is_file()
 

@@ -6,6 +6,7 @@ from latents.hooks import (
     CheckpointHook,
     ConfigurationHook,
     DeadRunHook,
+    ModelRegistryHook,
     OutputLockHook,
     ParameterHook,
     RunStatusHook,
@@ -23,6 +24,7 @@ HOOKS = (
     RunStatusHook(),
     DeadRunHook(),
     CheckpointHook(),
+    ModelRegistryHook(),
 )
 
 CONFIG_LOADER_ARGS = {

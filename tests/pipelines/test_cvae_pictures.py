@@ -95,9 +95,7 @@ def run(tmp_path, data, watch=None, **fit):
     snapshots = SnapshotsDataset(path=str(tmp_path / "epochs"), artifact_path="cvae").load()
     watching = WatchParameters(**WATCH | (watch or {}))
     checkpoint = tmp_path / "checkpoint.safetensors"
-    model, _, record = nodes.fit(
-        pixels, split, test, images, params, watching, monitor, snapshots, checkpoint
-    )
+    model, record = nodes.fit(pixels, split, test, images, params, watching, monitor, snapshots, checkpoint)
     results = nodes.evaluate(model, test, images, record, EVALUATE, monitor)
     names = ["latents", "class_table", "generated", "reconstructions", "hardest", "hardest_table", "paths"]
     drawn = nodes.report(

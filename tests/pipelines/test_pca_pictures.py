@@ -10,7 +10,6 @@ import pytest
 
 from latents.datasets import NpyDataset, NpyFolderDataset
 from latents.estimators import MinimumErrorPCA
-from latents.pipelines import images
 from latents.pipelines.pca import measuring, nodes
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
 from latents.pipelines.shared import SplitParameters
@@ -208,17 +207,17 @@ def test_training_in_blocks_finds_the_same_basis(solver, used, monkeypatch):
     split = {"train": np.arange(0, 90, 2), "held_out": np.arange(1, 90, 2)}
     fit = FitParameters(**FIT | {"n_components": 3, "svd_solver": solver})
     monkeypatch.setattr(nodes, "_FIT_BLOCK", 70)
-    model, logged, _ = nodes.fit({"X": X}, split, fit)
+    model, _ = nodes.fit({"X": X}, split, fit)
     assert model.svd_solver_ == used
     assert model.n_samples_ == 45
     np.testing.assert_allclose(model.components_, MinimumErrorPCA(3).fit(X[::2]).components_, atol=1e-9)
-    np.testing.assert_array_equal(logged["input_example"], X[[0, 2]])
 
 
 def test_arrays_on_disk_are_never_in_memory_as_a_whole(tmp_path, monkeypatch):
     n, p = 40_000, 12 * 12
     np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 255, (n, 12, 12), dtype=np.uint8))
-    monkeypatch.setattr(images, "_PIECE", 1 << 18)
+    for module in ("latents.features.images", "latents.pipelines.headlines"):
+        monkeypatch.setattr(f"{module}._PIECE", 1 << 18)
     monkeypatch.setattr(measuring, "_BLOCK", 500 * p)
     monkeypatch.setattr(nodes, "_FIT_BLOCK", 2000 * p)
     kept, pixels = (NpyFolderDataset(str(tmp_path / name)) for name in ("images", "pixels"))
@@ -227,8 +226,9 @@ def test_arrays_on_disk_are_never_in_memory_as_a_whole(tmp_path, monkeypatch):
     kept.save(nodes.ingest(NpyDataset(str(tmp_path / "a.npy")).load()))
     pixels.save(nodes.flatten_pixels(kept.load()))
     split = nodes.split(kept.load(), SplitParameters(held_out_fraction=0.2, random_state=0))
-    model, _, record = nodes.fit(pixels.load(), split, fit)
-    nodes.evaluate(model, pixels.load(), kept.load(), split, record, EVALUATE)
+    model, record = nodes.fit(pixels.load(), split, fit)
+    results = nodes.evaluate(model, pixels.load(), kept.load(), split, record, EVALUATE)
+    nodes.export(model, kept.load(), split, results["metrics"])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 0.9 * n * p

@@ -1,7 +1,6 @@
 """Catalog entries that speak to MLflow, so that nodes need not know of it."""
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 import mlflow
@@ -9,8 +8,9 @@ from kedro.io import AbstractDataset, DatasetError
 
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.whole import JSONDataset
+from latents.predictors import Candidate
 from latents.tracking.current_run import current_run
-from latents.tracking.model import REQUIREMENTS, log_model
+from latents.tracking.model import log_model
 from latents.tracking.monitor import FitMonitor
 
 logger = logging.getLogger(__name__)
@@ -67,36 +67,31 @@ class MetricsDataset(JSONDataset):
         )
 
 
-class MlflowModelDataset(AbstractDataset[dict[str, Any], None]):
-    """Logs a fitted estimator as a model of the MLflow run in progress.
+class MlflowModelDataset(AbstractDataset[Candidate, None]):
+    """Logs a predictor as a model of the MLflow run in progress, which registers it when it has ended well.
 
     Parameters
     ----------
     name : str
-        The model's name in the run.
-    requirements : sequence of str
-        The packages that the model runs on, beside those of every estimator.
+        The model's name in the run, and a part of its name in the registry.
     metadata : dict, optional
         For Kedro's plugins.
     """
 
-    def __init__(
-        self, name: str, requirements: Sequence[str] = (), metadata: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, name: str, metadata: dict[str, Any] | None = None) -> None:
         self._name = name
-        self._requirements = (*REQUIREMENTS, *requirements)
         self.metadata = metadata
 
     def load(self) -> None:
-        """Refuse: the estimator itself is the catalog's model entry."""
-        raise DatasetError("read the estimator from the catalog's model entry, or from MLflow")
+        """Refuse: the predictor itself is another entry of the catalog."""
+        raise DatasetError("read the predictor from the catalog's predictor entry, or from MLflow")
 
-    def save(self, data: dict[str, Any]) -> None:
-        """Log the ``estimator`` of the mapping, with its ``input_example``."""
+    def save(self, data: Candidate) -> None:
+        """Log the predictor, and note it for the registry."""
         if current_run.run_id is None:
             logger.info("MLflow is off: no model is logged")
             return
-        log_model(self._name, data["estimator"], data["input_example"], self._requirements)
+        current_run.logged_models[self._name] = (log_model(self._name, data), data.headline)
 
     def _describe(self) -> dict[str, Any]:
         return {"name": self._name}

@@ -19,7 +19,8 @@ class ConfigurationHook:
 
     ``${data_home:}`` is the folder of downloaded data: the environment variable ``LATENTS_DATA_HOME``, or
     ``data/01_raw``. ``${tracking_uri:}`` is MLflow's address: ``MLFLOW_TRACKING_URI``, or a file of the
-    project. ``${artifact_location:}`` is the folder of its artifacts, left to the server where there is one.
+    project. ``${artifact_location:}`` is the folder of its artifacts, left to the server where there is one:
+    beside a file, MLflow would put them into the folder that a command is typed in.
     """
 
     @hook_impl(wrapper=True, tryfirst=True)
@@ -36,7 +37,7 @@ class ConfigurationHook:
             return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project / 'mlflow.db'}"
 
         def artifact_location() -> str | None:
-            return None if os.environ.get("MLFLOW_TRACKING_URI") else str(project / "mlartifacts")
+            return str(project / "mlartifacts") if tracking_uri().startswith("sqlite:") else None
 
         for resolver in (data_home, tracking_uri, artifact_location):
             OmegaConf.register_resolver(resolver.__name__, resolver, replace=True)

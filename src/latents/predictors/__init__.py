@@ -7,6 +7,7 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from latents.predictors.candidate import Candidate, Headline
 from latents.predictors.interface import Predictor, read_settings
 
 if TYPE_CHECKING:
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
 
 _HOMES = {"CVAEPredictor": "cvae", "ClusteringPredictor": "clustering", "PCAPredictor": "pca"}
 
-__all__ = ["CVAEPredictor", "ClusteringPredictor", "PCAPredictor", "Predictor", "load"]
+__all__ = [
+    "CVAEPredictor",
+    "Candidate",
+    "ClusteringPredictor",
+    "Headline",
+    "PCAPredictor",
+    "Predictor",
+    "load",
+]
 
 
 def load(folder: "str | PathLike[str]") -> Predictor:

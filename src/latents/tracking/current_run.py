@@ -1,4 +1,4 @@
-"""The one run of this process: its MLflow identity, and whether it has been asked to stop.
+"""The one run of this process: its MLflow identity, its models, and whether it has been asked to stop.
 
 MLflow's own active run belongs to a thread, so a fit in a worker thread would not find it. The hooks write
 here, and whatever logs or computes for long reads here.
@@ -6,26 +6,32 @@ here, and whatever logs or computes for long reads here.
 
 import threading
 
+from latents.predictors import Headline
+
 
 class RunInterrupted(Exception):  # noqa: N818 - it is an interruption, not an error
     """The run was asked to stop (from outside, or since another node failed) while this thread was computing."""
 
 
 class CurrentRun:
-    """MLflow's identifier of the run in progress, and the request to stop it."""
+    """MLflow's identifier of the run in progress, the models it has logged, and the request to stop it."""
 
     def __init__(self) -> None:
         self.run_id: str | None = None
+        # By pipeline: MLflow's identifier of the model, and by what it is compared.
+        self.logged_models: dict[str, tuple[str, Headline]] = {}
         self._stop = threading.Event()
 
     def begin(self, run_id: str | None) -> None:
         """Note the run that starts; `run_id` is None where MLflow is switched off."""
         self.run_id = run_id
+        self.logged_models.clear()
         self._stop.clear()
 
     def end(self) -> None:
         """Forget the run, once no thread of it is left."""
         self.run_id = None
+        self.logged_models.clear()
         self._stop.clear()
 
     def request_stop(self) -> None:

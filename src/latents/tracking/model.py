@@ -1,49 +1,56 @@
-"""Logging a fitted estimator as an MLflow model, whose code is this package and whose weights are safetensors."""
+"""Logging a predictor as an MLflow model, whose code is this package and whose weights are safetensors."""
 
 import threading
-from collections.abc import Sequence
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import mlflow
 from mlflow.models import infer_signature
 
 import latents
+from latents.predictors import Candidate
 from latents.tracking import served_model
 
+# A hint for input with missing values; the integers here are in the answer.
+warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer column")
 _one_at_a_time = threading.Lock()
-REQUIREMENTS = ("mlflow", "numpy", "scipy", "scikit-learn", "safetensors")
+# What reading and predicting import; the installed versions are pinned.
+_REQUIREMENTS = ("mlflow", "numpy", "pandas", "safetensors", "scikit-learn", "scipy", "threadpoolctl")
+_MORE = {"ClusteringPredictor": ("polars", "torch"), "CVAEPredictor": ("torch",), "PCAPredictor": ()}
 
 
-def log_model(
-    name: str, estimator: Any, input_example: Any, requirements: Sequence[str] = REQUIREMENTS
-) -> None:
-    """Log a fitted estimator to the active MLflow run, with signature and input example.
+def log_model(name: str, candidate: Candidate) -> str:
+    """Log a predictor to the active MLflow run, with signature, input example and requirements.
 
     Parameters
     ----------
     name : str
         The model's name in the run.
-    estimator : MultinomialMixture, MinimumErrorPCA or ConditionalVAE
-        The fitted estimator.
-    input_example : array or mapping of arrays
-        A few rows of its input.
-    requirements : sequence of str
-        The packages that it runs on; their installed versions are pinned.
+    candidate : Candidate
+        The predictor and its example.
+
+    Returns
+    -------
+    str
+        MLflow's identifier of the model.
     """
-    prediction = served_model.predict(estimator, input_example)
+    predictor, example = candidate.predictor, candidate.example
+    signature = infer_signature(example, predictor.predict(served_model.data_of(predictor, example)))
+    packages = (*_REQUIREMENTS, *_MORE[type(predictor).__name__])
     # MLflow hands a model made from code over in a global variable: one thread at a time.
     with _one_at_a_time, TemporaryDirectory() as folder:
-        path = Path(folder) / "model.safetensors"
-        estimator.save(path)
-        mlflow.pyfunc.log_model(
+        path = Path(folder) / "predictor"
+        predictor.save(path)
+        logged = mlflow.pyfunc.log_model(
             name=name,
             python_model=served_model.__file__,
-            artifacts={"estimator": str(path)},
+            artifacts={"predictor": str(path)},
             code_paths=[str(Path(latents.__file__).parent)],
-            pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in requirements],
-            signature=infer_signature(input_example, prediction),
-            input_example=input_example,
+            # A local build's suffix ("+cpu") is known to no package index.
+            pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in packages],
+            signature=signature,
+            input_example=example,
         )
+    return str(logged.model_id)

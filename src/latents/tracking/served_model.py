@@ -1,52 +1,34 @@
-"""The MLflow model of an estimator ("models from code": MLflow runs this file instead of unpickling an object)."""
+"""The MLflow model of a predictor ("models from code": MLflow runs this file instead of unpickling an object)."""
 
 from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 from mlflow.exceptions import MlflowException
 
-from latents import estimators
+from latents import predictors
 
 
-def predict(estimator: Any, model_input: Any) -> Any:
-    """Return what each model is asked for most.
-
-    Parameters
-    ----------
-    estimator : MultinomialMixture, MinimumErrorPCA or ConditionalVAE
-        The fitted model.
-    model_input : array of shape (n, n_features), or mapping
-        Word counts for the mixture, flat images for PCA; for the VAE a mapping of ``images`` (pixels in
-        [0, 1]) and ``labels``.
-
-    Returns
-    -------
-    array of shape (n, n_components) or (n, n_latents)
-        Responsibilities, coordinates, or posterior means.
-    """
-    name = type(estimator).__name__
-    if name == "ConditionalVAE":
-        if not isinstance(model_input, dict) or not model_input.keys() >= {"images", "labels"}:
-            raise ValueError("the input must have two arrays, 'images' and 'labels'")
-        return estimator.transform(model_input["images"], model_input["labels"])
-    rows = np.asarray(model_input)
-    return estimator.predict_proba(rows) if name == "MultinomialMixture" else estimator.transform(rows)
+def data_of(predictor: predictors.Predictor, model_input: Any) -> Any:
+    """Return what a predictor takes of an input that MLflow has held against the signature."""
+    # By name: the class itself would import what the other predictors do without.
+    return model_input["text"] if type(predictor).__name__ == "ClusteringPredictor" else model_input
 
 
 class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
-    """Loads the estimator's safetensors file and predicts with it."""
+    """Loads the predictor's folder and predicts with it."""
 
     def load_context(self, context: Any) -> None:
-        """Read the estimator."""
-        self.estimator = estimators.load(context.artifacts["estimator"])
+        """Read the predictor."""
+        self.predictor = predictors.load(context.artifacts["predictor"])
 
     # MLflow reads type hints as a schema; of this one it makes none, and the signature is the schema.
-    def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> Any:  # noqa: ARG002
-        """Predict, turning a refused input into an error that MLflow answers cleanly."""
+    def predict(self, context: Any, model_input: np.ndarray, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
+        """Predict, turning refused data into an error that MLflow answers by its reason alone."""
         try:
-            return predict(self.estimator, model_input)
-        except (KeyError, ValueError) as error:
+            return self.predictor.predict(data_of(self.predictor, model_input))
+        except ValueError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
 

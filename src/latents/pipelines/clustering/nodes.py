@@ -22,10 +22,13 @@ from latents.pipelines.clustering.parameters import (
     SelectParameters,
 )
 from latents.pipelines.clustering.selection import fit_and_choose, measure
+from latents.pipelines.headlines import digest, headline_of
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
-from latents.predictors import ClusteringPredictor
+from latents.predictors import Candidate, ClusteringPredictor
 
 logger = logging.getLogger(__name__)
+
+_EXAMPLE_CHARACTERS = 500  # of a document that shows MLflow what the model takes
 
 
 def split(counts: sparse.csr_array, documents: pd.DataFrame, params: SplitParameters) -> Rows:
@@ -63,15 +66,13 @@ def fit(
     params: FitParameters,
     select: SelectParameters,
     monitor: Monitor,
-) -> tuple[estimators.MultinomialMixture, dict[str, Any], dict[str, float], pd.DataFrame]:
+) -> tuple[estimators.MultinomialMixture, dict[str, float], pd.DataFrame]:
     """Fit the mixture to the training documents; of several numbers of components, each, and choose one.
 
     Returns
     -------
     model : MultinomialMixture
         The fitted mixture, the chosen one of several.
-    mlflow_model : mapping
-        The mixture and an example of its input, for MLflow.
     fit_record : mapping
         ``fit_seconds``, those of the chosen fit alone.
     selection : DataFrame
@@ -92,9 +93,8 @@ def fit(
         )
     train, held_out = counts[split["train"]], counts[split["held_out"]]
     model, selection = fit_and_choose(params.candidates, select.criterion, train, held_out, monitor)
-    example = train[:2].toarray().astype(np.float64)
     seconds = float(selection.loc[selection["chosen"], "fit_seconds"].item())
-    return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}, selection
+    return model, {"fit_seconds": seconds}, selection
 
 
 def evaluate(
@@ -145,14 +145,26 @@ def evaluate(
 
 def export(
     model: estimators.MultinomialMixture,
+    counts: sparse.csr_array,
     vocabulary: pd.DataFrame,
-    clusters: pd.DataFrame,
+    documents: pd.DataFrame,
     bag: Bag,
+    split: Rows,
+    clusters: pd.DataFrame,
+    metrics: dict[str, float],
     params: FeaturesParameters,
-) -> ClusteringPredictor:
+) -> tuple[ClusteringPredictor, Candidate]:
     """Put the mixture together with all that it takes to read texts.
 
     A mixture of a bag of words finds these in texts by the word rules, as far as these find them at all.
+
+    Returns
+    -------
+    predictor : ClusteringPredictor
+        Texts in, clusters out.
+    mlflow_model : Candidate
+        The same for MLflow. Models of as many components compare by their held-out perplexity, or by their
+        likelihood where nothing is held out, on the same counts, words and split.
     """
     rules = WordRules(
         params.token_pattern,
@@ -169,7 +181,18 @@ def export(
             len(vocabulary),
             predictor.vocabulary[unfound[0]],
         )
-    return predictor
+    train = documents["text"].to_numpy()[split["train"]]
+    data = digest(
+        *(counts.indptr, counts.indices, counts.data),
+        *(vocabulary["word"].to_numpy(), split["train"], split["held_out"]),
+    )
+    headline = headline_of(
+        metrics,
+        {"heldout_perplexity": "lowest", "log_likelihood": "highest"},
+        {"n_components": metrics["n_components"], "data": data},
+    )
+    example = pd.DataFrame({"text": [text[:_EXAMPLE_CHARACTERS] for text in train[:2]]})
+    return predictor, Candidate(predictor, example, headline)
 
 
 def report(

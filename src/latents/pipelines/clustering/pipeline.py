@@ -20,7 +20,7 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.fit,
                 ["counts", "split", "params:fit", "params:select", "monitor"],
-                ["model", "mlflow_model", "fit_record", "selection"],
+                ["model", "fit_record", "selection"],
                 name="fit",
             ),
             node(
@@ -39,8 +39,18 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.export,
-                ["model", "vocabulary", "clusters", "bag", "params:features"],
-                "predictor",
+                [
+                    "model",
+                    "counts",
+                    "vocabulary",
+                    "documents",
+                    "bag",
+                    "split",
+                    "clusters",
+                    "metrics",
+                    "params:features",
+                ],
+                ["predictor", "mlflow_model"],
                 name="export",
             ),
             node(

@@ -21,9 +21,10 @@ from latents.pipelines.cvae.parameters import (
     WatchParameters,
 )
 from latents.pipelines.cvae.watching import Snapshots, look_on
+from latents.pipelines.headlines import digest, headline_of
 from latents.pipelines.images import Images, check_images, evenly, refuse_features
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
-from latents.predictors import CVAEPredictor
+from latents.predictors import Candidate, CVAEPredictor
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def fit(
     monitor: Monitor,
     snapshots: Snapshots,
     checkpoint: Path,
-) -> tuple[estimators.ConditionalVAE, dict[str, Any], dict[str, float]]:
+) -> tuple[estimators.ConditionalVAE, dict[str, float]]:
     """Train the model; the test bound is watched, and nothing is selected by it.
 
     A training of the same data and parameters that was ended goes on from `checkpoint`.
@@ -111,8 +112,6 @@ def fit(
     -------
     model : ConditionalVAE
         The trained model.
-    mlflow_model : mapping
-        The model and an example of its input, for MLflow.
     fit_record : mapping
         ``fit_seconds``, those before an interruption included.
     """
@@ -129,8 +128,7 @@ def fit(
             checkpoint=checkpoint,
             checkpoint_every=params.checkpoint_every,
         )
-    example = {"images": X[:2], "labels": y[:2]}
-    return model, {"estimator": model, "input_example": example}, {"fit_seconds": model.fit_seconds_}
+    return model, {"fit_seconds": model.fit_seconds_}
 
 
 def evaluate(
@@ -210,9 +208,32 @@ def evaluate(
     }
 
 
-def export(model: estimators.ConditionalVAE, images: Images, params: FeaturesParameters) -> CVAEPredictor:
-    """Put the model together with what it takes to read images."""
-    return CVAEPredictor(model, images["images"].shape[1:], params.white)
+def export(
+    model: estimators.ConditionalVAE,
+    images: Images,
+    pixels: Arrays,
+    split: Rows,
+    test: Arrays,
+    metrics: dict[str, float],
+    params: FeaturesParameters,
+) -> tuple[CVAEPredictor, Candidate]:
+    """Put the model together with what it takes to read images.
+
+    Returns
+    -------
+    predictor : CVAEPredictor
+        Images in, classes, bounds and latents out.
+    mlflow_model : Candidate
+        The same for MLflow. Models of any network and number of latents compare, by the bound on the same test
+        images (binarised alike) under the same likelihood, after training on the same ones.
+    """
+    predictor = CVAEPredictor(model, images["images"].shape[1:], params.white)
+    data = digest(pixels["X"], pixels["y"], split["train"], split["held_out"], test["X"])
+    headline = headline_of(
+        metrics, {"lower_bound_test": "highest"}, {"likelihood": model.likelihood, "data": data}
+    )
+    example = images["images"][split["train"][:2]].astype(np.float64)
+    return predictor, Candidate(predictor, example, headline)
 
 
 def report(

@@ -30,7 +30,7 @@ def create_pipeline() -> Pipeline:
                     "snapshots",
                     "checkpoint",
                 ],
-                ["model", "mlflow_model", "fit_record"],
+                ["model", "fit_record"],
                 name="fit",
             ),
             node(
@@ -49,7 +49,12 @@ def create_pipeline() -> Pipeline:
                 },
                 name="evaluate",
             ),
-            node(nodes.export, ["model", "images", "params:features"], "predictor", name="export"),
+            node(
+                nodes.export,
+                ["model", "images", "pixels", "split", "test", "metrics", "params:features"],
+                ["predictor", "mlflow_model"],
+                name="export",
+            ),
             node(
                 nodes.report,
                 [

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from latents import reporting
 from latents.estimators import MinimumErrorPCA
+from latents.pipelines.headlines import digest, headline_of
 from latents.pipelines.images import Images, as_rows, check_images, evenly
 from latents.pipelines.pca import drawing, measuring
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
 from latents.pipelines.shared import Rows, SplitParameters, plain, split_rows
-from latents.predictors import PCAPredictor
+from latents.predictors import Candidate, PCAPredictor
 
 _FIT_BLOCK = 1 << 26  # numbers of training rows that are read at a time
 
@@ -35,15 +36,13 @@ def split(images: Images, params: SplitParameters) -> Rows:
 
 def fit(
     pixels: dict[str, NDArray[Any]], split: Rows, params: FitParameters
-) -> tuple[MinimumErrorPCA, dict[str, Any], dict[str, float]]:
+) -> tuple[MinimumErrorPCA, dict[str, float]]:
     """Find the basis of least error for the training images.
 
     Returns
     -------
     model : MinimumErrorPCA
         The fitted basis.
-    mlflow_model : mapping
-        The model and an example of its input, for MLflow.
     fit_record : mapping
         ``fit_seconds``.
 
@@ -64,8 +63,7 @@ def fit(
             f"max_distortion is {params.max_distortion:g}, which the mean alone meets (J(0) = "
             f"{model.distortion_curve_[0]:g}); ask for less"
         )
-    example = X[train[:2]].astype(np.float64)
-    return model, {"estimator": model, "input_example": example}, {"fit_seconds": seconds}
+    return model, {"fit_seconds": seconds}
 
 
 def _training_rows(X: NDArray[Any], train: NDArray[np.intp], svd_solver: str) -> Any:
@@ -150,11 +148,38 @@ def evaluate(
     }
 
 
-def export(model: MinimumErrorPCA, images: Images) -> PCAPredictor:
-    """Put the basis together with what it takes to read images, or rows of features."""
+def export(
+    model: MinimumErrorPCA, images: Images, split: Rows, metrics: dict[str, float]
+) -> tuple[PCAPredictor, Candidate]:
+    """Put the basis together with what it takes to read images, or rows of features.
+
+    Returns
+    -------
+    predictor : PCAPredictor
+        Images in, coordinates and errors out.
+    mlflow_model : Candidate
+        The same for MLflow. Models of as many components compare by their error on held-out images, or by
+        J(d) where none is held out, on the same pixels and split.
+    """
+    rows = split["train"][:2]
+    example: NDArray[Any] | pd.DataFrame
     if "images" in images:
-        return PCAPredictor(model, shape=images["images"].shape[1:])
-    return PCAPredictor(model, feature_names=images["feature_names"].tolist())
+        given, names = images["images"], []
+        predictor = PCAPredictor(model, shape=given.shape[1:])
+        example = given[rows].astype(np.float64)
+    else:
+        given, names = images["features"], images["feature_names"].tolist()
+        predictor = PCAPredictor(model, feature_names=names)
+        example = pd.DataFrame(given[rows].astype(np.float64), columns=names)
+    headline = headline_of(
+        metrics,
+        {"heldout_distortion": "lowest", "distortion": "lowest"},
+        {
+            "n_components": metrics["n_components"],
+            "data": digest(given, np.array(names), split["train"], split["held_out"]),
+        },
+    )
+    return predictor, Candidate(predictor, example, headline)
 
 
 def report(

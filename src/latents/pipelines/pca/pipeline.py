@@ -15,7 +15,7 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.fit,
                 ["pixels", "split", "params:fit"],
-                ["model", "mlflow_model", "fit_record"],
+                ["model", "fit_record"],
                 name="fit",
             ),
             node(
@@ -31,7 +31,12 @@ def create_pipeline() -> Pipeline:
                 },
                 name="evaluate",
             ),
-            node(nodes.export, ["model", "images"], "predictor", name="export"),
+            node(
+                nodes.export,
+                ["model", "images", "split", "metrics"],
+                ["predictor", "mlflow_model"],
+                name="export",
+            ),
             node(
                 nodes.report,
                 [

@@ -1,0 +1,55 @@
+"""By what models are compared over runs: one metric, on the same data."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latents.predictors import Headline
+
+_PIECE = 1 << 24  # bytes
+
+
+def headline_of(
+    metrics: Mapping[str, float], directions: Mapping[str, str], conditions: Mapping[str, Any]
+) -> Headline:
+    """Return the first metric that there is.
+
+    Parameters
+    ----------
+    metrics : mapping
+        Those of a run.
+    directions : mapping
+        Names, the preferred one first, and whether the ``lowest`` or the ``highest`` value wins.
+    conditions : mapping
+        What must be equal for values to be compared.
+    """
+    metric = next(name for name in directions if name in metrics)
+    return Headline(
+        metric,
+        float(metrics[metric]),
+        directions[metric] == "highest",
+        {name: str(value) for name, value in conditions.items()},
+    )
+
+
+def digest(*arrays: NDArray[Any]) -> str:
+    """Return a fingerprint of arrays: of their types, shapes and values.
+
+    What is mapped into memory is read in pieces, once.
+
+    Parameters
+    ----------
+    arrays : arrays
+        Of numbers or texts.
+    """
+    found = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        values = array.astype(np.str_) if array.dtype.kind == "O" else array
+        found.update(f"{values.dtype.str} {values.shape} ".encode())
+        n_rows = max(1, _PIECE // max(values[:1].nbytes, 1))
+        for start in range(0, len(values), n_rows):
+            found.update(values[start : start + n_rows].tobytes())
+    return found.hexdigest()

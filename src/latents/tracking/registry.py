@@ -1,0 +1,79 @@
+"""MLflow's registry of models: every finished run adds a version, and the best of those comparable is champion."""
+
+import logging
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from latents.predictors import Headline
+
+logger = logging.getLogger(__name__)
+
+CHAMPION = "champion"
+# Tags of a version; what must be equal for two to be compared has names of its own below "same.".
+_METRIC, _VALUE, _CONDITION = "metric", "value", "same."
+
+
+def register(name: str, model_id: str, run_id: str, headline: Headline) -> str:
+    """Add a version to a registered model, and make it champion if it is the first or beats the present one.
+
+    Models that were measured on other data or otherwise (``Headline.conditions``) are never compared: the champion
+    then stays, until somebody decides.
+
+    Parameters
+    ----------
+    name : str
+        Of the registered model, which is made if there is none.
+    model_id : str
+        MLflow's identifier of the logged model.
+    run_id : str
+        The run that has logged it.
+    headline : Headline
+        By which it is compared.
+
+    Returns
+    -------
+    str
+        The number of the version.
+    """
+    client = MlflowClient()
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {_METRIC: headline.metric, _VALUE: repr(headline.value)}
+    tags.update((f"{_CONDITION}{key}", value) for key, value in headline.conditions.items())
+    # All tags come with it: no moment shows a version without them.
+    created = client.create_model_version(name, f"models:/{model_id}", run_id, tags=tags, model_id=model_id)
+    version = str(created.version)
+    if _is_champion(client, name, version, headline):
+        client.set_registered_model_alias(name, CHAMPION, version)
+    return version
+
+
+def _is_champion(client: MlflowClient, name: str, version: str, headline: Headline) -> bool:
+    """Decide, and say why."""
+    this = f"{name}, version {version} ({headline.metric} {headline.value:.6g})"
+    present = client.get_registered_model(name).aliases.get(CHAMPION)
+    if present is None:
+        if headline.beats(float("nan")):
+            logger.info("%s is champion: there was none", this)
+            return True
+        logger.warning("%s is no champion: its value is not finite", this)
+        return False
+    tags = client.get_model_version(name, present).tags
+    conditions = {
+        key.removeprefix(_CONDITION): tag for key, tag in tags.items() if key.startswith(_CONDITION)
+    }
+    if differences := headline.differences(tags.get(_METRIC), conditions):
+        logger.warning(
+            "%s is not comparable with the champion, version %s: %s; the champion stays, unless you "
+            "give the alias %r to version %s on the model's page in MLflow",
+            *(this, present, "; ".join(differences), CHAMPION, version),
+        )
+        return False
+    wins = headline.beats(float(tags[_VALUE]))
+    verb = "is champion: it beats" if wins else "does not beat the champion,"
+    logger.info("%s %s version %s (%.6g)", this, verb, present, float(tags[_VALUE]))
+    return wins
