@@ -1,8 +1,13 @@
 """The pipelines that ``kedro run --pipelines`` knows."""
 
+import warnings
+
 from kedro.pipeline import Pipeline
 
 from latents.pipelines import clustering, clustering_inference, cvae, cvae_inference, pca, pca_inference
+
+# Nodes have previews, of which Kedro would say at every command that they are new.
+warnings.filterwarnings("ignore", message="The 'preview_fn' feature is experimental")
 
 
 def register_pipelines() -> dict[str, Pipeline]:

@@ -3,12 +3,14 @@
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from kedro.io.core import get_filepath_str
 from kedro_datasets.json import JSONDataset as KedroJSONDataset
 from kedro_datasets.matplotlib import MatplotlibDataset as KedroMatplotlibDataset
 from kedro_datasets.pandas import CSVDataset as KedroCSVDataset
 from kedro_datasets.pandas import ParquetDataset as KedroParquetDataset
 from kedro_datasets.plotly import JSONDataset as KedroPlotlyDataset
 from kedro_datasets.text import TextDataset as KedroTextDataset
+from PIL import Image
 
 from latents.files import whole_file
 
@@ -39,6 +41,16 @@ class WholeFile:
         finally:
             self._filepath = final
 
+    def _init_config(self) -> dict[str, Any]:
+        """Return the entry of the catalog, as ``kedro catalog resolve-patterns`` prints it.
+
+        Kedro notes the arguments of a class without an ``__init__`` of its own as ``args`` and ``kwargs``.
+        """
+        config: dict[str, Any] = super()._init_config()  # type: ignore[misc]
+        given = config.pop("kwargs", {})
+        config.pop("args", None)
+        return {**config, **{name: value for name, value in given.items() if name != "metadata"}}
+
 
 class CSVDataset(WholeFile, KedroCSVDataset):  # type: ignore[misc]
     """``kedro_datasets.pandas.CSVDataset``, whole or not at all."""
@@ -61,4 +73,11 @@ class PlotlyDataset(WholeFile, KedroPlotlyDataset):  # type: ignore[misc]
 
 
 class MatplotlibDataset(WholeFile, KedroMatplotlibDataset):  # type: ignore[misc]
-    """``kedro_datasets.matplotlib.MatplotlibDataset``, whole or not at all."""
+    """``kedro_datasets.matplotlib.MatplotlibDataset``, whole or not at all, and its pictures load."""
+
+    def load(self) -> Image.Image:
+        """Return the picture that was drawn; notebooks show it."""
+        with self._fs.open(get_filepath_str(self._get_load_path(), self._protocol)) as file:
+            picture = Image.open(file)
+            picture.load()
+        return picture

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.framework.project import pipelines
+from kedro.framework.project import pipelines, settings
 from omegaconf import OmegaConf
 
 from latents.pipelines.shared import plain
@@ -26,6 +27,7 @@ class ConfigurationHook:
     @hook_impl(wrapper=True, tryfirst=True)
     def after_context_created(self, context: KedroContext) -> Iterator[None]:
         """Register the resolvers, and let one process at a time set up MLflow's database."""
+        check_environment(context)
         project = Path(context.project_path)
 
         def data_home() -> str:
@@ -72,6 +74,23 @@ class ParameterHook:
         for name, value in inputs.items():
             if name.startswith("params:"):
                 inputs[name] = plain(value)
+
+
+def check_environment(context: KedroContext) -> None:
+    """Raise ``ValueError`` where the configuration has no folder for the run's environment.
+
+    kedro-mlflow would take that for a project without settings of its own.
+    """
+    try:
+        context.config_loader["globals"]
+    except MissingConfigException as error:
+        env = context.env or settings.CONFIG_LOADER_ARGS["default_run_env"]
+        source = Path(context.config_loader.conf_source)
+        known = sorted(path.name for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
+        raise ValueError(
+            f"there is no environment {env!r} in {source}; allowed are "
+            f"{', '.join(known) or 'the folders in it'}"
+        ) from error
 
 
 def taken_by_an_entry(conf_catalog: Mapping[str, Any], name: str, value: Any) -> bool:

@@ -1,10 +1,11 @@
-"""What the three pipelines have in common: typed parameters and the split into training and held-out rows."""
+"""What the pipelines have in common: typed parameters, the split into training and held-out rows, and diagrams."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Annotated, Any, Protocol, Self
 
 import numpy as np
+from kedro.pipeline.preview_contract import MermaidPreview
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -114,3 +115,11 @@ def truth_values(marks: Sequence[Any], place: Callable[[int], str] = "row {}".fo
         row = found.index(None)
         raise ValueError(f"{place(row)}: held_out is {marks[row]!r}; allowed are true and false, or 1 and 0")
     return np.array(found, dtype=bool)
+
+
+def diagram(content: str) -> MermaidPreview:
+    """Return a Mermaid diagram for Kedro-Viz, at its own size: made to fit, it would be too small to read.
+
+    Labels are formulas between ``$$``; plain text in them breaks lines where it should not.
+    """
+    return MermaidPreview(content=content, meta={"flowchart": {"useMaxWidth": False}})

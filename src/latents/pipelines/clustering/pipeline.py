@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
-from latents.pipelines.clustering import corpus, nodes
+from latents.pipelines.clustering import corpus, nodes, preview
 
 
 def create_pipeline() -> Pipeline:
@@ -22,6 +22,7 @@ def create_pipeline() -> Pipeline:
                 ["counts", "split", "params:fit", "params:select", "monitor"],
                 ["model", "fit_record", "selection"],
                 name="fit",
+                preview_fn=preview.fit,
             ),
             node(
                 nodes.evaluate,

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
-from latents.pipelines.cvae import nodes
+from latents.pipelines.cvae import nodes, preview
 
 
 def create_pipeline() -> Pipeline:
@@ -32,6 +32,7 @@ def create_pipeline() -> Pipeline:
                 ],
                 ["model", "fit_record"],
                 name="fit",
+                preview_fn=preview.fit,
             ),
             node(
                 nodes.evaluate,

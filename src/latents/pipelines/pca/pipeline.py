@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
-from latents.pipelines.pca import nodes
+from latents.pipelines.pca import nodes, preview
 
 
 def create_pipeline() -> Pipeline:
@@ -17,6 +17,7 @@ def create_pipeline() -> Pipeline:
                 ["pixels", "split", "params:fit"],
                 ["model", "fit_record"],
                 name="fit",
+                preview_fn=preview.fit,
             ),
             node(
                 nodes.evaluate,
