@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import mlflow
 import numpy as np
 import pytest
+from filelock import FileLock
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import AbstractRunner
@@ -28,6 +29,8 @@ from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixtu
 from latents.features.words import count_words
 from latents.predictors import ClusteringPredictor, CVAEPredictor, PCAPredictor
 from tests.predictors.examples import RULES, TEXTS
+
+from tests.processes import KedroCommand
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -64,25 +67,26 @@ class Project:
             words, cwd=self.path, env=self.environment, capture_output=True, text=True, check=False, **options
         )
 
+    def start(self, *words: str) -> KedroCommand:
+        """Start a `kedro` command in a process of its own, as typed by a user."""
+        return KedroCommand(words, self.path, self.environment)
+
+    def kedro(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a `kedro` command in a process of its own, and return what it printed."""
+        return self.start(*words).wait()
+
     def interrupted(self, number: signal.Signals, once: Callable[[], bool], *words: str) -> str:
-        """Run a command, send it a signal once something holds, and return what it printed; it must fail."""
-        process = subprocess.Popen(
-            words,
-            cwd=self.path,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        """Run a `kedro` command, send it a signal once something holds, and return what it printed."""
+        command = self.start(*words)
         deadline = time.monotonic() + 300  # so that what never holds fails the test instead of hanging it
         while not once():
-            assert process.poll() is None, process.communicate()[0]
+            assert command.is_running, command.wait().stdout
             assert time.monotonic() < deadline
             time.sleep(0.2)
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=120)
-        assert process.returncode != 0
-        return output
+        command.send_signal(number)
+        done = command.wait()
+        assert done.returncode != 0
+        return done.stdout
 
     @property
     def environment(self) -> dict[str, str]:
@@ -107,16 +111,46 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the project with an empty MLflow database, whose tables take seconds to make."""
-    path = tmp_path_factory.mktemp("template")
-    shutil.copytree(ROOT / "conf", path / "conf", ignore=lambda folder, names: _own(folder, names))
-    for name in ("pyproject.toml", "Makefile", "constraints.txt", "README.md", "data/README.md"):
-        (path / name).parent.mkdir(exist_ok=True)
-        shutil.copy2(ROOT / name, path / name)
-    (path / "src").mkdir()
-    mlflow.MlflowClient(f"sqlite:///{path / 'mlflow.db'}").search_experiments()
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of all workers of pytest: what takes seconds to make is made there by one, for all."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def made_once(path: Path, make: Callable[[Path], None]) -> Path:
+    """Let `make` fill a folder unless a worker has done so; wait while one does."""
+    done = path.with_name(f"{path.name}.done")
+    with FileLock(f"{path}.lock"):
+        if not done.exists():
+            make(path)
+            done.touch()
     return path
+
+
+@pytest.fixture(scope="session")
+def empty_database(common: Path) -> Path:
+    """Return an MLflow database without runs, to be copied: its tables take seconds to make."""
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+
+    return made_once(common / "empty_database", make) / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def template(common: Path, empty_database: Path) -> Path:
+    """Return a copy of the project in which nothing has run, to be copied in its turn."""
+
+    def make(path: Path) -> None:
+        shutil.copytree(ROOT / "conf", path / "conf", ignore=lambda folder, names: _own(folder, names))
+        for name in ("pyproject.toml", "Makefile", "constraints.txt", "README.md", "data/README.md"):
+            (path / name).parent.mkdir(exist_ok=True)
+            shutil.copy2(ROOT / name, path / name)
+        (path / "src").mkdir()
+        shutil.copy2(empty_database, path / "mlflow.db")
+
+    return made_once(common / "template", make)
 
 
 def _own(folder: str, names: list[str]) -> list[str]:
@@ -135,13 +169,21 @@ def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         mlflow.end_run("KILLED")
 
 
-@pytest.fixture(scope="module")
-def finished(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Return a project in which all three pipelines have run once in the test environment."""
-    path = tmp_path_factory.mktemp("finished") / "project"
-    shutil.copytree(template, path)
-    project = Project(path)
-    project.run()
+@pytest.fixture(scope="session")
+def finished(common: Path, template: Path) -> Project:
+    """Return a project in which all three pipelines have run once in the test environment, to be read alone."""
+
+    def make(path: Path) -> None:
+        shutil.copytree(template, path)
+        Project(path).run()
+
+    return Project(made_once(common / "finished", make))
+
+
+@pytest.fixture
+def continued(project: Project, finished: Project) -> Project:
+    """Return a fresh project with the files of a finished run, for tests that go on from there."""
+    shutil.copytree(finished.path / "data", project.path / "data", dirs_exist_ok=True)
     return project
 
 

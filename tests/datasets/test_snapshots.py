@@ -1,5 +1,7 @@
 """Pictures and arrays that a fit leaves on its way."""
 
+import shutil
+
 import mlflow
 import numpy as np
 import pytest
@@ -36,7 +38,8 @@ def test_clearing_takes_nothing_else(dataset, tmp_path):
     assert [path.name for path in (tmp_path / "epochs").iterdir()] == ["mine.png"]
 
 
-def test_pictures_go_to_the_run_in_progress(dataset, tmp_path, monkeypatch):
+def test_pictures_go_to_the_run_in_progress(dataset, tmp_path, empty_database, monkeypatch):
+    shutil.copy2(empty_database, tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = mlflow.MlflowClient().create_experiment("one", str(tmp_path / "artifacts"))
     run = mlflow.MlflowClient().create_run(experiment)

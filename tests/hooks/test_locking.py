@@ -1,7 +1,6 @@
 """Two runs on the same outputs."""
 
-import subprocess
-import time
+import signal
 
 import pytest
 from filelock import FileLock
@@ -39,37 +38,22 @@ def test_the_locks_are_released_by_a_run_that_ends_or_fails(project):
 
 
 def test_of_two_runs_at_once_the_second_stops(project):
-    words = ["kedro", "run", "--env", "test", "--pipelines", "cvae", "--params", "cvae.fit.epochs=100000"]
-    first = subprocess.Popen(
-        words, cwd=project.path, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    deadline = time.monotonic() + 300
-    while not (project.path / "data/test/05_model_input/cvae/split.npz").exists():
-        assert first.poll() is None, first.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    second = project.command(*words)
-    assert second.returncode != 0
-    assert "OutputsInUseError: another run is writing to" in second.stderr
-    first.terminate()
-    first.communicate(timeout=120)
+    def second_has_stopped():
+        if not (project.path / "data/test/05_model_input/cvae/split.npz").exists():
+            return False
+        with pytest.raises(OutputsInUseError, match="another run is writing to"):
+            project.run("cvae")
+        return True
+
+    words = ["run", "--env", "test", "--pipelines", "cvae", "--params", "cvae.fit.epochs=100000"]
+    project.interrupted(signal.SIGTERM, second_has_stopped, *words)
     assert [run.info.status for run in project.runs()] == ["KILLED"]
 
 
 def test_two_first_runs_at_once_share_a_new_database(project):
     (project.path / "mlflow.db").unlink()
-    both = [
-        subprocess.Popen(
-            ["kedro", "run", "--env", "test", "--pipelines", name],
-            cwd=project.path,
-            env=project.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for name in ("pca", "clustering")
-    ]
-    for process in both:
-        output, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, output
+    both = [project.start("run", "--env", "test", "--pipelines", name) for name in ("pca", "clustering")]
+    for run in both:
+        done = run.wait()
+        assert done.returncode == 0, done.stdout
     assert [run.info.status for run in project.runs()] == ["FINISHED", "FINISHED"]

@@ -10,11 +10,19 @@ from latents import reporting
 from latents.tracking.current_run import RunInterrupted, current_run
 
 
+@pytest.fixture(autouse=True)
+def terminal():
+    """Heed Ctrl-C, as in a terminal: a pytest that was started in the background would ignore it."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 @pytest.mark.parametrize(
     ("runner", "number"), [("SequentialRunner", signal.SIGINT), ("ThreadRunner", signal.SIGTERM)]
 )
 def test_an_interrupted_run_is_killed_and_its_points_are_there(project, runner, number):
-    command = ["kedro", "run", "--env", "test", "--pipelines", "cvae", "--runner", runner]
+    command = ["run", "--env", "test", "--pipelines", "cvae", "--runner", runner]
     # A bound in MLflow while the fit runs is what the UI draws live.
     output = project.interrupted(
         number, lambda: bool(_points(project)), *command, "--params", "cvae.fit.epochs=100000"

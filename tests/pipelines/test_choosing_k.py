@@ -292,7 +292,7 @@ def test_an_interrupt_from_outside_ends_parent_and_child_as_killed(project, runn
     output = project.interrupted(
         number,
         lambda: any("clustering/fit/lower_bound" in run.data.metrics for run in project.runs()),
-        *("kedro", "run", "--env", "test", "--pipelines", "clustering", "--runner", runner),
+        *("run", "--env", "test", "--pipelines", "clustering", "--runner", runner),
     )
     parent, children = family(project)
     assert [child.info.run_name for child in children] == ["clustering K = 2"], output
@@ -302,8 +302,8 @@ def test_an_interrupt_from_outside_ends_parent_and_child_as_killed(project, runn
 def test_without_mlflow_the_best_is_kept_all_the_same(project):
     project.write("conf/test/mlflow.yml", "tracking:\n  disable_tracking:\n    pipelines: [clustering]\n")
     write_parameters(project, "fit: {n_components: [2, 3]}, select: {criterion: npmi}")
-    done = project.command("kedro", "run", "--env", "test", "--pipelines", "clustering")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = project.kedro("run", "--env", "test", "--pipelines", "clustering")
+    assert done.returncode == 0, done.stdout
     assert project.runs() == []
     table = table_of(project)
     assert table.loc[table["chosen"], "npmi"].tolist() == [table["npmi"].max()]

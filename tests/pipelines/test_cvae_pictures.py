@@ -1,6 +1,8 @@
 """The nodes of the cvae pipeline on images of several kinds, without Kedro."""
 
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 
 import matplotlib.figure
 import numpy as np
@@ -9,6 +11,8 @@ import plotly.graph_objects as go
 import pytest
 
 from latents.datasets import SnapshotsDataset
+from latents.datasets.snapshots import Snapshots
+from latents.estimators import ConditionalVAE
 from latents.pipelines.cvae import measuring, nodes
 from latents.pipelines.cvae.parameters import (
     EvaluateParameters,
@@ -85,8 +89,39 @@ def made_up(shape=(6, 5), n=90, n_classes=3, labels=LABELS):
     return {"images": images, "labels": labels[codes]}
 
 
+@dataclass
+class Outcome:
+    """What the nodes have made of images; pictures are drawn when they are looked at."""
+
+    model: ConditionalVAE
+    test: dict
+    snapshots: Snapshots
+    results: dict
+    monitor: Watching
+    fit: dict
+
+    @cached_property
+    def drawn(self):
+        names = [
+            "latents",
+            "class_table",
+            "generated",
+            "reconstructions",
+            "hardest",
+            "hardest_table",
+            "paths",
+        ]
+        return nodes.report(
+            self.model,
+            *(self.results[name] for name in [*names, "traversals", "metrics"]),
+            self.snapshots,
+            ReportParameters(n_scatter_points=10),
+            {"fit": self.fit},
+        )
+
+
 def run(tmp_path, data, watch=None, **fit):
-    """Run all nodes; return what each has made."""
+    """Run all nodes; return what they have made."""
     monitor = Watching()
     params = FitParameters(**FIT | fit)
     images = nodes.ingest(data)
@@ -97,15 +132,7 @@ def run(tmp_path, data, watch=None, **fit):
     checkpoint = tmp_path / "checkpoint.safetensors"
     model, record = nodes.fit(pixels, split, test, images, params, watching, monitor, snapshots, checkpoint)
     results = nodes.evaluate(model, test, images, record, EVALUATE, monitor)
-    names = ["latents", "class_table", "generated", "reconstructions", "hardest", "hardest_table", "paths"]
-    drawn = nodes.report(
-        model,
-        *(results[name] for name in [*names, "traversals", "metrics"]),
-        snapshots,
-        ReportParameters(n_scatter_points=10),
-        {"fit": FIT | fit},
-    )
-    return model, test, snapshots, results, drawn, monitor
+    return Outcome(model, test, snapshots, results, monitor, FIT | fit)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +148,8 @@ def run(tmp_path, data, watch=None, **fit):
     ],
 )
 def test_every_kind_of_model_and_image_is_drawn(tmp_path, shape, fit):
-    *_, results, drawn, _ = run(tmp_path, made_up(shape), **fit)
+    outcome = run(tmp_path, made_up(shape), **fit)
+    results, drawn = outcome.results, outcome.drawn
     pictures = ["generated", "learning", "interpolations", "class_paths", "styles", "traversals"]
     pictures += ["reconstructions", "hardest"]
     for name in pictures:
@@ -142,17 +170,19 @@ def test_every_kind_of_model_and_image_is_drawn(tmp_path, shape, fit):
 
 def test_continuous_pixels_are_not_binarised(tmp_path):
     data = made_up()
-    model, test, *_ = run(tmp_path, data, likelihood="gaussian", epochs=1)
+    outcome = run(tmp_path, data, likelihood="gaussian", epochs=1)
+    model, test = outcome.model, outcome.test
     np.testing.assert_allclose(test["X"], data["images"].reshape(90, -1)[test["rows"]] / 255, rtol=1e-6)
     assert not model.network_.pixels.is_binary
-    _, test, *_ = run(tmp_path, data, epochs=1)
+    test = run(tmp_path, data, epochs=1).test
     assert set(np.unique(test["X"])) == {0, 1}
 
 
 def test_the_half_trained_model_is_looked_at(tmp_path, caplog):
     caplog.set_level("INFO", logger="latents")
-    model, test, snapshots, _, drawn, monitor = run(tmp_path, made_up())
-    found = snapshots.load()
+    outcome = run(tmp_path, made_up())
+    model, test, monitor = outcome.model, outcome.test, outcome.monitor
+    found = outcome.snapshots.load()
     assert list(found) == [2, 4]
     assert found[4]["images"].shape == (3, 3, 6, 5)
     # The last look is at the model that is kept.
@@ -177,22 +207,23 @@ def test_the_half_trained_model_is_looked_at(tmp_path, caplog):
             f"epoch {epoch}: test bound {bounds[1]:.2f}, log p(x | y) {curve[epoch - 1]:.2f}" in caplog.text
         )
     assert "epoch 3:" not in caplog.text
-    assert [text.get_text() for text in drawn["learning"].axes[0].texts if "epoch " in text.get_text()] == [
+    learning = outcome.drawn["learning"]
+    assert [text.get_text() for text in learning.axes[0].texts if "epoch " in text.get_text()] == [
         "epoch 2",
         "epoch 4",
     ]
 
 
 def test_a_fit_that_begins_anew_forgets_the_former_ones_drawings(tmp_path):
-    *_, snapshots, _, _, _ = run(tmp_path, made_up())
-    assert list(snapshots.load()) == [2, 4]
-    *_, snapshots, _, drawn, _ = run(tmp_path, made_up(), watch={"every": None}, epochs=1)
-    assert snapshots.load() == {}
-    assert any("cvae.watch.every" in text.get_text() for text in drawn["learning"].axes[0].texts)
+    assert list(run(tmp_path, made_up()).snapshots.load()) == [2, 4]
+    outcome = run(tmp_path, made_up(), watch={"every": None}, epochs=1)
+    assert outcome.snapshots.load() == {}
+    assert any("cvae.watch.every" in text.get_text() for text in outcome.drawn["learning"].axes[0].texts)
 
 
 def test_each_test_image_has_its_numbers(tmp_path):
-    model, test, _, results, _, _ = run(tmp_path, made_up(), n_latents=2)
+    outcome = run(tmp_path, made_up(), n_latents=2)
+    model, test, results = outcome.model, outcome.test, outcome.results
     table, metrics = results["latents"], results["metrics"]
     np.testing.assert_allclose(table["lower_bound"], model.score_samples(test["X"], test["y"]))
     np.testing.assert_allclose(
@@ -211,7 +242,8 @@ def test_each_test_image_has_its_numbers(tmp_path):
 
 
 def test_likelihoods_of_some_images_are_carried_over_to_all(tmp_path):
-    model, test, _, results, _, _ = run(tmp_path, made_up(n=240), epochs=12)
+    outcome = run(tmp_path, made_up(n=240), epochs=12)
+    model, test, results = outcome.model, outcome.test, outcome.results
     table, metrics = results["latents"], results["metrics"]
     assert metrics["log_likelihood_test"] == pytest.approx(table["log_likelihood"].mean())
     joint = model.class_log_likelihood(test["X"], n_samples=200) + np.log(model.class_prior_)
@@ -227,7 +259,7 @@ def test_likelihoods_of_some_images_are_carried_over_to_all(tmp_path):
 
 
 def test_classes_are_means_over_their_images(tmp_path):
-    *_, results, _, _ = run(tmp_path, made_up())
+    results = run(tmp_path, made_up()).results
     table, classes = results["latents"], results["class_table"].set_index("label")
     assert set(classes.index) == set(LABELS)
     for label, row in classes.iterrows():
@@ -243,7 +275,8 @@ def test_classes_are_means_over_their_images(tmp_path):
 
 def test_the_hardest_are_the_lowest_bounds(tmp_path):
     data = made_up() | {"names": np.array([f"{i:02}.png" for i in range(90)])}
-    model, test, _, results, drawn, _ = run(tmp_path, data, epochs=10)
+    outcome = run(tmp_path, data, epochs=10)
+    model, test, results = outcome.model, outcome.test, outcome.results
     found, bounds = results["hardest_table"], results["latents"]["lower_bound"]
     np.testing.assert_array_equal(found["lower_bound"], np.sort(bounds)[:5])
     places = np.argsort(bounds.to_numpy(), kind="stable")[:5]
@@ -254,12 +287,13 @@ def test_the_hardest_are_the_lowest_bounds(tmp_path):
     shares = model.predict_proba(test["X"][places], n_samples=5)
     np.testing.assert_allclose(found["probability"], shares.max(axis=1), rtol=1e-6)
     assert found["taken_for"].tolist() == model.classes_[shares.argmax(axis=1)].tolist()
-    said = [text.get_text() for text in drawn["hardest"].axes[0].texts]
+    said = [text.get_text() for text in outcome.drawn["hardest"].axes[0].texts]
     assert found["name"][0] in said
 
 
 def test_ways_lead_within_and_between_classes(tmp_path):
-    model, test, _, results, _, _ = run(tmp_path, made_up(), prior="per_class")
+    outcome = run(tmp_path, made_up(), prior="per_class")
+    model, test, results = outcome.model, outcome.test, outcome.results
     paths = results["paths"]
     same = paths["labels"][:, 0] == paths["labels"][:, 1]
     assert same.tolist() == [True, True, False, False]
@@ -278,7 +312,8 @@ def test_ways_lead_within_and_between_classes(tmp_path):
 
 
 def test_the_most_active_latents_are_moved(tmp_path):
-    model, test, _, results, _, _ = run(tmp_path, made_up(), epochs=10)
+    outcome = run(tmp_path, made_up(), epochs=10)
+    model, test, results = outcome.model, outcome.test, outcome.results
     traversals = results["traversals"]
     variances = model.latent_variances(test["X"], test["y"])
     assert traversals["latents"].tolist() == np.argsort(-variances)[:2].tolist()
@@ -289,7 +324,8 @@ def test_the_most_active_latents_are_moved(tmp_path):
 
 
 def test_numbers_as_labels_stay_numbers(tmp_path):
-    *_, results, drawn, _ = run(tmp_path, made_up(n_classes=2, labels=np.array([7, 30])))
+    outcome = run(tmp_path, made_up(n_classes=2, labels=np.array([7, 30])))
+    results, drawn = outcome.results, outcome.drawn
     assert results["latents"]["predicted"].dropna().isin([7, 30]).all()
     assert set(results["hardest_table"]["label"]) <= {7, 30}
     assert list(drawn["confusion"].data[0].x) == ["7", "30"]
@@ -299,7 +335,8 @@ def test_a_class_without_test_images_is_left_out(tmp_path):
     data = made_up()
     data["held_out"] = np.zeros(90, dtype=bool)
     data["held_out"][[0, 3, 6, 1]] = True  # three of the first class, one of the second, none of the third
-    *_, results, drawn, _ = run(tmp_path, data)
+    outcome = run(tmp_path, data)
+    results, drawn = outcome.results, outcome.drawn
     assert results["class_table"]["label"].tolist() == ["bar", "cross <b>"]
     assert np.isnan(results["class_table"]["lower_bound_error"][1])
     labels = results["paths"]["labels"]
@@ -312,7 +349,8 @@ def test_many_classes(tmp_path):
     names = np.array([f"class {i:02}" for i in range(40)])
     rng = np.random.default_rng(0)
     data = {"images": rng.integers(0, 255, (240, 4, 4), dtype=np.uint8), "labels": names[np.arange(240) % 40]}
-    *_, results, drawn, _ = run(tmp_path, data, epochs=1)
+    outcome = run(tmp_path, data, epochs=1)
+    results, drawn = outcome.results, outcome.drawn
     assert results["traversals"]["grids"].shape[1] == 10
     for name in ("generated", "styles", "traversals", "learning"):
         drawn[name].canvas.draw()

@@ -13,7 +13,7 @@ from latents import estimators
 EPOCHS = 240
 PARAMS = {"cvae": {"fit": {"epochs": EPOCHS}, "watch": {"every": 100}}}
 COMMAND = [
-    *("kedro", "run", "--env", "test", "--pipelines", "cvae"),
+    *("run", "--env", "test", "--pipelines", "cvae"),
     *("--params", f"cvae.fit.epochs={EPOCHS},cvae.watch.every=100"),
 ]
 MODEL = "data/test/06_models/cvae/model.safetensors"
@@ -54,7 +54,7 @@ def assert_same(found, expected):
 
 
 def test_killed_twice_it_ends_where_an_undisturbed_run_ends(project):
-    project.run("cvae", params=PARAMS)
+    project.run("cvae", params=PARAMS, to_nodes=["cvae.fit"])
     undisturbed = outcome(project)
     assert [step for step, _ in undisturbed[2][0]] == list(range(1, EPOCHS + 1))
     assert [step for step, _ in undisturbed[2][2]] == [100, 200]
@@ -71,14 +71,24 @@ def test_killed_twice_it_ends_where_an_undisturbed_run_ends(project):
     assert not [path for path in (project.path / "data").rglob("*") if path.name == ".run"]
 
 
-def test_what_is_ended_in_the_evaluation_does_not_train_again(project, monkeypatch, caplog):
+@pytest.fixture
+def end_in_the_evaluation(project, monkeypatch):
+    """Return a function that runs the pipeline and interrupts it when the training is done."""
+
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(estimators.ConditionalVAE, "class_log_likelihood", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            project.run("cvae")
+    def run(**options):
+        with monkeypatch.context() as patch:
+            patch.setattr(estimators.ConditionalVAE, "class_log_likelihood", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                project.run("cvae", **options)
+
+    return run
+
+
+def test_what_is_ended_in_the_evaluation_does_not_train_again(project, end_in_the_evaluation, caplog):
+    end_in_the_evaluation()
     assert epoch_of(project) == 3
     project.run("cvae")
     assert "going on after epoch 3" in caplog.text
@@ -88,16 +98,8 @@ def test_what_is_ended_in_the_evaluation_does_not_train_again(project, monkeypat
     assert not (project.path / CHECKPOINT).exists()
 
 
-def test_other_parameters_begin_anew_and_say_so(project, monkeypatch, caplog):
-    def interrupted(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(estimators.ConditionalVAE, "class_log_likelihood", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            project.run("cvae")
-    project.run("cvae", params={"cvae": {"fit": {"learning_rate": 0.004}}})
-    assert "another training (parameters.learning_rate 0.003 there, 0.004 here)" in caplog.text
-    other = outcome(project)
-    project.run("cvae", params={"cvae": {"fit": {"learning_rate": 0.004}}})
-    assert_same(outcome(project), other)
+def test_other_parameters_begin_anew_and_say_so(project, finished, end_in_the_evaluation, caplog):
+    end_in_the_evaluation(params={"cvae": {"fit": {"learning_rate": 0.004}}})
+    project.run("cvae", to_nodes=["cvae.fit"])
+    assert "another training (parameters.learning_rate 0.004 there, 0.003 here)" in caplog.text
+    assert_same(outcome(project), outcome(finished))

@@ -214,6 +214,18 @@ def test_a_local_override_of_the_base_environment(project):
     assert metrics["n_components"] == 2
 
 
+# Of an evaluation on images of 28 x 28 pixels, where most of the time would go into drawing them.
+FEW = {"n_importance_samples": 5, "n_likelihood_images": 10}
+FEW_PICTURES = {
+    "n_generated": 2,
+    "n_reconstructions": 3,
+    "n_paths": 2,
+    "n_steps": 3,
+    "n_traversed": 1,
+    "n_hardest": 3,
+}
+
+
 @pytest.fixture
 def downloads(project, tmp_path, monkeypatch):
     """Small data in the layouts of both loaders' caches, in the folder that LATENTS_DATA_HOME names."""
@@ -239,9 +251,10 @@ def test_the_other_environments_on_small_data_in_the_same_layouts(project, env):
         params={
             "cvae": {
                 "fit": {"epochs": 1},
-                "watch": {"every": 1, "n_importance_samples": 5, "n_likelihood_images": 10},
-                "evaluate": {"n_importance_samples": 5, "n_likelihood_images": 10, "n_marginal_images": 10},
-            }
+                "watch": {"every": 1, "n_generated": 2, **FEW},
+                "evaluate": {"n_marginal_images": 10, **FEW, **FEW_PICTURES},
+            },
+            "pca": {"evaluate": {"n_reconstructions": 3, "n_worst": 3}, "report": {"n_eigenimages": 3}},
         },
     )
     clustering = metrics_of(project, "clustering", env)
@@ -290,7 +303,7 @@ def check_that_the_models_can_be_used(project, env):
 def test_another_of_torchvisions_sets_by_one_parameter(project, downloads):
     write_mnist(downloads, n_train=40, n_test=20, dataset="KMNIST")
     fit = {"epochs": 1, "hidden": [16], "n_latents": 2}
-    evaluate = {"n_importance_samples": 2, "n_likelihood_images": 5, "n_marginal_images": 5}
+    evaluate = {"n_marginal_images": 10, **FEW, **FEW_PICTURES}
     params = {"cvae": {"fit": fit, "evaluate": evaluate}, "dataset": "KMNIST"}
     project.run("cvae", env="benchmark", params=params)
     with np.load(project.path / "data/benchmark/02_intermediate/cvae/images.npz") as images:

@@ -23,6 +23,8 @@ PARAMETERS = """
 pca:
   fit: {n_components: 3}
   split: {held_out_fraction: 0.1}
+  evaluate: {n_reconstructions: 4, n_worst: 4}
+  report: {n_eigenimages: 4}
 cvae:
   features: {white: 255.0}
   fit: {epochs: 1, n_latents: 2, hidden: [16]}

@@ -18,6 +18,7 @@ from latents.reporting import (
     Quotation,
     Quotations,
     Section,
+    absent_picture,
     clustering,
     render_chart,
     render_report,
@@ -292,3 +293,19 @@ def test_every_chart_has_a_place_for_its_title_on_narrow_screens():
         assert names[at - 4 : at] == [("p", "heading"), ("b", None), ("span", None), ("div", "wide")]
         assert names.count(("p", "heading")) == names.count(("div", "chart"))
         assert all("hidden" in attrs for _, attrs in Page(html).elements if attrs.get("class") == "heading")
+
+
+def test_a_picture_is_drawn_once_for_file_and_page(monkeypatch):
+    drawn = []
+    draw = Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda self, renderer: drawn.append(self) or draw(self, renderer))
+    sheet = absent_picture("No picture", "There is nothing to see.")
+    file, again, vectors = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    sheet.savefig(file)
+    sheet.savefig(again, format="png")
+    shown = Page(render(sections=[Section("Picture", "Read it.", sheet)])).tags("img")
+    assert len(drawn) == 1
+    assert shown[0]["src"] == "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    assert again.getvalue() == file.getvalue()
+    sheet.savefig(vectors, format="svg")
+    assert b"<svg" in vectors.getvalue()

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import shutil
 import threading
 import time
 
@@ -17,8 +18,9 @@ from latents.tracking.monitor import FitMonitor
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, empty_database):
     """Yield a function that reads the points of a metric of a run in progress."""
+    shutil.copy2(empty_database, tmp_path)
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     former = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(client.tracking_uri)

@@ -1,0 +1,94 @@
+"""`kedro` commands in processes of their own, without the seconds that each would spend on importing.
+
+A server imports once what a run needs, and every command is forked from it: a real process, with signals, locks
+and an end of its own. What a cold start is to show (that PCA does not wait for torch, say) has to start cold.
+"""
+
+import atexit
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from subprocess import CompletedProcess
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(
+    [
+        "IPython",
+        "kedro.framework.cli.project",
+        "kedro_mlflow.framework.hooks",
+        "latents.datasets",
+        "latents.estimators.conditional_vae",
+        "latents.pipeline_registry",
+        "latents.settings",
+        "matplotlib.backends.backend_agg",
+        "mlflow.pyfunc",
+        "mlflow.store.tracking.sqlalchemy_store",
+        "torch._dynamo",
+    ]
+)
+_LONGEST = 300  # seconds, so that what never ends fails the test instead of hanging it
+
+
+class KedroCommand:
+    """A `kedro` command at work.
+
+    Parameters
+    ----------
+    words : sequence of str
+        What is typed after `kedro`.
+    folder : Path
+        Where it is typed.
+    environment : mapping
+        All variables of the terminal.
+    """
+
+    def __init__(self, words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        self._words = ["kedro", *words]
+        output, name = tempfile.mkstemp(prefix="kedro-", suffix=".txt")
+        os.close(output)
+        self._output = Path(name)
+        # A daemon, so that a test that fails leaves no process behind.
+        self._process = _context.Process(
+            target=_run, args=(self._words, folder, dict(environment), self._output), daemon=True
+        )
+        self._process.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.is_alive()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, as a terminal does."""
+        os.kill(self._process.pid, number)
+
+    def wait(self) -> CompletedProcess[str]:
+        """Wait for its end, and return what it printed on either stream."""
+        self._process.join(_LONGEST)
+        printed = self._output.read_text()
+        assert not self.is_running, printed
+        self._output.unlink()
+        return CompletedProcess(self._words, self._process.exitcode, printed)
+
+
+def _run(words: list[str], folder: Path, environment: dict[str, str], output: Path) -> None:
+    from kedro.framework.cli import main
+
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    with output.open("wb") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    sys.argv = words
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # though pytest itself may run in the background
+    try:
+        main()
+    finally:  # the end of every Python, but for multiprocessing's
+        threading._shutdown()
+        atexit._run_exitfuncs()
