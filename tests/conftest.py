@@ -29,7 +29,6 @@ from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixtu
 from latents.features.words import count_words
 from latents.predictors import ClusteringPredictor, CVAEPredictor, PCAPredictor
 from tests.predictors.examples import RULES, TEXTS
-
 from tests.processes import KedroCommand
 
 ROOT = Path(__file__).resolve().parents[1]
