@@ -4,10 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 VIZ_PORT := 4141
 UI_PORT := 5000
+NOTEBOOKS_PORT := 8888
 # Neither Kedro nor MLflow reports usage from here.
 export DO_NOT_TRACK := true
 
-.PHONY: help run test lint viz ui clean constraints
+.PHONY: help run test lint viz ui notebooks clean constraints
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 20
@@ -40,6 +41,10 @@ ui: .venv/installed ## show the runs in the MLflow UI
 			--workers 1 --backend-store-uri "$$MLFLOW_TRACKING_URI";; \
 	esac
 
+notebooks: .venv/installed-notebooks ## open the notebooks, which read the last run, in JupyterLab
+	@echo "==> JupyterLab on http://127.0.0.1:$(NOTEBOOKS_PORT) (Ctrl-C ends it)"
+	$(BIN)/kedro jupyter lab --ip=127.0.0.1 --port=$(NOTEBOOKS_PORT) notebooks
+
 clean: ## remove what runs and tools have left; data/01_raw and .venv stay
 	@echo "==> removing outputs, MLflow's database and artifacts, and caches"
 	rm -rf data/0[2-8]_* $(patsubst conf/%,data/%,$(wildcard conf/*)) data/.mlflow-setup.lock
@@ -47,7 +52,7 @@ clean: ## remove what runs and tools have left; data/01_raw and .venv stay
 
 constraints: .venv/installed-dev ## resolve constraints.txt anew from pyproject.toml
 	@echo "==> uv pip compile"
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --upgrade \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
 		--no-header --no-annotate --no-emit-index-url --output-file constraints.txt pyproject.toml
 
 # TORCH_INDEX=<address> takes torch and torchvision from another index, such as PyTorch's own of CPU builds.
@@ -62,4 +67,9 @@ constraints: .venv/installed-dev ## resolve constraints.txt anew from pyproject.
 .venv/installed-dev: .venv/installed
 	@echo "==> installing the development tools"
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+.venv/installed-notebooks: .venv/installed
+	@echo "==> installing JupyterLab"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[notebooks]"
 	touch $@

@@ -179,11 +179,17 @@ def finished(common: Path, template: Path) -> Project:
     return Project(made_once(common / "finished", make))
 
 
+def going_on(path: Path, template: Path, finished: Project) -> Project:
+    """Make a fresh project with the files of a finished run, for tests that go on from there."""
+    shutil.copytree(template, path, dirs_exist_ok=True)
+    shutil.copytree(finished.path / "data", path / "data", dirs_exist_ok=True)
+    return Project(path)
+
+
 @pytest.fixture
-def continued(project: Project, finished: Project) -> Project:
-    """Return a fresh project with the files of a finished run, for tests that go on from there."""
-    shutil.copytree(finished.path / "data", project.path / "data", dirs_exist_ok=True)
-    return project
+def continued(project: Project, template: Path, finished: Project) -> Project:
+    """Return the test's fresh project with the files of a finished run."""
+    return going_on(project.path, template, finished)
 
 
 @pytest.fixture

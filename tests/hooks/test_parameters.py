@@ -82,7 +82,7 @@ def test_impossible_values_stop_the_run(project, pipeline, group, key, value, sa
     [
         (
             {"clusterings": {"fit": {"n_components": 3}}},
-            "'clusterings' .* allowed at the top: clustering, cvae, pca",
+            "'clusterings' .* allowed at the top: clustering, clustering_inference, cvae, cvae_inference, pca,",
         ),
         (
             {"pca": {"fits": {"n_components": 3}}},

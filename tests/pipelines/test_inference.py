@@ -21,15 +21,17 @@ from latents.pipelines.cvae_inference.parameters import (
 )
 from latents.pipelines.pca_inference import nodes as pca
 from latents.pipelines.pca_inference.parameters import PredictParameters as PCAPredictParameters
+from tests.conftest import going_on
 
 PIPELINES = ["clustering_inference", "pca_inference", "cvae_inference"]
 
 
 @pytest.fixture(scope="module")
-def used(finished):
+def used(template, finished, tmp_path_factory):
     """A project in which the trained models have been used once, in the test environment."""
-    finished.run(*PIPELINES)
-    return finished
+    project = going_on(tmp_path_factory.mktemp("used") / "project", template, finished)
+    project.run(*PIPELINES)
+    return project
 
 
 def outputs(project, pipeline, env="test"):

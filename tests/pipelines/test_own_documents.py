@@ -21,9 +21,8 @@ FOLDER, TABLE, *BAGS = BLOCKS
 BAG = BAGS[0]
 GERMAN, CHINESE, HINDI = re.findall(r"```yaml\n(clustering: \{features: .*?)```", README, flags=re.DOTALL)
 ENDINGS = re.findall(r"\.\w+", TABLE.split("documents")[-1].replace("(an object a line)", ""))
-FORMATS = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \|", README, flags=re.MULTILINE)[
-    1:
-]  # the first row is the head
+_TABLE_OF_FORMATS = README[README.index("| `format` |") :].split("\n\n")[0]
+FORMATS = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \|", _TABLE_OF_FORMATS, flags=re.MULTILINE)[1:]
 
 WORDS = ["anchor", "harbour", "sail", "Null", "airport", "cloud", "plane", "wing"]
 PARAMETERS = """

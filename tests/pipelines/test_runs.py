@@ -2,6 +2,7 @@
 
 import json
 
+import mlflow
 import numpy as np
 import pandas as pd
 import plotly.io as pio
@@ -88,6 +89,7 @@ def test_the_three_pipelines_have_the_same_nodes(template):
 
 
 def test_one_mlflow_run_holds_everything(finished):
+    mlflow.set_tracking_uri(finished.client.tracking_uri)  # models are looked up there, whatever the client's
     (run,) = finished.runs()
     assert run.info.status == "FINISHED"
     for pipeline in FIGURES:
