@@ -49,7 +49,7 @@ class KedroCommand:
 
     def __init__(self, words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         self._words = ["kedro", *words]
-        output, name = tempfile.mkstemp(prefix="kedro-", suffix=".txt")
+        output, name = tempfile.mkstemp(dir=folder.parent, prefix="kedro-", suffix=".txt")
         os.close(output)
         self._output = Path(name)
         # A daemon, so that a test that fails leaves no process behind.
@@ -72,7 +72,6 @@ class KedroCommand:
         self._process.join(_LONGEST)
         printed = self._output.read_text()
         assert not self.is_running, printed
-        self._output.unlink()
         return CompletedProcess(self._words, self._process.exitcode, printed)
 
 
