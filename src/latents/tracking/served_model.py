@@ -1,5 +1,6 @@
 """The MLflow model of a predictor ("models from code": MLflow runs this file instead of unpickling an object)."""
 
+import sys
 from typing import Any
 
 import mlflow
@@ -21,6 +22,10 @@ class ServedModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined
 
     def load_context(self, context: Any) -> None:
         """Read the predictor."""
+        if "mlflow.pyfunc.scoring_server.app" in sys.modules:  # `mlflow models serve` loads the model
+            from latents.tracking.scoring_server import answer_by_reasons
+
+            answer_by_reasons()
         self.predictor = predictors.load(context.artifacts["predictor"])
 
     # MLflow reads type hints as a schema; of this one it makes none, and the signature is the schema.
