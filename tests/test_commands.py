@@ -1,4 +1,4 @@
-"""The README's own commands, typed as a user would."""
+"""The commands of the README and its further pages, typed as a user would."""
 
 import os
 import re
@@ -11,11 +11,15 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
 from latents import estimators
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
+MANUAL = {
+    name: (ROOT / "docs" / name).read_text() for name in ("data.md", "kedro.md", "models.md", "trained.md")
+}
 COMMANDS = sorted(set(re.findall(r"^\| `((?:kedro|make) [^`]*)` \|", README, flags=re.MULTILINE)))
 BIN = Path(sys.executable).parent
 # This Python's environment is installed already, and elsewhere than in the copy's .venv.
@@ -43,14 +47,20 @@ def test_the_table_has_every_command():
 
 
 def run_in(folder, code):
-    """Run code of the README's in a folder, and return its names."""
+    """Run documented code in a folder, and return its names."""
     names, here = {}, Path.cwd()
     os.chdir(folder)
     try:
-        exec(compile(code, "README.md", "exec"), names)
+        exec(compile(code, "documented", "exec"), names)
     finally:
         os.chdir(here)
     return names
+
+
+def python_of(page, imported):
+    """Return the one Python block of a page that imports something."""
+    (code,) = re.findall(rf"```python\n([^`]*{imported}[^`]*)```", page)
+    return code
 
 
 def test_make_run_fits_all_three_and_everything_the_readme_says_is_there(project):
@@ -63,16 +73,18 @@ def test_make_run_fits_all_three_and_everything_the_readme_says_is_there(project
         folder = project.path / "data/08_reporting" / pipeline
         assert (folder / "report.html").stat().st_size > 100_000
         assert (folder / "metrics.json").is_file()
-    example = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL)[1]
-    assert run_in(project.path, example)["images"].shape == (3, 64)
-    (example,) = re.findall(r"```python\n([^`]*latents\.predictors[^`]*)```", README)
-    names = run_in(project.path, example)
+    names = run_in(project.path, python_of(MANUAL["models.md"], "estimators import load"))
+    assert names["images"].shape == (3, 64)
+    names = run_in(project.path, python_of(README, "predictors"))
     assert [set(name.split(", ")) & {"matrix", "fft"} for name in names["table"]["cluster_name"]] == [
         {"matrix"},
         {"fft"},
     ]
-    assert names["images"].shape == (3, 8, 8)
-    assert 1 < names["images"].max() <= 16
+    names = run_in(project.path, python_of(MANUAL["trained.md"], "predictors"))
+    assert names["rebuilt"].shape == (2, 8, 8)
+    assert len(names["table"]) == 2
+    assert names["drawn"].shape == (3, 8, 8)
+    assert 1 < names["drawn"].max() <= 16
     metrics = (project.path / "data/08_reporting/clustering/metrics.json").read_text()
     assert float(re.search(r'"nmi": ([\d.]+)', metrics)[1]) > 0.55
     mixture = estimators.load(project.path / "data/06_models/clustering/model.safetensors")
@@ -166,7 +178,7 @@ def test_servers_answer_on_this_machine_alone(finished, target, path):
 
 
 def test_single_runs_can_be_removed(project):
-    command = re.search(r"`(mlflow gc [^`]*)`", README)[1]
+    command = re.search(r"`(mlflow gc [^`]*)`", MANUAL["kedro.md"])[1]
     project.run("pca")
     project.run("pca")
     kept, removed = project.runs()
@@ -207,6 +219,38 @@ def test_refuses_an_old_python(project, tmp_path):
 @pytest.mark.parametrize("name", ["CHANGELOG.md", "LICENSE", ".ci/run", ".ci/models", "data/README.md"])
 def test_files_that_are_named_are_there(name):
     assert (ROOT / name).is_file()
+
+
+def anchors(page):
+    """Return the anchors that a page's headings make."""
+    headings = re.findall(r"^#+ (.*)$", page, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", ["README.md", *(f"docs/{name}" for name in MANUAL)])
+def test_links_lead_somewhere(name):
+    page = (ROOT / name).read_text()
+    links = re.findall(r"(?<!!)\[[^\]]*\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page)
+    assert links or name != "README.md"
+    for path, anchor in links:
+        target = (ROOT / name).parent / path if path else ROOT / name
+        assert target.is_file(), path
+        assert not anchor or anchor in anchors(target.read_text()), anchor
+
+
+def test_every_page_is_named_in_the_readme():
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} == set(MANUAL)
+    assert all(f"(docs/{name})" in README for name in MANUAL)
+
+
+def test_the_readmes_own_data_is_among_the_documented():
+    def blocks(page):
+        return [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)]
+
+    told, shown = blocks(MANUAL["data.md"]), blocks(README)
+    entry, parameters = shown
+    assert entry in told
+    assert parameters.items() <= next(block for block in told if "cvae" in block).items()
 
 
 def test_pictures_of_the_readme_are_there():

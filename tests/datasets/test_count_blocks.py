@@ -131,9 +131,9 @@ def test_a_folder_without_blocks(tmp_path):
         CountBlocksDataset(filepath=str(tmp_path)).load()
 
 
-def test_the_readmes_example(tmp_path, parts, monkeypatch):
+def test_the_documented_example(tmp_path, parts, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n([^`]*CountBlocks[^`]*)```", (ROOT / "README.md").read_text())
+    (code,) = re.findall(r"```python\n([^`]*CountBlocks[^`]*)```", (ROOT / "docs/models.md").read_text())
     namespace = {"sparse_matrices": parts}
     exec(code, namespace)
     assert namespace["model"].n_documents_seen_ == namespace["clusters"].size == 75

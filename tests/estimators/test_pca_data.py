@@ -463,9 +463,9 @@ def test_the_curve_has_as_many_points_as_the_smaller_side(solver, shape):
     assert MinimumErrorPCA(2, svd_solver=solver).fit(pixels(*shape)).distortion_curve_.shape == (9,)
 
 
-def test_the_readme_fits_rows_from_disk(tmp_path, monkeypatch):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (code,) = re.findall(r"```python\n([^`]*MinimumErrorPCA[^`]*)```", readme)
+def test_the_documented_example_fits_rows_from_disk(tmp_path, monkeypatch):
+    manual = (Path(__file__).parents[2] / "docs/models.md").read_text()
+    (code,) = re.findall(r"```python\n([^`]*MinimumErrorPCA[^`]*)```", manual)
     (tmp_path / "data").mkdir()
     X = pixels(400, 8)
     X[123] = 255 * (np.arange(8) % 2)

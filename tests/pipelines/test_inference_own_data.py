@@ -1,4 +1,4 @@
-"""Trained models on data of the user's own, from the YAML of the README to the tables."""
+"""Trained models on data of the user's own, from the YAML of `docs/trained.md` to the tables."""
 
 import gzip
 import re
@@ -13,8 +13,8 @@ from PIL import Image
 from latents import predictors
 from tests.conftest import ROOT
 
-README = (ROOT / "README.md").read_text()
-TEXTS, PICTURES, LABELS = re.findall(r"```yaml\n(\w+_inference\..*?)```", README, flags=re.DOTALL)
+MANUAL = (ROOT / "docs/trained.md").read_text()
+TEXTS, PICTURES, LABELS = re.findall(r"```yaml\n(\w+_inference\..*?)```", MANUAL, flags=re.DOTALL)
 
 SEA, SKY = "ship sail harbour wave", "plane wing airport cloud"
 

@@ -1,4 +1,4 @@
-"""Each way to bring documents of one's own, as the README has it, from its YAML to the report."""
+"""Each way to bring documents of one's own, as `docs/data.md` has it, from its YAML to the report."""
 
 import json
 import re
@@ -14,14 +14,15 @@ from scipy import sparse
 from latents.pipelines.clustering.corpus import count_words, ingest
 from latents.pipelines.clustering.parameters import FeaturesParameters
 from latents.pipelines.documents import IngestParameters
+from tests.conftest import ROOT
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-BLOCKS = re.findall(r"```yaml\n(clustering\.raw_documents:.*?)```", README, flags=re.DOTALL)
+MANUAL = (ROOT / "docs/data.md").read_text()
+BLOCKS = re.findall(r"```yaml\n(clustering\.raw_documents:.*?)```", MANUAL, flags=re.DOTALL)
 FOLDER, TABLE, *BAGS = BLOCKS
 BAG = BAGS[0]
-GERMAN, CHINESE, HINDI = re.findall(r"```yaml\n(clustering: \{features: .*?)```", README, flags=re.DOTALL)
+GERMAN, CHINESE, HINDI = re.findall(r"```yaml\n(clustering: \{features: .*?)```", MANUAL, flags=re.DOTALL)
 ENDINGS = re.findall(r"\.\w+", TABLE.split("documents")[-1].replace("(an object a line)", ""))
-_TABLE_OF_FORMATS = README[README.index("| `format` |") :].split("\n\n")[0]
+_TABLE_OF_FORMATS = MANUAL[MANUAL.index("| `format` |") :].split("\n\n")[0]
 FORMATS = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \|", _TABLE_OF_FORMATS, flags=re.MULTILINE)[1:]
 
 WORDS = ["anchor", "harbour", "sail", "Null", "airport", "cloud", "plane", "wing"]
@@ -205,7 +206,7 @@ def test_ngrams_of_texts(project):
     ids=["German", "Chinese", "Hindi"],
 )
 def test_other_languages(block, texts, words):
-    base = yaml.safe_load((Path(__file__).parents[2] / "conf/base/parameters_clustering.yml").read_text())
+    base = yaml.safe_load((ROOT / "conf/base/parameters_clustering.yml").read_text())
     features = {
         **base["clustering"]["features"],
         **yaml.safe_load(block)["clustering"]["features"],

@@ -1,9 +1,8 @@
-"""Each way to bring images of one's own, as the README has it, from its YAML to the report."""
+"""Each way to bring images of one's own, as `docs/data.md` has it, from its YAML to the report."""
 
 import gzip
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,10 +11,11 @@ import yaml
 from kedro.io import DatasetError
 from PIL import Image
 
+from tests.conftest import ROOT
 from tests.datasets.test_own_arrays import idx
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-BLOCKS = re.findall(r"```yaml\n(pca\.raw_images:.*?)```", README, flags=re.DOTALL)
+MANUAL = (ROOT / "docs/data.md").read_text()
+BLOCKS = re.findall(r"```yaml\n(pca\.raw_images:.*?)```", MANUAL, flags=re.DOTALL)
 FOLDER, IDX, NPY, NPZ, TABLE = BLOCKS
 ENDINGS = re.findall(r"\.\w+", TABLE.split("images")[-1].splitlines()[0])
 

@@ -1,4 +1,4 @@
-"""The README's example of the VAE does what it says."""
+"""What `docs/models.md` says of the VAE: its example, and its parameters."""
 
 import re
 from pathlib import Path
@@ -11,13 +11,13 @@ from latents.estimators import ConditionalVAE
 from latents.pipelines.cvae.parameters import FitParameters
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+MANUAL = (ROOT / "docs/models.md").read_text()
 
 
 def test_both_ways_between_images_and_latents():
-    (code,) = re.findall(r"```python\n([^`]*binarise[^`]*)```", README)
+    (code,) = re.findall(r"```python\n([^`]*binarise[^`]*)```", MANUAL)
     names = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, "models.md", "exec"), names)
     images, labels = names["images"], names["labels"]
     assert names["bound"] > -64 * np.log(2) + 15
     assert (names["shares"].argmax(axis=1) == labels).mean() > 0.7
@@ -32,7 +32,7 @@ def test_both_ways_between_images_and_latents():
 
 
 def test_the_options_are_parameters():
-    (block,) = re.findall(r"```yaml\n(cvae:\n  fit:\n.*?)```", README, flags=re.DOTALL)
+    (block,) = re.findall(r"```yaml\n(cvae:\n  fit:\n.*?)```", MANUAL, flags=re.DOTALL)
     given = yaml.safe_load(block)["cvae"]["fit"]
     base = yaml.safe_load((ROOT / "conf/base/parameters_cvae.yml").read_text())["cvae"]["fit"]
     fit = FitParameters(**base | given)
