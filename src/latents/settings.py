@@ -17,6 +17,7 @@ warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is depreca
 # Kedro warns of names that its own namespaces have made, where one pipeline reads the data of another.
 warnings.filterwarnings("ignore", message=r"One or more dataset names contain '\.' characters")
 
+# Of hooks that go first, Kedro calls the last one first: models are registered while the run is still current.
 HOOKS = (
     ConfigurationHook(),
     ParameterHook(),

@@ -170,7 +170,7 @@ class TestDocuments:
 
     def test_documents_without_words_are_reported_and_kept(self, caplog):
         documents = pd.DataFrame({"text": ["a b a", "123", "b"]})
-        counts, vocabulary = corpus.count_words(documents, {}, FEATURES)
+        counts, vocabulary, _ = corpus.count_words(documents, {}, FEATURES)
         assert "1 documents have no word" in caplog.text
         assert "row 1" in caplog.text
         np.testing.assert_array_equal(counts.toarray(), [[2, 1], [0, 0], [0, 1]])

@@ -215,5 +215,5 @@ def test_other_languages(block, texts, words):
     documents, bag = ingest(
         pd.DataFrame({"text": texts}), IngestParameters(text_column="text", label_column=None)
     )
-    _, vocabulary = count_words(documents, bag, FeaturesParameters(**features))
+    _, vocabulary, _ = count_words(documents, bag, FeaturesParameters(**features))
     assert dict(zip(vocabulary["word"], vocabulary["n_documents"], strict=True)) == words

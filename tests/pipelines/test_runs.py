@@ -193,6 +193,41 @@ def test_goes_on_from_a_node_with_other_parameters(continued):
     assert pixels.stat().st_mtime_ns == before
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "fit"),
+    [("clustering", {"n_components": 2}), ("pca", {"n_components": 2}), ("cvae", {"random_state": 5})],
+)
+def test_metrics_of_another_training_speak_for_no_model(continued, pipeline, fit):
+    continued.run(
+        pipeline,
+        params={pipeline: {"fit": fit}},
+        from_nodes=[f"{pipeline}.fit"],
+        to_nodes=[f"{pipeline}.fit"],
+    )
+    with pytest.raises(
+        ValueError, match=rf"metrics are of another training .* run from the node {pipeline}\.evaluate"
+    ):
+        continued.run(pipeline, from_nodes=[f"{pipeline}.export"])
+    assert continued.client.search_registered_models() == []
+
+
+def test_what_reads_raw_data_goes_by_the_features_that_were_trained_on(continued):
+    """Parameters that a later run is given, but does not compute features by, do not count."""
+    before = {
+        name: predictors.load(continued.path / f"data/test/06_models/{name}/predictor")
+        for name in ("clustering", "cvae")
+    }
+    other = {"clustering": {"features": {"lowercase": False}}, "cvae": {"features": {"white": 255.0}}}
+    continued.run("clustering", "cvae", params=other, from_nodes=["clustering.export", "cvae.export"])
+    for name, predictor in before.items():
+        after = predictors.load(continued.path / f"data/test/06_models/{name}/predictor")
+        assert (
+            (after.rules == predictor.rules)
+            if name == "clustering"
+            else (after.white == predictor.white == 16.0)
+        )
+
+
 def test_a_failed_run_says_so(project):
     with pytest.raises(ValueError, match="n_components=100000 exceeds the number of documents"):
         project.run("clustering", params={"clustering": {"fit": {"n_components": 100000}}})

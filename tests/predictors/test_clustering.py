@@ -68,7 +68,11 @@ def test_accents_are_composed_before_words_are_counted():
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        ("one text", "one text is given; allowed is a list of texts"),
+        ("one text", "texts are 'one text'; allowed is a list of texts, or a table of them"),
+        ({"text": ["a"]}, r"texts are \{'text': \['a'\]\}; allowed is a list"),
+        (None, "texts are None; allowed"),
+        (5, "texts are 5; allowed"),
+        (pd.DataFrame({"words": ["a"]}), r"no column 'text'; its columns are \['words'\]"),
         ([], "there is no text"),
         (["a", None], "text 1 is None; allowed are texts"),
         (pd.Series(["a", np.nan]), "text 1 is nan"),
@@ -79,6 +83,13 @@ def test_accents_are_composed_before_words_are_counted():
 def test_what_is_no_text_is_refused_by_row(clustering_predictor, texts, said):
     with pytest.raises(ValueError, match=said):
         clustering_predictor.predict(texts)
+
+
+def test_a_table_is_read_by_its_column(clustering_predictor):
+    table = pd.DataFrame({"name": ["x", "y"], "text": [SEA, SKY]}, index=[7, 3])
+    pd.testing.assert_frame_equal(
+        clustering_predictor.predict(table), clustering_predictor.predict([SEA, SKY])
+    )
 
 
 def test_a_bag_of_words_is_read_as_its_texts_are(clustering_predictor):

@@ -68,6 +68,8 @@ def test_saving_replaces_a_predictor_and_nothing_else(saved, pca_predictor):
     _, folder = saved("clustering")
     pca_predictor.save(folder)
     assert type(predictors.load(folder)) is predictors.PCAPredictor
+    (folder / ".DS_Store").write_text("a file manager's")
+    pca_predictor.save(folder)
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match=r"notes\.txt is no part of a predictor"):
         pca_predictor.save(folder)
@@ -108,7 +110,8 @@ def change(folder, **parts):
             "holds a 'Oracle'; allowed are CVAEPredictor, ClusteringPredictor, PCAPre",
         ),
         ("pca", {"predictor": "CVAEPredictor"}, "is damaged: it lacks 'white'"),
-        ("pca", {"settings": []}, "is not of a saved predictor"),
+        ("pca", {"settings": []}, "is damaged: it lacks 'settings'"),
+        ("pca", {"format_version": 2, "settings": []}, "has format version 2"),
         ("pca", {"shape": [8, 9]}, "is damaged: .*make 72 numbers a row; the model has 64"),
         ("pca", {"shape": "ab"}, "is damaged"),
         ("pca", {"shape": None}, "is damaged: either the shape"),

@@ -83,6 +83,18 @@ def test_one_line_says_why_there_is_no_comparison_and_what_to_do(store, caplog):
     assert "give the alias 'champion' to version 2" in warning
 
 
+def test_where_the_alias_cannot_be_set_the_version_is_told(store, monkeypatch, caplog):
+    def away(*args):
+        raise mlflow.MlflowException("database is locked")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", away)
+    assert champions(store, lower(9.0)) == [None]
+    assert (
+        "version 1 is registered, but its place beside the champion is open (database is locked)"
+        in caplog.text
+    )
+
+
 def test_a_champion_that_somebody_else_has_made_stays(store):
     store.create_registered_model(NAME)
     model = store.create_logged_model("0")

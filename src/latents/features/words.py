@@ -6,8 +6,8 @@ these numbers. The counts, the words and their order are ``CountVectorizer``'s.
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,23 @@ class WordRules(NamedTuple):
     lowercase: bool
     stop_words: frozenset[str]
     ngram_range: tuple[int, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rules as values of JSON."""
+        return {
+            **self._asdict(),
+            "stop_words": sorted(self.stop_words),
+            "ngram_range": list(self.ngram_range),
+        }
+
+    @classmethod
+    def from_json(cls, rules: Mapping[str, Any]) -> "WordRules":
+        """Undo ``to_json``."""
+        shortest, longest = rules["ngram_range"]
+        stop_words = frozenset(rules["stop_words"])
+        return cls(
+            rules["token_pattern"], bool(rules["lowercase"]), stop_words, (int(shortest), int(longest))
+        )
 
 
 class WordCounts(NamedTuple):

@@ -1,4 +1,4 @@
-"""What surrounds a run: configuration, locks on outputs, and an honest MLflow status."""
+"""What surrounds a run: configuration, locks on outputs, checkpoints, MLflow's status and its registry."""
 
 from latents.hooks.checkpoints import CheckpointHook
 from latents.hooks.configuration import ConfigurationHook, ParameterHook

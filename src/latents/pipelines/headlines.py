@@ -35,6 +35,29 @@ def headline_of(
     )
 
 
+def check_measured(pipeline: str, metrics: Mapping[str, float], name: str, value: float) -> None:
+    """Refuse metrics that were measured of another training, as they may be where a run begins between nodes.
+
+    Parameters
+    ----------
+    pipeline : str
+        Whose metrics and model these are.
+    metrics : mapping
+        Those on disk.
+    name, value : str, float
+        One of them, and what it is of the model.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not np.isclose(metrics[name], value, rtol=1e-9, atol=0, equal_nan=True):
+        raise ValueError(
+            f"{pipeline}.metrics are of another training than {pipeline}.model: their {name} is {metrics[name]}, "
+            f"the model's {value}; run from the node {pipeline}.evaluate"
+        )
+
+
 def digest(*arrays: NDArray[Any]) -> str:
     """Return a fingerprint of arrays: of their types, shapes and values.
 

@@ -46,11 +46,15 @@ def load(folder: "str | PathLike[str]") -> Predictor:
     name = read_settings(folder)[0]
     if name not in _HOMES:
         raise ValueError(f"{folder} holds a {name!r}; allowed are {', '.join(_HOMES)}")
-    predictor: Predictor = __getattr__(name).load(folder)  # type: ignore[attr-defined]
-    return predictor
+    return _class_of(name).load(folder)
+
+
+def _class_of(name: str) -> type[Predictor]:
+    found: type[Predictor] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return _class_of(name)

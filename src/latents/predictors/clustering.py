@@ -3,9 +3,9 @@
 from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,8 @@ class ClusteringPredictor(Predictor):
     TypeError, ValueError
         If these are of other kinds, or do not fit together.
     """
+
+    requirements: ClassVar = ("polars", "torch")
 
     model: estimators.MultinomialMixture
     vocabulary: Sequence[str]
@@ -70,7 +72,7 @@ class ClusteringPredictor(Predictor):
                 f"ngram_range is {self.rules.ngram_range}; allowed are a shortest and a longest length"
             )
 
-    def predict(self, texts: Iterable[str], /, *, n_deciding_words: int = 5) -> pd.DataFrame:
+    def predict(self, texts: Iterable[str] | pd.DataFrame, /, *, n_deciding_words: int = 5) -> pd.DataFrame:
         """Say which cluster each text belongs to, and why.
 
         Words that were not there in training say nothing. A text without any known word has the mixing weights for
@@ -78,7 +80,7 @@ class ClusteringPredictor(Predictor):
 
         Parameters
         ----------
-        texts : iterable of str
+        texts : iterable of str, or DataFrame with a column ``text``
             The documents.
         n_deciding_words : int, default=5
             At most so many deciding words are named.
@@ -99,7 +101,7 @@ class ClusteringPredictor(Predictor):
         """
         return self.predict_counts(self.count(texts), n_deciding_words=n_deciding_words)
 
-    def count(self, texts: Iterable[str]) -> sparse.csr_array:
+    def count(self, texts: Iterable[str] | pd.DataFrame) -> sparse.csr_array:
         """Return how often each text uses each word of the vocabulary, by the rules of training.
 
         Raises
@@ -107,8 +109,12 @@ class ClusteringPredictor(Predictor):
         ValueError
             If there is no text, or a value is none.
         """
-        if isinstance(texts, str):
-            raise ValueError("one text is given; allowed is a list of texts")
+        if isinstance(texts, pd.DataFrame):
+            if "text" not in texts:
+                raise ValueError(f"the table has no column 'text'; its columns are {list(texts.columns)}")
+            texts = texts["text"]
+        if isinstance(texts, str | Mapping) or not isinstance(texts, Iterable):
+            raise ValueError(f"texts are {texts!r:.80}; allowed is a list of texts, or a table of them")
         read = []
         for row, text in enumerate(texts):
             if not isinstance(text, str):
@@ -164,29 +170,13 @@ class ClusteringPredictor(Predictor):
         return strongest
 
     def _settings(self) -> dict[str, Any]:
-        rules = {
-            **self.rules._asdict(),
-            "stop_words": sorted(self.rules.stop_words),
-            "ngram_range": list(self.rules.ngram_range),
-        }
         return {
             "vocabulary": list(self.vocabulary),
-            "rules": rules,
+            "rules": self.rules.to_json(),
             "cluster_names": list(self.cluster_names),
         }
 
     @classmethod
     def _of(cls, model: Any, settings: dict[str, Any]) -> Self:
-        rules = settings["rules"]
-        shortest, longest = rules["ngram_range"]
-        return cls(
-            model,
-            settings["vocabulary"],
-            WordRules(
-                rules["token_pattern"],
-                bool(rules["lowercase"]),
-                frozenset(rules["stop_words"]),
-                (int(shortest), int(longest)),
-            ),
-            settings["cluster_names"],
-        )
+        rules = WordRules.from_json(settings["rules"])
+        return cls(model, settings["vocabulary"], rules, settings["cluster_names"])

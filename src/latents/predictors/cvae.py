@@ -4,7 +4,7 @@ from __future__ import annotations  # so that naming ConditionalVAE in a signatu
 
 from dataclasses import dataclass
 from math import isfinite, prod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,8 @@ class CVAEPredictor(Predictor):
     TypeError, ValueError
         If these are of other kinds, or do not fit together.
     """
+
+    requirements: ClassVar = ("torch",)
 
     model: estimators.ConditionalVAE
     shape: Shape

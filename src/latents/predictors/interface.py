@@ -4,7 +4,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pandas as pd
 
@@ -23,6 +23,8 @@ class Predictor(ABC):
     """
 
     model: Any
+    requirements: ClassVar[tuple[str, ...]] = ()
+    """Packages that it needs beyond those that all predictors do."""
 
     @abstractmethod
     def predict(self, data: Any, /) -> pd.DataFrame:
@@ -40,7 +42,7 @@ class Predictor(ABC):
         Raises
         ------
         FileExistsError
-            If the folder has anything else in it.
+            If the folder has anything else in it, but for hidden files.
         """
         settings = {
             "format_version": FORMAT_VERSION,
@@ -50,7 +52,7 @@ class Predictor(ABC):
         content = json.dumps(settings, indent=1, allow_nan=False)
         final = Path(folder)
         for path in [final] if final.is_file() else final.glob("*"):
-            if path.name not in (MODEL, SETTINGS):
+            if path.name not in (MODEL, SETTINGS) and not path.name.startswith("."):  # such as .DS_Store
                 raise FileExistsError(
                     f"{path} is no part of a predictor that is to be replaced; move it elsewhere"
                 )
@@ -105,12 +107,14 @@ def read_settings(folder: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("settings"), dict):
+    if not isinstance(content, dict) or "format_version" not in content:
         raise ValueError(f"{path} is not of a saved predictor")
-    if content.get("format_version") != FORMAT_VERSION:
+    if content["format_version"] != FORMAT_VERSION:
         raise ValueError(
-            f"{path} has format version {content.get('format_version')}; this version reads {FORMAT_VERSION}"
+            f"{path} has format version {content['format_version']}; this version reads {FORMAT_VERSION}"
         )
+    if not isinstance(content.get("settings"), dict):
+        raise ValueError(f"{path} is damaged: it lacks 'settings'")
     return str(content.get("predictor")), content["settings"]
 
 

@@ -16,9 +16,8 @@ from latents.tracking import served_model
 # A hint for input with missing values; the integers here are in the answer.
 warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer column")
 _one_at_a_time = threading.Lock()
-# What reading and predicting import; the installed versions are pinned.
+# What reading and predicting import, with the predictor's own; the installed versions are pinned.
 _REQUIREMENTS = ("mlflow", "numpy", "pandas", "safetensors", "scikit-learn", "scipy", "threadpoolctl")
-_MORE = {"ClusteringPredictor": ("polars", "torch"), "CVAEPredictor": ("torch",), "PCAPredictor": ()}
 
 
 def log_model(name: str, candidate: Candidate) -> str:
@@ -37,8 +36,8 @@ def log_model(name: str, candidate: Candidate) -> str:
         MLflow's identifier of the model.
     """
     predictor, example = candidate.predictor, candidate.example
-    signature = infer_signature(example, predictor.predict(served_model.data_of(predictor, example)))
-    packages = (*_REQUIREMENTS, *_MORE[type(predictor).__name__])
+    signature = infer_signature(example, predictor.predict(example))
+    packages = (*_REQUIREMENTS, *predictor.requirements)
     # MLflow hands a model made from code over in a global variable: one thread at a time.
     with _one_at_a_time, TemporaryDirectory() as folder:
         path = Path(folder) / "predictor"

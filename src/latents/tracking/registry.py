@@ -47,8 +47,15 @@ def register(name: str, model_id: str, run_id: str, headline: Headline) -> str:
     # All tags come with it: no moment shows a version without them.
     created = client.create_model_version(name, f"models:/{model_id}", run_id, tags=tags, model_id=model_id)
     version = str(created.version)
-    if _is_champion(client, name, version, headline):
-        client.set_registered_model_alias(name, CHAMPION, version)
+    try:
+        if _is_champion(client, name, version, headline):
+            client.set_registered_model_alias(name, CHAMPION, version)
+    except MlflowException as error:
+        logger.error(
+            "%s, version %s is registered, but its place beside the champion is open (%s); give the alias %r to "
+            "it on the model's page in MLflow if it is the best",
+            *(name, version, error, CHAMPION),
+        )
     return version
 
 

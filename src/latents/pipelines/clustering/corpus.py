@@ -62,7 +62,7 @@ def ingest(
 
 def count_words(
     documents: pd.DataFrame, bag: bags.Bag, params: FeaturesParameters
-) -> tuple[sparse.csr_array, pd.DataFrame]:
+) -> tuple[sparse.csr_array, pd.DataFrame, dict[str, Any]]:
     """Count the words of every document, or take the counts of the bag; then limit the vocabulary.
 
     A bag has words already: `params` lower-case them (words that are then the same are added up), leave out stop
@@ -74,6 +74,8 @@ def count_words(
         T, the number of times that each document uses each word.
     vocabulary : DataFrame
         One row per column of `counts`: ``word``, ``n_documents``, ``n_occurrences``.
+    word_rules : mapping
+        How a text becomes words: ``WordRules`` as JSON.
 
     Raises
     ------
@@ -81,6 +83,9 @@ def count_words(
         If the vocabulary rules leave no word, or ask for n-grams of a bag.
     """
     limits = params.model_dump(include={"min_df", "max_df", "max_features"})
+    shortest, longest = params.ngram_range
+    stop_words = words.stop_words_of(params.stop_words)
+    rules = words.WordRules(params.token_pattern, params.lowercase, stop_words, (shortest, longest))
     if bag and params.ngram_range != [1, 1]:
         raise ValueError(
             f"clustering.features.ngram_range is {params.ngram_range}, but the words of a bag have no "
@@ -88,7 +93,6 @@ def count_words(
         )
     try:
         if bag:
-            stop_words = words.stop_words_of(params.stop_words)
             columns = bags.words_of(bag, lowercase=params.lowercase, stop_words=stop_words)
             counted = words.limit_vocabulary(*columns, **limits)
         else:
@@ -116,4 +120,4 @@ def count_words(
             empty[0],
         )
     logger.info("%d documents, %d words, %d counts", *counts.shape, counts.nnz)
-    return counts, vocabulary
+    return counts, vocabulary, rules.to_json()

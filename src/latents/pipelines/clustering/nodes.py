@@ -12,17 +12,16 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from latents import estimators, reporting
 from latents.estimators.clustering_metrics import matched_accuracy
-from latents.features.words import WordRules, stop_words_of
+from latents.features.words import WordRules
 from latents.pipelines.bags import Bag
 from latents.pipelines.clustering import description
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
-    FeaturesParameters,
     FitParameters,
     SelectParameters,
 )
 from latents.pipelines.clustering.selection import fit_and_choose, measure
-from latents.pipelines.headlines import digest, headline_of
+from latents.pipelines.headlines import check_measured, digest, headline_of
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
 from latents.predictors import Candidate, ClusteringPredictor
 
@@ -148,11 +147,11 @@ def export(
     counts: sparse.csr_array,
     vocabulary: pd.DataFrame,
     documents: pd.DataFrame,
+    word_rules: dict[str, Any],
     bag: Bag,
     split: Rows,
     clusters: pd.DataFrame,
     metrics: dict[str, float],
-    params: FeaturesParameters,
 ) -> tuple[ClusteringPredictor, Candidate]:
     """Put the mixture together with all that it takes to read texts.
 
@@ -165,13 +164,15 @@ def export(
     mlflow_model : Candidate
         The same for MLflow. Models of as many components compare by their held-out perplexity, or by their
         likelihood where nothing is held out, on the same counts, words and split.
+
+    Raises
+    ------
+    ValueError
+        If `metrics` are of another training.
     """
-    rules = WordRules(
-        params.token_pattern,
-        params.lowercase,
-        stop_words_of(params.stop_words),
-        (params.ngram_range[0], params.ngram_range[1]),
-    )
+    log_likelihood = float(model.score_samples(counts[split["train"]]).sum())
+    check_measured("clustering", metrics, "log_likelihood", log_likelihood)
+    rules = WordRules.from_json(word_rules)
     predictor = ClusteringPredictor(model, vocabulary["word"].tolist(), rules, clusters["name"].tolist())
     if bag and (unfound := np.flatnonzero(predictor.count(predictor.vocabulary).diagonal() == 0)).size:
         logger.warning(
@@ -182,14 +183,15 @@ def export(
             predictor.vocabulary[unfound[0]],
         )
     train = documents["text"].to_numpy()[split["train"]]
-    data = digest(
-        *(counts.indptr, counts.indices, counts.data),
-        *(vocabulary["word"].to_numpy(), split["train"], split["held_out"]),
-    )
     headline = headline_of(
         metrics,
         {"heldout_perplexity": "lowest", "log_likelihood": "highest"},
-        {"n_components": metrics["n_components"], "data": data},
+        {
+            "n_components": metrics["n_components"],
+            "vocabulary": digest(vocabulary["word"].to_numpy()),
+            "counts": digest(counts.indptr, counts.indices, counts.data),
+            "split": digest(split["train"], split["held_out"]),
+        },
     )
     example = pd.DataFrame({"text": [text[:_EXAMPLE_CHARACTERS] for text in train[:2]]})
     return predictor, Candidate(predictor, example, headline)

@@ -21,7 +21,7 @@ from latents.pipelines.cvae.parameters import (
     WatchParameters,
 )
 from latents.pipelines.cvae.watching import Snapshots, look_on
-from latents.pipelines.headlines import digest, headline_of
+from latents.pipelines.headlines import check_measured, digest, headline_of
 from latents.pipelines.images import Images, check_images, evenly, refuse_features
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
 from latents.predictors import Candidate, CVAEPredictor
@@ -50,7 +50,7 @@ def ingest(raw_images: dict[str, Any]) -> Images:
 
 
 def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
-    """Turn grey values into probabilities: pixels ``X`` (N, p) in [0, 1], and classes ``y``.
+    """Turn grey values into probabilities: ``X`` (N, p) in [0, 1], of which 1 was ``white``, and classes ``y``.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
         X = scale_to_white(flatten(images["images"]), params.white)
     except ValueError as error:
         raise ValueError(f"{error} (parameter cvae.features.white)") from error
-    return {"X": X, "y": images["labels"]}
+    return {"X": X, "y": images["labels"], "white": np.array(params.white)}
 
 
 def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParameters) -> tuple[Rows, Arrays]:
@@ -215,7 +215,6 @@ def export(
     split: Rows,
     test: Arrays,
     metrics: dict[str, float],
-    params: FeaturesParameters,
 ) -> tuple[CVAEPredictor, Candidate]:
     """Put the model together with what it takes to read images.
 
@@ -226,11 +225,23 @@ def export(
     mlflow_model : Candidate
         The same for MLflow. Models of any network and number of latents compare, by the bound on the same test
         images (binarised alike) under the same likelihood, after training on the same ones.
+
+    Raises
+    ------
+    ValueError
+        If `metrics` are of another training.
     """
-    predictor = CVAEPredictor(model, images["images"].shape[1:], params.white)
-    data = digest(pixels["X"], pixels["y"], split["train"], split["held_out"], test["X"])
+    check_measured("cvae", metrics, "lower_bound_train", model.history_["lower_bound"][-1])
+    predictor = CVAEPredictor(model, images["images"].shape[1:], float(pixels["white"]))
     headline = headline_of(
-        metrics, {"lower_bound_test": "highest"}, {"likelihood": model.likelihood, "data": data}
+        metrics,
+        {"lower_bound_test": "highest"},
+        {
+            "likelihood": model.likelihood,
+            "pixels": digest(pixels["X"], pixels["y"]),
+            "split": digest(split["train"], split["held_out"]),
+            "test pixels": digest(test["X"]),
+        },
     )
     example = images["images"][split["train"][:2]].astype(np.float64)
     return predictor, Candidate(predictor, example, headline)

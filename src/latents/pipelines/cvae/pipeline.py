@@ -52,7 +52,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.export,
-                ["model", "images", "pixels", "split", "test", "metrics", "params:features"],
+                ["model", "images", "pixels", "split", "test", "metrics"],
                 ["predictor", "mlflow_model"],
                 name="export",
             ),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from latents import reporting
 from latents.estimators import MinimumErrorPCA
-from latents.pipelines.headlines import digest, headline_of
+from latents.pipelines.headlines import check_measured, digest, headline_of
 from latents.pipelines.images import Images, as_rows, check_images, evenly
 from latents.pipelines.pca import drawing, measuring
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
@@ -160,7 +160,13 @@ def export(
     mlflow_model : Candidate
         The same for MLflow. Models of as many components compare by their error on held-out images, or by
         J(d) where none is held out, on the same pixels and split.
+
+    Raises
+    ------
+    ValueError
+        If `metrics` are of another training.
     """
+    check_measured("pca", metrics, "distortion", float(model.distortion_))
     rows = split["train"][:2]
     example: NDArray[Any] | pd.DataFrame
     if "images" in images:
@@ -176,7 +182,8 @@ def export(
         {"heldout_distortion": "lowest", "distortion": "lowest"},
         {
             "n_components": metrics["n_components"],
-            "data": digest(given, np.array(names), split["train"], split["held_out"]),
+            "data": digest(given, np.array(names)),
+            "split": digest(split["train"], split["held_out"]),
         },
     )
     return predictor, Candidate(predictor, example, headline)
