@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from latents.datasets import DocumentTableDataset
+from latents.pipelines import bags
 from latents.pipelines.clustering import corpus
-from latents.pipelines.clustering import nodes as clustering
 from latents.pipelines.clustering.parameters import FeaturesParameters
 from latents.pipelines.cvae import nodes as cvae
 from latents.pipelines.cvae.parameters import FeaturesParameters as CvaeFeatures
@@ -186,10 +186,10 @@ class TestDocuments:
         with pytest.raises(
             ValueError, match=rf"document 1, word 1 is {value}; allowed are the whole numbers"
         ):
-            clustering.check_counts(counts)
+            bags.check_counts(counts)
 
     def test_counts_that_are_counts(self):
-        clustering.check_counts(sparse.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 7.0, 3.0]])))
+        bags.check_counts(sparse.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 7.0, 3.0]])))
 
 
 class TestImages:
