@@ -244,6 +244,24 @@ class TestImages:
         with pytest.raises(ValueError, match="image 1 has no value in labels"):
             check_images({"images": images, "labels": np.array([0, np.nan, 1])})
 
+    @pytest.mark.parametrize(
+        ("labels", "kept"),
+        [
+            (np.array([0, np.nan, 1]), [0, np.nan, 1]),
+            (np.array(["a", "", "b"]), ["a", "", "b"]),
+            (np.array(["a", None, "b"], dtype=object), ["a", "", "b"]),
+            (np.array([1, pd.NA, 2], dtype=object), ["1", "", "2"]),
+        ],
+    )
+    def test_labels_may_be_missing_where_nothing_is_learnt(self, labels, kept):
+        images = np.random.default_rng(0).random((3, 2, 2))
+        given = {"images": images, "labels": labels}
+        found = check_images(given, to_learn=False)["labels"]
+        np.testing.assert_array_equal(found, kept)
+        assert not found.dtype.hasobject
+        with pytest.raises(ValueError, match="image 1 has no value in labels; all must have one, or none"):
+            check_images(given)
+
     def test_names(self):
         images = np.random.default_rng(0).random((3, 2, 2))
         names = check_images({"images": images, "names": np.array(["a", "b", "c"], dtype=object)})["names"]

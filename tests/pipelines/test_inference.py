@@ -1,5 +1,7 @@
 """Trained models on new data, through Kedro: what the three inference pipelines leave, and what they refuse."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import plotly.io as pio
@@ -7,11 +9,12 @@ import pytest
 from kedro.framework.project import pipelines
 from kedro.io import DatasetError
 from kedro.runner import ThreadRunner
+from matplotlib.text import Text
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from latents import predictors
-from latents.estimators import MultinomialMixture
+from latents.estimators import MinimumErrorPCA, MultinomialMixture
 from latents.pipelines import bags
 from latents.pipelines.clustering_inference import nodes as clustering
 from latents.pipelines.clustering_inference.nodes import find_nearest
@@ -25,7 +28,7 @@ from latents.pipelines.cvae_inference.parameters import (
 from latents.pipelines.documents import IngestParameters
 from latents.pipelines.pca_inference import nodes as pca
 from latents.pipelines.pca_inference.parameters import PredictParameters as PCAPredictParameters
-from latents.predictors import ClusteringPredictor
+from latents.predictors import ClusteringPredictor, PCAPredictor
 from tests.conftest import going_on
 from tests.predictors.examples import RULES
 
@@ -339,6 +342,32 @@ class TestImages:
         with pytest.raises(ValueError, match="the images have no labels; allowed is 'predicted'"):
             cvae.predict(cvae_predictor, cvae.ingest({"images": np.ones((2, 8, 8))}), under_label)
 
+    @pytest.mark.parametrize("labels", [np.array([3, np.nan]), np.array(["3", ""])])
+    def test_labels_that_are_missing(self, pca_predictor, cvae_predictor, labels):
+        given = {"images": np.ones((2, 8, 8)), "labels": labels}
+        predicted = PredictParameters(n_importance_samples=5, under="predicted")
+        table = cvae.predict(cvae_predictor, cvae.ingest(given), predicted)
+        np.testing.assert_array_equal(table["label"], labels)
+        coordinates, arrays = pca.predict(
+            pca_predictor, pca.ingest(given), PCAPredictParameters(n_reconstructions=None)
+        )
+        figure = pca.report(pca_predictor, coordinates, arrays, pca.ReportParameters(n_shown=2))
+        told = [text.get_text() for text in figure.findobj(Text) if "label" in text.get_text()]
+        assert len(told) == 1
+        assert "label 3" in told[0]
+
+    def test_memory_holds_what_is_rebuilt_and_no_more(self):
+        images = np.random.default_rng(0).integers(0, 256, (6000, 40, 40), dtype=np.uint8)
+        predictor = PCAPredictor(MinimumErrorPCA(2).fit(images[:20].reshape(20, -1)), shape=(40, 40))
+        checked = pca.ingest({"images": images})
+        tracemalloc.start()
+        _, arrays = pca.predict(predictor, checked, PCAPredictParameters(n_reconstructions=None))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert arrays["rebuilt"].dtype == np.float32
+        assert peak < 2 * arrays["rebuilt"].nbytes  # in float64 they would take as much by themselves
+        np.testing.assert_allclose(arrays["rebuilt"][-5:], predictor.reconstruct(images[-5:]), rtol=1e-5)
+
     def test_labels_to_draw(self, cvae_predictor):
         for labels in ({"label": [3, 8]}, pd.DataFrame({"label": ["3", "8"]})):
             generated = cvae.generate(cvae_predictor, labels, self.GENERATE)
@@ -346,6 +375,10 @@ class TestImages:
             assert generated["images"].shape == (4, 8, 8)
         with pytest.raises(ValueError, match="no column 'label' among class"):
             cvae.generate(cvae_predictor, {"class": [3]}, self.GENERATE)
+        with pytest.raises(
+            ValueError, match=r"labels is \{'label': 3\} .*; allowed is a column 'label' with a list"
+        ):
+            cvae.generate(cvae_predictor, {"label": 3}, self.GENERATE)
         with pytest.raises(ValueError, match=r"labels have shape \(0,\)"):
             cvae.generate(cvae_predictor, {"label": []}, self.GENERATE)
         with pytest.raises(ValueError, match="label 1 is 12, no class"):
@@ -368,7 +401,8 @@ class TestFeatures:
         expected, _ = pca.predict(predictor, pca.ingest({"features": rows}), self.PARAMS)
         found, arrays = pca.predict(predictor, pca.ingest(named), self.PARAMS)
         pd.testing.assert_frame_equal(found, expected)
-        assert arrays["rebuilt"].shape == rows.shape
+        np.testing.assert_array_equal(arrays["originals"], rows)
+        np.testing.assert_allclose(arrays["rebuilt"], predictor.reconstruct(rows), rtol=1e-6)
         figure = pca.report(predictor, found, arrays, pca.ReportParameters(n_shown=2))
         assert any("no images to show" in text.get_text() for text in figure.axes[0].texts)
 
