@@ -84,6 +84,25 @@ class TestWhatIsRead:
         for other in ("01", "1.0", "x", " 1", "99999999999999999999"):
             assert table(tmp_path, f"label,a\n{other},1\n-3,2\n").load()["labels"].tolist() == [other, "-3"]
 
+    @pytest.mark.parametrize(
+        ("content", "place", "labels"),
+        [
+            ("label,a\n\n3,1\n,2\n", "line 4", ["3", ""]),
+            ({"label": ["x", None], "a": [1, 2]}, "row 1", ["x", ""]),
+            ({"label": [3, None], "a": [1, 2]}, "row 1", [3.0, np.nan]),
+            ({"label": pd.array([3, None], "Int64"), "a": [1, 2]}, "row 1", [3.0, np.nan]),
+            ({"label": pd.array([True, None], "boolean"), "a": [1, 2]}, "row 1", ["True", ""]),
+        ],
+    )
+    def test_missing_labels_are_told_of(self, tmp_path, caplog, content, place, labels):
+        if isinstance(content, str):
+            data = table(tmp_path, content).load()
+        else:
+            data = table(tmp_path, pd.DataFrame(content), "a.parquet").load()
+        np.testing.assert_array_equal(data["labels"], labels)
+        assert not data["labels"].dtype.hasobject
+        assert f"{place}: column 'label' is empty; 1 rows have no label" in caplog.text
+
     def test_empty_lines_byte_order_marks_and_separators(self, tmp_path):
         content = "\ufefflabel;a;b\r\nx;1;2\r\n\r\ny;3;400\r\n\r\n"
         for written in (content, content.replace("y", '"y"'), content.replace("400", "400 ")):
@@ -173,7 +192,7 @@ class TestRefused:
             ("a\n1_000\n2\n", "line 2: column 'a' is '1_000'"),
             ("a\n1\n2021-03-04\n", "line 3: column 'a' is '2021-03-04'"),
             ("a;b\n1,5;2\n", "1: 1 fields|line 2: 2 fields; the first line names 1"),
-            ("a,label\n1,x\n2,\n", "line 3: column 'label' is empty"),
+            ("a,name\n1,x\n2,\n", "line 3: column 'name' is empty"),
             ("a,held_out\n1,true\n2,maybe\n", "line 3: held_out is 'maybe'; allowed are true and false"),
             ("a,a\n1,2\n", "line 1: there are several columns 'a'"),
             ("5,0,0\n1,2,3\n", "line 1: there are several columns '0'; the first line must name them"),
@@ -194,7 +213,7 @@ class TestRefused:
             ({"a": [1, 2], "b": [1.5, None]}, "row 1: column 'b' is empty"),
             ({"a": ["1", "2"]}, "row 0: column 'a' is '1'; allowed are finite numbers .*of type"),
             ({"a": [1, 2], "b": [0, np.inf]}, "row 1: column 'b' is inf; allowed are finite numbers"),
-            ({"a": [1, 2], "label": ["x", None]}, "row 1: column 'label' is empty"),
+            ({"a": [1, 2], "name": ["x", None]}, "row 1: column 'name' is empty"),
             ({"a": pd.to_datetime(["2021-03-04"])}, "row 0: column 'a' is Timestamp"),
             ({"a": [[1, 2], [3, 4]]}, "row 0: column 'a' is array"),
             ({"label": ["x"]}, "has no column of features"),

@@ -22,6 +22,10 @@ def test_one_image_is_enough():
         (np.ones((1, 3, 2)), r"images have shape \(3, 2\); the model was trained on images of \(2, 3\)"),
         ([np.ones((2, 3)), np.ones((3, 3))], r"image 1 has shape \(3, 3\), image 0 has \(2, 3\)"),
         (np.full((1, 2, 3), "a"), "pixels are of type <U1"),
+        ([[[1, 2, 3], [4, 5, 6]], [[1, 2, 3], [4, 5]]], "image 1 has lines of different lengths"),
+        (None, "images are None; allowed is an array of images, or a list of them"),
+        (5, "images are 5; allowed"),
+        (np.array(5), r"images are array\(5\); allowed"),
     ],
 )
 def test_other_shapes_and_types_are_refused(given, said):

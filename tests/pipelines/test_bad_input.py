@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from latents.datasets import DocumentTableDataset
+from latents.pipelines import bags
 from latents.pipelines.clustering import corpus
-from latents.pipelines.clustering import nodes as clustering
 from latents.pipelines.clustering.parameters import FeaturesParameters
 from latents.pipelines.cvae import nodes as cvae
 from latents.pipelines.cvae.parameters import FeaturesParameters as CvaeFeatures
@@ -186,10 +186,10 @@ class TestDocuments:
         with pytest.raises(
             ValueError, match=rf"document 1, word 1 is {value}; allowed are the whole numbers"
         ):
-            clustering.check_counts(counts)
+            bags.check_counts(counts)
 
     def test_counts_that_are_counts(self):
-        clustering.check_counts(sparse.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 7.0, 3.0]])))
+        bags.check_counts(sparse.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 7.0, 3.0]])))
 
 
 class TestImages:
@@ -243,6 +243,24 @@ class TestImages:
         images = np.random.default_rng(0).random((3, 2, 2))
         with pytest.raises(ValueError, match="image 1 has no value in labels"):
             check_images({"images": images, "labels": np.array([0, np.nan, 1])})
+
+    @pytest.mark.parametrize(
+        ("labels", "kept"),
+        [
+            (np.array([0, np.nan, 1]), [0, np.nan, 1]),
+            (np.array(["a", "", "b"]), ["a", "", "b"]),
+            (np.array(["a", None, "b"], dtype=object), ["a", "", "b"]),
+            (np.array([1, pd.NA, 2], dtype=object), ["1", "", "2"]),
+        ],
+    )
+    def test_labels_may_be_missing_where_nothing_is_learnt(self, labels, kept):
+        images = np.random.default_rng(0).random((3, 2, 2))
+        given = {"images": images, "labels": labels}
+        found = check_images(given, to_learn=False)["labels"]
+        np.testing.assert_array_equal(found, kept)
+        assert not found.dtype.hasobject
+        with pytest.raises(ValueError, match="image 1 has no value in labels; all must have one, or none"):
+            check_images(given)
 
     def test_names(self):
         images = np.random.default_rng(0).random((3, 2, 2))

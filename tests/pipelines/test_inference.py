@@ -1,5 +1,7 @@
 """Trained models on new data, through Kedro: what the three inference pipelines leave, and what they refuse."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import plotly.io as pio
@@ -7,10 +9,14 @@ import pytest
 from kedro.framework.project import pipelines
 from kedro.io import DatasetError
 from kedro.runner import ThreadRunner
+from matplotlib.text import Text
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from latents import predictors
+from latents.estimators import MinimumErrorPCA, MultinomialMixture
+from latents.pipelines import bags
+from latents.pipelines.clustering_inference import nodes as clustering
 from latents.pipelines.clustering_inference.nodes import find_nearest
 from latents.pipelines.clustering_inference.parameters import NearestParameters
 from latents.pipelines.cvae_inference import nodes as cvae
@@ -19,9 +25,12 @@ from latents.pipelines.cvae_inference.parameters import (
     PredictParameters,
     ReportParameters,
 )
+from latents.pipelines.documents import IngestParameters
 from latents.pipelines.pca_inference import nodes as pca
 from latents.pipelines.pca_inference.parameters import PredictParameters as PCAPredictParameters
+from latents.predictors import ClusteringPredictor, PCAPredictor
 from tests.conftest import going_on
+from tests.predictors.examples import RULES
 
 PIPELINES = ["clustering_inference", "pca_inference", "cvae_inference"]
 
@@ -66,7 +75,7 @@ def test_new_documents_get_clusters_and_the_words_that_decided(used):
         "cluster",
         "cluster_name",
         "probability",
-        "n_words",
+        "n_tokens",
         "deciding_words",
     ]
     assert table["label"].tolist() == ["fft"] * 5 + ["linalg"] * 5
@@ -168,6 +177,15 @@ def test_before_any_training_it_says_what_to_run(project, pipeline):
     assert run.info.status == "FAILED"
 
 
+def test_after_a_training_that_did_not_reach_its_end(continued):
+    """The predictor is that of the training before, and the clusters are others."""
+    two = {"clustering": {"fit": {"n_components": 2}}}
+    continued.run("clustering", params=two, to_nodes=["clustering.evaluate"])
+    said = "the predictor has 3 clusters and clustering.clusters 2: they are of different trainings; run the"
+    with pytest.raises(ValueError, match=said):
+        continued.run("clustering_inference")
+
+
 class TestNearest:
     COUNTS = sparse.csr_array(np.array([[2, 0, 0, 1], [0, 0, 0, 0], [0, 0, 5, 0]]))
     TRAINED = sparse.csr_array(
@@ -177,31 +195,104 @@ class TestNearest:
     ASSIGNMENTS = pd.DataFrame(
         {"cluster": 0, "cluster_name": "all", "held_out": [False, False, False, False, True]}
     )
+    VOCABULARY = pd.DataFrame({"word": list("abcd")})
+    CLUSTERS = pd.DataFrame({"name": ["all"]})
+    NEW = pd.DataFrame({"text": ["", "", ""]})
 
-    def find(self, n=2, counts=COUNTS, documents=None):
-        documents = pd.DataFrame({"text": ["", "", ""]}) if documents is None else documents
-        params = NearestParameters(n_neighbours=n, excerpt_length=4)
-        return find_nearest(counts, documents, self.TRAINED, self.DOCUMENTS, self.ASSIGNMENTS, params)
+    @pytest.fixture(scope="class")
+    def predictor(self):
+        model = MultinomialMixture(1).fit(self.TRAINED)
+        return ClusteringPredictor(model, list("abcd"), RULES, ["all"])
 
-    def test_neither_held_out_nor_empty_nor_unlike_documents_are_near(self):
-        found = self.find(n=9)
+    @pytest.fixture
+    def find(self, predictor):
+        def find(n=2, **others):
+            given = {
+                "predictor": predictor,
+                "counts": self.COUNTS,
+                "documents": self.NEW,
+                "trained_counts": self.TRAINED,
+                "trained_vocabulary": self.VOCABULARY,
+                "trained_documents": self.DOCUMENTS,
+                "trained_assignments": self.ASSIGNMENTS,
+                "trained_clusters": self.CLUSTERS,
+            }
+            return find_nearest(**given | others, params=NearestParameters(n_neighbours=n, excerpt_length=4))
+
+        return find
+
+    def test_neither_held_out_nor_empty_nor_unlike_documents_are_near(self, find):
+        found = find(n=9)
         assert found[["document", "rank", "row"]].to_numpy().tolist() == [[0, 1, 3], [0, 2, 0]]
         assert found["excerpt"].tolist() == ["a a…", "a d"]
         assert found["similarity"][0] == pytest.approx(1)
         assert list(found) == ["document", "rank", "similarity", "row", "cluster", "cluster_name", "excerpt"]
 
-    def test_names_of_both(self):
-        found = self.find(documents=pd.DataFrame({"text": list("xyz"), "name": ["one", "two", "three"]}))
+    def test_names_of_both(self, find):
+        found = find(documents=pd.DataFrame({"text": list("xyz"), "name": ["one", "two", "three"]}))
         assert found["document_name"].tolist() == ["one", "one"]
 
-    def test_nothing_known_at_all(self):
-        found = self.find(counts=sparse.csr_array((3, 4), dtype=int))
+    def test_nothing_known_at_all(self, find):
+        found = find(counts=sparse.csr_array((3, 4), dtype=int))
         assert len(found) == 0
         assert "excerpt" in found
 
-    def test_another_vocabulary(self):
-        with pytest.raises(ValueError, match=r"the predictor has 5 words and clustering\.counts 4"):
-            self.find(counts=sparse.csr_array((3, 5), dtype=int))
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            (
+                {"trained_vocabulary": VOCABULARY[:3]},
+                r"the predictor has 4 words and clustering\.vocabulary 3",
+            ),
+            (
+                {"trained_vocabulary": VOCABULARY.replace("c", "x")},
+                r"word 2 of the predictor is 'c' and of clustering\.vocabulary 'x'",
+            ),
+            (
+                {"trained_clusters": pd.DataFrame({"name": ["all", "none"]})},
+                r"the predictor has 1 clusters and clustering\.clusters 2",
+            ),
+            (
+                {"trained_clusters": pd.DataFrame({"name": ["some"]})},
+                r"cluster 0 of the predictor is 'all' and of clustering\.clusters 'some'",
+            ),
+            ({"trained_counts": TRAINED[:4]}, r"clustering\.counts has shape \(4, 4\), .* make \(5, 4\)"),
+            ({"trained_counts": TRAINED[:, :3]}, r"clustering\.counts has shape \(5, 3\)"),
+            (
+                {"trained_assignments": ASSIGNMENTS[:4]},
+                r"clustering\.assignments has shape \(4,\), .* make \(5,\)",
+            ),
+        ],
+    )
+    def test_tables_of_another_training(self, find, given, said):
+        with pytest.raises(ValueError, match=f"{said}.* different .* run the pipeline clustering as a whole"):
+            find(**given)
+
+    def test_counts_of_another_run(self, find):
+        said = r"clustering_inference\.counts has shape \(3, 5\).* run the pipeline clustering_inference as a"
+        with pytest.raises(ValueError, match=said):
+            find(counts=sparse.csr_array((3, 5), dtype=int))
+
+
+class TestBags:
+    PARAMS = IngestParameters(text_column="text", label_column=None)
+
+    def bag(self, counts, words):
+        documents = pd.DataFrame({"name": [f"d{row}" for row in range(len(counts))]})
+        return {"counts": sparse.csr_array(np.array(counts)), "words": words, "documents": documents}
+
+    @pytest.mark.parametrize("value", [0.5, -5, np.nan])
+    def test_counts_that_are_no_counts(self, value):
+        with pytest.raises(ValueError, match=rf"count of document 1, word 'sail' is {float(value)}; allowed"):
+            clustering.ingest(self.bag([[1.0, 0.0], [2.0, value]], ["ship", "sail"]), self.PARAMS)
+
+    def test_words_are_composed_as_texts_are(self):
+        raw = self.bag([[1, 2, 4], [0, 0, 1]], ["scho\u0308n", "Ufer", "schön"])
+        documents, bag = clustering.ingest(raw, self.PARAMS)
+        counts, words = bags.counts_of(bag)
+        assert words == ["schön", "Ufer"]
+        assert counts.toarray().tolist() == [[5, 2], [1, 0]]
+        assert documents["text"].tolist() == ["schön Ufer", "schön"]
 
 
 class TestImages:
@@ -251,6 +342,32 @@ class TestImages:
         with pytest.raises(ValueError, match="the images have no labels; allowed is 'predicted'"):
             cvae.predict(cvae_predictor, cvae.ingest({"images": np.ones((2, 8, 8))}), under_label)
 
+    @pytest.mark.parametrize("labels", [np.array([3, np.nan]), np.array(["3", ""])])
+    def test_labels_that_are_missing(self, pca_predictor, cvae_predictor, labels):
+        given = {"images": np.ones((2, 8, 8)), "labels": labels}
+        predicted = PredictParameters(n_importance_samples=5, under="predicted")
+        table = cvae.predict(cvae_predictor, cvae.ingest(given), predicted)
+        np.testing.assert_array_equal(table["label"], labels)
+        coordinates, arrays = pca.predict(
+            pca_predictor, pca.ingest(given), PCAPredictParameters(n_reconstructions=None)
+        )
+        figure = pca.report(pca_predictor, coordinates, arrays, pca.ReportParameters(n_shown=2))
+        told = [text.get_text() for text in figure.findobj(Text) if "label" in text.get_text()]
+        assert len(told) == 1
+        assert "label 3" in told[0]
+
+    def test_memory_holds_what_is_rebuilt_and_no_more(self):
+        images = np.random.default_rng(0).integers(0, 256, (6000, 40, 40), dtype=np.uint8)
+        predictor = PCAPredictor(MinimumErrorPCA(2).fit(images[:20].reshape(20, -1)), shape=(40, 40))
+        checked = pca.ingest({"images": images})
+        tracemalloc.start()
+        _, arrays = pca.predict(predictor, checked, PCAPredictParameters(n_reconstructions=None))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert arrays["rebuilt"].dtype == np.float32
+        assert peak < 2 * arrays["rebuilt"].nbytes  # in float64 they would take as much by themselves
+        np.testing.assert_allclose(arrays["rebuilt"][-5:], predictor.reconstruct(images[-5:]), rtol=1e-5)
+
     def test_labels_to_draw(self, cvae_predictor):
         for labels in ({"label": [3, 8]}, pd.DataFrame({"label": ["3", "8"]})):
             generated = cvae.generate(cvae_predictor, labels, self.GENERATE)
@@ -258,6 +375,10 @@ class TestImages:
             assert generated["images"].shape == (4, 8, 8)
         with pytest.raises(ValueError, match="no column 'label' among class"):
             cvae.generate(cvae_predictor, {"class": [3]}, self.GENERATE)
+        with pytest.raises(
+            ValueError, match=r"labels is \{'label': 3\} .*; allowed is a column 'label' with a list"
+        ):
+            cvae.generate(cvae_predictor, {"label": 3}, self.GENERATE)
         with pytest.raises(ValueError, match=r"labels have shape \(0,\)"):
             cvae.generate(cvae_predictor, {"label": []}, self.GENERATE)
         with pytest.raises(ValueError, match="label 1 is 12, no class"):
@@ -280,7 +401,8 @@ class TestFeatures:
         expected, _ = pca.predict(predictor, pca.ingest({"features": rows}), self.PARAMS)
         found, arrays = pca.predict(predictor, pca.ingest(named), self.PARAMS)
         pd.testing.assert_frame_equal(found, expected)
-        assert arrays["rebuilt"].shape == rows.shape
+        np.testing.assert_array_equal(arrays["originals"], rows)
+        np.testing.assert_allclose(arrays["rebuilt"], predictor.reconstruct(rows), rtol=1e-6)
         figure = pca.report(predictor, found, arrays, pca.ReportParameters(n_shown=2))
         assert any("no images to show" in text.get_text() for text in figure.axes[0].texts)
 

@@ -59,7 +59,7 @@ def test_a_folder_of_texts_some_empty_and_some_of_labels_unheard_of(documents):
         documents.write(f"{path_of(TEXTS)}/{name}", text)
     assignments, nearest = infer(documents, TEXTS)
     assert assignments["label"].tolist() == ["rock", "rock", "sea"]
-    assert assignments["n_words"].tolist() == [0, 0, 2]
+    assert assignments["n_tokens"].tolist() == [0, 0, 2]
     weights = predictors.load(documents.path / "data/06_models/clustering/predictor").model.weights_
     np.testing.assert_allclose(assignments[["p_0", "p_1"]].to_numpy()[:2], [weights] * 2)
     assert set(assignments["deciding_words"][2].split(", ")) == {"sail", "wave"}
@@ -82,7 +82,7 @@ def test_a_bag_of_words_after_texts(documents):
     documents.write("data/01_raw/vocab.new.txt", "Ship\nwing\nunheard\n")
     entry = "clustering_inference.raw_documents:\n  type: latents.datasets.BagOfWordsDataset\n  format: uci\n"
     assignments, nearest = infer(documents, f"{entry}  filepath: data/01_raw/docword.new.txt\n")
-    assert assignments["n_words"].tolist() == [2, 1]
+    assert assignments["n_tokens"].tolist() == [2, 1]
     assert assignments["deciding_words"].tolist() == ["ship", "wing"]
     assert nearest.groupby("document")["label"].first().tolist() == ["sea", "sky"]
 
@@ -110,7 +110,7 @@ def test_texts_after_a_bag_of_words(project, caplog):
     assert "1 of 9 words of the bag, such as 'air-port'" in caplog.text
     project.write(f"{path_of(TEXTS)}/a.txt", "Harbour! Wave.")
     assignments, nearest = infer(project, TEXTS)
-    assert assignments["n_words"].tolist() == [2]
+    assert assignments["n_tokens"].tolist() == [2]
     assert nearest["label"].unique().tolist() == ["sea"]
     assert nearest["excerpt"][0].split()[0] in words
 

@@ -123,7 +123,7 @@ def test_the_predictor_reads_raw_data_as_the_training_did(finished, pipeline):
         expected = pd.read_csv(folder / "07_model_output/clustering/assignments.csv")
         assert table["cluster"].tolist() == expected["cluster"].tolist()
         assert table["cluster_name"].tolist() == expected["cluster_name"].tolist()
-        np.testing.assert_array_equal(table["n_words"], expected["n_tokens"])
+        np.testing.assert_array_equal(table["n_tokens"], expected["n_tokens"])
     elif pipeline == "pca":
         table = predictor.predict(np.load(folder / "02_intermediate/pca/images/images.npy"))
         expected = pd.read_parquet(folder / "07_model_output/pca/scores.parquet")

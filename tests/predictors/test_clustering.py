@@ -19,7 +19,7 @@ def test_the_table_is_the_mixtures(clustering_predictor):
         "cluster",
         "cluster_name",
         "probability",
-        "n_words",
+        "n_tokens",
         "deciding_words",
         "p_0",
         "p_1",
@@ -27,7 +27,7 @@ def test_the_table_is_the_mixtures(clustering_predictor):
     np.testing.assert_array_equal(table["cluster"], gamma.argmax(axis=1))
     np.testing.assert_allclose(table["probability"], gamma.max(axis=1))
     np.testing.assert_allclose(table[["p_0", "p_1"]], gamma)
-    np.testing.assert_array_equal(table["n_words"], counts.sum(axis=1))
+    np.testing.assert_array_equal(table["n_tokens"], counts.sum(axis=1))
     assert table["cluster_name"].tolist()[:4] == ["sea", "sky", "sea", "sky"]
 
 
@@ -52,7 +52,7 @@ def test_a_text_without_known_words_has_the_mixing_weights(clustering_predictor,
     np.testing.assert_allclose(
         table.loc[1, ["p_0", "p_1"]].astype(float), clustering_predictor.model.weights_
     )
-    assert table["n_words"].tolist() == [5 - 1, 0]
+    assert table["n_tokens"].tolist() == [5 - 1, 0]
     assert table["deciding_words"][1] == ""
 
 
@@ -62,7 +62,7 @@ def test_accents_are_composed_before_words_are_counted():
     model = MultinomialMixture(2, random_state=0).fit(counted.counts)
     predictor = ClusteringPredictor(model, counted.words, RULES, ["one", "two"])
     pd.testing.assert_frame_equal(predictor.predict(["scho\u0308n"]), predictor.predict(["schön"]))
-    assert predictor.predict(["scho\u0308n"])["n_words"].item() == 1
+    assert predictor.predict(["scho\u0308n"])["n_tokens"].item() == 1
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,14 @@ def test_a_bag_of_words_is_read_as_its_texts_are(clustering_predictor):
     pd.testing.assert_frame_equal(
         table, clustering_predictor.predict(["ship ship ship wing", "wing wing wing"])
     )
+
+
+def test_words_of_a_bag_are_composed_as_texts_are():
+    counted = count_words(["schön schön Ufer", "Ufer Berg Berg"] * 3, **RULES._asdict())
+    model = MultinomialMixture(2, random_state=0).fit(counted.counts)
+    predictor = ClusteringPredictor(model, counted.words, RULES, ["one", "two"])
+    counts = predictor.count_bag(sparse.csr_array(np.array([[2, 3, 1]])), ["scho\u0308n", "schön", "Ufer"])
+    np.testing.assert_array_equal(counts.toarray(), predictor.count(["schön " * 5 + "Ufer"]).toarray())
 
 
 def test_pairs_of_words_are_counted_in_texts_and_not_in_bags():
@@ -141,7 +149,7 @@ def test_without_smoothing_an_impossible_text_is_refused_by_row():
         ({"vocabulary": "abcdefg"}, "vocabulary must be texts"),
         ({"cluster_names": ["a", 1]}, "cluster_names must be texts"),
         ({"cluster_names": ["a"]}, "cluster_names has 1 entries; the model has 2"),
-        ({"rules": WordRules("(a)(b)", True, frozenset(), (1, 1))}, "more than one group"),
+        ({"rules": WordRules("(a)(b)", True, frozenset(), (1, 1))}, "has 2 groups; at most one is allowed"),
         ({"rules": WordRules("a", True, frozenset(), (2, 1))}, r"ngram_range is \(2, 1\)"),
         ({"model": "a mixture"}, "the model is a str; allowed is a MultinomialMixture"),
     ],

@@ -117,6 +117,18 @@ def test_classes_that_are_texts_say_so():
         predictor.generate([2])
 
 
+def test_classes_that_are_floats_may_be_given_as_whole_numbers():
+    model = ConditionalVAE(
+        n_latents=1, hidden=(2,), network="reference", epochs=1, compiled=False, random_state=0
+    )
+    predictor = CVAEPredictor(model.fit(np.eye(4), [0.0, 2.0, 0.0, 2.0]), (2, 2), 1.0)
+    for labels in ([0], ["0"], ["0.0"], [0.0], np.array([0], dtype=np.uint8)):
+        assert predictor.classes_of(labels).tolist() == [0.0]
+    assert predictor.classes_of(["2", 0, 2]).tolist() == [2.0, 0.0, 2.0]
+    with pytest.raises(ValueError, match=r"label 0 is 1, no class of the model; allowed are 0\.0, 2\.0"):
+        predictor.classes_of([1])
+
+
 def test_pixels_outside_are_refused(cvae_predictor, digits):
     with pytest.raises(ValueError, match=r"pixel 0 of image 0 is 17\.0; allowed are 0 to 16\.0"):
         cvae_predictor.predict(np.full((1, 8, 8), 17.0))

@@ -48,6 +48,26 @@ def test_other_shapes_and_numbers_are_refused(pca_predictor, digits):
             method(broken)
 
 
+@pytest.mark.parametrize("value", [1e200, 1e308])
+def test_numbers_whose_squares_are_none_are_refused(pca_predictor, digits, value, recwarn):
+    images = digits[0][:3].copy()
+    images[1] = value
+    for method in (pca_predictor.predict, pca_predictor.reconstruct):
+        if method == pca_predictor.predict or value > 1e300:
+            with pytest.raises(
+                ValueError, match=r"image 1 has a number 1e\+\d+, which is too large to be squared"
+            ):
+                method(images)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float64", "int64[pyarrow]"])
+def test_columns_of_pandas_own_types(feature_predictor, kind):
+    predictor, _ = feature_predictor
+    table = pd.DataFrame({"a": [1, 2], "b": [3, 4], "c": [0.5, 6]})
+    pd.testing.assert_frame_equal(predictor.predict(table.astype({"b": kind})), predictor.predict(table))
+
+
 def test_colour():
     images = np.random.default_rng(0).random((20, 2, 3, 3))
     predictor = PCAPredictor(MinimumErrorPCA(2).fit(images.reshape(20, -1)), shape=(2, 3, 3))
@@ -73,6 +93,11 @@ def test_rows_of_features_by_place_and_by_name(feature_predictor):
         ([[1, 2, 3], [1, np.inf, 3]], "row 1 has inf in feature 'b'; allowed are finite numbers"),
         ([["x", "y", "z"]], "features are of type <U1"),
         (pd.DataFrame({"a": [1], "c": [1]}), "there is no feature 'b' among a, c"),
+        (
+            pd.DataFrame({"a": [1, 2], "b": pd.array([1, None], "Int64"), "c": [1.5, 2]}),
+            "row 1 has nan in feature 'b'; allowed are finite numbers",
+        ),
+        ([[1, 2, 3], [1, -1e200, 3]], r"row 1 has a number -1e\+200, which is too large to be squared"),
     ],
 )
 def test_other_features_are_refused(feature_predictor, given, said):

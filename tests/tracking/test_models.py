@@ -18,7 +18,7 @@ from latents.tracking import registry
 
 PIPELINES = ("clustering", "pca", "cvae")
 OUTPUTS = {
-    "clustering": "cluster cluster_name probability n_words deciding_words p_0 p_1 p_2",
+    "clustering": "cluster cluster_name probability n_tokens deciding_words p_0 p_1 p_2",
     "pca": "pc1 pc2 pc3 pc4 error",
     "cvae": "predicted p_0 p_1 p_2 p_3 p_4 p_5 p_6 p_7 p_8 p_9 lower_bound z1 z2 z3 z4",
 }

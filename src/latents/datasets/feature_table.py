@@ -1,5 +1,6 @@
 """Tables of numbers of one's own: a row for each thing, or for each image a row of its pixels."""
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from latents.datasets.files import TRUTH, check_separator, fields_of, malformed, text_of, truth_of
 from latents.datasets.image_shapes import image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
+
+logger = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
@@ -81,7 +84,8 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
     def load(self) -> Arrays:
         """Return ``features`` (N x p) and ``feature_names`` (p), or ``images``, and what else the table has.
 
-        That is ``labels``, ``held_out`` and ``names``, each of length N.
+        That is ``labels``, ``held_out`` and ``names``, each of length N. A row may lack its label, which is
+        then empty among texts, and NaN among numbers of Parquet; trainings refuse that.
         """
         X, columns, others = self._from_parquet() if self._kind == ".parquet" else self._from_text()
         data = images_or_features(self._filepath, X, self._image_shape, "columns of features")
@@ -156,16 +160,19 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         path = self._filepath
         lines = fields_of(path, text, self._separator)
         next(lines)  # the names
-        rows = []
+        rows, unlabelled = [], []
         others: dict[str, list[Any]] = {meaning: [] for meaning in columns.others}
         at = [names.index(name) for name in columns.features]
         for line, row in lines:
             rows.append(_numbers(path, line, columns.features, [row[column] for column in at]))
             for meaning, name in columns.others.items():
                 cell = row[names.index(name)]
-                if not cell:
+                if not cell and meaning == "labels":
+                    unlabelled.append(line)
+                elif not cell:
                     raise malformed(path, line, f"column {name!r} is empty")
                 others[meaning].append(truth_of(path, line, cell) if meaning == "held_out" else cell)
+        _tell(path, [f"line {line}" for line in unlabelled], columns)
         X = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns.features))
         return X, {meaning: np.array(cells) for meaning, cells in others.items()}
 
@@ -180,7 +187,9 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         columns = self._meanings(table.columns.tolist())
         for name in (*columns.features, *columns.others.values()):
             cells = table[name]
-            if cells.isna().any():
+            if name == columns.others.get("labels"):
+                _tell(path, [f"row {row}" for row in np.flatnonzero(cells.isna())], columns)
+            elif cells.isna().any():
                 raise DatasetError(f"{path}, row {cells.isna().argmax()}: column {name!r} is empty")
             if name in columns.features and not (is_numeric_dtype(cells) or is_bool_dtype(cells)):
                 raise DatasetError(
@@ -221,10 +230,23 @@ def _numbers(path: Path, line: int, names: list[str], cells: list[str]) -> NDArr
     return numbers
 
 
+def _tell(path: Path, places: list[str], columns: _Columns) -> None:
+    """Warn of rows without a label."""
+    if places:
+        name = columns.others["labels"]
+        logger.warning(
+            "%s, %s: column %r is empty; %d rows have no label", path, places[0], name, len(places)
+        )
+
+
 def _plain(cells: pd.Series) -> NDArray[Any]:
-    """Return numbers and truth values as they are, and all else as text."""
-    kept = is_numeric_dtype(cells) or is_bool_dtype(cells)
-    return cells.to_numpy() if kept else cells.astype(str).to_numpy().astype(str)
+    """Return numbers and truth values as they are, and all else as text; what is missing is NaN or empty."""
+    missing = cells.isna()
+    if is_numeric_dtype(cells) and not is_bool_dtype(cells) and missing.any():
+        return cells.to_numpy(np.float64, na_value=np.nan)
+    if (is_numeric_dtype(cells) or is_bool_dtype(cells)) and not missing.any():
+        return cells.to_numpy()
+    return np.array(["" if none else str(cell) for cell, none in zip(cells, missing, strict=True)])
 
 
 def _as_bytes(X: NDArray[Any]) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Images as arrays: their shapes and values checked, their pixels in rows and from 0 to 1."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 import numpy as np
@@ -28,10 +28,10 @@ def image_array(given: Any) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If there is no image, their shapes differ or are none of images, or pixels are no numbers.
+        If these are no images or there is none, their shapes differ or are none of images, or pixels are no
+        numbers.
     """
-    is_array = isinstance(given, np.ndarray) and given.dtype != object
-    shapes = [given.shape[1:]] * len(given) if is_array else [np.shape(image) for image in given]
+    shapes = _shapes(given)
     if not shapes:
         raise ValueError("there is no image")
     for row, shape in enumerate(shapes):
@@ -51,6 +51,23 @@ def image_array(given: Any) -> NDArray[Any]:
     if images.dtype.kind not in "buif":
         raise ValueError(f"pixels are of type {images.dtype}; allowed are numbers")
     return images
+
+
+def _shapes(given: Any) -> list[Shape]:
+    """Return the shape of each image; names the first that has none."""
+    if not isinstance(given, Iterable) or (isinstance(given, np.ndarray) and not given.ndim):
+        raise ValueError(f"images are {given!r:.80}; allowed is an array of images, or a list of them")
+    if isinstance(given, np.ndarray) and given.dtype != object:
+        return [given.shape[1:]] * len(given)
+    shapes: list[Shape] = []
+    for row, image in enumerate(given):
+        try:
+            shapes.append(np.shape(image))
+        except ValueError as error:
+            raise ValueError(
+                f"image {row} has lines of different lengths, or numbers beside lists"
+            ) from error
+    return shapes
 
 
 def finite_pieces(

@@ -41,18 +41,35 @@ class Tokens(NamedTuple):
     words: Indices
 
 
-def tokenise(texts: Sequence[str], pattern: re.Pattern[str]) -> tuple[Tokens, list[str]]:
+def compiled(token_pattern: str) -> re.Pattern[str]:
+    """Return what finds tokens; where it has a group, the group is the token.
+
+    Raises
+    ------
+    ValueError
+        If `token_pattern` is no regular expression of Python's, or has several groups.
+    """
+    try:
+        pattern = re.compile(token_pattern)
+    except re.error as error:
+        raise ValueError(f"token_pattern {token_pattern!r} is no regular expression: {error}") from error
+    if pattern.groups > 1:
+        raise ValueError(
+            f"token_pattern {token_pattern!r} has {pattern.groups} groups; at most one is allowed, which is the "
+            "token"
+        )
+    return pattern
+
+
+def tokenise(texts: Sequence[str], token_pattern: str) -> tuple[Tokens, list[str]]:
     """Return all tokens of texts, and the word of each number.
 
     Raises
     ------
     ValueError
-        If `pattern` has several groups.
+        As `compiled`.
     """
-    if pattern.groups > 1:
-        raise ValueError(
-            f"token_pattern {pattern.pattern!r} has {pattern.groups} groups; at most one is allowed"
-        )
+    pattern = compiled(token_pattern)
     numbers: defaultdict[str, int] = defaultdict()
     numbers.default_factory = numbers.__len__
     shared = _SHARED_GRAMMAR.fullmatch(pattern.pattern) is not None

@@ -4,7 +4,6 @@
 these numbers. The counts, the words and their order are ``CountVectorizer``'s.
 """
 
-import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -100,7 +99,8 @@ def count_words(
     Raises
     ------
     ValueError
-        If `token_pattern` has several groups, no document has a token, or the limits leave no word.
+        If `token_pattern` is no regular expression or has several groups, no document has a token, or the limits
+        leave no word.
     """
     rules = WordRules(token_pattern, lowercase, stop_words_of(stop_words), ngram_range)
     tokens, words = _tokens_of(texts, rules)
@@ -279,7 +279,7 @@ def merge_words(counts: sparse.csr_array, words: Sequence[str]) -> tuple[sparse.
 def _tokens_of(texts: Sequence[str], rules: WordRules) -> tuple[Tokens, list[str]]:
     """Return the tokens that are no stop words, and the word of each number."""
     lowered = [text.lower() for text in texts] if rules.lowercase else texts
-    tokens, words = tokenise(lowered, re.compile(rules.token_pattern))
+    tokens, words = tokenise(lowered, rules.token_pattern)
     kept = np.array([word not in rules.stop_words for word in words], dtype=bool)[tokens.words]
     return Tokens(tokens.documents[kept], tokens.words[kept]), words
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.features.words import merge_words
+from latents.features.words import composed, merge_words
 
 # A document without a text is shown by so many of its words.
 SHOWN_WORDS = 20
@@ -16,26 +16,60 @@ SHOWN_WORDS = 20
 Bag = dict[str, NDArray[Any]]
 
 
-def table_of(raw: Mapping[str, Any]) -> pd.DataFrame:
+def table_of(documents: pd.DataFrame, bag: Bag) -> pd.DataFrame:
     """Return the table of the documents of a bag; the text of each is its words, the most frequent first."""
-    words = np.asarray(raw["words"], dtype=object)
-    documents: pd.DataFrame = raw["documents"]
-    return documents.assign(text=_frequent_words(raw["counts"], words))
+    counts, words = counts_of(bag)
+    return documents.assign(text=_frequent_words(counts, np.asarray(words, dtype=object)))
 
 
 def to_arrays(raw: Mapping[str, Any]) -> Bag:
-    """Return a bag as arrays: ``data``, ``indices`` and ``indptr`` of its counts, and its ``words``."""
-    counts = raw["counts"]
+    """Return a bag as arrays: ``data``, ``indices`` and ``indptr`` of its counts, and its ``words``.
+
+    Words are composed, as texts are (Unicode's NFC), and those that are then the same added up.
+
+    Raises
+    ------
+    ValueError
+        If a count is no number of occurrences (see `check_counts`).
+    """
+    counts, words = raw["counts"], raw["words"]
+    check_counts(counts, words)
+    counts, words = merge_words(counts, [composed(word) for word in words])
     return {
         "data": counts.data,
         "indices": counts.indices,
         "indptr": counts.indptr,
-        "words": np.asarray(raw["words"], dtype=np.str_),
+        "words": np.asarray(words, dtype=np.str_),
     }
 
 
+def check_counts(counts: sparse.csr_array, words: Sequence[str] | None = None) -> None:
+    """Refuse entries that are no number of occurrences; counts may come from anywhere.
+
+    Parameters
+    ----------
+    counts : csr_array of shape (n_documents, n_words)
+        The counts of each document.
+    words : sequence of str, optional
+        The words of the columns, for the message.
+
+    Raises
+    ------
+    ValueError
+        If an entry is negative, fractional, NaN or infinite; names its document and word.
+    """
+    bad = ~(np.isfinite(counts.data) & (counts.data >= 0) & (counts.data == np.round(counts.data)))
+    if bad.any():
+        row, column = (index[bad.argmax()] for index in counts.tocoo().coords)
+        word = column if words is None else repr(str(words[column]))
+        raise ValueError(
+            f"count of document {row}, word {word} is {counts.data[bad.argmax()]}; allowed are the whole "
+            "numbers 0, 1, 2, ..."
+        )
+
+
 def counts_of(bag: Bag) -> tuple[sparse.csr_array, list[str]]:
-    """Return the counts of a bag, (n_documents, n_words), and the words of its columns, as they were given."""
+    """Return the counts of a bag, (n_documents, n_words), and the words of its columns."""
     words: list[str] = bag["words"].tolist()
     shape = (len(bag["indptr"]) - 1, len(words))
     return sparse.csr_array((bag["data"], bag["indices"], bag["indptr"]), shape=shape), words

@@ -38,12 +38,13 @@ def table_and_bag(
     Raises
     ------
     ValueError
-        If there is no document or no text column.
+        If there is no document or no text column, or a count of a bag is no number of occurrences.
     """
     bag: bags.Bag = {}
     if isinstance(raw_documents, Mapping):
         bag = bags.to_arrays(raw_documents)
-        raw_documents = bags.table_of(raw_documents).rename(columns={"text": params.text_column})
+        table = bags.table_of(raw_documents["documents"], bag)
+        raw_documents = table.rename(columns={"text": params.text_column})
     if raw_documents.empty:
         raise ValueError("the corpus is empty: there is no document to cluster")
     if params.text_column not in raw_documents:

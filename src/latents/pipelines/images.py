@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from latents.features.images import finite_pieces, flatten, image_array
@@ -26,18 +27,20 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
         optionally ``feature_names`` (p); and optionally ``labels`` (N), ``held_out`` (N truth values) and
         ``names`` (N, what an image or row is called).
     to_learn : bool, default=True
-        Whether a model is to be trained on them, which takes two or more, not all the same.
+        Whether a model is to be trained on them, which takes two or more, not all the same, and labels for
+        all or for none.
 
     Returns
     -------
     mapping
-        The same names, as arrays; a single channel is left out of the shape, and features have names.
+        The same names, as arrays; a single channel is left out of the shape, and features have names. A missing
+        label is NaN among numbers in float, and else an empty text among texts.
 
     Raises
     ------
     ValueError
         If there are neither images nor features or both, or too few to learn from, their sizes differ, a value is
-        no finite number, labels, held-out marks and names are not one per image, or a label is NaN.
+        no finite number, labels, held-out marks and names are not one per image, or one is missing.
     """
     kinds = [kind for kind in ("images", "features") if kind in raw_images]
     if not kinds:
@@ -58,8 +61,15 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
                 raise ValueError(
                     f"{name} has shape {marks.shape}; one value per {one} makes ({len(values)},)"
                 )
-            if marks.dtype.kind == "f" and np.isnan(marks).any():
-                raise ValueError(f"{one} {np.isnan(marks).argmax()} has no value in {name} (it is NaN)")
+            missing = pd.isna(marks)
+            if name == "labels" and marks.dtype.kind in "OU":
+                missing |= marks.astype(str) == ""
+            if missing.any() and (to_learn or name != "labels"):
+                raise ValueError(
+                    f"{one} {missing.argmax()} has no value in {name}; all must have one, or none"
+                )
+            if missing.any() and marks.dtype.kind != "f":  # texts can tell of a missing one: it is empty
+                marks = np.where(missing, "", marks.astype(str))
             checked[name] = marks.astype(str) if name == "names" else marks
     constant = _check_values(checked)
     if to_learn and constant.all():

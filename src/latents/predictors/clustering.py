@@ -2,7 +2,6 @@
 
 from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -13,6 +12,7 @@ from scipy import sparse
 
 from latents import estimators
 from latents.estimators.reading import log_odds_by_word, runners_up
+from latents.features.tokens import compiled
 from latents.features.words import WordRules, composed, count_vocabulary, take_vocabulary
 from latents.predictors.interface import Predictor, check_model
 
@@ -58,14 +58,7 @@ class ClusteringPredictor(Predictor):
                 raise ValueError(f"{name} has {len(words)} entries; the model has {n}")
         if len(set(self.vocabulary)) != n_words:
             raise ValueError("vocabulary has a word twice")
-        try:
-            groups = re.compile(self.rules.token_pattern).groups
-        except re.error as error:
-            raise ValueError(
-                f"token_pattern {self.rules.token_pattern!r} is no regular expression: {error}"
-            ) from error
-        if groups > 1:
-            raise ValueError(f"token_pattern {self.rules.token_pattern!r} has more than one group")
+        compiled(self.rules.token_pattern)
         shortest, longest = self.rules.ngram_range
         if not 1 <= shortest <= longest:
             raise ValueError(
@@ -88,10 +81,10 @@ class ClusteringPredictor(Predictor):
         Returns
         -------
         DataFrame
-            ``cluster`` and ``cluster_name``, the most probable one, and its ``probability``; ``n_words``, how many
-            words of the text are known, repetitions counted; ``deciding_words``, those that speak most for the
-            cluster against the second most probable one (``log_odds_by_word``), the strongest first, parted by
-            commas; and ``p_0``, ``p_1``, ..., the responsibilities of all clusters.
+            ``cluster`` and ``cluster_name``, the most probable one, and its ``probability``; ``n_tokens``, how
+            many words of the text are known, repetitions counted; ``deciding_words``, those that speak most for
+            the cluster against the second most probable one (``log_odds_by_word``), the strongest first, parted
+            by commas; and ``p_0``, ``p_1``, ..., the responsibilities of all clusters.
 
         Raises
         ------
@@ -137,6 +130,7 @@ class ClusteringPredictor(Predictor):
                 f"the model counts n-grams (ngram_range {list(self.rules.ngram_range)}), but the words of a bag "
                 "have no order; allowed are texts"
             )
+        words = [composed(word) for word in words]
         return take_vocabulary(counts, words, self.vocabulary, lowercase=self.rules.lowercase)
 
     def predict_counts(self, counts: sparse.csr_array, *, n_deciding_words: int = 5) -> pd.DataFrame:
@@ -148,7 +142,7 @@ class ClusteringPredictor(Predictor):
                 "cluster": clusters,
                 "cluster_name": np.array(self.cluster_names, dtype=object)[clusters],
                 "probability": responsibilities.max(axis=1),
-                "n_words": counts.sum(axis=1),
+                "n_tokens": counts.sum(axis=1),
                 "deciding_words": "",
             }
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations  # so that naming ConditionalVAE in a signature does not import torch
 
 from dataclasses import dataclass
-from math import isfinite, prod
+from math import isfinite, isnan, prod
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -136,7 +136,9 @@ class CVAEPredictor(Predictor):
         return (grey >= 0.5).astype(np.uint8) if self.model.likelihood == "bernoulli" else grey
 
     def classes_of(self, labels: ArrayLike) -> NDArray[Any]:
-        """Return labels as classes of the model; a text may stand for a number ("3" for 3), and the reverse.
+        """Return labels as classes of the model; a text may stand for a number, and the reverse.
+
+        "3", 3 and 3.0 are the same class.
 
         Raises
         ------
@@ -147,11 +149,13 @@ class CVAEPredictor(Predictor):
         if given.ndim != 1 or not len(given):
             raise ValueError(f"labels have shape {given.shape}; allowed is a list of one or more")
         known = self.model.classes_.tolist()
-        numbers: dict[Any, int] = {str(label): number for number, label in enumerate(known)}
-        numbers.update((label, number) for number, label in enumerate(known))  # 3.0 is 3
+        numbers = {_whole(label): number for number, label in enumerate(known)}
+        numbers.update((str(label), number) for number, label in enumerate(known))
         chosen = []
         for row, label in enumerate(given.tolist()):
-            number = numbers.get(label if isinstance(label, float) else str(label))
+            # A missing label is no class, even where one is called "nan".
+            missing = isinstance(label, float) and isnan(label)
+            number = None if missing else numbers.get(str(label), numbers.get(_whole(label)))
             if number is None:
                 raise ValueError(
                     f"label {row} is {label!r}, no class of the model; allowed are {repr(known)[1:-1]}"
@@ -166,3 +170,8 @@ class CVAEPredictor(Predictor):
     @classmethod
     def _of(cls, model: Any, settings: dict[str, Any]) -> Self:
         return cls(model, tuple(map(int, settings["shape"])), float(settings["white"]))
+
+
+def _whole(label: Any) -> str:
+    """Return a label as text, a whole number without its fraction: 3.0 is "3"."""
+    return str(int(label) if isinstance(label, float) and label.is_integer() else label)

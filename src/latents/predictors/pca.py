@@ -10,6 +10,8 @@ from typing import Any, NoReturn, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from pandas.api.extensions import ExtensionDtype
+from pandas.api.types import is_numeric_dtype
 
 from latents.estimators.minimum_error_pca import MinimumErrorPCA
 from latents.features.images import Shape, finite_pieces, images_of_shape
@@ -67,12 +69,16 @@ class PCAPredictor(Predictor):
         Raises
         ------
         ValueError
-            If there is no row, a shape is another one, or a number is not finite; names the row.
+            If there is no row, a shape is another one, or a number is not finite or so large that the squared
+            error is none; names the row.
         """
         rows = self._rows(images)
-        z = self.model.transform(rows)
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = self.model.transform(rows)
+            errors = self.model.reconstruction_errors(rows).astype(np.float64)
+        self._check_size(rows, errors)
         table = pd.DataFrame(z, columns=[f"pc{i}" for i in range(1, z.shape[1] + 1)])
-        table["error"] = self.model.reconstruction_errors(rows).astype(np.float64)
+        table["error"] = errors
         return table
 
     def reconstruct(self, images: ArrayLike | pd.DataFrame) -> NDArray[np.floating[Any]]:
@@ -84,7 +90,11 @@ class PCAPredictor(Predictor):
             As ``predict``.
         """
         rows = self._rows(images)
-        rebuilt = self.model.inverse_transform(self.model.transform(rows))
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = self.model.transform(rows)
+            self._check_size(rows, z)
+            rebuilt = self.model.inverse_transform(z)
+        self._check_size(rows, rebuilt)
         return rebuilt.reshape(len(rows), *(self.shape or rows.shape[1:]))
 
     def _rows(self, given: Any) -> NDArray[Any]:
@@ -98,7 +108,7 @@ class PCAPredictor(Predictor):
                 raise ValueError(
                     f"there is no feature {missing[0]!r} among {', '.join(map(str, given.columns))}"
                 )
-            given = given[names]
+            given = _plain(given[names])
         rows: NDArray[Any] = np.asanyarray(given)
         if rows.ndim != 2 or not len(rows) or rows.shape[1] != len(names):
             raise ValueError(f"features have shape {rows.shape}; allowed are rows of {len(names)} numbers")
@@ -114,6 +124,16 @@ class PCAPredictor(Predictor):
             pass
         return rows
 
+    def _check_size(self, rows: NDArray[Any], found: NDArray[Any]) -> None:
+        """Refuse rows of finite numbers so large that what is computed of them is not finite."""
+        if not np.isfinite(found).all():
+            row = int(np.argwhere(~np.isfinite(found))[0, 0])
+            largest = rows[row][np.abs(rows[row]).argmax()]
+            raise ValueError(
+                f"{'row' if self.shape is None else 'image'} {row} has a number {largest:.3g}, which is too large "
+                "to be squared; allowed are numbers of the size of those of training"
+            )
+
     def _settings(self) -> dict[str, Any]:
         return {
             "shape": None if self.shape is None else list(self.shape),
@@ -124,3 +144,11 @@ class PCAPredictor(Predictor):
     def _of(cls, model: Any, settings: dict[str, Any]) -> Self:
         shape = settings["shape"]
         return cls(model, None if shape is None else tuple(map(int, shape)), settings["feature_names"])
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame | NDArray[np.float64]:
+    """Return columns that can tell of missing numbers, as pandas' Int64, as floats; such numbers are then NaN."""
+    types = table.dtypes
+    if all(map(is_numeric_dtype, types)) and any(isinstance(kind, ExtensionDtype) for kind in types):
+        return table.to_numpy(np.float64, na_value=np.nan)
+    return table

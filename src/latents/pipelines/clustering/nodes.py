@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from latents import estimators, reporting
 from latents.estimators.clustering_metrics import matched_accuracy
 from latents.features.words import WordRules
-from latents.pipelines.bags import Bag
+from latents.pipelines import bags
 from latents.pipelines.clustering import description
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
@@ -42,23 +42,6 @@ def split(counts: sparse.csr_array, documents: pd.DataFrame, params: SplitParame
     return split_rows(counts.shape[0], held_out, params)
 
 
-def check_counts(counts: sparse.csr_array) -> None:
-    """Refuse entries that are no number of occurrences; counts may come from anywhere.
-
-    Raises
-    ------
-    ValueError
-        If an entry is negative, fractional, NaN or infinite; names its document and word.
-    """
-    bad = ~(np.isfinite(counts.data) & (counts.data >= 0) & (counts.data == np.round(counts.data)))
-    if bad.any():
-        row, column = (index[bad.argmax()] for index in counts.tocoo().coords)
-        raise ValueError(
-            f"count of document {row}, word {column} is {counts.data[bad.argmax()]}; allowed are the whole "
-            "numbers 0, 1, 2, ..."
-        )
-
-
 def fit(
     counts: sparse.csr_array,
     split: Rows,
@@ -84,7 +67,7 @@ def fit(
         smoothing, which calls documents with new words impossible, there are fewer documents than components,
         or there is nothing to measure the criterion on.
     """
-    check_counts(counts)
+    bags.check_counts(counts)
     if params.smoothing == 0 and len(split["held_out"]):
         raise ValueError(
             "clustering.fit.smoothing is 0 and documents are held out: one with a word unseen in training would "
@@ -148,7 +131,7 @@ def export(
     vocabulary: pd.DataFrame,
     documents: pd.DataFrame,
     word_rules: dict[str, Any],
-    bag: Bag,
+    bag: bags.Bag,
     split: Rows,
     clusters: pd.DataFrame,
     metrics: dict[str, float],

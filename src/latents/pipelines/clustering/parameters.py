@@ -1,10 +1,10 @@
 """Parameters of the clustering pipeline."""
 
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from latents.features.tokens import compiled
 from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
 from latents.reporting.selection import CRITERIA
 
@@ -48,13 +48,7 @@ class FeaturesParameters(Parameters):
     @field_validator("token_pattern")
     @classmethod
     def _is_a_pattern(cls, pattern: str) -> str:
-        try:
-            groups = re.compile(pattern).groups
-        except re.error as error:
-            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-        if groups > 1:
-            raise ValueError(f"{pattern!r} has {groups} groups; at most one is allowed, which is the token")
-        return pattern
+        return compiled(pattern).pattern
 
 
 class FitParameters(Parameters):

@@ -1,7 +1,7 @@
 """From new documents to their clusters and nearest relatives: the nodes of the pipeline."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from latents.pipelines.documents import IngestParameters, excerpt, table_and_bag
 from latents.predictors import ClusteringPredictor
 
 logger = logging.getLogger(__name__)
+
+_DIFFERENT = ": they are of different trainings; run the pipeline clustering as a whole"
 
 
 def ingest(
@@ -34,7 +36,8 @@ def ingest(
     Raises
     ------
     ValueError
-        If there is no document or no text column, or a value is of another kind than texts and numbers.
+        If there is no document or no text column, a value is of another kind than texts and
+        numbers, or a count of a bag is no number of occurrences.
     """
     table, bag = table_and_bag(raw_documents, params)
     return texts_and_names(table, params), bag
@@ -80,11 +83,14 @@ def predict(
 
 
 def find_nearest(
+    predictor: ClusteringPredictor,
     counts: sparse.csr_array,
     documents: pd.DataFrame,
     trained_counts: sparse.csr_array,
+    trained_vocabulary: pd.DataFrame,
     trained_documents: pd.DataFrame,
     trained_assignments: pd.DataFrame,
+    trained_clusters: pd.DataFrame,
     params: NearestParameters,
 ) -> pd.DataFrame:
     """Find the training documents that use the same words: cosine similarity of tf-idf weights.
@@ -100,13 +106,13 @@ def find_nearest(
     Raises
     ------
     ValueError
-        If the two sets of counts are of different vocabularies.
+        If the predictor and the tables of training, or these among themselves, are of different trainings.
     """
-    if counts.shape[1] != trained_counts.shape[1]:
-        raise ValueError(
-            f"the predictor has {counts.shape[1]} words and clustering.counts {trained_counts.shape[1]}: they are "
-            "of different trainings; run the pipeline clustering as a whole"
-        )
+    _check_one_training("word", predictor.vocabulary, "vocabulary", trained_vocabulary["word"])
+    _check_one_training("cluster", predictor.cluster_names, "clusters", trained_clusters["name"])
+    _check_sizes("clustering.counts", trained_counts.shape, (len(trained_documents), len(trained_vocabulary)))
+    _check_sizes("clustering_inference.counts", counts.shape, (len(documents), len(trained_vocabulary)))
+    _check_sizes("clustering.assignments", (len(trained_assignments),), (len(trained_documents),))
     has_words = trained_counts.sum(axis=1) > 0
     candidates = np.flatnonzero(has_words & ~trained_assignments["held_out"].to_numpy(dtype=bool))
     weighting = TfidfTransformer().fit(trained_counts[candidates])
@@ -135,6 +141,28 @@ def find_nearest(
     texts = trained_documents["text"].to_numpy()
     found["excerpt"] = [excerpt(texts[row], params.excerpt_length) for row in rows]
     return found[found["similarity"] > 0].reset_index(drop=True)
+
+
+def _check_one_training(what: str, own: Sequence[str], entry: str, found: pd.Series) -> None:
+    """Refuse words or clusters of a training that are not the predictor's."""
+    if len(own) != len(found):
+        raise ValueError(
+            f"the predictor has {len(own)} {what}s and clustering.{entry} {len(found)}{_DIFFERENT}"
+        )
+    for place, (one, other) in enumerate(zip(own, found, strict=True)):
+        if one != other:
+            raise ValueError(
+                f"{what} {place} of the predictor is {one!r} and of clustering.{entry} {other!r}{_DIFFERENT}"
+            )
+
+
+def _check_sizes(name: str, shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Refuse a table of another run, by its shape (n_documents[, n_words])."""
+    if shape != wanted:
+        raise ValueError(
+            f"{name} has shape {shape}, and documents and words make {wanted}: they are of different runs; run "
+            f"the pipeline {name.split('.')[0]} as a whole"
+        )
 
 
 def report(predictor: ClusteringPredictor, assignments: pd.DataFrame) -> Any:

@@ -20,11 +20,14 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.find_nearest,
                 [
+                    "predictor",
                     "counts",
                     "documents",
                     "trained_counts",
+                    "trained_vocabulary",
                     "trained_documents",
                     "trained_assignments",
+                    "trained_clusters",
                     "params:nearest",
                 ],
                 "nearest",
@@ -36,7 +39,9 @@ def create_pipeline() -> Pipeline:
         inputs={
             "predictor": "clustering.predictor",
             "trained_counts": "clustering.counts",
+            "trained_vocabulary": "clustering.vocabulary",
             "trained_documents": "clustering.documents",
             "trained_assignments": "clustering.assignments",
+            "trained_clusters": "clustering.clusters",
         },
     )

@@ -67,7 +67,7 @@ def generate(
     predictor : CVAEPredictor
         The trained model.
     labels : DataFrame or mapping of columns
-        Column ``label``: classes of the model.
+        Column ``label``: classes of the model, a row for each.
     params : GenerateParameters
         How many images a row.
 
@@ -80,9 +80,15 @@ def generate(
     Raises
     ------
     ValueError
-        If there is no column ``label``, no row, or a label is no class of the model.
+        If this is no table, there is no column ``label``, no row, or a label is no class of the model.
     """
-    table = pd.DataFrame(labels)
+    try:
+        table = pd.DataFrame(labels)
+    except ValueError as error:
+        raise ValueError(
+            f"cvae_inference.labels is {labels!r:.80} ({error}); allowed is a column 'label' with a list of "
+            "classes, such as {'label': [0, 1]}"
+        ) from error
     if "label" not in table:
         raise ValueError(
             f"cvae_inference.labels has no column 'label' among {', '.join(map(str, table.columns))}"

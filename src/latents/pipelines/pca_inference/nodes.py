@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.utils import gen_batches
 
 from latents import reporting
 from latents.pipelines.images import Images, check_images, evenly
 from latents.pipelines.pca_inference.parameters import PredictParameters, ReportParameters
 from latents.predictors import PCAPredictor
+
+_BLOCK = 1_000_000  # numbers that are rebuilt at a time, in float64: 8 MB
 
 
 def ingest(raw_images: dict[str, Any]) -> Images:
@@ -35,7 +38,8 @@ def predict(
         One row per image: ``pc1``, ``pc2``, ..., ``error`` (squared input units) and, where known, ``label`` and
         ``name``.
     reconstructions : mapping
-        ``rows``, the ``originals`` there, and these ``rebuilt``, in their shape.
+        ``rows``, the ``originals`` there (of features those of the model, in its order), and these ``rebuilt``, in
+        their shape (float32).
 
     Raises
     ------
@@ -48,12 +52,13 @@ def predict(
         if key in images:
             coordinates[column] = images[key]
     rows = evenly(len(given), params.n_reconstructions or len(given))
-    originals = given.iloc[rows] if isinstance(given, pd.DataFrame) else given[rows]
-    return coordinates, {
-        "rows": rows,
-        "originals": np.asarray(originals),
-        "rebuilt": predictor.reconstruct(originals).astype(np.float32),
-    }
+    if isinstance(given, pd.DataFrame):
+        given = given[list(predictor.feature_names or ())].to_numpy()
+    originals = np.asarray(given[rows])
+    rebuilt = np.empty(originals.shape, np.float32)
+    for place in gen_batches(len(rows), max(_BLOCK // rebuilt[0].size, 1)):
+        rebuilt[place] = predictor.reconstruct(originals[place])
+    return coordinates, {"rows": rows, "originals": originals, "rebuilt": rebuilt}
 
 
 def _readable(predictor: PCAPredictor, images: Images) -> Any:
@@ -64,7 +69,9 @@ def _readable(predictor: PCAPredictor, images: Images) -> Any:
     if predictor.shape is None:
         features = images["features"]
         return (
-            pd.DataFrame(features, columns=images["feature_names"]) if "feature_names" in images else features
+            pd.DataFrame(features, columns=images["feature_names"], copy=False)
+            if "feature_names" in images
+            else features
         )
     if "images" not in images:
         raise ValueError(
@@ -88,7 +95,7 @@ def report(
     shown = evenly(len(reconstructions["rows"]), params.n_shown)
     drawn = coordinates.iloc[reconstructions["rows"][shown]]
     names = drawn["name"] if "name" in drawn else [f"image {row}" for row in drawn.index]
-    remarks = [f"label {label}" for label in drawn["label"]] if "label" in drawn else [""] * len(drawn)
+    remarks = _remarks(drawn["label"]) if "label" in drawn else [""] * len(drawn)
     return reporting.pca.rebuilt_images(
         reconstructions["originals"][shown],
         reconstructions["rebuilt"][shown],
@@ -96,3 +103,8 @@ def report(
         list(zip(map(str, names), remarks, strict=True)),
         int(predictor.model.n_components_),
     )
+
+
+def _remarks(labels: pd.Series) -> list[str]:
+    missing = labels.isna() | (labels == "")
+    return ["" if none else f"label {label}" for label, none in zip(labels, missing, strict=True)]
