@@ -18,7 +18,8 @@ from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
 MANUAL = {
-    name: (ROOT / "docs" / name).read_text() for name in ("data.md", "kedro.md", "models.md", "trained.md")
+    name: (ROOT / "docs" / name).read_text()
+    for name in ("data.md", "kedro.md", "models.md", "notebooks.md", "serving.md", "trained.md")
 }
 COMMANDS = sorted(set(re.findall(r"^\| `((?:kedro|make) [^`]*)` \|", README, flags=re.MULTILINE)))
 BIN = Path(sys.executable).parent
@@ -201,8 +202,15 @@ def test_single_runs_can_be_removed(project):
 
 def test_make_help_lists_the_commands(project):
     done = make(project)
-    for target in ("run", "test", "lint", "viz", "ui", "clean"):
+    for target in ("run", "test", "lint", "viz", "ui", "notebooks", "clean"):
         assert f"make {target} " in done.stdout
+
+
+def test_make_notebooks_installs_and_opens_them_on_this_machine_alone(project):
+    done = project.command("make", "--dry-run", f"BIN={BIN}", "NOTEBOOKS_PORT=9", "notebooks")
+    assert done.returncode == 0, done.stdout + done.stderr
+    installed = done.stdout.index('--editable ".[notebooks]"')
+    assert installed < done.stdout.index(f"{BIN}/kedro jupyter lab --ip=127.0.0.1 --port=9 notebooks")
 
 
 def test_refuses_an_old_python(project, tmp_path):

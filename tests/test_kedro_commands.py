@@ -1,14 +1,17 @@
 """Kedro's own commands: catalog, registry, IPython, Kedro-Viz's site, and the package away from the project."""
 
+import inspect
 import json
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 
 import pytest
 from kedro.framework.cli.cli import KedroCLI
+from kedro.framework.cli.project import package as package_command
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
@@ -89,6 +92,10 @@ def test_viz_builds_a_site_with_layers_and_previews(finished, monkeypatch):
         assert (site / asset).is_file()
     graph = json.loads((site / "api/main").read_text())
     assert graph["layers"] == LAYERS
+    for path in (
+        site / "api/pipelines"
+    ).iterdir():  # none in a circle, of which Kedro-Viz would draw no layer
+        assert set(json.loads(path.read_text())["layers"]) == set(LAYERS), path.name
     details = {
         (*node["modular_pipelines"], node["name"]): json.loads((site / "api/nodes" / node["id"]).read_text())
         for node in graph["nodes"]
@@ -109,9 +116,25 @@ def package(tmp_path_factory):
         shutil.copy2(ROOT / name, path / name)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", path, path]
     subprocess.run(build, check=True, capture_output=True)
+    shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
+    (path / "conf/local").mkdir()
+    for name in ("catalog.yml", "credentials.json"):
+        (path / "conf/local" / name).write_text("{}")
     archive = path / "conf-latents.tar.gz"
-    subprocess.run(["tar", "--exclude=local/*", "-czf", archive, f"--directory={ROOT}", "conf"], check=True)
+    subprocess.run(
+        ["tar", "--exclude=local/*.yml", "-czf", archive, f"--directory={path}", "conf"], check=True
+    )
     return next(path.glob("*.whl")), archive
+
+
+def test_the_archive_leaves_out_what_the_manual_says(package):
+    """Of the user's own configuration: the archive is made here as Kedro makes it."""
+    _, archive = package
+    assert "--exclude=local/*.yml" in inspect.getsource(package_command.callback)
+    with tarfile.open(archive) as packed:
+        names = packed.getnames()
+    assert "conf/base/catalog_pca.yml" in names
+    assert [name for name in names if name.startswith("conf/local/")] == ["conf/local/credentials.json"]
 
 
 def test_the_package_runs_elsewhere(package, tmp_path):

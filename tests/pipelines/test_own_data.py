@@ -1,4 +1,4 @@
-"""The user's own data and the other environments, as the README tells it."""
+"""The user's own data and the other environments, as `docs/data.md` tells it."""
 
 import json
 

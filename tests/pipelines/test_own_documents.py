@@ -96,7 +96,7 @@ def check(project, labels=True):
     return counts[:, np.argsort(order)], documents
 
 
-def test_the_readme_has_an_example_of_each():
+def test_the_manual_has_an_example_of_each():
     assert [next(iter(yaml.safe_load(block).values()))["type"].split(".")[-1] for block in BLOCKS] == [
         "TextFolderDataset",
         "DocumentTableDataset",

@@ -90,7 +90,7 @@ def write_table(path, table):
         table.to_csv(path, index=False, sep="," if path.suffix == ".csv" else "\t")
 
 
-def test_the_readme_has_an_example_of_each():
+def test_the_manual_has_an_example_of_each():
     assert [yaml.safe_load(block)["pca.raw_images"]["type"].split(".")[-1] for block in BLOCKS] == [
         "ImageFolderDataset",
         "IdxDataset",

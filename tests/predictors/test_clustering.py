@@ -52,7 +52,7 @@ def test_a_text_without_known_words_has_the_mixing_weights(clustering_predictor,
     np.testing.assert_allclose(
         table.loc[1, ["p_0", "p_1"]].astype(float), clustering_predictor.model.weights_
     )
-    assert table["n_tokens"].tolist() == [5 - 1, 0]
+    assert table["n_tokens"].tolist() == [4, 0]
     assert table["deciding_words"][1] == ""
 
 

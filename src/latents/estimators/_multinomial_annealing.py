@@ -1,10 +1,10 @@
 """Where EM for a mixture of multinomials starts: annealing by the length of documents.
 
-Text has many poor optima because a document of hundreds of words makes up its mind at once: its
-responsibilities are 0 or 1 after the first E step, and never change. Deterministic annealing (Ueda and
-Nakano, "Deterministic annealing EM algorithm", 1998) raises the joint probability to a power beta that grows to
-1. One power for all leaves long documents decided while short ones are still undecided, so here each document has
-its own, s_d = min(1, c / n_d): it counts as if it were c of its n_d words long. What EM climbs at length c is
+Text has many poor optima because documents make up their minds early, long ones first: after two or three E steps
+from a random start nearly all responsibilities are close to 0 or 1. Deterministic annealing (Ueda and Nakano,
+"Deterministic annealing EM algorithm", 1998) raises the joint probability to a power beta that grows to 1. One
+power for all leaves long documents decided while short ones are still undecided, so here each document has its
+own, s_d = min(1, c / n_d): it counts as if it were c of its n_d words long. What EM climbs at length c is
 
     sum_d log sum_k (pi_k prod_w mu_kw^T_dw)^s_d + log prior,
 
