@@ -102,7 +102,9 @@ def in_the_test_environment(command):
         del words[at : at + 2]
     # What an option of no pipeline's own does, one of them shows; all three run in the plain command.
     if "--pipelines" not in words:
-        words += {"--params": ["--pipelines", "clustering"], "--runner": ["--pipelines", "pca"]}.get(words[-2], [])
+        words += {"--params": ["--pipelines", "clustering"], "--runner": ["--pipelines", "pca"]}.get(
+            words[-2], []
+        )
     return [*words, "--env", "test"]
 
 
