@@ -14,7 +14,7 @@ CHAMPION = "champion"
 _METRIC, _VALUE, _CONDITION = "metric", "value", "same."
 
 
-def register(name: str, model_id: str, run_id: str, headline: Headline) -> str:
+def register(name: str, model_id: str, run_id: str, headline: Headline) -> None:
     """Add a version to a registered model, and make it champion if it is the first or beats the present one.
 
     Models that were measured on other data or otherwise (``Headline.conditions``) are never compared: the champion
@@ -30,11 +30,6 @@ def register(name: str, model_id: str, run_id: str, headline: Headline) -> str:
         The run that has logged it.
     headline : Headline
         By which it is compared.
-
-    Returns
-    -------
-    str
-        The number of the version.
     """
     client = MlflowClient()
     try:
@@ -56,7 +51,6 @@ def register(name: str, model_id: str, run_id: str, headline: Headline) -> str:
             "it on the model's page in MLflow if it is the best",
             *(name, version, error, CHAMPION),
         )
-    return version
 
 
 def _is_champion(client: MlflowClient, name: str, version: str, headline: Headline) -> bool:

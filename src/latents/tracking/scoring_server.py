@@ -32,6 +32,7 @@ def guard_scoring() -> None:
 
     for name, guarded in (
         ("invocations", _answer),
+        ("_decode_json_input", _decode),
         ("parse_csv_input", _parse_csv),
         ("infer_and_parse_data", _parse_json),
     ):
@@ -46,12 +47,18 @@ def _answer(invocations: Callable[..., Any], data: bytes, content_type: str | No
         return invocations(data, content_type or "none", *model)  # a header may be missing
     except RecursionError:
         raise MlflowException("The JSON is nested too deeply.", BAD_REQUEST) from None
-    except ValueError as error:  # integers of thousands of digits
-        raise MlflowException(f"The JSON cannot be read: {error}", BAD_REQUEST) from error
     except MlflowException as error:
         if trace := error.json_kwargs.pop("stack_trace", None):
             logger.warning("a request was refused: %s\n%s", error.message, trace)
         raise
+
+
+def _decode(decode: Callable[..., Any], json_input: Any) -> Any:
+    """Refuse integers of thousands of digits, which MLflow leaves to Python's ValueError."""
+    try:
+        return decode(json_input)
+    except ValueError as error:
+        raise MlflowException(f"The JSON cannot be read: {error}", BAD_REQUEST) from error
 
 
 def _parse_csv(
