@@ -18,9 +18,9 @@ run: .venv/installed ## fit all three models on the embedded data
 	$(BIN)/kedro run
 	@echo "==> done: open data/08_reporting/<pipeline>/report.html; 'make ui' and 'make viz' show the rest"
 
-test: .venv/installed-dev ## run the tests
-	@echo "==> pytest"
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
+test: .venv/installed-dev ## run the tests, or some: make test TESTS=tests/estimators
+	@echo "==> pytest $(TESTS)"
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal $(TESTS)
 
 lint: .venv/installed-dev ## check style, types and the direction of imports
 	@echo "==> ruff, mypy, import-linter"
