@@ -67,6 +67,8 @@ def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
 def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParameters) -> tuple[Rows, Arrays]:
     """Divide the images into training and held-out rows, and binarise the latter once for Bernoulli pixels.
 
+    Where rows are held out at random, one image of each class at least is trained on.
+
     Returns
     -------
     split : mapping
@@ -77,15 +79,21 @@ def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParam
     Raises
     ------
     ValueError
-        If no image is held out, or a class is missing among the training images.
+        If no image is held out, or a class is missing among the training images that the data name.
     """
-    rows = split_rows(len(pixels["X"]), images.get("held_out"), params)
-    if not len(rows["held_out"]):
-        raise ValueError("no image is held out to measure the bound on; raise cvae.split.held_out_fraction")
     y = pixels["y"]
+    rows = split_rows(len(y), images.get("held_out"), params, labels=y)
+    if not len(rows["held_out"]):
+        raise ValueError(
+            f"no image is held out to measure the bound on: of {len(y)} images in {len(np.unique(y))} classes one of "
+            f"each is trained on, and {params.held_out_fraction:g} of all are to be held out; raise "
+            "cvae.split.held_out_fraction, or bring more images"
+        )
     unseen = np.setdiff1d(y[rows["held_out"]], y[rows["train"]])
     if len(unseen):
-        raise ValueError(f"class {unseen[0].item()!r} has held-out images but none to train on")
+        raise ValueError(
+            f"class {unseen[0].item()!r} has held-out images but none to train on; mark fewer as held out"
+        )
     X_test = pixels["X"][rows["held_out"]]
     if fit.likelihood == "bernoulli":
         # scikit-learn's seeds and the split's own generator differ, so one seed serves both.
