@@ -85,8 +85,8 @@ def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParam
     rows = split_rows(len(y), images.get("held_out"), params, labels=y)
     if not len(rows["held_out"]):
         raise ValueError(
-            f"no image is held out to measure the bound on: of {len(y)} images in {len(np.unique(y))} classes one of "
-            f"each is trained on, and {params.held_out_fraction:g} of all are to be held out; raise "
+            f"no image is held out to measure the bound on: of {len(y)} images in {len(np.unique(y))} classes one "
+            f"of each is trained on, and {params.held_out_fraction:g} of all are to be held out; raise "
             "cvae.split.held_out_fraction, or bring more images"
         )
     unseen = np.setdiff1d(y[rows["held_out"]], y[rows["train"]])
