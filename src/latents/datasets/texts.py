@@ -10,6 +10,7 @@ from kedro.io import DatasetError
 
 from latents.datasets.files import check_separator, fields_of, malformed, text_of
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.split_folders import files_within, labels_and_split
 
 
 class _Absent:
@@ -25,7 +26,8 @@ ABSENT = _Absent()
 class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
     """A folder of text files, one document each; the subfolders, if there are any, are the labels.
 
-    Hidden files and folders are left out.
+    Hidden files and folders are left out, links are followed. Subfolders ``train`` and ``test``, and no other, are
+    no labels but say which documents are held out; labels are then the folders in them.
 
     Parameters
     ----------
@@ -52,30 +54,16 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         super().__init__(metadata)
 
     def load(self) -> pd.DataFrame:
-        """Return one row per file, by name; the label is the first folder of its path."""
-        if not self._path.is_dir():
-            raise DatasetError(f"there is no folder {self._path}")
-        files = [
-            file.relative_to(self._path) for file in sorted(self._path.rglob(self._pattern)) if file.is_file()
-        ]
-        files = [file for file in files if not any(part.startswith(".") for part in file.parts)]
-        if not files:
-            raise DatasetError(f"{self._path} has no file {self._pattern}")
-        documents = pd.DataFrame(
-            {
-                "name": [file.as_posix() for file in files],
-                "text": [text_of(self._path / file, self._encoding) for file in files],
-            }
-        )
-        outside = [file for file in files if len(file.parts) == 1]
-        if len(outside) == len(files):
-            return documents
-        if outside:
-            raise DatasetError(
-                f"{self._path / outside[0]} lies beside the subfolders, which are the labels, and has none; "
-                "move it into one of them, or all files out of them"
-            )
-        return documents.assign(label=[file.parts[0] for file in files])
+        """Return one row per file, by name (see `files_within` and `labels_and_split`)."""
+        names = files_within(self._path, self._pattern)
+        labels, held_out = labels_and_split(self._path, names)
+        columns = {
+            "name": names,
+            "text": [text_of(self._path / name, self._encoding) for name in names],
+            "label": labels,
+            "held_out": held_out,
+        }
+        return pd.DataFrame({column: values for column, values in columns.items() if values is not None})
 
     def _describe(self) -> dict[str, Any]:
         return {"path": str(self._path), "pattern": self._pattern, "encoding": self._encoding}
