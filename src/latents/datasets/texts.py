@@ -10,6 +10,7 @@ from kedro.io import DatasetError
 
 from latents.datasets.files import check_separator, fields_of, malformed, text_of
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.unpacking import Size, bytes_of
 
 
 class _Absent:
@@ -35,6 +36,8 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         Which files to read, such as ``*.txt``; all by default.
     encoding : str
         The encoding of the files.
+    max_unpacked : int or str, optional
+        How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -44,11 +47,13 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         path: str,
         pattern: str = "*",
         encoding: str = "utf-8",
+        max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._path = Path(path)
         self._pattern = pattern
         self._encoding = encoding
+        self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
     def load(self) -> pd.DataFrame:
@@ -64,7 +69,7 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         documents = pd.DataFrame(
             {
                 "name": [file.as_posix() for file in files],
-                "text": [text_of(self._path / file, self._encoding) for file in files],
+                "text": [text_of(self._path / file, self._encoding, self._max_unpacked) for file in files],
             }
         )
         outside = [file for file in files if len(file.parts) == 1]
@@ -78,7 +83,12 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         return documents.assign(label=[file.parts[0] for file in files])
 
     def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._path), "pattern": self._pattern, "encoding": self._encoding}
+        return {
+            "path": str(self._path),
+            "pattern": self._pattern,
+            "encoding": self._encoding,
+            "max_unpacked": self._max_unpacked,
+        }
 
 
 class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
@@ -100,6 +110,8 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         Its encoding; Parquet has its own.
     separator : str, optional
         What parts the fields of a ``.csv`` or ``.tsv`` file, if not a comma or a tab.
+    max_unpacked : int or str, optional
+        How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -109,6 +121,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         filepath: str,
         encoding: str = "utf-8",
         separator: str | None = None,
+        max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
@@ -120,6 +133,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
             raise DatasetError(
                 f"{filepath} is no table that can be read; allowed are names ending in {', '.join(kinds)}"
             )
+        self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
     def load(self) -> pd.DataFrame:
@@ -127,7 +141,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         if self._kind == ".parquet":
             table = self._parquet()
         else:
-            text = text_of(self._filepath, self._encoding)
+            text = text_of(self._filepath, self._encoding, self._max_unpacked)
             table = self._fields(text) if self._kind in (".csv", ".tsv") else self._objects(text)
         if table.empty:
             raise DatasetError(f"{self._filepath} has no document")
@@ -174,7 +188,12 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         return pd.DataFrame(columns, pd.Index(lines, name="line"), dtype=object)
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "encoding": self._encoding, "separator": self._separator}
+        return {
+            "filepath": str(self._filepath),
+            "encoding": self._encoding,
+            "separator": self._separator,
+            "max_unpacked": self._max_unpacked,
+        }
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
