@@ -154,6 +154,7 @@ class TestNpz:
         ("members", "said"),
         [
             ({"a.npy": b"\x93NUMPY\1\0\5\0{'a':"}, "'a' is no array of NumPy's"),
+            ({"a.npy": b"\x93NUMPY\1\0\x10\x27" + b"-" * 10000}, "'a' is no array of NumPy's"),
             ({"a.txt": b"hello"}, "'a.txt' is no array of NumPy's"),
             ({"a.npy": b""}, "'a' is no array of NumPy's"),
         ],

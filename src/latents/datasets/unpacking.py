@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any, cast
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -28,6 +29,9 @@ ALWAYS = 64 * 2**20
 """So many bytes any file may unpack to."""
 TIMES = 50
 """So many times its size a larger one may."""
+
+# What Python's parser, which NumPy reads headers by, says of those that are none.
+_NO_HEADER = (ValueError, SyntaxError, TokenError, RecursionError, MemoryError)
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -152,7 +156,7 @@ def _array(path: Path, archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
         with archive.open(member) as file:
             shape, kind = _header(file)
             length = file.tell()
-    except ValueError as error:
+    except _NO_HEADER as error:
         raise DatasetError(f"{path}: {name!r:.80} is no array of NumPy's: {error!s:.200}") from error
     if kind.hasobject:
         raise DatasetError(
