@@ -88,17 +88,24 @@ def read_idx(path: Path, max_unpacked: int | None = None) -> NDArray[Any]:
         offset, n_bytes = 4 + 4 * len(shape), prod(shape) * kind.itemsize
         if path.suffix != ".gz":
             _check_length(path, path.stat().st_size - offset, kind, shape)
-            if n_bytes == 0:  # which cannot be mapped
-                return np.empty(shape, kind)
-            values: NDArray[Any] = np.memmap(path, kind, "r", offset, shape)
+            values = np.memmap(path, kind, "r", offset, shape) if n_bytes else _shaped(path, b"", kind, shape)
         else:
             # In pieces, so that a header that lies about its sizes costs no memory.
             content = bytearray()
             while len(content) <= n_bytes and (piece := file.read(min(_PIECE, n_bytes + 1 - len(content)))):
                 content += piece
             _check_length(path, len(content), kind, shape, at_least=True)
-            values = np.frombuffer(content, kind).reshape(shape)
+            values = _shaped(path, content, kind, shape)
     return values.astype(kind.newbyteorder("="), copy=False)
+
+
+def _shaped(
+    path: Path, content: bytes | bytearray, kind: np.dtype[Any], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    try:
+        return np.frombuffer(content, kind).reshape(shape)
+    except ValueError as error:  # no numbers, and other sizes that are too large
+        raise DatasetError(f"{path}: its header says shape {shape}, which no array can have") from error
 
 
 def _header(path: Path, file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:

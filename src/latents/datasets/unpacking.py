@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any, cast
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from kedro.io import DatasetError
@@ -30,8 +30,8 @@ ALWAYS = 64 * 2**20
 TIMES = 50
 """So many times its size a larger one may."""
 
-# What Python's parser, which NumPy reads headers by, says of those that are none.
-_NO_HEADER = (ValueError, SyntaxError, TokenError, RecursionError, MemoryError)
+NO_HEADER = (ValueError, TypeError, OverflowError, SyntaxError, TokenError, RecursionError, MemoryError)
+"""What NumPy and Python's parser, by which it reads the header of a ``.npy`` file, raise where there is none."""
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -152,16 +152,21 @@ def read_npz(path: Path, max_unpacked: int | None = None) -> dict[str, NDArray[A
 
 def _array(path: Path, archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
     name = member.filename.removesuffix(".npy")
+    if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # LZMA may ask for gigabytes at once
+        raise DatasetError(
+            f"{path} is packed as no .npz file is: array {name!r:.80} by compression method "
+            f"{member.compress_type}; allowed are 0 (none) and 8 (deflate)"
+        )
     try:
         with archive.open(member) as file:
-            shape, kind = _header(file)
+            shape, kind = npy_header(file)
             length = file.tell()
-    except _NO_HEADER as error:
-        raise DatasetError(f"{path}: {name!r:.80} is no array of NumPy's: {error!s:.200}") from error
+    except NO_HEADER as error:
+        raise _no_array(path, name, error) from error
     if kind.hasobject:
         raise DatasetError(
             f"{path}: array {name!r:.80} holds Python objects, which are not read; allowed are numbers, truth "
-            "values and strings"
+            f"values and strings: save texts as `{_variable(name)}.astype(str)`, and images all in one size"
         )
     expected = prod(shape) * kind.itemsize
     if member.file_size - length != expected:
@@ -169,13 +174,33 @@ def _array(path: Path, archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
             f"{path}: array {name!r:.80} has {member.file_size - length} bytes; its header says {expected} (shape "
             f"{shape} of {kind})"
         )
-    with archive.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+    try:
+        with archive.open(member) as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+    except NO_HEADER as error:  # a shape that no array has
+        raise _no_array(path, name, error) from error
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read the beginning of a ``.npy`` file: the shape and type of its numbers."""
+def _no_array(path: Path, name: str, error: Exception) -> DatasetError:
+    return DatasetError(f"{path}: {name!r:.80} is no array of NumPy's: {error!s:.200}")
+
+
+def _variable(name: str) -> str:
+    """Return what an array may be called in Python."""
+    return name if name.isidentifier() and len(name) <= 40 else "array"
+
+
+def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read the beginning of a ``.npy`` file: the shape and type of its numbers.
+
+    Raises
+    ------
+    Exception
+        One of `NO_HEADER`, where it is none.
+    """
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, kind = read(file)
+    if any(size < 0 for size in shape):
+        raise ValueError(f"shape is {shape}; allowed are sizes from 0")
     return shape, kind
