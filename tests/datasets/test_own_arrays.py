@@ -73,6 +73,32 @@ class TestIdx:
         images = IdxDataset(str(tmp_path / "rows"), image_shape=[4, 3]).load()["images"]
         np.testing.assert_array_equal(images, IMAGES)
 
+    def test_images_that_lie_column_by_column(self, tmp_path):
+        (tmp_path / "a").write_bytes(idx(IMAGES))
+        images = IdxDataset(str(tmp_path / "a"), transpose=True).load()["images"]
+        assert lies_on_the_disk(images)
+        np.testing.assert_array_equal(images, [image.T for image in IMAGES])
+        colours = np.stack([IMAGES] * 3, axis=-1)
+        (tmp_path / "a").write_bytes(idx(colours))
+        images = IdxDataset(str(tmp_path / "a"), transpose=True).load()["images"]
+        np.testing.assert_array_equal(images, colours.transpose(0, 2, 1, 3))
+        (tmp_path / "a").write_bytes(idx(IMAGES.reshape(6, 12)))
+        with pytest.raises(DatasetError, match="has rows and no images, which `transpose` is for"):
+            IdxDataset(str(tmp_path / "a"), transpose=True).load()
+        with pytest.raises(DatasetError, match="transpose is 'yes'; allowed are true and false"):
+            IdxDataset(str(tmp_path / "a"), transpose="yes")
+
+    def test_labels_of_eight_numbers(self, tmp_path):
+        (tmp_path / "a").write_bytes(idx(IMAGES))
+        rows = RNG.integers(0, 9, (6, 8)).astype(np.int32)
+        (tmp_path / "labels").write_bytes(idx(rows))
+        np.testing.assert_array_equal(
+            IdxDataset(str(tmp_path / "a"), labels="labels").load()["labels"], rows[:, 0]
+        )
+        (tmp_path / "labels").write_bytes(idx(rows[:, :7]))
+        with pytest.raises(DatasetError, match=r"labels has labels of shape \(6, 7\); one for each of the 6"):
+            IdxDataset(str(tmp_path / "a"), labels="labels").load()
+
     def test_without_any_images(self, tmp_path):
         (tmp_path / "a").write_bytes(idx(IMAGES[:0]))
         assert read_idx(tmp_path / "a").shape == (0, 4, 3)

@@ -1,5 +1,6 @@
 """Images of one's own in IDX files, the format that MNIST comes in."""
 
+import logging
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -17,6 +18,9 @@ from latents.datasets.unpacking import Size, bytes_of
 # The third byte of a file and the type of its numbers, big-endian.
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _PIECE = 1 << 22
+_QMNIST_COLUMNS = 8  # the class, and where its writer and form are found in NIST's collection
+
+logger = logging.getLogger(__name__)
 
 
 class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
@@ -33,9 +37,12 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
     filepath : str
         The file of images. Bytes that are not compressed are mapped into memory, not read.
     labels : str, optional
-        The file of labels, of one dimension, beside the first one unless its path says otherwise.
+        The file of labels, of one dimension, beside the first one unless its path says otherwise. Of QMNIST's,
+        eight numbers for each image, the first is the label.
     image_shape : sequence of int, optional
         ``[height, width]`` or ``[height, width, 3]``: each row is an image, its pixels line by line.
+    transpose : bool
+        Whether images lie column by column, as EMNIST's do, and are to be turned upright.
     max_unpacked : int or str, optional
         How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
@@ -47,12 +54,16 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         filepath: str,
         labels: str | None = None,
         image_shape: Sequence[int] | None = None,
+        transpose: bool = False,
         max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
         self._labels = None if labels is None else self._filepath.parent / labels
         self._image_shape = image_shape_of(image_shape)
+        if not isinstance(transpose, bool):
+            raise DatasetError(f"transpose is {transpose!r}; allowed are true and false")
+        self._transpose = transpose
         self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
@@ -60,8 +71,18 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         """Return ``images`` or ``features``, and ``labels`` if there are any."""
         values = read_idx(self._filepath, self._max_unpacked)
         data = images_or_features(self._filepath, values, self._image_shape, "numbers a row")
+        if self._transpose:
+            if "images" not in data:
+                raise DatasetError(f"{self._filepath} has rows and no images, which `transpose` is for")
+            data["images"] = data["images"].swapaxes(1, 2)
         if self._labels is not None:
-            data["labels"] = np.array(read_idx(self._labels, self._max_unpacked))
+            labels = np.array(read_idx(self._labels, self._max_unpacked))
+            if labels.ndim == 2 and labels.shape[1] == _QMNIST_COLUMNS:
+                logger.info(
+                    "%s has %d numbers for each image; the first is its label", self._labels, labels.shape[1]
+                )
+                labels = labels[:, 0]
+            data["labels"] = labels
             check_labels(self._labels, data["labels"], self._filepath, len(values))
         return data
 
@@ -70,6 +91,7 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             "filepath": str(self._filepath),
             "labels": None if self._labels is None else str(self._labels),
             "image_shape": self._image_shape,
+            "transpose": self._transpose,
             "max_unpacked": self._max_unpacked,
         }
 
