@@ -132,7 +132,10 @@ def scale_to_white(X: NDArray[Any], white: float) -> NDArray[np.float32]:
     outside = (X < 0) | (white < X)
     if outside.any():
         row, pixel = np.argwhere(outside)[0]
-        raise ValueError(f"pixel {pixel} of image {row} is {X[row, pixel]}; allowed are 0 to {white}")
+        raise ValueError(
+            f"pixel {pixel} of image {row} is {X[row, pixel]}; allowed are 0 to {white} (of all the darkest is "
+            f"{X.min()}, the brightest {X.max()})"
+        )
     if X.max() < white / 2:
         logger.warning("the brightest pixel is %s, far below white = %s: all images are dark", X.max(), white)
     scaled: NDArray[np.float32] = (X / white).astype(np.float32)

@@ -22,7 +22,7 @@ from latents.pipelines.cvae.parameters import (
 )
 from latents.pipelines.cvae.watching import Snapshots, look_on
 from latents.pipelines.headlines import check_measured, digest, headline_of
-from latents.pipelines.images import Images, check_images, evenly, refuse_features
+from latents.pipelines.images import Images, check_images, evenly, refuse_features, refuse_several_labels
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
 from latents.predictors import Candidate, CVAEPredictor
 
@@ -37,9 +37,10 @@ def ingest(raw_images: dict[str, Any]) -> Images:
     Raises
     ------
     ValueError
-        If there are features and no images, no labels, or only one class.
+        If there are features and no images, no labels, several for one image, or only one class.
     """
     refuse_features(raw_images)
+    refuse_several_labels(raw_images)
     images = check_images(raw_images)
     if "labels" not in images:
         raise ValueError("the images have no 'labels': a class-conditioned model needs the class of each")
