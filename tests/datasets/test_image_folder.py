@@ -198,7 +198,7 @@ class TestColours:
         pixels[0, :, 3] = [0, 255, 51]
         picture(tmp_path / "a.png", pixels)
         np.testing.assert_array_equal(load(tmp_path, grey=True)["images"][0], [[255, 0, 204]])
-        palette = Image.fromarray(np.array([[0, 1, 2]], dtype=np.uint8), "P")
+        palette = Image.frombytes("P", (3, 1), bytes([0, 1, 2]))
         palette.putpalette([9, 9, 9, 60, 120, 240, 0, 0, 0])
         picture(tmp_path / "a.png", palette, transparency=2)
         np.testing.assert_array_equal(
@@ -208,7 +208,7 @@ class TestColours:
     def test_inks_of_print(self, tmp_path):
         inks = np.zeros((16, 32, 4), dtype=np.uint8)
         inks[:, 16:, :3] = [0, 255, 255]  # no cyan, all of magenta and yellow: red
-        picture(tmp_path / "a.jpg", Image.fromarray(inks, "CMYK"), quality=95)
+        picture(tmp_path / "a.jpg", Image.frombytes("CMYK", (32, 16), inks.tobytes()), quality=95)
         pixels = load(tmp_path)["images"][0].astype(int)
         assert np.abs(pixels[:, 2:14] - 255).max() <= 3
         assert np.abs(pixels[:, 18:30] - [255, 0, 0]).max() <= 3

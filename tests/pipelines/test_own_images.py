@@ -200,7 +200,7 @@ def test_pictures_of_16_bits(project, caplog):
     mlflow.set_tracking_uri(project.client.tracking_uri)
     for pipeline, predictor in models.items():
         served = mlflow.pyfunc.load_model(f"models:/latents-{pipeline}-base@champion")
-        table = served.predict(deep[order])
+        table = served.predict(deep[order].astype(np.float64))  # MLflow converts JSON alone
         pd.testing.assert_frame_equal(table, predictor.predict(deep[order]), check_exact=False, rtol=1e-4)
 
     for path in (data / "01_raw/new").rglob("*.png"):  # the same by a camera of 8 bits

@@ -17,7 +17,7 @@ from latents.predictors import PCAPredictor
 logger = logging.getLogger(__name__)
 
 _SAMPLE = 100  # images whose brightness is held against that of training
-_FAR = 32  # times as bright, or as dark; 16 bits are 257 times 8
+_FAR = 10  # times as bright, or as dark: 12 bits are 16 times 8, and 16 are 257 times
 _BLOCK = 1_000_000  # numbers that are rebuilt at a time, in float64: 8 MB
 
 
