@@ -241,6 +241,38 @@ class TestColours:
         assert "3 of 4 pictures have several pages or frames, 9 together, such as" in record.message
         assert "b.webp, which has 3; the first of each is read" in record.message
 
+    @pytest.mark.parametrize("options", [{}, {"big_tiff": True}, {"compression": "tiff_lzw"}])
+    @pytest.mark.parametrize("following", [b"", b"\0" * 6, None])
+    def test_pages_of_tiff_of_any_kind(self, tmp_path, caplog, options, following):
+        """Also where one leads back to the first, out of the file, or to what is no page."""
+        pages = [Image.fromarray(random(20, 30)) for _ in range(4)]
+        path = tmp_path / "a.tif"
+        pages[0].save(path, save_all=True, append_images=pages[1:], **options)
+        n_pages = 4
+        if not options and following is not None:
+            content = bytearray(path.read_bytes())
+            first = place = int.from_bytes(content[4:8], "little")
+            for _ in range(4):
+                end = place + 2 + 12 * int.from_bytes(content[place : place + 2], "little")
+                place = int.from_bytes(content[end : end + 4], "little")
+            content[end : end + 4] = (len(content) if following else first).to_bytes(4, "little")
+            path.write_bytes(content + following)
+            n_pages += len(following) > 0
+        data = load(tmp_path, grey=True)
+        np.testing.assert_array_equal(data["images"][0], np.asarray(pages[0]))
+        assert f"which has {n_pages}; the first of each is read" in caplog.text
+
+    def test_tens_of_thousands_of_pages(self, tmp_path, caplog):
+        picture(tmp_path / "a.tif", random(2, 2))
+        content = bytearray((tmp_path / "a.tif").read_bytes())
+        first = int.from_bytes(content[4:8], "little")
+        end = first + 2 + 12 * int.from_bytes(content[first : first + 2], "little")
+        content[end : end + 4] = len(content).to_bytes(4, "little")
+        pages = [struct.pack("<HI", 0, len(content) + 6 * (i + 1)) for i in range(50_000)]
+        (tmp_path / "a.tif").write_bytes(bytes(content) + b"".join(pages))
+        load(tmp_path)
+        assert "which has 50001;" in caplog.text
+
 
 def deep_png(pixels, colours):
     """A PNG file of 16 bits, by the format's own description, which Pillow does not write of colours."""

@@ -1,9 +1,10 @@
 """One picture of one's own, decoded and brought to the size and the kind of pixels that are asked for."""
 
 import io
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from kedro.io import DatasetError
@@ -105,7 +106,7 @@ class PictureForm:
             io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file,
             Image.open(file, "r", FORMATS) as picture,
         ):
-            n_pages = getattr(picture, "n_frames", 1)
+            n_pages = _pages_of_tiff(file) if picture.format == "TIFF" else getattr(picture, "n_frames", 1)
             _refuse_without_white(picture)
             is_deep = self._bits != 8 and _has_16_bits(picture)
             if self._size is not None:
@@ -160,6 +161,30 @@ def _stored_as(picture: ImageFile) -> str:
     """Return Pillow's name of how the pixels lie in the file, where it says."""
     args = picture.tile[0].args if picture.tile else ""
     return str(args[0] if isinstance(args, tuple) and args else args)
+
+
+def _pages_of_tiff(file: IO[bytes]) -> int:
+    """Count the directories of a TIFF file, each leading to the next; Pillow would have to read them all."""
+    before = file.tell()
+    file.seek(0)
+    head = file.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    is_big = struct.unpack(f"{order}H", head[2:4]) == (43,)  # beyond 4 GB
+    count, offset, entry = ("Q", "Q", 20) if is_big else ("H", "I", 12)
+    size = struct.calcsize(offset)
+    (place,) = struct.unpack(f"{order}{offset}", head[8:16] if is_big else head[4:8])
+    seen: set[int] = set()
+    while place and place not in seen:
+        file.seek(place)
+        n_entries = file.read(struct.calcsize(count))
+        if len(n_entries) < struct.calcsize(count):
+            break  # it leads out of the file
+        seen.add(place)
+        file.seek(struct.unpack(f"{order}{count}", n_entries)[0] * entry, io.SEEK_CUR)
+        following = file.read(size)
+        place = struct.unpack(f"{order}{offset}", following)[0] if len(following) == size else 0
+    file.seek(before)
+    return len(seen)
 
 
 def _tag(picture: ImageFile, number: int) -> tuple[Any, ...]:
