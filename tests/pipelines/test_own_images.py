@@ -126,7 +126,7 @@ def test_a_folder_of_pictures(project):
 
 
 def test_a_folder_of_pictures_that_is_divided(project, caplog):
-    """And a class of three pictures, of which the split may not take all."""
+    """And classes of few pictures, of which the split may not take all."""
     images, folder = bars(64, 48), place(project, FOLDER)
     for i, (label, image) in enumerate(zip(LABELS, images, strict=True)):
         name = f"{'test' if i >= 18 else 'train'}/{['above', 'below'][label]}/{i:02}.png"
@@ -140,9 +140,9 @@ def test_a_folder_of_pictures_that_is_divided(project, caplog):
     assert set(checked["labels"]) == {"above", "below"}
     assert "are a split: test is held out, train is trained on" in caplog.text
     shutil.rmtree(folder / "test")
-    for i in range(3):
-        (folder / f"few/{i}.png").parent.mkdir(exist_ok=True)
-        Image.fromarray(255 - images[i]).save(folder / f"few/{i}.png")
+    for i, name in enumerate(("few/1", "few/2", "few/3", "one/1")):
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(255 - images[i]).save(folder / f"{name}.png")
     for name in ("above", "below"):
         (folder / "train" / name).rename(folder / name)
     (folder / "train").rmdir()
@@ -151,6 +151,8 @@ def test_a_folder_of_pictures_that_is_divided(project, caplog):
     project.run("cvae", env=None)
     metrics = json.loads((project.path / "data/08_reporting/cvae/metrics.json").read_text())
     assert np.isfinite(metrics["lower_bound_test"])
+    table = pd.read_csv(project.path / "data/08_reporting/cvae/classes.csv")
+    assert set(table["label"]) <= {"above", "below", "few"}  # the only one of its class is trained on
 
 
 def test_pictures_of_16_bits(project, caplog):
