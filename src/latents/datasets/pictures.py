@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -114,7 +115,8 @@ def _decoded(form: PictureForm, source: Source, way_out: str) -> Decoded:
 def _room(n: int, pixels: NDArray[Any]) -> NDArray[Any]:
     """Return an array for `n` pictures like the first one."""
     needed = n * pixels.nbytes
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    known = hasattr(os, "sysconf")  # not on Windows
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else sys.maxsize
     if needed > memory:
         raise DatasetError(
             f"{n} pictures of {_measures(pixels)} pixels take {needed / 1e9:,.1f} GB, and this machine has "
