@@ -3,6 +3,7 @@
 import gc
 import gzip
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from kedro.io import DatasetError
 
 from latents.datasets import IdxDataset, NpyDataset, NpyFolderDataset, NpzDataset
 from latents.datasets.idx import read_idx
+from latents.pipelines.images import check_images
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (6, 4, 3), dtype=np.uint8)
@@ -70,6 +72,32 @@ class TestIdx:
         assert IdxDataset(str(tmp_path / "rows")).load()["features"].shape == (6, 12)
         images = IdxDataset(str(tmp_path / "rows"), image_shape=[4, 3]).load()["images"]
         np.testing.assert_array_equal(images, IMAGES)
+
+    def test_images_that_lie_column_by_column(self, tmp_path):
+        (tmp_path / "a").write_bytes(idx(IMAGES))
+        images = IdxDataset(str(tmp_path / "a"), transpose=True).load()["images"]
+        assert lies_on_the_disk(images)
+        np.testing.assert_array_equal(images, [image.T for image in IMAGES])
+        colours = np.stack([IMAGES] * 3, axis=-1)
+        (tmp_path / "a").write_bytes(idx(colours))
+        images = IdxDataset(str(tmp_path / "a"), transpose=True).load()["images"]
+        np.testing.assert_array_equal(images, colours.transpose(0, 2, 1, 3))
+        (tmp_path / "a").write_bytes(idx(IMAGES.reshape(6, 12)))
+        with pytest.raises(DatasetError, match="has rows and no images, which `transpose` is for"):
+            IdxDataset(str(tmp_path / "a"), transpose=True).load()
+        with pytest.raises(DatasetError, match="transpose is 'yes'; allowed are true and false"):
+            IdxDataset(str(tmp_path / "a"), transpose="yes")
+
+    def test_labels_of_eight_numbers(self, tmp_path):
+        (tmp_path / "a").write_bytes(idx(IMAGES))
+        rows = RNG.integers(0, 9, (6, 8)).astype(np.int32)
+        (tmp_path / "labels").write_bytes(idx(rows))
+        np.testing.assert_array_equal(
+            IdxDataset(str(tmp_path / "a"), labels="labels").load()["labels"], rows[:, 0]
+        )
+        (tmp_path / "labels").write_bytes(idx(rows[:, :7]))
+        with pytest.raises(DatasetError, match=r"labels has labels of shape \(6, 7\); one for each of the 6"):
+            IdxDataset(str(tmp_path / "a"), labels="labels").load()
 
     def test_without_any_images(self, tmp_path):
         (tmp_path / "a").write_bytes(idx(IMAGES[:0]))
@@ -146,14 +174,14 @@ class TestNpy:
         np.save(tmp_path / "a.npy", np.array([Trap(), Trap()]), allow_pickle=True)
         np.save(tmp_path / "images.npy", IMAGES)
         for given in ({"filepath": "a.npy"}, {"filepath": "images.npy", "labels": "a.npy"}):
-            with pytest.raises(DatasetError, match=r"a\.npy is no whole \.npy file .*Python objects"):
+            with pytest.raises(DatasetError, match=r"a\.npy holds Python objects, which are not read"):
                 NpyDataset(str(tmp_path / given.pop("filepath")), **given).load()
         assert not (tmp_path / "sprung").exists()
 
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            (lambda content: content[:-1], "is no whole .npy file"),
+            (lambda content: content[:-1], "has 199 bytes; its header says 200"),
             (lambda content: content[:40], "is no whole .npy file"),
             (lambda content: b"", "is no whole .npy file"),
             (lambda content: b"not at all", "is no whole .npy file"),
@@ -194,6 +222,62 @@ class TestNpy:
             NpyDataset(str(tmp_path / "a.npz")).load()
         with pytest.raises(DatasetError, match=r"there is no file .*nowhere\.npy"):
             NpyDataset(str(tmp_path / "nowhere.npy")).load()
+
+
+def npy(shape, kind="|u1", content=b"", version=1):
+    """A `.npy` file whose header says what it likes."""
+    header = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': {shape}, }}".ljust(200) + "\n"
+    length = struct.pack("<H" if version == 1 else "<I", len(header))
+    return b"\x93NUMPY" + bytes([version, 0]) + length + header.encode() + content
+
+
+class TestHeadersThatLie:
+    SHAPES = (
+        "(-1, -4)",
+        "(-1, -4, 1)",
+        "(-4,)",
+        "(1000000000000000000, 0)",
+        "(100000000000, 0, 4)",
+        "(0, 100000000000, 100000000000)",
+        "(4294967296, 4294967296, 1)",
+        "(18446744073709551616, 2)",
+        "(True, 4)",
+        "('4', 1)",
+        "(2.0, 2)",
+        "(1, nan)",
+        f"({'1, ' * 70})",
+    )
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_in_numpys_files(self, tmp_path, shape):
+        """Neither reading nor checking takes memory, and all is refused by name or for its shape."""
+        content = npy(shape, content=b"abcd")
+        (tmp_path / "a.npy").write_bytes(content)
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+            archive.writestr("images.npy", content)
+        for dataset in (NpyDataset(str(tmp_path / "a.npy")), NpzDataset(str(tmp_path / "a.npz"))):
+            with pytest.raises(DatasetError, match=r"a\.np[yz](: | is | has )(?!.*Failed)"):
+                dataset.load()
+        empty = npy(shape)
+        (tmp_path / "a.npy").write_bytes(empty)
+        with pytest.raises((DatasetError, ValueError), match=r"a\.npy|(images|features) have shape"):
+            check_images(NpyDataset(str(tmp_path / "a.npy")).load())
+
+    @pytest.mark.parametrize("ending", ["", ".gz"])
+    @pytest.mark.parametrize("sizes", [[0, 2**32 - 1, 2**32 - 1], [2**32 - 1, 0, 0], [2**32 - 1, 0]])
+    def test_without_numbers_in_idx(self, tmp_path, sizes, ending):
+        content = idx(IMAGES[:0], sizes=sizes)
+        path = tmp_path / f"a{ending}"
+        path.write_bytes(gzip.compress(content) if ending else content)
+        with pytest.raises((DatasetError, ValueError), match=r"which no array can have|have shape"):
+            check_images(IdxDataset(str(path)).load())
+
+    @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+    def test_methods_that_ask_for_memory(self, tmp_path, method):
+        with zipfile.ZipFile(tmp_path / "a.npz", "w", method) as archive:
+            archive.writestr("images.npy", npy("(1, 2, 2)", content=b"abcd"))
+        with pytest.raises(DatasetError, match=rf"'images' by compression method {method}; allowed are 0"):
+            NpzDataset(str(tmp_path / "a.npz")).load()
 
 
 class TestNpyFolder:
@@ -242,8 +326,21 @@ class TestNpz:
 
     def test_no_pickle_is_read(self, tmp_path):
         np.savez(tmp_path / "a.npz", images=np.array([{"a": 1}], dtype=object), allow_pickle=True)
-        with pytest.raises(DatasetError, match=r"a\.npz is no \.npz file of numbers .*Python objects"):
+        with pytest.raises(DatasetError, match=r"a\.npz: array 'images' holds Python objects"):
             NpzDataset(str(tmp_path / "a.npz")).load()
+
+    def test_labels_that_are_objects(self, tmp_path):
+        np.savez(tmp_path / "a.npz", images=IMAGES, labels=np.array(list("aabbcc"), dtype=object))
+        with pytest.raises(
+            DatasetError, match=r"array 'labels' holds .*save texts as `labels\.astype\(str\)`"
+        ):
+            NpzDataset(str(tmp_path / "a.npz")).load()
+
+    def test_the_parameter_of_what_it_may_unpack_to(self, tmp_path):
+        np.savez_compressed(tmp_path / "a.npz", images=np.zeros((90, 1000, 1000), dtype=np.uint8))
+        with pytest.raises(DatasetError, match=r"a\.npz has .* say `max_unpacked: 128 MiB` or more"):
+            NpzDataset(str(tmp_path / "a.npz")).load()
+        assert NpzDataset(str(tmp_path / "a.npz"), max_unpacked="1 GiB").load()["images"].shape[0] == 90
 
     @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")  # a file left open
     @pytest.mark.parametrize(

@@ -330,6 +330,19 @@ class TestImages:
         with pytest.raises(ValueError, match="class 'c' has held-out images but none to train on"):
             cvae.split(pixels, images, SPLIT, FIT)
 
+    @pytest.mark.parametrize("seed", range(9))
+    def test_classes_of_few_images(self, seed):
+        y = np.array([0] * 30 + [1] * 3 + [2])
+        pixels = {"X": np.random.default_rng(0).random((34, 4), np.float32), "y": y}
+        rows, test = cvae.split(pixels, {}, SPLIT.model_copy(update={"random_state": seed}), FIT)
+        assert set(y[rows["train"]]) == {0, 1, 2}
+        assert 2 not in test["y"]
+
+    def test_only_classes_of_one_image(self):
+        pixels = {"X": np.ones((3, 4), np.float32), "y": np.array([0, 1, 2])}
+        with pytest.raises(ValueError, match="of 3 images in 3 classes one of each is trained on"):
+            cvae.split(pixels, {}, SPLIT, FIT)
+
     def test_nothing_held_out_to_measure_on(self):
         pixels = {"X": np.ones((3, 4), np.float32), "y": np.array([0, 1, 1])}
         with pytest.raises(ValueError, match="no image is held out"):
@@ -397,6 +410,24 @@ def test_a_split_divides_the_rows(n, fraction, seed):
     np.testing.assert_array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(n))
     again = split_rows(n, None, params)
     np.testing.assert_array_equal(rows["train"], again["train"])
+
+
+@given(
+    labels=st.lists(st.sampled_from("abc"), min_size=2, max_size=40).map(np.array),
+    fraction=st.floats(0, 0.99),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_each_class_keeps_a_row_to_train_on(labels, fraction, seed):
+    params = SplitParameters(held_out_fraction=fraction, random_state=seed)
+    rows = split_rows(len(labels), None, params, labels)
+    np.testing.assert_array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(len(labels)))
+    assert set(labels[rows["train"]]) == set(labels)
+    drawn = np.random.default_rng(seed).permutation(len(labels))[: round(fraction * len(labels))]
+    stayed = np.setdiff1d(drawn, rows["held_out"])  # and nothing else has changed
+    assert set(rows["held_out"]) <= set(drawn)
+    assert len(set(labels[stayed])) == len(stayed)
+    for label in labels[stayed]:
+        assert (labels[rows["train"]] == label).sum() == 1
 
 
 def test_the_datas_own_split_wins():

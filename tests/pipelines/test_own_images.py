@@ -3,7 +3,9 @@
 import gzip
 import json
 import re
+import shutil
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,12 +13,15 @@ import yaml
 from kedro.io import DatasetError
 from PIL import Image
 
+from latents import predictors
 from tests.conftest import ROOT
+from tests.datasets.test_image_table import IMAGE, cells, classes
+from tests.datasets.test_image_table import write as write_pictures
 from tests.datasets.test_own_arrays import idx
 
 MANUAL = (ROOT / "docs/data.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(pca\.raw_images:.*?)```", MANUAL, flags=re.DOTALL)
-FOLDER, IDX, NPY, NPZ, TABLE = BLOCKS
+FOLDER, PARQUET, IDX, EMNIST, NPY, NPZ, MEDMNIST, TABLE = BLOCKS
 ENDINGS = re.findall(r"\.\w+", TABLE.split("images")[-1].splitlines()[0])
 
 PARAMETERS = """
@@ -93,9 +98,12 @@ def write_table(path, table):
 def test_the_manual_has_an_example_of_each():
     assert [yaml.safe_load(block)["pca.raw_images"]["type"].split(".")[-1] for block in BLOCKS] == [
         "ImageFolderDataset",
+        "ImageTableDataset",
+        "IdxDataset",
         "IdxDataset",
         "NpyDataset",
         "NpzDataset",
+        "MedMNISTDataset",
         "FeatureTableDataset",
     ]
     assert all(len(yaml.safe_load(block)["pca.raw_images"]) <= 4 for block in BLOCKS)
@@ -115,6 +123,143 @@ def test_a_folder_of_pictures(project):
     assert names[[0, -1]].tolist() == ["above/00.png", "below/19.png"]
     metrics = json.loads((project.path / "data/08_reporting/cvae/metrics.json").read_text())
     assert np.isfinite(metrics["lower_bound_test"])
+
+
+def test_a_folder_of_pictures_that_is_divided(project, caplog):
+    """And classes of few pictures, of which the split may not take all."""
+    images, folder = bars(64, 48), place(project, FOLDER)
+    for i, (label, image) in enumerate(zip(LABELS, images, strict=True)):
+        name = f"{'test' if i >= 18 else 'train'}/{['above', 'below'][label]}/{i:02}.png"
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / name)
+    with caplog.at_level("INFO"):
+        run(project, FOLDER)
+    checked = arrays(project.path / "data/02_intermediate/pca/images")
+    assert checked["held_out"].sum() == 2
+    assert checked["names"][checked["held_out"]].tolist() == ["test/above/18.png", "test/below/19.png"]
+    assert set(checked["labels"]) == {"above", "below"}
+    assert "are a split: test is held out, train is trained on" in caplog.text
+    shutil.rmtree(folder / "test")
+    for i, name in enumerate(("few/1", "few/2", "few/3", "one/1")):
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(255 - images[i]).save(folder / f"{name}.png")
+    for name in ("above", "below"):
+        (folder / "train" / name).rename(folder / name)
+    (folder / "train").rmdir()
+    held_out = "\ncvae:\n  split: {held_out_fraction: 0.9}\n"
+    project.write("conf/local/parameters.yml", PARAMETERS.replace("\ncvae:\n", held_out))
+    project.run("cvae", env=None)
+    metrics = json.loads((project.path / "data/08_reporting/cvae/metrics.json").read_text())
+    assert np.isfinite(metrics["lower_bound_test"])
+    table = pd.read_csv(project.path / "data/08_reporting/cvae/classes.csv")
+    assert set(table["label"]) <= {"above", "below", "few"}  # the only one of its class is trained on
+
+
+def test_pictures_of_16_bits(project, caplog):
+    """From the folder to the report and the models, and new ones by the same models."""
+    deep = 16 * bars(64, 48).astype(np.uint16) + np.random.default_rng(1).integers(
+        0, 16, (20, 64, 48)
+    ).astype(np.uint16)
+    for folder in ("pictures", "new"):
+        for i, (label, image) in enumerate(zip(LABELS, deep, strict=True)):
+            path = place(project, FOLDER).with_name(folder) / ["above", "below"][label] / f"{i:02}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+    new = "".join(
+        f"{pipeline}_inference.raw_images:\n  type: latents.datasets.ImageFolderDataset\n  path: data/01_raw/new\n"
+        "  grey: true\n"
+        for pipeline in ("pca", "cvae")
+    )
+    new += "cvae_inference.labels: {type: kedro.io.MemoryDataset, data: {label: [above, below]}}\n"
+    project.write("conf/local/catalog.yml", FOLDER + new)
+    project.write("conf/local/parameters.yml", PARAMETERS)
+    with pytest.raises(
+        ValueError, match=r"allowed are 0 to 255\.0 .*the brightest 40\d\d\) \(parameter cvae"
+    ):
+        project.run("cvae", env=None)
+    project.write("conf/local/parameters.yml", PARAMETERS.replace("white: 255.0", "white: 4095.0"))
+    project.run("pca", "cvae", env=None)
+    order = np.argsort(LABELS, kind="stable")
+    data = project.path / "data"
+    X = arrays(data / "04_feature/pca/pixels")["X"]
+    np.testing.assert_array_equal(X, deep[order].reshape(20, -1))
+    assert X.dtype == np.uint16
+    with np.load(data / "04_feature/cvae/pixels.npz") as pixels:
+        np.testing.assert_allclose(pixels["X"], deep[order].reshape(20, -1) / 4095, rtol=1e-6)
+    assert json.loads((data / "08_reporting/pca/metrics.json").read_text())["distortion_gap"] < 1e-6
+
+    project.run("pca_inference", "cvae_inference", env=None)
+    scores = pd.read_parquet(data / "07_model_output/pca/scores.parquet")
+    coordinates = pd.read_parquet(data / "07_model_output/pca_inference/coordinates.parquet")
+    np.testing.assert_allclose(coordinates["error"], scores["error"], rtol=1e-6)
+    assert "in the same units" not in caplog.text
+    drawn = np.load(data / "07_model_output/cvae_inference/generated.npz")["images"]
+    assert 255 < drawn.max() <= 4095
+
+    models = {
+        pipeline: predictors.load(data / f"06_models/{pipeline}/predictor") for pipeline in ("pca", "cvae")
+    }
+    mlflow.set_tracking_uri(project.client.tracking_uri)
+    for pipeline, predictor in models.items():
+        served = mlflow.pyfunc.load_model(f"models:/latents-{pipeline}-base@champion")
+        table = served.predict(deep[order].astype(np.float64))  # MLflow converts JSON alone
+        pd.testing.assert_frame_equal(table, predictor.predict(deep[order]), check_exact=False, rtol=1e-4)
+
+    for path in (data / "01_raw/new").rglob("*.png"):  # the same by a camera of 8 bits
+        pixels = np.asarray(Image.open(path))
+        Image.fromarray((pixels >> 4).astype(np.uint8)).save(path)
+    project.run("pca_inference", env=None)
+    assert "are they in the same units, and of as many bits?" in caplog.text
+
+
+def test_parquet_of_pictures(project):
+    images, folder = bars(64, 48), place(project, PARQUET)
+    features = {"image": IMAGE, "label": classes("above", "below")}
+    for name, rows in {
+        "train-00000-of-00002": slice(0, 9),
+        "train-00001-of-00002": slice(9, 18),
+        "test-00000-of-00001": slice(18, 20),
+    }.items():
+        columns = {"image": cells(images[rows]), "label": LABELS[rows]}
+        write_pictures(folder / f"{name}.parquet", columns, features)
+    run(project, PARQUET + "  grey: true\n")
+    order = np.r_[18:20, 0:18]
+    check(project, images[order], np.array(["above", "below"])[LABELS[order]])
+    held_out = arrays(project.path / "data/02_intermediate/pca/images")["held_out"]
+    np.testing.assert_array_equal(held_out, np.arange(20) < 2)
+
+
+def test_medmnist(project):
+    splits = {"train": slice(0, 18), "val": slice(0, 5), "test": slice(18, 20)}
+    content = {f"{split}_images": IMAGES[rows] for split, rows in splits.items()}
+    labels = {f"{split}_labels": LABELS[rows, None].astype(np.uint8) for split, rows in splits.items()}
+    np.savez_compressed(place(project, MEDMNIST), **content, **labels)
+    run(project, MEDMNIST)
+    check(project, IMAGES)
+    held_out = arrays(project.path / "data/02_intermediate/pca/images")["held_out"]
+    np.testing.assert_array_equal(held_out, np.arange(20) >= 18)
+
+
+def test_emnist(project):
+    sideways = np.ascontiguousarray(IMAGES.swapaxes(1, 2))
+    path = place(project, EMNIST)
+    path.write_bytes(gzip.compress(idx(sideways)))
+    labels = yaml.safe_load(EMNIST)["pca.raw_images"]["labels"]
+    (path.parent / labels).write_bytes(gzip.compress(idx(LABELS.astype(np.uint8))))
+    run(project, EMNIST)
+    check(project, IMAGES)
+
+
+def test_qmnist(project):
+    (labels,) = re.findall(r"\(`(qmnist-\S+)`\)", MANUAL)
+    entry = IDX.replace("train-labels-idx1-ubyte.gz", labels)
+    path = place(project, entry)
+    path.write_bytes(gzip.compress(idx(IMAGES)))
+    columns = np.random.default_rng(0).integers(0, 999, (20, 8)).astype(np.int32)
+    columns[:, 0] = LABELS
+    (path.parent / labels).write_bytes(gzip.compress(idx(columns)))
+    run(project, entry)
+    check(project, IMAGES)
 
 
 def test_idx(project):

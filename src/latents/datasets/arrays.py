@@ -1,17 +1,15 @@
 """Arrays, sparse matrices and fitted estimators on disk, without pickle."""
 
-import zlib
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from scipy import sparse
 
 from latents import estimators
+from latents.datasets.unpacking import Size, bytes_of, read_npz
 from latents.files import whole_file
 
 
@@ -35,25 +33,26 @@ class NpzDataset(_LocalFile, AbstractDataset[dict[str, NDArray[Any]], dict[str, 
     It is also the way to bring one's own images: ``images`` (N x height x width, or with three colour
     channels last) or ``features`` (N x p) with ``feature_names`` (p), and optionally ``labels`` (N),
     ``held_out`` (N truth values) and ``names`` (N).
+
+    Parameters
+    ----------
+    filepath : str
+        The file.
+    max_unpacked : int or str, optional
+        How large a compressed file may become, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
+    metadata : dict, optional
+        For Kedro's plugins.
     """
+
+    def __init__(
+        self, filepath: str, max_unpacked: Size = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._max_unpacked = bytes_of(max_unpacked)
+        super().__init__(filepath, metadata)
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
-        if not self._filepath.is_file():
-            raise DatasetError(f"there is no file {self._filepath}")
-        if self._filepath.suffix == ".npy":
-            raise DatasetError(f"{self._filepath} holds one array; latents.datasets.NpyDataset reads it")
-        try:
-            # Not np.load, which takes what is no archive for a pickle, and leaves the file open.
-            with self._filepath.open("rb") as file, NpzFile(file, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        except (BadZipFile, EOFError, OSError, zlib.error) as error:
-            raise DatasetError(f"{self._filepath} is no whole .npz file: {error}") from error
-        except ValueError as error:
-            raise DatasetError(
-                f"{self._filepath} is no .npz file of numbers and strings ({error}); arrays of Python objects, "
-                "such as images of unequal size, are not read: make all images one size"
-            ) from error
+        return read_npz(self._filepath, self._max_unpacked)
 
     def save(self, data: dict[str, NDArray[Any]]) -> None:
         """Write the arrays, whole or not at all."""

@@ -25,6 +25,7 @@ from latents.datasets.numbered_words import (
     whole_number,
 )
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.unpacking import Size, bytes_of
 
 Format = Literal["uci", "svmlight", "numbered"]
 
@@ -55,6 +56,8 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         The file of words, beside the file of counts, if it is not named as above.
     zero_based : bool
         Whether the words of ``svmlight`` are numbered from 0 and not from 1.
+    max_unpacked : int or str, optional
+        How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -65,6 +68,7 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         format: Format,  # noqa: A002 - the word that YAML should have
         vocabulary: str | None = None,
         zero_based: bool = False,
+        max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         if format not in get_args(Format):
@@ -75,6 +79,7 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         self._format = format
         self._vocabulary = vocabulary
         self._zero_based = zero_based
+        self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
     def load(self) -> dict[str, Any]:
@@ -82,7 +87,7 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
 
         ``documents`` is a table with the ``name`` of each document and, for ``svmlight``, its ``label``.
         """
-        with opened(self._filepath) as file:
+        with opened(self._filepath, self._max_unpacked) as file:
             bag = self._load_entries(file) if self._format == "uci" else self._load_documents(file)
         if not bag["counts"].shape[0]:
             raise DatasetError(f"{self._filepath} has no document")
@@ -224,7 +229,7 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
 
     def _read_vocabulary(self) -> Vocabulary:
         path = self._vocabulary_path()
-        lines = text_of(path).removesuffix("\n").split("\n")
+        lines = text_of(path, max_unpacked=self._max_unpacked).removesuffix("\n").split("\n")
         first = 0 if self._zero_based else 1
         numbers: dict[int, int] = {}
         words: dict[str, int] = {}
@@ -270,4 +275,5 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
             "format": self._format,
             "vocabulary": self._vocabulary,
             "zero_based": self._zero_based,
+            "max_unpacked": self._max_unpacked,
         }

@@ -16,6 +16,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from latents.datasets.files import TRUTH, check_separator, fields_of, malformed, text_of, truth_of
 from latents.datasets.image_shapes import image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.unpacking import Size, bytes_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         Columns that are left out.
     separator : str, optional
         What parts the fields of a ``.csv`` or ``.tsv`` file, if not a comma or a tab.
+    max_unpacked : int or str, optional
+        How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -65,6 +68,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         image_shape: Sequence[int] | None = None,
         drop: Sequence[str] = (),
         separator: str | None = None,
+        max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
@@ -79,6 +83,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         self._image_shape = image_shape_of(image_shape)
         self._drop = tuple(drop)
         self._separator = check_separator(separator) or ("\t" if self._kind == ".tsv" else ",")
+        self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
     def load(self) -> Arrays:
@@ -120,7 +125,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         return _Columns(features, others)
 
     def _from_text(self) -> tuple[NDArray[Any], _Columns, Arrays]:
-        text = text_of(self._filepath)
+        text = text_of(self._filepath, max_unpacked=self._max_unpacked)
         _, names = next(fields_of(self._filepath, text, self._separator))
         columns = self._meanings(names)
         X, others = self._at_once(text, names, columns) or self._by_line(text, names, columns)
@@ -215,6 +220,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             "image_shape": self._image_shape,
             "drop": self._drop,
             "separator": self._separator,
+            "max_unpacked": self._max_unpacked,
         }
 
 

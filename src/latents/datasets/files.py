@@ -1,16 +1,16 @@
 """Files of the user's own, read so that what is wrong with one is said with its file and line."""
 
 import csv
-import gzip
 import io
 import sys
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from kedro.io import DatasetError
+
+from latents.datasets.unpacking import gunzipped
 
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
@@ -21,21 +21,23 @@ def malformed(path: Path, line: int, reason: str) -> DatasetError:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path, max_unpacked: int | None = None) -> Iterator[IO[bytes]]:
     """Open a file, or what is in it if its name ends in ``.gz``.
 
     Raises
     ------
     DatasetError
-        If there is no such file, or a ``.gz`` file is none or not whole.
+        If there is no such file, or a ``.gz`` file is none, not whole, or unpacks to more than it may (see
+        ``unpacking``).
     """
     if not path.is_file():
         raise DatasetError(f"there is no file {path}")
     with path.open("rb") as plain:
-        try:
-            yield cast(IO[bytes], gzip.GzipFile(fileobj=plain)) if path.suffix == ".gz" else plain
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise DatasetError(f"{path} is no whole .gz file: {error}") from error
+        if path.suffix != ".gz":
+            yield plain
+        else:
+            with gunzipped(path, plain, max_unpacked) as content:
+                yield content
 
 
 def decoded(content: bytes, path: Path, encoding: str = "utf-8", first_line: int = 1) -> str:
@@ -55,9 +57,9 @@ def decoded(content: bytes, path: Path, encoding: str = "utf-8", first_line: int
         ) from error
 
 
-def text_of(path: Path, encoding: str = "utf-8") -> str:
+def text_of(path: Path, encoding: str = "utf-8", max_unpacked: int | None = None) -> str:
     """Return the text of a file; raises as `opened` and `decoded` do."""
-    with opened(path) as file:
+    with opened(path, max_unpacked) as file:
         return decoded(file.read(), path, encoding)
 
 

@@ -1,5 +1,6 @@
 """Images of one's own in IDX files, the format that MNIST comes in."""
 
+import logging
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
@@ -12,10 +13,14 @@ from numpy.typing import NDArray
 from latents.datasets.files import opened
 from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.unpacking import Size, bytes_of
 
 # The third byte of a file and the type of its numbers, big-endian.
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _PIECE = 1 << 22
+_QMNIST_COLUMNS = 8  # the class, and where its writer and form are found in NIST's collection
+
+logger = logging.getLogger(__name__)
 
 
 class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
@@ -32,9 +37,14 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
     filepath : str
         The file of images. Bytes that are not compressed are mapped into memory, not read.
     labels : str, optional
-        The file of labels, of one dimension, beside the first one unless its path says otherwise.
+        The file of labels, of one dimension, beside the first one unless its path says otherwise. Of QMNIST's,
+        eight numbers for each image, the first is the label.
     image_shape : sequence of int, optional
         ``[height, width]`` or ``[height, width, 3]``: each row is an image, its pixels line by line.
+    transpose : bool
+        Whether images lie column by column, as EMNIST's do, and are to be turned upright.
+    max_unpacked : int or str, optional
+        How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -44,19 +54,35 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         filepath: str,
         labels: str | None = None,
         image_shape: Sequence[int] | None = None,
+        transpose: bool = False,
+        max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
         self._labels = None if labels is None else self._filepath.parent / labels
         self._image_shape = image_shape_of(image_shape)
+        if not isinstance(transpose, bool):
+            raise DatasetError(f"transpose is {transpose!r}; allowed are true and false")
+        self._transpose = transpose
+        self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return ``images`` or ``features``, and ``labels`` if there are any."""
-        values = read_idx(self._filepath)
+        values = read_idx(self._filepath, self._max_unpacked)
         data = images_or_features(self._filepath, values, self._image_shape, "numbers a row")
+        if self._transpose:
+            if "images" not in data:
+                raise DatasetError(f"{self._filepath} has rows and no images, which `transpose` is for")
+            data["images"] = data["images"].swapaxes(1, 2)
         if self._labels is not None:
-            data["labels"] = np.array(read_idx(self._labels))
+            labels = np.array(read_idx(self._labels, self._max_unpacked))
+            if labels.ndim == 2 and labels.shape[1] == _QMNIST_COLUMNS:
+                logger.info(
+                    "%s has %d numbers for each image; the first is its label", self._labels, labels.shape[1]
+                )
+                labels = labels[:, 0]
+            data["labels"] = labels
             check_labels(self._labels, data["labels"], self._filepath, len(values))
         return data
 
@@ -65,33 +91,43 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             "filepath": str(self._filepath),
             "labels": None if self._labels is None else str(self._labels),
             "image_shape": self._image_shape,
+            "transpose": self._transpose,
+            "max_unpacked": self._max_unpacked,
         }
 
 
-def read_idx(path: Path) -> NDArray[Any]:
+def read_idx(path: Path, max_unpacked: int | None = None) -> NDArray[Any]:
     """Return the array of an IDX file, its numbers in this machine's order of bytes.
 
     Raises
     ------
     DatasetError
-        If there is no such file, its header is none, or it has fewer or more bytes than the header says.
+        If there is no such file, its header is none, or it has fewer or more bytes than the header says,
+        or unpacks to more than it may.
     """
-    with opened(path) as file:
+    with opened(path, max_unpacked) as file:
         kind, shape = _header(path, file)
         offset, n_bytes = 4 + 4 * len(shape), prod(shape) * kind.itemsize
         if path.suffix != ".gz":
             _check_length(path, path.stat().st_size - offset, kind, shape)
-            if n_bytes == 0:  # which cannot be mapped
-                return np.empty(shape, kind)
-            values: NDArray[Any] = np.memmap(path, kind, "r", offset, shape)
+            values = np.memmap(path, kind, "r", offset, shape) if n_bytes else _shaped(path, b"", kind, shape)
         else:
             # In pieces, so that a header that lies about its sizes costs no memory.
             content = bytearray()
             while len(content) <= n_bytes and (piece := file.read(min(_PIECE, n_bytes + 1 - len(content)))):
                 content += piece
             _check_length(path, len(content), kind, shape, at_least=True)
-            values = np.frombuffer(content, kind).reshape(shape)
+            values = _shaped(path, content, kind, shape)
     return values.astype(kind.newbyteorder("="), copy=False)
+
+
+def _shaped(
+    path: Path, content: bytes | bytearray, kind: np.dtype[Any], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    try:
+        return np.frombuffer(content, kind).reshape(shape)
+    except ValueError as error:  # no numbers, and other sizes that are too large
+        raise DatasetError(f"{path}: its header says shape {shape}, which no array can have") from error
 
 
 def _header(path: Path, file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """Arrays as NumPy's ``.npy`` files, mapped into memory: images or rows of one's own, and those between nodes."""
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.unpacking import NO_HEADER, npy_header
 from latents.files import whole_folder
 
 
@@ -110,15 +112,19 @@ def _mapped(path: Path) -> NDArray[Any]:
     if path.suffix == ".npz":
         raise DatasetError(f"{path} holds several arrays; latents.datasets.NpzDataset reads it")
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except ValueError as error:
-        raise DatasetError(
-            f"{path} is no whole .npy file of numbers or strings ({error}); arrays of Python objects, such as "
-            "images of unequal size, are not read"
-        ) from error
-    if array.offset + array.nbytes != path.stat().st_size:
-        raise DatasetError(
-            f"{path} has {path.stat().st_size} bytes; its header says {array.offset + array.nbytes} (shape "
-            f"{array.shape} of {array.dtype})"
-        )
-    return array
+        with path.open("rb") as file:
+            shape, kind = npy_header(file)
+            expected = file.tell() + prod(shape) * kind.itemsize
+        if kind.hasobject:
+            raise DatasetError(
+                f"{path} holds Python objects, which are not read; allowed are numbers, truth values and strings: "
+                "save texts as `array.astype(str)`, and images all in one size"
+            )
+        if expected == path.stat().st_size:
+            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+            return array
+    except NO_HEADER as error:
+        raise DatasetError(f"{path} is no whole .npy file of numbers or strings: {error!s:.200}") from error
+    raise DatasetError(
+        f"{path} has {path.stat().st_size} bytes; its header says {expected} (shape {shape} of {kind})"
+    )

@@ -10,6 +10,8 @@ from kedro.io import DatasetError
 
 from latents.datasets.files import check_separator, fields_of, malformed, text_of
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.split_folders import files_within, labels_and_split
+from latents.datasets.unpacking import Size, bytes_of
 
 
 class _Absent:
@@ -25,7 +27,8 @@ ABSENT = _Absent()
 class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
     """A folder of text files, one document each; the subfolders, if there are any, are the labels.
 
-    Hidden files and folders are left out.
+    Hidden files and folders are left out, links are followed. Subfolders ``train`` and ``test``, and no other, are
+    no labels but say which documents are held out; labels are then the folders in them.
 
     Parameters
     ----------
@@ -35,6 +38,8 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         Which files to read, such as ``*.txt``; all by default.
     encoding : str
         The encoding of the files.
+    max_unpacked : int or str, optional
+        How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -44,41 +49,34 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         path: str,
         pattern: str = "*",
         encoding: str = "utf-8",
+        max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._path = Path(path)
         self._pattern = pattern
         self._encoding = encoding
+        self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
     def load(self) -> pd.DataFrame:
-        """Return one row per file, by name; the label is the first folder of its path."""
-        if not self._path.is_dir():
-            raise DatasetError(f"there is no folder {self._path}")
-        files = [
-            file.relative_to(self._path) for file in sorted(self._path.rglob(self._pattern)) if file.is_file()
-        ]
-        files = [file for file in files if not any(part.startswith(".") for part in file.parts)]
-        if not files:
-            raise DatasetError(f"{self._path} has no file {self._pattern}")
-        documents = pd.DataFrame(
-            {
-                "name": [file.as_posix() for file in files],
-                "text": [text_of(self._path / file, self._encoding) for file in files],
-            }
-        )
-        outside = [file for file in files if len(file.parts) == 1]
-        if len(outside) == len(files):
-            return documents
-        if outside:
-            raise DatasetError(
-                f"{self._path / outside[0]} lies beside the subfolders, which are the labels, and has none; "
-                "move it into one of them, or all files out of them"
-            )
-        return documents.assign(label=[file.parts[0] for file in files])
+        """Return one row per file, by name (see `files_within` and `labels_and_split`)."""
+        names = files_within(self._path, self._pattern)
+        labels, held_out = labels_and_split(self._path, names)
+        columns = {
+            "name": names,
+            "text": [text_of(self._path / name, self._encoding, self._max_unpacked) for name in names],
+            "label": labels,
+            "held_out": held_out,
+        }
+        return pd.DataFrame({column: values for column, values in columns.items() if values is not None})
 
     def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._path), "pattern": self._pattern, "encoding": self._encoding}
+        return {
+            "path": str(self._path),
+            "pattern": self._pattern,
+            "encoding": self._encoding,
+            "max_unpacked": self._max_unpacked,
+        }
 
 
 class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
@@ -100,6 +98,8 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         Its encoding; Parquet has its own.
     separator : str, optional
         What parts the fields of a ``.csv`` or ``.tsv`` file, if not a comma or a tab.
+    max_unpacked : int or str, optional
+        How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -109,6 +109,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         filepath: str,
         encoding: str = "utf-8",
         separator: str | None = None,
+        max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
@@ -120,6 +121,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
             raise DatasetError(
                 f"{filepath} is no table that can be read; allowed are names ending in {', '.join(kinds)}"
             )
+        self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
     def load(self) -> pd.DataFrame:
@@ -127,7 +129,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         if self._kind == ".parquet":
             table = self._parquet()
         else:
-            text = text_of(self._filepath, self._encoding)
+            text = text_of(self._filepath, self._encoding, self._max_unpacked)
             table = self._fields(text) if self._kind in (".csv", ".tsv") else self._objects(text)
         if table.empty:
             raise DatasetError(f"{self._filepath} has no document")
@@ -174,7 +176,12 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         return pd.DataFrame(columns, pd.Index(lines, name="line"), dtype=object)
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "encoding": self._encoding, "separator": self._separator}
+        return {
+            "filepath": str(self._filepath),
+            "encoding": self._encoding,
+            "separator": self._separator,
+            "max_unpacked": self._max_unpacked,
+        }
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

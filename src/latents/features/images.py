@@ -31,20 +31,13 @@ def image_array(given: Any) -> NDArray[Any]:
         If these are no images or there is none, their shapes differ or are none of images, or pixels are no
         numbers.
     """
-    shapes = _shapes(given)
-    if not shapes:
-        raise ValueError("there is no image")
-    for row, shape in enumerate(shapes):
-        if shape != shapes[0]:
-            raise ValueError(
-                f"image {row} has shape {shape}, image 0 has {shapes[0]}; all must be of one size"
-            )
-    if len(shapes[0]) not in (2, 3) or 0 in shapes[0]:
+    shape = _shape_of_each(given)
+    if len(shape) not in (2, 3) or 0 in shape:
         raise ValueError(
-            f"images have shape {shapes[0]}; allowed are (height, width) and (height, width, channels)"
+            f"images have shape {shape}; allowed are (height, width) and (height, width, channels)"
         )
-    if len(shapes[0]) == 3 and shapes[0][-1] not in (1, 3):
-        raise ValueError(f"images have {shapes[0][-1]} channels; allowed are 1 (grey) and 3 (colour), last")
+    if len(shape) == 3 and shape[-1] not in (1, 3):
+        raise ValueError(f"images have {shape[-1]} channels; allowed are 1 (grey) and 3 (colour), last")
     images: NDArray[Any] = np.asanyarray(given)  # "any": an array mapped into memory stays one
     if images.ndim == 4 and images.shape[-1] == 1:
         images = images[..., 0]
@@ -53,21 +46,26 @@ def image_array(given: Any) -> NDArray[Any]:
     return images
 
 
-def _shapes(given: Any) -> list[Shape]:
-    """Return the shape of each image; names the first that has none."""
+def _shape_of_each(given: Any) -> Shape:
+    """Return the shape of an image, once it is sure that all have it; names one that has another or none."""
     if not isinstance(given, Iterable) or (isinstance(given, np.ndarray) and not given.ndim):
         raise ValueError(f"images are {given!r:.80}; allowed is an array of images, or a list of them")
-    if isinstance(given, np.ndarray) and given.dtype != object:
-        return [given.shape[1:]] * len(given)
-    shapes: list[Shape] = []
+    if isinstance(given, np.ndarray) and given.dtype != object and len(given):
+        return tuple(given.shape[1:])
+    first: Shape | None = None
     for row, image in enumerate(given):
         try:
-            shapes.append(np.shape(image))
+            shape = np.shape(image)
         except ValueError as error:
             raise ValueError(
                 f"image {row} has lines of different lengths, or numbers beside lists"
             ) from error
-    return shapes
+        if first is not None and shape != first:
+            raise ValueError(f"image {row} has shape {shape}, image 0 has {first}; all must be of one size")
+        first = shape
+    if first is None:
+        raise ValueError("there is no image")
+    return first
 
 
 def finite_pieces(
@@ -134,7 +132,10 @@ def scale_to_white(X: NDArray[Any], white: float) -> NDArray[np.float32]:
     outside = (X < 0) | (white < X)
     if outside.any():
         row, pixel = np.argwhere(outside)[0]
-        raise ValueError(f"pixel {pixel} of image {row} is {X[row, pixel]}; allowed are 0 to {white}")
+        raise ValueError(
+            f"pixel {pixel} of image {row} is {X[row, pixel]}; allowed are 0 to {white} (of all the darkest is "
+            f"{X.min()}, the brightest {X.max()})"
+        )
     if X.max() < white / 2:
         logger.warning("the brightest pixel is %s, far below white = %s: all images are dark", X.max(), white)
     scaled: NDArray[np.float32] = (X / white).astype(np.float32)

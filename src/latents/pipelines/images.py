@@ -57,6 +57,12 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
     for name in ("labels", "held_out", "names"):
         if name in raw_images:
             marks = np.asarray(raw_images[name])
+            if name == "labels" and _are_several(marks):
+                logger.warning(
+                    "labels have shape %s, several for each %s; they are left out: no model here reads such",
+                    *(marks.shape, one),
+                )
+                continue
             if marks.shape != (len(values),):
                 raise ValueError(
                     f"{name} has shape {marks.shape}; one value per {one} makes ({len(values)},)"
@@ -76,6 +82,26 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
         raise ValueError(f"all {len(values)} {one}s are the same: there is nothing to learn")
     logger.info("%d %ss of shape %s, %d values constant", len(values), one, values.shape[1:], constant.sum())
     return checked
+
+
+def refuse_several_labels(raw_images: Mapping[str, Any]) -> None:
+    """Refuse images that each have several labels to a model of classes.
+
+    Raises
+    ------
+    ValueError
+        If labels are a table of two columns or more.
+    """
+    labels = np.asarray(raw_images.get("labels", []))
+    if _are_several(labels):
+        raise ValueError(
+            f"labels have shape {labels.shape}: each image has {labels.shape[1]} of them, and a class-conditioned "
+            "model needs one class for each; give one column, as (N,). The pipeline pca needs none"
+        )
+
+
+def _are_several(labels: NDArray[Any]) -> bool:
+    return labels.ndim == 2 and labels.shape[1] > 1
 
 
 def refuse_features(raw_images: Mapping[str, Any]) -> None:

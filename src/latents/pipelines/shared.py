@@ -64,7 +64,9 @@ class Monitor(Protocol):
         """Write metrics of what has been fitted, or points of their curves over `step`."""
 
 
-def split_rows(n_rows: int, held_out: NDArray[Any] | None, params: SplitParameters) -> Rows:
+def split_rows(
+    n_rows: int, held_out: NDArray[Any] | None, params: SplitParameters, labels: NDArray[Any] | None = None
+) -> Rows:
     """Divide the rows 0..n_rows - 1 into ``train`` and ``held_out``, both in rising order.
 
     Parameters
@@ -75,6 +77,8 @@ def split_rows(n_rows: int, held_out: NDArray[Any] | None, params: SplitParamete
         Truth values that say which rows are held out; they win over `params`.
     params : SplitParameters
         The share to hold out at random, and the seed.
+    labels : array of shape (n_rows,), optional
+        Classes of which each needs a row to train on: of one that was drawn as a whole, the first row stays.
 
     Raises
     ------
@@ -85,6 +89,10 @@ def split_rows(n_rows: int, held_out: NDArray[Any] | None, params: SplitParamete
         chosen = np.zeros(n_rows, dtype=bool)
         order = np.random.default_rng(params.random_state).permutation(n_rows)
         chosen[order[: round(params.held_out_fraction * n_rows)]] = True
+        if labels is not None:
+            classes, firsts, numbers = np.unique(labels, return_index=True, return_inverse=True)
+            lost = np.bincount(numbers, weights=~chosen, minlength=len(classes)) == 0
+            chosen[firsts[lost]] = False
     else:
         chosen = truth_values(held_out.tolist())
     if chosen.all():

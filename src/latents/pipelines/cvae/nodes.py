@@ -22,7 +22,7 @@ from latents.pipelines.cvae.parameters import (
 )
 from latents.pipelines.cvae.watching import Snapshots, look_on
 from latents.pipelines.headlines import check_measured, digest, headline_of
-from latents.pipelines.images import Images, check_images, evenly, refuse_features
+from latents.pipelines.images import Images, check_images, evenly, refuse_features, refuse_several_labels
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
 from latents.predictors import Candidate, CVAEPredictor
 
@@ -37,9 +37,10 @@ def ingest(raw_images: dict[str, Any]) -> Images:
     Raises
     ------
     ValueError
-        If there are features and no images, no labels, or only one class.
+        If there are features and no images, no labels, several for one image, or only one class.
     """
     refuse_features(raw_images)
+    refuse_several_labels(raw_images)
     images = check_images(raw_images)
     if "labels" not in images:
         raise ValueError("the images have no 'labels': a class-conditioned model needs the class of each")
@@ -67,6 +68,8 @@ def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
 def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParameters) -> tuple[Rows, Arrays]:
     """Divide the images into training and held-out rows, and binarise the latter once for Bernoulli pixels.
 
+    Where rows are held out at random, one image of each class at least is trained on.
+
     Returns
     -------
     split : mapping
@@ -77,15 +80,21 @@ def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParam
     Raises
     ------
     ValueError
-        If no image is held out, or a class is missing among the training images.
+        If no image is held out, or a class is missing among the training images that the data name.
     """
-    rows = split_rows(len(pixels["X"]), images.get("held_out"), params)
-    if not len(rows["held_out"]):
-        raise ValueError("no image is held out to measure the bound on; raise cvae.split.held_out_fraction")
     y = pixels["y"]
+    rows = split_rows(len(y), images.get("held_out"), params, labels=y)
+    if not len(rows["held_out"]):
+        raise ValueError(
+            f"no image is held out to measure the bound on: of {len(y)} images in {len(np.unique(y))} classes one "
+            f"of each is trained on, and {params.held_out_fraction:g} of all are to be held out; raise "
+            "cvae.split.held_out_fraction, or bring more images"
+        )
     unseen = np.setdiff1d(y[rows["held_out"]], y[rows["train"]])
     if len(unseen):
-        raise ValueError(f"class {unseen[0].item()!r} has held-out images but none to train on")
+        raise ValueError(
+            f"class {unseen[0].item()!r} has held-out images but none to train on; mark fewer as held out"
+        )
     X_test = pixels["X"][rows["held_out"]]
     if fit.likelihood == "bernoulli":
         # scikit-learn's seeds and the split's own generator differ, so one seed serves both.

@@ -1,5 +1,6 @@
 """From new images to a few numbers each and back: the nodes of the pipeline."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,10 @@ from latents.pipelines.images import Images, check_images, evenly
 from latents.pipelines.pca_inference.parameters import PredictParameters, ReportParameters
 from latents.predictors import PCAPredictor
 
+logger = logging.getLogger(__name__)
+
+_SAMPLE = 100  # images whose brightness is held against that of training
+_FAR = 10  # times as bright, or as dark: 12 bits are 16 times 8, and 16 are 257 times
 _BLOCK = 1_000_000  # numbers that are rebuilt at a time, in float64: 8 MB
 
 
@@ -47,6 +52,7 @@ def predict(
         If these are no images of the size that the model was trained on, or not its features.
     """
     given = _readable(predictor, images)
+    _warn_of_other_units(predictor, given)
     coordinates = predictor.predict(given)
     for column, key in (("label", "labels"), ("name", "names")):
         if key in images:
@@ -59,6 +65,20 @@ def predict(
     for place in gen_batches(len(rows), max(_BLOCK // rebuilt[0].size, 1)):
         rebuilt[place] = predictor.reconstruct(originals[place])
     return coordinates, {"rows": rows, "originals": originals, "rebuilt": rebuilt}
+
+
+def _warn_of_other_units(predictor: PCAPredictor, given: Any) -> None:
+    """Tell of images that are many times as bright as those of training, or as dark: 8 bits after 16, say."""
+    if predictor.shape is None:
+        return
+    new = float(np.mean(np.asarray(given[evenly(len(given), _SAMPLE)], dtype=np.float64)))
+    trained = float(np.mean(predictor.model.mean_))
+    if trained > 0 and not trained / _FAR <= new <= trained * _FAR:
+        logger.warning(
+            "the mean pixel of the new images is %.3g, that of training was %.3g: are they in the same units, and "
+            "of as many bits?",
+            *(new, trained),
+        )
 
 
 def _readable(predictor: PCAPredictor, images: Images) -> Any:
