@@ -60,7 +60,7 @@ class TestDocuments:
             corpus.ingest(pd.DataFrame({"text": []}), INGEST)
 
     def test_no_text_column(self):
-        with pytest.raises(ValueError, match=r"no column 'text' .*text_column.* among body, label"):
+        with pytest.raises(ValueError, match=r"no column 'text' .*text_column.* among 'body', 'label'"):
             corpus.ingest(pd.DataFrame({"body": ["a"], "label": ["x"]}), INGEST)
 
     def test_a_missing_text_is_an_empty_one(self, caplog):
@@ -103,7 +103,7 @@ class TestDocuments:
     @pytest.mark.parametrize(
         ("name", "content", "said"),
         [
-            ("a.csv", "body,label\na,b\n", ": no column 'text' .* among body, label"),
+            ("a.csv", "body,label\na,b\n", ": no column 'text' .* among 'body', 'label'"),
             ("a.csv", "text,label\na,b\n\nc,\n", ", line 4: there is no label"),
             ("a.csv", "text,held_out\na,True\nb,maybe\n", ", line 3: held_out is 'maybe'; allowed are true"),
             ("a.jsonl", '{"body": "a"}', ": no column 'text'"),
@@ -155,7 +155,7 @@ class TestDocuments:
     def test_no_labels_are_reported_and_taken(self, caplog):
         documents, _ = corpus.ingest(pd.DataFrame({"text": ["a", "b"]}), INGEST)
         assert list(documents) == ["text"]
-        assert "no column 'label' among text: without labels" in caplog.text
+        assert "no column 'label' among 'text': without labels" in caplog.text
 
     def test_no_labels_are_asked_for(self, caplog):
         raw = pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]})
@@ -194,7 +194,7 @@ class TestDocuments:
 
 class TestImages:
     def test_no_images_in_the_file(self):
-        with pytest.raises(ValueError, match="no array 'images' or 'features' among labels, pixels"):
+        with pytest.raises(ValueError, match="no array 'images' or 'features' among 'labels', 'pixels'"):
             check_images({"pixels": np.zeros((3, 2, 2)), "labels": np.zeros(3)})
 
     @pytest.mark.parametrize(

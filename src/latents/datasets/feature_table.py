@@ -19,7 +19,6 @@ from latents.datasets.files import (
     check_separator,
     fields_of,
     malformed,
-    some_of,
     text_of,
     truth_of,
 )
@@ -27,6 +26,7 @@ from latents.datasets.image_shapes import image_shape_of, images_or_features
 from latents.datasets.parquet import parquet_of
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.features.labels import numbers_if_whole
+from latents.messages import some_of
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,8 @@ from typing import IO, cast
 
 from kedro.io import DatasetError
 
+from latents.messages import some_of
+
 # What begins a file of an encoding that says so itself; none of it is UTF-8. The longer ones come first.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -213,12 +215,6 @@ def first_repeated(names: Iterable[str]) -> str | None:
             return name
         seen.add(name)
     return None
-
-
-def some_of(names: Sequence[str], most: int = 8) -> str:
-    """Return names for a message, which they do not outgrow."""
-    listed = ", ".join(f"{name!r:.80}" for name in names[:most])
-    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"
 
 
 def truth_of(path: Path, line: int, mark: str) -> bool:
