@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 
 MANUAL = (ROOT / "docs/data.md").read_text()
 (SPREADSHEET,) = re.findall(r"```yaml\n(# Rows such as .*?)```", MANUAL, flags=re.DOTALL)
+WORDS = ["anchor", "harbour", "sail", "ship", "keel", "airport", "plane", "wing", "pilot", "tower"]
 
 
 def test_numbers_of_a_spreadsheet(project):
@@ -38,3 +39,25 @@ def test_numbers_of_a_spreadsheet(project):
         DatasetError, match=r"measured\.csv, line 5: column 'Länge' is 'x.*allowed are finite"
     ):
         project.run("pca", env=None)
+
+
+def test_documents_of_polars_and_what_is_no_table(project):
+    texts = [f"the {word} {word} over {'waves' if i % 2 else 'clouds'}" for i, word in enumerate(WORDS)]
+    project.write(
+        "data/01_raw/texts.csv", "text,label\n" + "".join(f"{t},{i % 2}\n" for i, t in enumerate(texts))
+    )
+    for i, text in enumerate(texts):
+        project.write(f"data/01_raw/parts/{i}.txt", text)
+    project.write(
+        "conf/local/parameters.yml", "clustering: {features: {min_df: 1}, fit: {n_components: 2}}\n"
+    )
+
+    def run(entry):
+        project.write("conf/local/catalog.yml", f"clustering.raw_documents: {entry}\n")
+        project.run("clustering", env=None, to_nodes=["clustering.ingest"])
+
+    run("{type: polars.LazyPolarsDataset, filepath: data/01_raw/texts.csv, file_format: csv}")
+    documents = pd.read_parquet(project.path / "data/02_intermediate/clustering/documents.parquet")
+    assert documents.to_dict("list") == {"text": texts, "label": ["0", "1"] * 5}
+    with pytest.raises(ValueError, match=r"10 partitions \(.*latents\.datasets\.TextFolderDataset"):
+        run("{type: partitions.PartitionedDataset, path: data/01_raw/parts, dataset: text.TextDataset}")

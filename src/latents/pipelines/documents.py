@@ -101,8 +101,9 @@ def _check_columns(table: pd.DataFrame, params: IngestParameters) -> None:
     if (twice := table.columns[table.columns.duplicated()]).size:
         raise ValueError(f"{place}: there are several columns {twice[0]!r:.80}; allowed is one of each name")
     meant = {params.text_column, params.label_column, "name", "held_out"}
+    lacking = meant.difference(table.columns)
     for name in table.columns:
-        if isinstance(name, str) and name not in meant and name.strip() in meant.difference(table.columns):
+        if isinstance(name, str) and name not in meant and name.strip() in lacking:
             raise ValueError(
                 f"{place}: the name of column {name!r:.80} begins or ends with blanks; call it {name.strip()!r}"
             )
