@@ -1,9 +1,12 @@
 """Bad input gets a clear error that names the place; odd input gets what can be had."""
 
 import tracemalloc
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +19,7 @@ from latents.pipelines.clustering.parameters import FeaturesParameters
 from latents.pipelines.cvae import nodes as cvae
 from latents.pipelines.cvae.parameters import FeaturesParameters as CvaeFeatures
 from latents.pipelines.cvae.parameters import FitParameters as CvaeFit
-from latents.pipelines.documents import IngestParameters
+from latents.pipelines.documents import IngestParameters, texts_and_names
 from latents.pipelines.images import as_rows, check_images
 from latents.pipelines.pca import nodes as pca
 from latents.pipelines.shared import SplitParameters, split_rows
@@ -60,7 +63,7 @@ class TestDocuments:
             corpus.ingest(pd.DataFrame({"text": []}), INGEST)
 
     def test_no_text_column(self):
-        with pytest.raises(ValueError, match=r"no column 'text' .*text_column.* among body, label"):
+        with pytest.raises(ValueError, match=r"no column 'text' .*text_column.* among 'body', 'label'"):
             corpus.ingest(pd.DataFrame({"body": ["a"], "label": ["x"]}), INGEST)
 
     def test_a_missing_text_is_an_empty_one(self, caplog):
@@ -103,7 +106,7 @@ class TestDocuments:
     @pytest.mark.parametrize(
         ("name", "content", "said"),
         [
-            ("a.csv", "body,label\na,b\n", ": no column 'text' .* among body, label"),
+            ("a.csv", "body,label\na,b\n", ": no column 'text' .* among 'body', 'label'"),
             ("a.csv", "text,label\na,b\n\nc,\n", ", line 4: there is no label"),
             ("a.csv", "text,held_out\na,True\nb,maybe\n", ", line 3: held_out is 'maybe'; allowed are true"),
             ("a.jsonl", '{"body": "a"}', ": no column 'text'"),
@@ -155,7 +158,7 @@ class TestDocuments:
     def test_no_labels_are_reported_and_taken(self, caplog):
         documents, _ = corpus.ingest(pd.DataFrame({"text": ["a", "b"]}), INGEST)
         assert list(documents) == ["text"]
-        assert "no column 'label' among text: without labels" in caplog.text
+        assert "no column 'label' among 'text': without labels" in caplog.text
 
     def test_no_labels_are_asked_for(self, caplog):
         raw = pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]})
@@ -192,9 +195,102 @@ class TestDocuments:
         bags.check_counts(sparse.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 7.0, 3.0]])))
 
 
+class TestOtherTables:
+    """Tables of documents from whatever loads them, and what is none."""
+
+    ROWS = pd.DataFrame({"text": ["a", "b"], "label": [7, 10], "name": ["one", "two"]})
+
+    @pytest.mark.parametrize(
+        "given",
+        [
+            pl.DataFrame(ROWS.to_dict("list")),
+            pl.DataFrame(ROWS.to_dict("list")).lazy(),
+            pl.DataFrame(ROWS.to_dict("list")).with_columns(pl.col("name").cast(pl.Categorical)),
+            pa.table(ROWS.to_dict("list")),
+            ROWS.set_index(["label", "name"]),
+            ROWS.set_index("text", drop=False),
+            ROWS.assign(label=pd.array([7, 10], "Int64")),
+            ROWS.assign(label=[7.0, 10.0]),
+            ROWS.assign(label=[Decimal(7), Decimal(10)]),
+        ],
+    )
+    def test_are_read_alike(self, given):
+        documents, bag = corpus.ingest(given, INGEST)
+        assert bag == {}
+        assert documents.to_dict("list") == {"text": ["a", "b"], "label": ["7", "10"], "name": ["one", "two"]}
+
+    def test_labels_beside_missing_ones_are_the_same(self):
+        documents = texts_and_names(pd.DataFrame({"text": "a", "label": [3, None]}), INGEST)
+        assert documents["label"].tolist() == ["3", ""]
+
+    @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "b.parquet"])
+    @pytest.mark.parametrize("labels", [["7", "10"], ["007", "7"], ["x", "7"]])
+    def test_labels_are_the_same_texts_from_every_file(self, tmp_path, name, labels):
+        rows = pd.DataFrame({"text": ["a", "b"], "label": labels})
+        path = tmp_path / name
+        if name == "b.parquet":
+            rows.astype({"label": "category"}).to_parquet(path)
+        elif name == "a.parquet":
+            rows.to_parquet(path)
+        elif name == "a.jsonl":
+            rows.to_json(path, orient="records", lines=True)
+        else:
+            rows.to_csv(path, index=False, sep="\t" if name == "a.tsv" else ",")
+        documents, _ = corpus.ingest(DocumentTableDataset(str(path)).load(), INGEST)
+        assert documents["label"].tolist() == labels
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            (
+                {"one.txt": print, "two.txt": print, "three.txt": print},
+                r"3 partitions \('one\.txt', 'two\.txt' and 1 more\), .*latents\.datasets\.TextFolderDataset",
+            ),
+            (
+                sparse.csr_array(np.eye(3)),
+                r"a sparse matrix without the words .*latents\.datasets\.BagOfWords",
+            ),
+            (sparse.csr_matrix(np.eye(3)), "a sparse matrix without the words"),
+            ({"text": ["a"]}, "the documents are a dict of 'text'; allowed are tables"),
+            ({}, "the documents are a dict of nothing"),
+            ([{"text": "a"}], "the documents are a list; allowed are tables"),
+            (None, "the documents are a NoneType"),
+        ],
+    )
+    def test_what_is_none_is_refused_with_the_way(self, given, said):
+        with pytest.raises(ValueError, match=said):
+            corpus.ingest(given, INGEST)
+
+    def test_two_columns_of_one_name(self):
+        rows = pd.DataFrame([["a", "x", "y"]], columns=["text", "label", "label"])
+        with pytest.raises(ValueError, match="the documents: there are several columns 'label'"):
+            corpus.ingest(rows, INGEST)
+
+    @pytest.mark.parametrize("column", ["text ", " label", "name ", " held_out"])
+    def test_names_with_blanks_around(self, tmp_path, column):
+        (tmp_path / "a.csv").write_text(f"text,{column}\na,b\n" if column != "text " else "text \na\n")
+        with pytest.raises(
+            ValueError,
+            match=rf"a\.csv: the name of column '{column}' begins or ends .*call it '{column.strip()}'",
+        ):
+            corpus.ingest(DocumentTableDataset(str(tmp_path / "a.csv")).load(), INGEST)
+
+    @pytest.mark.parametrize("column", ["text", "label", "name", "held_out"])
+    def test_messages_do_not_grow_with_what_is_wrong(self, column):
+        picture = b"\x89PNG" * 500_000
+        rows = pd.DataFrame({"text": ["a"], "label": ["x"], column: [picture]})
+        with pytest.raises(ValueError, match=column) as raised:
+            corpus.ingest(rows, INGEST)
+        assert len(str(raised.value)) < 300
+        many = pd.DataFrame([range(10_000)], columns=[f"{i}" * 200 for i in range(10_000)])
+        with pytest.raises(ValueError, match=r"no column 'text'.* and 9992 more") as raised:
+            corpus.ingest(many, INGEST)
+        assert len(str(raised.value)) < 1000
+
+
 class TestImages:
     def test_no_images_in_the_file(self):
-        with pytest.raises(ValueError, match="no array 'images' or 'features' among labels, pixels"):
+        with pytest.raises(ValueError, match="no array 'images' or 'features' among 'labels', 'pixels'"):
             check_images({"pixels": np.zeros((3, 2, 2)), "labels": np.zeros(3)})
 
     @pytest.mark.parametrize(
@@ -238,6 +334,22 @@ class TestImages:
     def test_one_label_too_few(self):
         with pytest.raises(ValueError, match=r"labels has shape \(2,\); one value per image makes \(3,\)"):
             check_images({"images": np.random.default_rng(0).random((3, 2, 2)), "labels": [0, 1]})
+
+    def test_labels_in_text_that_are_whole_numbers_are_numbers(self):
+        images = np.random.default_rng(0).random((3, 2, 2))
+        for labels in (["7", "10", "-3"], np.array(["7", "10", "-3"], dtype=object)):
+            found = check_images({"images": images, "labels": labels})["labels"]
+            assert (found.dtype, found.tolist()) == (np.int64, [7, 10, -3])
+        for labels in (["007", "10", "-3"], ["x", "10", "-3"]):
+            assert check_images({"images": images, "labels": labels})["labels"].tolist() == labels
+
+    def test_what_is_no_set_of_arrays_is_refused_with_the_way(self):
+        with pytest.raises(
+            ValueError, match=r"the data are a DataFrame; .*latents\.datasets\.FeatureTableDataset"
+        ):
+            check_images(pd.DataFrame({"a": [1, 2]}))
+        with pytest.raises(ValueError, match=r"the data are a ndarray; .*latents\.datasets\.NpyDataset"):
+            check_images(np.ones((3, 2, 2)))
 
     def test_a_missing_label(self):
         images = np.random.default_rng(0).random((3, 2, 2))
@@ -366,6 +478,10 @@ class TestFeatures:
         rows = pca.split(checked, SPLIT)
         assert len(rows["train"]) + len(rows["held_out"]) == 4
 
+    def test_decimals_are_numbers(self):
+        rows = np.array([[Decimal("0.5"), Decimal(2)], [Decimal("1.25"), 3]], dtype=object)
+        assert check_images({"features": rows})["features"].tolist() == [[0.5, 2], [1.25, 3]]
+
     @pytest.mark.parametrize(
         ("given_too", "said"),
         [
@@ -376,6 +492,7 @@ class TestFeatures:
             ({"features": np.full((4, 3), "a")}, "features are of type <U1; allowed are numbers"),
             ({"features": np.ones((4, 3))}, "all 4 rows are the same: there is nothing to learn"),
             ({"feature_names": ["a"]}, r"feature_names has shape \(1,\); one name per feature makes \(3,\)"),
+            ({"feature_names": ["b", "a", "a"]}, "there are several features 'a'; allowed is one of each"),
             ({"labels": [1, 2]}, r"labels has shape \(2,\); one value per row makes \(4,\)"),
             ({"held_out": [0.0, 1.0, np.nan, 0.0]}, "row 2 has no value in held_out"),
         ],

@@ -92,7 +92,7 @@ def test_rows_of_features_by_place_and_by_name(feature_predictor):
         (np.ones(3), r"features have shape \(3,\)"),
         ([[1, 2, 3], [1, np.inf, 3]], "row 1 has inf in feature 'b'; allowed are finite numbers"),
         ([["x", "y", "z"]], "features are of type <U1"),
-        (pd.DataFrame({"a": [1], "c": [1]}), "there is no feature 'b' among a, c"),
+        (pd.DataFrame({"a": [1], "c": [1]}), "there is no feature 'b' among 'a', 'c'"),
         (
             pd.DataFrame({"a": [1, 2], "b": pd.array([1, None], "Int64"), "c": [1.5, 2]}),
             "row 1 has nan in feature 'b'; allowed are finite numbers",

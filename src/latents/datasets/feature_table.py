@@ -7,21 +7,35 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import polars as pl
+import pyarrow as pa
 from kedro.io import DatasetError
 from numpy.typing import NDArray
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from latents.datasets.files import TRUTH, check_separator, fields_of, malformed, text_of, truth_of
+from latents.datasets.files import (
+    TRUTH,
+    check_encoding,
+    check_quoting,
+    check_separator,
+    fields_of,
+    malformed,
+    text_of,
+    truth_of,
+)
 from latents.datasets.image_shapes import image_shape_of, images_or_features
+from latents.datasets.parquet import parquet_of
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of
+from latents.features.labels import numbers_if_whole
+from latents.messages import some_of
 
 logger = logging.getLogger(__name__)
 
-_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-_WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
+_NUMBERS = {
+    point: re.compile(rf"\s*[+-]?(\d+{mark}?\d*|{mark}\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+    for point, mark in ((".", r"\."), (",", ","))
+}
+_WHOLE_DIGITS = 18  # of decimal numbers that fit into 64 bits
 _KINDS = (".csv", ".tsv", ".parquet")
 
 Arrays = dict[str, NDArray[Any]]
@@ -40,7 +54,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
     The first line (of Parquet, the schema) names the columns. Some have a meaning, where they are there: the
     label; ``held_out``, truth values; ``name``, what a row is called. All others are features and hold
     finite numbers; those that are whole and from 0 to 255 throughout, as pixels are, become bytes. ``.csv``
-    and ``.tsv`` files may be compressed (``.csv.gz``). The index of a pandas table is no column.
+    and ``.tsv`` files may be compressed (``.csv.gz``), ``.parquet`` may be a folder of parts (see `parquet_of`).
 
     Parameters
     ----------
@@ -55,6 +69,13 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         Columns that are left out.
     separator : str, optional
         What parts the fields of a ``.csv`` or ``.tsv`` file, if not a comma or a tab.
+    encoding : str
+        Its encoding; Parquet has its own.
+    decimal : {".", ","}
+        What parts the whole from the fraction of its numbers.
+    quoting : bool, optional
+        Whether quotation marks enclose fields in it; by default not where tabs part them: there a quotation mark
+        is a character, and every line a row.
     max_unpacked : int or str, optional
         How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
@@ -68,6 +89,9 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         image_shape: Sequence[int] | None = None,
         drop: Sequence[str] = (),
         separator: str | None = None,
+        encoding: str = "utf-8",
+        decimal: str = ".",
+        quoting: bool | None = None,
         max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
@@ -77,12 +101,22 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             raise DatasetError(
                 f"{filepath} is no table that can be read; allowed are names ending in {', '.join(_KINDS)}"
             )
-        if isinstance(drop, str):
-            raise DatasetError(f"drop is {drop!r}; allowed is a list of columns")
-        self._label = label
+        if not isinstance(drop, (list, tuple)):
+            raise DatasetError(f"drop is {drop!r:.80}; allowed is a list of columns")
+        self._label = None if label is None else str(label)  # YAML has numbers that are names
         self._image_shape = image_shape_of(image_shape)
-        self._drop = tuple(drop)
+        self._drop = tuple(map(str, drop))
         self._separator = check_separator(separator) or ("\t" if self._kind == ".tsv" else ",")
+        self._encoding = check_encoding(encoding)
+        self._quoting = check_quoting(quoting, self._separator)
+        if decimal not in _NUMBERS:
+            raise DatasetError(f"decimal is {decimal!r:.80}; allowed are '.' and ','")
+        if decimal == self._separator:
+            raise DatasetError(
+                f"decimal and separator are both {decimal!r}: fields and numbers would be parted alike; give the "
+                "separator of the file, such as ';'"
+            )
+        self._decimal = decimal
         self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
@@ -99,17 +133,20 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         return {**data, **others}
 
     def _meanings(self, names: list[str]) -> _Columns:
+        there = set(names)
         for parameter, name in [("label", self._label), *(("drop", name) for name in self._drop)]:
-            if name is not None and name not in names:
+            if name is not None and name not in there:
                 raise DatasetError(
-                    f"{self._filepath} has no column {name!r}, which {parameter} names; it has {_some(names)}"
+                    f"{self._filepath} has no column {name!r:.80}, which {parameter} names; "
+                    f"it has {some_of(names)}"
                 )
-        kept = [name for name in names if name not in self._drop]
+        kept = there.difference(self._drop)
         others = {"labels": self._label or "label", "held_out": "held_out", "names": "name"}
         others = {meaning: name for meaning, name in others.items() if name in kept}
-        features = [name for name in kept if name not in others.values()]
+        kept.difference_update(others.values())
+        features = [name for name in names if name in kept]
         if not features:
-            raise DatasetError(f"{self._filepath} has no column of features; it has {_some(names)}")
+            raise DatasetError(f"{self._filepath} has no column of features; it has {some_of(names)}")
         if "" in features:
             raise DatasetError(
                 f"{self._filepath}: column {names.index('') + 1} has no name, as row numbers have that were "
@@ -117,7 +154,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             )
         meant = {self._label or "label", "held_out", "name"}
         for name in features:
-            if str(name).strip() in meant:  # Parquet may have numbers for names
+            if name.strip() in meant:
                 raise DatasetError(
                     f"{self._filepath} has a column {name!r}, whose name begins or ends with blanks; call it "
                     f"{name.strip()!r}, or leave it out by `drop: [{name!r}]`"
@@ -125,35 +162,49 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         return _Columns(features, others)
 
     def _from_text(self) -> tuple[NDArray[Any], _Columns, Arrays]:
-        text = text_of(self._filepath, max_unpacked=self._max_unpacked)
-        _, names = next(fields_of(self._filepath, text, self._separator))
+        text = text_of(self._filepath, self._encoding, self._max_unpacked)
+        _, names = next(fields_of(self._filepath, text, self._separator, self._quoting))
         columns = self._meanings(names)
         X, others = self._at_once(text, names, columns) or self._by_line(text, names, columns)
-        if "labels" in others and all(_WHOLE.fullmatch(label) for label in others["labels"].tolist()):
-            others["labels"] = others["labels"].astype(np.int64)
         return _as_bytes(X), columns, others
 
     def _at_once(self, text: str, names: list[str], columns: _Columns) -> tuple[NDArray[Any], Arrays] | None:
         """Read a file that has nothing unusual in it, fast; of any other return None."""
         if not self._separator.isascii():  # polars knows separators of one byte
             return None
+        quoted = self._quoting and '"' in text
         # To polars an empty line is a row without values. Within quotes it may be part of a text.
-        content = (text if '"' in text else re.sub(r"[\r\n]+", "\n", text)).rstrip("\r\n").encode()
+        content = text if quoted else re.sub(r"\n{2,}", "\n", text.replace("\r\n", "\n"))
+        _, _, rows = content.partition("\n")
+        if "\0" in rows or "\r" in rows.replace("\r\n", ""):
+            return None
+        if self._decimal == "," and "." in rows:  # polars would take it for a point all the same
+            return None
+        encoded = content.rstrip("\r\n").encode()
+        others = set(columns.others.values()).union(self._drop)
         for number in (pl.UInt8(), pl.Float64()):
-            schema = {name: number if name in columns.features else pl.String() for name in names}
+            schema = {name: pl.String() if name in others else number for name in names}
             try:
-                table = pl.read_csv(content, separator=self._separator, schema=schema).drop(self._drop)
+                table = pl.read_csv(
+                    encoded,
+                    separator=self._separator,
+                    quote_char='"' if quoted else None,
+                    decimal_comma=self._decimal == ",",
+                    schema=schema,
+                ).drop(self._drop)
             except pl.exceptions.PolarsError:
                 continue
             X = table.select(columns.features).to_numpy(order="c")
-            others = {meaning: table[name] for meaning, name in columns.others.items()}
-            if any(table.null_count().row(0)) or any((cells == "").any() for cells in others.values()):
+            cells = {meaning: table[name] for meaning, name in columns.others.items()}
+            if any(table.null_count().row(0)) or any((column == "").any() for column in cells.values()):
                 return None
             if not np.isfinite(X).all():
                 return None
-            arrays = {meaning: cells.to_numpy().astype(str) for meaning, cells in others.items()}
-            if "held_out" in others:
-                marks = others["held_out"].str.to_lowercase()
+            arrays = {meaning: column.to_numpy().astype(str) for meaning, column in cells.items()}
+            if "labels" in arrays:
+                arrays["labels"] = numbers_if_whole(arrays["labels"])
+            if "held_out" in cells:
+                marks = cells["held_out"].str.to_lowercase()
                 if not marks.is_in(list(TRUTH)).all():
                     return None
                 arrays["held_out"] = marks.is_in([mark for mark in TRUTH if TRUTH[mark]]).to_numpy()
@@ -163,54 +214,70 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
     def _by_line(self, text: str, names: list[str], columns: _Columns) -> tuple[NDArray[Any], Arrays]:
         """Read any file, line by line, and say where it has a mistake."""
         path = self._filepath
-        lines = fields_of(path, text, self._separator)
+        lines = fields_of(path, text, self._separator, self._quoting)
         next(lines)  # the names
         rows, unlabelled = [], []
         others: dict[str, list[Any]] = {meaning: [] for meaning in columns.others}
-        at = [names.index(name) for name in columns.features]
+        places = {name: place for place, name in enumerate(names)}
+        at = [places[name] for name in columns.features]
         for line, row in lines:
-            rows.append(_numbers(path, line, columns.features, [row[column] for column in at]))
+            rows.append(self._numbers(line, columns.features, [row[place] for place in at]))
             for meaning, name in columns.others.items():
-                cell = row[names.index(name)]
+                cell = row[places[name]]
                 if not cell and meaning == "labels":
                     unlabelled.append(line)
                 elif not cell:
-                    raise malformed(path, line, f"column {name!r} is empty")
+                    raise malformed(path, line, f"column {name!r:.80} is empty")
+                if cell.endswith("\0"):  # which arrays would lose
+                    raise malformed(path, line, f"column {name!r:.80} ends in a NUL character")
                 others[meaning].append(truth_of(path, line, cell) if meaning == "held_out" else cell)
         _tell(path, [f"line {line}" for line in unlabelled], columns)
         X = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns.features))
-        return X, {meaning: np.array(cells) for meaning, cells in others.items()}
+        arrays = {meaning: np.array(cells) for meaning, cells in others.items()}
+        if "labels" in arrays:
+            arrays["labels"] = numbers_if_whole(arrays["labels"])
+        return X, arrays
+
+    def _numbers(self, line: int, names: list[str], cells: list[str]) -> NDArray[np.float64]:
+        number = _NUMBERS[self._decimal]
+        for name, cell in zip(names, cells, strict=True):
+            if not number.fullmatch(cell):
+                found = (
+                    f"{cell!r:.80}; allowed are finite numbers{self._hint(cell)}" if cell.strip() else "empty"
+                )
+                raise malformed(self._filepath, line, f"column {name!r:.80} is {found}")
+        numbers = np.array([float(cell.replace(self._decimal, ".")) for cell in cells])
+        if np.isinf(numbers).any():
+            column = np.isinf(numbers).argmax()
+            raise malformed(
+                self._filepath,
+                line,
+                f"column {names[column]!r:.80} is {cells[column]!r:.80}, which is too large",
+            )
+        return numbers
+
+    def _hint(self, cell: str) -> str:
+        """Name the decimal mark by which a cell would be a number."""
+        other = "," if self._decimal == "." else "."
+        return f" (decimal: {other!r} would read it)" if _NUMBERS[other].fullmatch(cell) else ""
 
     def _from_parquet(self) -> tuple[NDArray[Any], _Columns, Arrays]:
         path = self._filepath
-        if not path.is_file():
-            raise DatasetError(f"there is no file {path}")
-        try:
-            table = pd.read_parquet(path)
-        except (ValueError, OSError) as error:
-            raise DatasetError(f"{path} is no whole Parquet file: {error}") from error
-        columns = self._meanings(table.columns.tolist())
-        for name in (*columns.features, *columns.others.values()):
-            cells = table[name]
-            if name == columns.others.get("labels"):
-                _tell(path, [f"row {row}" for row in np.flatnonzero(cells.isna())], columns)
-            elif cells.isna().any():
-                raise DatasetError(f"{path}, row {cells.isna().argmax()}: column {name!r} is empty")
-            if name in columns.features and not (is_numeric_dtype(cells) or is_bool_dtype(cells)):
-                raise DatasetError(
-                    f"{path}, row 0: column {name!r} is {cells.iloc[0]!r}; allowed are finite numbers (all of "
-                    f"the column is of type {cells.dtype})"
-                )
-        numbers = [table[name].to_numpy() for name in columns.features]
-        as_bytes = [_as_bytes(column) for column in numbers]
-        X = np.column_stack(as_bytes if all(column.dtype == np.uint8 for column in as_bytes) else numbers)
-        if X.dtype.kind == "f" and not np.isfinite(X).all():
-            row, column = np.argwhere(~np.isfinite(X))[0]
-            raise DatasetError(
-                f"{path}, row {row}: column {columns.features[column]!r} is {X[row, column]}; allowed are "
-                "finite numbers"
-            )
-        others = {meaning: _plain(table[name]) for meaning, name in columns.others.items()}
+        table = parquet_of(path)
+        columns = self._meanings(table.column_names)
+        places = {name: place for place, name in enumerate(table.column_names)}
+        used = (*columns.features, *columns.others.values())
+        cells = {name: _decoded(table.column(places[name])) for name in used}
+        for meaning, name in columns.others.items():
+            missing = np.flatnonzero(cells[name].is_null(nan_is_null=True))
+            if meaning == "labels":
+                _tell(path, [f"row {row}" for row in missing], columns)
+            elif missing.size:
+                raise DatasetError(f"{path}, row {missing[0]}: column {name!r:.80} is empty")
+        X = _side_by_side([_finite(path, name, cells[name]) for name in columns.features], len(table))
+        others = {meaning: _plain(path, name, cells[name]) for meaning, name in columns.others.items()}
+        if "labels" in others:
+            others["labels"] = numbers_if_whole(others["labels"])
         return X, columns, others
 
     def _describe(self) -> dict[str, Any]:
@@ -220,20 +287,11 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             "image_shape": self._image_shape,
             "drop": self._drop,
             "separator": self._separator,
+            "encoding": self._encoding,
+            "decimal": self._decimal,
+            "quoting": self._quoting,
             "max_unpacked": self._max_unpacked,
         }
-
-
-def _numbers(path: Path, line: int, names: list[str], cells: list[str]) -> NDArray[np.float64]:
-    for name, cell in zip(names, cells, strict=True):
-        if not _NUMBER.fullmatch(cell):
-            found = f"{cell!r}; allowed are finite numbers" if cell.strip() else "empty"
-            raise malformed(path, line, f"column {name!r} is {found}")
-    numbers = np.array([float(cell) for cell in cells])
-    if np.isinf(numbers).any():
-        column = np.isinf(numbers).argmax()
-        raise malformed(path, line, f"column {names[column]!r} is {cells[column]!r}, which is too large")
-    return numbers
 
 
 def _tell(path: Path, places: list[str], columns: _Columns) -> None:
@@ -245,14 +303,68 @@ def _tell(path: Path, places: list[str], columns: _Columns) -> None:
         )
 
 
-def _plain(cells: pd.Series) -> NDArray[Any]:
+def _decoded(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the values of categories, decimals as numbers, and all others as they are."""
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.cast(cells.type.value_type)
+    if pa.types.is_decimal(cells.type):
+        whole = cells.type.scale == 0 and cells.type.precision <= _WHOLE_DIGITS
+        cells = cells.cast(pa.int64() if whole else pa.float64())
+    return cells
+
+
+def _is_number(cells: pa.ChunkedArray) -> bool:
+    kind = cells.type
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def _finite(path: Path, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
+    """Return a column of features of Parquet."""
+    if cells.null_count:
+        row = np.flatnonzero(cells.is_null())[0]
+        raise DatasetError(f"{path}, row {row}: column {name!r:.80} is empty")
+    if not _is_number(cells):
+        first = (
+            f"row 0: column {name!r:.80} is {cells[0].as_py()!r:.80}"
+            if len(cells)
+            else f"column {name!r:.80}"
+        )
+        raise DatasetError(
+            f"{path}, {first}; allowed are finite numbers (all of the column is of type {cells.type!s:.80})"
+        )
+    numbers: NDArray[Any] = cells.to_numpy()
+    if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
+        row = np.isfinite(numbers).argmin()
+        raise DatasetError(
+            f"{path}, row {row}: column {name!r:.80} is {numbers[row]}; allowed are finite numbers"
+        )
+    return numbers
+
+
+def _side_by_side(columns: list[NDArray[Any]], n_rows: int) -> NDArray[Any]:
+    """Return columns of numbers as an array, of bytes if it can be."""
+    kind = np.result_type(*{column.dtype for column in columns})
+    as_bytes = [_as_bytes(column) for column in columns]
+    if all(column.dtype == np.uint8 for column in as_bytes):
+        kind = np.dtype(np.uint8)
+    X = np.empty((n_rows, len(columns)), kind)
+    for place, column in enumerate(as_bytes):
+        X[:, place] = column
+    return X
+
+
+def _plain(path: Path, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
     """Return numbers and truth values as they are, and all else as text; what is missing is NaN or empty."""
-    missing = cells.isna()
-    if is_numeric_dtype(cells) and not is_bool_dtype(cells) and missing.any():
-        return cells.to_numpy(np.float64, na_value=np.nan)
-    if (is_numeric_dtype(cells) or is_bool_dtype(cells)) and not missing.any():
-        return cells.to_numpy()
-    return np.array(["" if none else str(cell) for cell, none in zip(cells, missing, strict=True)])
+    if _is_number(cells) and not (pa.types.is_boolean(cells.type) and cells.null_count):
+        numbers: NDArray[Any] = cells.to_numpy()
+        return numbers
+    texts = ["" if cell is None else cell for cell in cells.to_pylist()]
+    for row, text in enumerate(texts):
+        if isinstance(text, (bytes, list, dict)) or str(text).endswith("\0"):
+            raise DatasetError(
+                f"{path}, row {row}: column {name!r:.80} is {text!r:.80}; allowed are texts and numbers"
+            )
+    return np.array(list(map(str, texts)))
 
 
 def _as_bytes(X: NDArray[Any]) -> NDArray[Any]:
@@ -261,8 +373,3 @@ def _as_bytes(X: NDArray[Any]) -> NDArray[Any]:
         return X
     as_bytes = X.astype(np.uint8)
     return as_bytes if (as_bytes == X).all() else X
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    listed = ", ".join(repr(name) for name in names[:most])
-    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"

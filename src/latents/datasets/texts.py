@@ -8,7 +8,17 @@ from typing import Any
 import pandas as pd
 from kedro.io import DatasetError
 
-from latents.datasets.files import check_separator, fields_of, malformed, text_of
+from latents.datasets.files import (
+    check_encoding,
+    check_quoting,
+    check_separator,
+    fields_of,
+    first_repeated,
+    lines_of,
+    malformed,
+    text_of,
+)
+from latents.datasets.parquet import parquet_of
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.split_folders import files_within, labels_and_split
 from latents.datasets.unpacking import Size, bytes_of
@@ -54,7 +64,7 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
     ) -> None:
         self._path = Path(path)
         self._pattern = pattern
-        self._encoding = encoding
+        self._encoding = check_encoding(encoding)
         self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
@@ -83,8 +93,8 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
     """A table of documents, of the kind that its file name ends in.
 
     ``.csv`` and ``.tsv`` (with a line of names; a field stays the text that it is, "null" and "NA" included),
-    ``.jsonl`` and ``.ndjson`` (an object a line), and ``.parquet``. All but the last may be compressed
-    (``.csv.gz``).
+    ``.jsonl`` and ``.ndjson`` (an object a line), and ``.parquet``, which may be a folder of parts (see
+    `parquet_of`). All but the last may be compressed (``.csv.gz``).
 
     The index of a loaded table tells the places of its rows, for messages: it is called ``line`` (of a file of
     text, from 1) or ``row`` (of Parquet, from 0), and ``attrs["file"]`` has the path. Where an object lacks a key
@@ -98,6 +108,9 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         Its encoding; Parquet has its own.
     separator : str, optional
         What parts the fields of a ``.csv`` or ``.tsv`` file, if not a comma or a tab.
+    quoting : bool, optional
+        Whether quotation marks enclose fields in such a file; by default not where tabs part them: there a
+        quotation mark is a character, and every line a row.
     max_unpacked : int or str, optional
         How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
@@ -109,13 +122,15 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         filepath: str,
         encoding: str = "utf-8",
         separator: str | None = None,
+        quoting: bool | None = None,
         max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
-        self._encoding = encoding
-        self._separator = check_separator(separator)
         self._kind = Path(self._filepath.name.removesuffix(".gz")).suffix
+        self._encoding = check_encoding(encoding)
+        self._separator = check_separator(separator) or ("\t" if self._kind == ".tsv" else ",")
+        self._quoting = check_quoting(quoting, self._separator)
         kinds = [".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"]
         if self._kind not in kinds or self._filepath.name.endswith(".parquet.gz"):
             raise DatasetError(
@@ -137,23 +152,17 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         return table
 
     def _parquet(self) -> pd.DataFrame:
-        if not self._filepath.is_file():
-            raise DatasetError(f"there is no file {self._filepath}")
-        try:
-            table = pd.read_parquet(self._filepath)
-        except (ValueError, OSError) as error:
-            raise DatasetError(f"{self._filepath} is no whole Parquet file: {error}") from error
+        table: pd.DataFrame = parquet_of(self._filepath).to_pandas(integer_object_nulls=True)
         return table.set_index(pd.RangeIndex(len(table), name="row"))
 
     def _fields(self, text: str) -> pd.DataFrame:
-        separator = self._separator or ("\t" if self._kind == ".tsv" else ",")
-        (_, names), *rows = fields_of(self._filepath, text, separator)
+        (_, names), *rows = fields_of(self._filepath, text, self._separator, self._quoting)
         lines = pd.Index([line for line, _ in rows], name="line")
         return pd.DataFrame([row for _, row in rows], lines, names, dtype=object)
 
     def _objects(self, text: str) -> pd.DataFrame:
         lines, rows = [], []
-        for number, line in enumerate(text.split("\n"), start=1):
+        for number, line in enumerate(lines_of(text), start=1):
             if not line.strip():
                 continue
             try:
@@ -180,6 +189,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
             "filepath": str(self._filepath),
             "encoding": self._encoding,
             "separator": self._separator,
+            "quoting": self._quoting,
             "max_unpacked": self._max_unpacked,
         }
 
@@ -187,8 +197,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"there are several keys {next(key for key in keys if keys.count(key) > 1)!r}")
+        raise ValueError(f"there are several keys {first_repeated(key for key, _ in pairs)!r:.80}")
     return row
 
 
@@ -198,5 +207,7 @@ def _check_characters(path: Path, line: int, row: dict[str, Any]) -> None:
             f"{key}{value}".encode()
         except UnicodeEncodeError as error:
             raise malformed(
-                path, line, f"{error.object[error.start]!r} in {key!r} is half a character: no text has it"
+                path,
+                line,
+                f"{error.object[error.start]!r} in {key!r:.80} is half a character: no text has it",
             ) from error

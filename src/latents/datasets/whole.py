@@ -1,8 +1,10 @@
 """Kedro's own datasets for tables, text and figures, made to appear whole or not at all."""
 
+import csv
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pandas as pd
 from kedro.io.core import get_filepath_str
 from kedro_datasets.json import JSONDataset as KedroJSONDataset
 from kedro_datasets.matplotlib import MatplotlibDataset as KedroMatplotlibDataset
@@ -12,6 +14,7 @@ from kedro_datasets.plotly import JSONDataset as KedroPlotlyDataset
 from kedro_datasets.text import TextDataset as KedroTextDataset
 from PIL import Image
 
+from latents.datasets.formulas import armed, disarmed, has_returns
 from latents.files import whole_file
 
 
@@ -53,7 +56,26 @@ class WholeFile:
 
 
 class CSVDataset(WholeFile, KedroCSVDataset):  # type: ignore[misc]
-    """``kedro_datasets.pandas.CSVDataset``, whole or not at all."""
+    """``kedro_datasets.pandas.CSVDataset``, whole or not at all, and without formulas for spreadsheets.
+
+    A text such as ``=A1`` stands as ``'=A1`` in the file, and is ``=A1`` when loaded (see ``formulas``).
+    """
+
+    _save_args: dict[str, Any]
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Save a table; its texts are texts to whatever opens the file."""
+        table, given = disarmed(data), self._save_args
+        try:
+            if has_returns(table):
+                self._save_args = {"quoting": csv.QUOTE_NONNUMERIC, **given}
+            super().save(table)
+        finally:
+            self._save_args = given
+
+    def load(self) -> pd.DataFrame:
+        """Return the table that was saved."""
+        return armed(super().load.__wrapped__(self))
 
 
 class ParquetDataset(WholeFile, KedroParquetDataset):  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from numbers import Number
 from typing import Any, NoReturn
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from latents.features.images import finite_pieces, flatten, image_array
+from latents.features.labels import numbers_if_whole
+from latents.messages import some_of
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +36,9 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
     Returns
     -------
     mapping
-        The same names, as arrays; a single channel is left out of the shape, and features have names. A missing
-        label is NaN among numbers in float, and else an empty text among texts.
+        The same names, as arrays; a single channel is left out of the shape, and features have names. Labels in
+        text that are whole numbers throughout are numbers; a missing label is NaN among numbers in float, and else
+        an empty text among texts.
 
     Raises
     ------
@@ -42,11 +46,14 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
         If there are neither images nor features or both, or too few to learn from, their sizes differ, a value is
         no finite number, labels, held-out marks and names are not one per image, or one is missing.
     """
+    if not isinstance(raw_images, Mapping):
+        raise ValueError(
+            f"the data are a {type(raw_images).__name__}; allowed are arrays by name, 'images' or 'features'. "
+            "latents.datasets.FeatureTableDataset reads a table, latents.datasets.NpyDataset an array"
+        )
     kinds = [kind for kind in ("images", "features") if kind in raw_images]
     if not kinds:
-        raise ValueError(
-            f"no array 'images' or 'features' among {', '.join(sorted(raw_images)) or 'nothing'}"
-        )
+        raise ValueError(f"no array 'images' or 'features' among {some_of(sorted(raw_images)) or 'nothing'}")
     if len(kinds) == 2:
         raise ValueError("both 'images' and 'features' are given; allowed is one of them")
     one = "image" if kinds == ["images"] else "row"
@@ -76,7 +83,7 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
                 )
             if missing.any() and marks.dtype.kind != "f":  # texts can tell of a missing one: it is empty
                 marks = np.where(missing, "", marks.astype(str))
-            checked[name] = marks.astype(str) if name == "names" else marks
+            checked[name] = {"names": marks.astype(str), "labels": numbers_if_whole(marks)}.get(name, marks)
     constant = _check_values(checked)
     if to_learn and constant.all():
         raise ValueError(f"all {len(values)} {one}s are the same: there is nothing to learn")
@@ -121,6 +128,8 @@ def refuse_features(raw_images: Mapping[str, Any]) -> None:
 
 def _features(raw_images: Mapping[str, Any]) -> Images:
     features = np.asanyarray(raw_images["features"])
+    if features.dtype == object and all(isinstance(value, Number) for value in features.flat):
+        features = features.astype(np.float64)  # such as Decimal
     if features.ndim != 2 or features.shape[1] == 0:
         raise ValueError(f"features have shape {features.shape}; allowed is (rows, numbers)")
     if not len(features):
@@ -131,7 +140,12 @@ def _features(raw_images: Mapping[str, Any]) -> Images:
     names = np.asarray(raw_images.get("feature_names", [f"x{i}" for i in range(n_features)]))
     if names.shape != (n_features,):
         raise ValueError(f"feature_names has shape {names.shape}; one name per feature makes ({n_features},)")
-    return {"features": features, "feature_names": names.astype(str)}
+    names = names.astype(str)
+    different, first, n_times = np.unique(names, return_index=True, return_counts=True)
+    if (n_times > 1).any():
+        twice = str(different[n_times > 1][first[n_times > 1].argmin()])
+        raise ValueError(f"there are several features {twice!r:.80}; allowed is one of each name")
+    return {"features": features, "feature_names": names}
 
 
 def _check_values(checked: Images) -> NDArray[np.bool_]:
@@ -150,7 +164,7 @@ def _refuse_value(checked: Images, row: int, place: tuple[int, ...]) -> NoReturn
         raise ValueError(f"image {row}{called} has pixels that are NaN or infinite")
     raise ValueError(
         f"row {row}{called} has {checked['features'][row][place]} in feature "
-        f"{str(checked['feature_names'][place])!r}; allowed are finite numbers"
+        f"{str(checked['feature_names'][place])!r:.80}; allowed are finite numbers"
     )
 
 

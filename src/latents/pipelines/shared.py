@@ -28,7 +28,8 @@ class Parameters(BaseModel):
         if isinstance(data, dict):
             for key in data.keys() - cls.model_fields.keys():
                 raise ValueError(
-                    f"unknown key {key!r} with value {data[key]!r}; allowed are {', '.join(cls.model_fields)}"
+                    f"unknown key {key!r:.80} with value {data[key]!r:.80}; "
+                    f"allowed are {', '.join(cls.model_fields)}"
                 )
         return data
 
@@ -121,7 +122,9 @@ def truth_values(marks: Sequence[Any], place: Callable[[int], str] = "row {}".fo
     found = [_TRUTH.get(str(mark).strip().lower()) for mark in marks]
     if None in found:
         row = found.index(None)
-        raise ValueError(f"{place(row)}: held_out is {marks[row]!r}; allowed are true and false, or 1 and 0")
+        raise ValueError(
+            f"{place(row)}: held_out is {marks[row]!r:.80}; allowed are true and false, or 1 and 0"
+        )
     return np.array(found, dtype=bool)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from latents import estimators
 from latents.features.images import Shape, images_of_shape, scale_to_white
+from latents.messages import some_of
 from latents.predictors.interface import Predictor, check_model
 
 
@@ -158,7 +159,7 @@ class CVAEPredictor(Predictor):
             number = None if missing else numbers.get(str(label), numbers.get(_whole(label)))
             if number is None:
                 raise ValueError(
-                    f"label {row} is {label!r}, no class of the model; allowed are {repr(known)[1:-1]}"
+                    f"label {row} is {label!r:.80}, no class of the model; allowed are {some_of(known, 20)}"
                 )
             chosen.append(number)
         classes: NDArray[Any] = self.model.classes_[chosen]

@@ -15,6 +15,7 @@ from pandas.api.types import is_numeric_dtype
 
 from latents.estimators.minimum_error_pca import MinimumErrorPCA
 from latents.features.images import Shape, finite_pieces, images_of_shape
+from latents.messages import some_of
 from latents.predictors.interface import Predictor, check_model
 
 
@@ -105,9 +106,7 @@ class PCAPredictor(Predictor):
         if isinstance(given, pd.DataFrame):
             missing = [name for name in names if name not in given]
             if missing:
-                raise ValueError(
-                    f"there is no feature {missing[0]!r} among {', '.join(map(str, given.columns))}"
-                )
+                raise ValueError(f"there is no feature {missing[0]!r:.80} among {some_of(given.columns)}")
             given = _plain(given[names])
         rows: NDArray[Any] = np.asanyarray(given)
         if rows.ndim != 2 or not len(rows) or rows.shape[1] != len(names):
@@ -117,7 +116,8 @@ class PCAPredictor(Predictor):
 
         def refuse(row: int, place: tuple[int, ...]) -> NoReturn:
             raise ValueError(
-                f"row {row} has {rows[(row, *place)]} in feature {names[place[0]]!r}; allowed are finite numbers"
+                f"row {row} has {rows[(row, *place)]} in feature {names[place[0]]!r:.80}; "
+                "allowed are finite numbers"
             )
 
         for _ in finite_pieces(rows, refuse):

@@ -620,7 +620,8 @@ class ConditionalVAE(
         for row, label in enumerate(labels):
             if label not in known:
                 raise ValueError(
-                    f"y[{row}] is {label!r}, which is no class of the training data; known are {list(known)}"
+                    f"y[{row}] is {label!r:.80}, which is no class of the training data; "
+                    f"known are {list(known)!r:.200}"
                 )
         return torch.tensor([known[label] for label in labels], dtype=torch.int64)
 

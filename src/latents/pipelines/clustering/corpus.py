@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import sparse
 
 from latents.features import words
+from latents.messages import some_of
 from latents.pipelines import bags
 from latents.pipelines.clustering.parameters import FeaturesParameters
 from latents.pipelines.documents import IngestParameters, place_of, table_and_bag, texts_and_names
@@ -53,7 +54,7 @@ def ingest(
         logger.warning(
             "no column %r among %s: without labels there is no NMI, ARI, accuracy or heat map",
             params.label_column,
-            ", ".join(map(str, table.columns)),
+            some_of(table.columns),
         )
     if "held_out" in table:
         documents["held_out"] = truth_values(table["held_out"].tolist(), lambda row: place_of(table, row))

@@ -152,7 +152,8 @@ def _check_one_training(what: str, own: Sequence[str], entry: str, found: pd.Ser
     for place, (one, other) in enumerate(zip(own, found, strict=True)):
         if one != other:
             raise ValueError(
-                f"{what} {place} of the predictor is {one!r} and of clustering.{entry} {other!r}{_DIFFERENT}"
+                f"{what} {place} of the predictor is {one!r:.80} and of clustering.{entry} {other!r:.80}"
+                f"{_DIFFERENT}"
             )
 
 

@@ -46,7 +46,9 @@ def ingest(raw_images: dict[str, Any]) -> Images:
         raise ValueError("the images have no 'labels': a class-conditioned model needs the class of each")
     classes = np.unique(images["labels"])
     if len(classes) < 2:
-        raise ValueError(f"all images are of one class, {classes[0].item()!r}; at least 2 classes are needed")
+        raise ValueError(
+            f"all images are of one class, {classes[0].item()!r:.80}; at least 2 classes are needed"
+        )
     return images
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from latents import reporting
+from latents.messages import some_of
 from latents.pipelines.cvae_inference.parameters import (
     GenerateParameters,
     PredictParameters,
@@ -90,9 +91,7 @@ def generate(
             "classes, such as {'label': [0, 1]}"
         ) from error
     if "label" not in table:
-        raise ValueError(
-            f"cvae_inference.labels has no column 'label' among {', '.join(map(str, table.columns))}"
-        )
+        raise ValueError(f"cvae_inference.labels has no column 'label' among {some_of(table.columns)}")
     wanted = np.repeat(predictor.classes_of(table["label"].to_numpy()), params.n_images)
     return {"images": predictor.generate(wanted, random_state=params.random_state), "labels": wanted}
 

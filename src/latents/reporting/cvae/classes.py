@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from latents.messages import some_of
 from latents.reporting import heat_map, style
 
 _MAX_LABEL_LENGTH = 24
@@ -136,7 +137,9 @@ def confusion(labels: npt.ArrayLike, predicted: npt.ArrayLike, class_names: Sequ
     for what, values in (("labels", truth), ("predicted", taken)):
         for value in values.tolist():
             if value not in place:
-                raise ValueError(f"{what} has {value!r}, which is none of the class names {list(place)}")
+                raise ValueError(
+                    f"{what} has {value!r:.80}, which is none of the class names {some_of(place)}"
+                )
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, ([place[v] for v in truth.tolist()], [place[v] for v in taken.tolist()]), 1)
     columns = [style.plain(name) for name in names]
