@@ -131,7 +131,7 @@ class ClusteringPredictor(Predictor):
                 "have no order; allowed are texts"
             )
         words = [composed(word) for word in words]
-        return take_vocabulary(counts, words, self.vocabulary, lowercase=self.rules.lowercase)
+        return take_vocabulary(counts, words, self.vocabulary, self.rules)
 
     def predict_counts(self, counts: sparse.csr_array, *, n_deciding_words: int = 5) -> pd.DataFrame:
         """Return the table of ``predict`` for counts by the columns of the vocabulary."""

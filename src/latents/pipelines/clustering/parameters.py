@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from latents.features.tokens import compiled
+from latents.features.tokens import ANY_LANGUAGE, compiled
 from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
 from latents.reporting.selection import CRITERIA
 
@@ -19,7 +19,10 @@ Frequency = Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=0, le=1)]
 
 
 class FeaturesParameters(Parameters):
-    """How documents become word counts: the parameters of scikit-learn's ``CountVectorizer``."""
+    """How documents become word counts: the parameters of scikit-learn's ``CountVectorizer``.
+
+    The token pattern may be a name as well: ``words``, for the words of any language.
+    """
 
     token_pattern: str
     lowercase: bool
@@ -48,7 +51,7 @@ class FeaturesParameters(Parameters):
     @field_validator("token_pattern")
     @classmethod
     def _is_a_pattern(cls, pattern: str) -> str:
-        return compiled(pattern).pattern
+        return pattern if pattern == ANY_LANGUAGE else compiled(pattern).pattern
 
 
 class FitParameters(Parameters):
