@@ -16,6 +16,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from latents.datasets.files import TRUTH, check_separator, fields_of, malformed, text_of, truth_of
 from latents.datasets.image_shapes import image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.quoting import unquoted
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             if name is not None and name not in names:
                 raise DatasetError(
                     f"{self._filepath} has no column {name!r}, which {parameter} names; it has {_some(names)}"
+                    f"{f' ({said})' if (said := unquoted(name)) else ''}"
                 )
         kept = [name for name in names if name not in self._drop]
         others = {"labels": self._label or "label", "held_out": "held_out", "names": "name"}

@@ -88,7 +88,7 @@ def _too_long(found: dict[str, int]) -> Misfit | None:
         ]
         share = sum(len(word) * found[word] for word in long) / max(n_characters, 1)
         if share > 0.5:
-            return Misfit(script, share, long[0])
+            return Misfit(script, share, max(long, key=lambda word: (len(word) * found[word], word)))
     return None
 
 

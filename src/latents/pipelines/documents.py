@@ -9,7 +9,7 @@ import pandas as pd
 
 from latents.features.words import composed
 from latents.pipelines import bags
-from latents.pipelines.shared import Parameters
+from latents.pipelines.shared import Parameters, Text
 
 logger = logging.getLogger(__name__)
 
@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 class IngestParameters(Parameters):
     """Which columns of the raw table hold the documents."""
 
-    text_column: str
-    label_column: str | None
+    text_column: Text
+    label_column: Text | None
 
 
 def table_and_bag(

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from latents import estimators
 from latents.features.images import Shape, images_of_shape, scale_to_white
 from latents.predictors.interface import Predictor, check_model
+from latents.quoting import unquoted
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +160,7 @@ class CVAEPredictor(Predictor):
             if number is None:
                 raise ValueError(
                     f"label {row} is {label!r}, no class of the model; allowed are {repr(known)[1:-1]}"
+                    f"{f' ({unquoted(label)})' if isinstance(label, bool) else ''}"
                 )
             chosen.append(number)
         classes: NDArray[Any] = self.model.classes_[chosen]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from latents.features.tokens import ANY_LANGUAGE, compiled
-from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
+from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed, Text
 from latents.reporting.selection import CRITERIA
 
 # Tagged, so that an error speaks of the one that was meant.
@@ -24,9 +24,9 @@ class FeaturesParameters(Parameters):
     The token pattern may be a name as well: ``words``, for the words of any language.
     """
 
-    token_pattern: str
+    token_pattern: Text
     lowercase: bool
-    stop_words: Literal["english"] | list[str] | None
+    stop_words: Literal["english"] | list[Text] | None
     ngram_range: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
     min_df: Frequency
     max_df: Frequency
