@@ -69,7 +69,8 @@ class ClusteringPredictor(Predictor):
         """Say which cluster each text belongs to, and why.
 
         Words that were not there in training say nothing. A text without any known word has the mixing weights for
-        responsibilities, and no word has decided. Accents are composed first (Unicode's NFC).
+        responsibilities, and no word has decided. Accents are composed first (Unicode's NFC); all else that makes
+        one word of several spellings is in the rules.
 
         Parameters
         ----------
