@@ -23,6 +23,7 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from latents.datasets import DocstringsDataset, NewsgroupsDataset
 from latents.estimators.clustering_metrics import matched_accuracy
+from latents.features.tokens import pattern_of
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "data" / "08_reporting" / "benchmarks"
@@ -126,7 +127,11 @@ def settings(kind: str, *environments: str) -> dict[str, Any]:
 
 def _words(*environments: str) -> dict[str, Any]:
     features = settings("parameters", *environments)["features"]
-    return {name: features[name] for name in ("token_pattern", "lowercase", "stop_words", "min_df", "max_df")}
+    words = {
+        name: features[name] for name in ("token_pattern", "lowercase", "stop_words", "min_df", "max_df")
+    }
+    # CountVectorizer knows no pattern by name.
+    return {**words, "token_pattern": pattern_of(features["token_pattern"])}
 
 
 def data_home() -> str:

@@ -3,9 +3,21 @@
 from collections.abc import Iterable
 from itertools import islice
 
+# What YAML takes for something else than the text that was meant.
+_WRITTEN = {True: "yes, on and true", False: "no, off and false", None: "null and ~"}
+
 
 def some_of(names: Iterable[object], most: int = 8) -> str:
     """Return names for a message, the first of many."""
     listed = list(names)
     told = ", ".join(f"{name!r:.80}" for name in islice(listed, most))
     return told if len(listed) <= most else f"{told} and {len(listed) - most} more"
+
+
+def unquoted(value: object) -> str:
+    """Return what to say of a value where a text should be: how YAML comes to it. Of a text that is nothing."""
+    if value is None or isinstance(value, bool):
+        return f"{value!r} is what YAML makes of {_WRITTEN[value]} without quotes; put the word in quotes"
+    if isinstance(value, int | float):
+        return f"{value!r} is a number, and YAML has more than one way to write it; put the word in quotes"
+    return ""

@@ -297,6 +297,8 @@ class TestRefused:
             table(tmp_path, rows, name, label="species").load()
         with pytest.raises(DatasetError, match="no column 'id', which drop names"):
             table(tmp_path, rows, name, drop=["id"]).load()
+        with pytest.raises(DatasetError, match=r"no column True, .* is what YAML makes of yes, on and true"):
+            table(tmp_path, rows, name, drop=["c0", True]).load()
 
     @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
     @pytest.mark.parametrize("column", [" label", "held_out ", "  name"])

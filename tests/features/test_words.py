@@ -1,5 +1,7 @@
 """Word counting is CountVectorizer's, whichever engine finds the words."""
 
+# ruff: noqa: RUF001 - letters of other scripts are what is tried here
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -8,13 +10,16 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
 from latents.features import tokens
+from latents.features.tokens import words_of_any_language
 from latents.features.words import (
     WordRules,
     composed,
     count_vocabulary,
     count_words,
     limit_vocabulary,
+    match_stop_words,
     merge_words,
+    rules_of,
     stop_words_of,
     take_vocabulary,
 )
@@ -34,6 +39,10 @@ SHARED = [
     r"[^a]",
     r"[\W_]+",
     r"[éא-ת日a]+\b",
+    r"[\u0900-\u0963\u0971-\u097f]{2,}",
+    r"[^\u0301\u200d\U0001d4b3-\U0001d4b5-]{2}",
+    r"\w\d|[a-z]{2}",
+    words_of_any_language(),
 ]
 PYTHON = [
     r"(?u)\b(\w)\w*\b",
@@ -43,6 +52,9 @@ PYTHON = [
     r"(?i)a\w",
     r"\w+?b",
     r"a|ab",
+    r"[\ud800-\udfff]+",
+    r"[\U0000d800]+",
+    r"\w+|\d|[a]",
     r"[[a]+",
     r"[a&&b]+",
     r"(?a:\w+)",
@@ -144,8 +156,10 @@ def test_blocks_change_nothing(monkeypatch):
 
 
 def test_each_text_goes_to_the_engine_that_is_sure():
-    sure = tokens._read_alike(["plain", "été 日本", "e\u0301", "²", "\ud800", "हिन्दी", "🙂 “quoted”…"])
-    assert sure.tolist() == [True, True, False, False, False, False, True]
+    texts = ["plain", "été 日本", "e\u0301", "²", "\ud800", "हिन्दी", "🙂 “quoted”…"]
+    assert tokens._read_alike(texts, r"\w+").tolist() == [True, True, False, False, False, False, True]
+    numbered = tokens._read_alike(texts, words_of_any_language())
+    assert numbered.tolist() == [True, True, True, True, False, True, True]
 
 
 def test_several_groups_are_refused():
@@ -205,12 +219,125 @@ def test_counts_of_a_given_vocabulary_are_those_of_count_vectorizer(
 def test_the_words_of_a_bag_go_to_the_columns_of_a_vocabulary():
     bag = sparse.csr_array(np.array([[1, 2, 4, 8], [0, 0, 3, 0]], dtype=np.int32))
     words = ["Tree", "unknown", "sea", "tree"]
-    taken = take_vocabulary(bag, words, ["sea", "sky", "tree"], lowercase=True)
+    lower = WordRules(r"\w+", True, frozenset(), (1, 1))
+    as_given = lower._replace(lowercase=False)
+    taken = take_vocabulary(bag, words, ["sea", "sky", "tree"], lower)
     np.testing.assert_array_equal(taken.toarray(), [[4, 0, 9], [3, 0, 0]])
-    exact = take_vocabulary(bag, words, ["sea", "sky", "tree"], lowercase=False)
+    exact = take_vocabulary(bag, words, ["sea", "sky", "tree"], as_given)
     np.testing.assert_array_equal(exact.toarray(), [[4, 0, 8], [3, 0, 0]])
-    assert take_vocabulary(bag, words, ["none"], lowercase=True).nnz == 0
+    assert take_vocabulary(bag, words, ["none"], lower).nnz == 0
 
 
 def test_composed_texts_have_one_spelling_of_an_accent():
     assert composed("scho\u0308n") == composed("schön") == "schön"
+
+
+def words_in(text, **changes):
+    """The words of a text by the default rules, in its order."""
+    rules = rules_of("words", lowercase=True, stop_words=None, ngram_range=(1, 1))._replace(**changes)
+    found, words = tokens.tokenise([rules.spelled(composed(text))], rules.token_pattern)
+    return [words[word] for word in found.words]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("_remarkable_ __strong__ *so* it is", ["remarkable", "strong"]),
+        ("word2vec and covid19, utf8_decoder, h2o", ["word", "vec", "and", "covid", "utf", "decoder"]),
+        ("x² word² Python™ ½cup", ["word", "python", "cup"]),
+        ("İzmir İZMİR IZMIR izmir", ["izmir"] * 4),
+        ("ọ̀rọ̀ Ọ̀RỌ̀", ["ọ̀rọ̀", "ọ̀rọ̀"]),
+        ("за́мок и замо́к", ["за́мок", "замо́к"]),
+        ("كِتَابٌ كتاب", ["كِتَابٌ", "كتاب"]),
+        ("שָׁלוֹם שלום", ["שָׁלוֹם", "שלום"]),
+        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
+        ("किताब घर और", ["किताब", "घर", "और"]),
+        ("ভাষা বই", ["ভাষা", "বই"]),
+        ("ภาษาไทย น้ำ", ["ภาษาไทย", "น้ำ"]),
+        ("학교 한국어 나", ["학교", "한국어"]),
+        ("ቤት አማርኛ", ["ቤት", "አማርኛ"]),
+        ("我们 喜欢 音乐", ["我们", "喜欢", "音乐"]),
+        ("ΟΔΟΣ οδος", ["οδος", "οδος"]),
+        ("straße STRAẞE", ["straße", "straße"]),
+        ("co\u00adoperation coopera\u00adtion", ["cooperation", "cooperation"]),
+        ("ﬁnancial ﬀect oﬃce", ["financial", "ffect", "office"]),
+        ("Ｌａｔｅｎｔ 𝐥𝐚𝐭𝐞𝐧𝐭 𝓛𝓪𝓽𝓮𝓷𝓽", ["latent"] * 3),
+        ("ﻛﺘﺎﺏ كتـــاب", ["كتاب", "كتاب"]),
+        ("می\u200cخواهم میخواهم", ["میخواهم", "میخواهم"]),
+        ("ශ්\u200dරී ශ්රී", ["ශ්රී", "ශ්රී"]),
+        ("word\ufe0f \ufeffword \u200fword", ["word"] * 3),
+        ("ភាសា\u200bខ្មែរ", ["ភាសា", "ខ្មែរ"]),  # a space of no width parts words
+        ("don't l'avion", ["don", "avion"]),
+        ("ab 12 _ !", []),
+    ],
+)
+def test_the_words_of_any_language(text, words):
+    assert words_in(text) == [composed(word) for word in words]
+    assert words_in(f"{text} \ud800") == words_in(text)  # what goes to Python's engine
+
+
+def test_case_is_kept_where_it_is_to_be():
+    assert words_in("İzmir ﬁne", lowercase=False) == ["İzmir", "fine"]
+
+
+# Letters, marks, digits and format characters of many scripts, with what parts them.
+SCRIPTS = st.characters(categories=("L", "M", "N", "Cf", "Zs", "P")) | st.sampled_from(
+    " _-'2\u00ad\u200b\ud800"
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts=st.lists(st.text(SCRIPTS, max_size=40), min_size=1, max_size=4), lowercase=st.booleans())
+def test_the_words_of_any_language_are_count_vectorizers(texts, lowercase):
+    rules = rules_of("words", lowercase=lowercase, stop_words=None, ngram_range=(1, 1))
+    vectorizer = CountVectorizer(token_pattern=rules.token_pattern, preprocessor=rules.spelled)
+    try:
+        expected = vectorizer.fit_transform(texts)
+    except ValueError:
+        with pytest.raises(ValueError, match="no document has a token"):
+            count_words(texts, **rules._asdict())
+        return
+    found = count_words(texts, **rules._asdict())
+    assert found.words == vectorizer.get_feature_names_out().tolist()
+    np.testing.assert_array_equal(found.counts.toarray(), expected.toarray())
+    known = count_vocabulary(texts, found.words, WordRules.from_json(rules.to_json()))
+    np.testing.assert_array_equal(known.toarray(), expected.toarray())
+
+
+@given(st.text(SCRIPTS, max_size=30))
+def test_words_are_spelled_once_and_for_all(text):
+    rules = rules_of("words", lowercase=True, stop_words=None, ngram_range=(1, 1))
+    for word in words_in(text):
+        assert words_in(word) == [word]
+        assert rules.spelled(composed(word)) == word
+
+
+def test_rules_saved_before_letters_were_made_plain_are_without():
+    saved = {"token_pattern": r"\w+", "lowercase": True, "stop_words": [], "ngram_range": [1, 1]}
+    rules = WordRules.from_json(saved)
+    assert rules.plain_letters is False
+    counts = count_vocabulary(["ﬁne İ fine"], ["fine", "i", "ﬁne"], rules)
+    assert counts.toarray().tolist() == [[1, 1, 1]]
+    assert WordRules.from_json(rules._replace(plain_letters=True).to_json()).plain_letters is True
+
+
+@pytest.mark.parametrize(
+    ("pattern", "given", "left_out", "unmatched"),
+    [
+        ("words", ["Und", "KÜCHE", "fu\u0308r"], {"und", "küche", "für"}, []),
+        ("words", ["don't", "ﬁne", "İki"], {"don't", "don", "fine", "iki"}, []),
+        ("words", ["no", "New York"], {"no", "new york"}, ["new york", "no"]),
+        (r"\w", ["the", "A"], {"the", "a"}, ["the"]),  # single letters are not to vanish
+        (r"(?<=#)\w+", ["news"], {"news"}, ["news"]),
+    ],
+)
+def test_stop_words_are_read_as_texts_are(pattern, given, left_out, unmatched):
+    rules = rules_of(pattern, lowercase=True, stop_words=given, ngram_range=(1, 1))
+    matched, without = match_stop_words(rules)
+    assert matched.stop_words == left_out
+    assert without == unmatched
+
+
+def test_english_stop_words_stay_the_list():
+    rules = rules_of("words", lowercase=True, stop_words="english", ngram_range=(1, 1))
+    assert match_stop_words(rules)[0].stop_words == stop_words_of("english")

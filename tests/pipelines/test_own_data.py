@@ -321,3 +321,32 @@ def test_without_the_data_the_error_says_what_to_fetch(project, tmp_path, monkey
         project.run("clustering", env="reference")
     with pytest.raises(DatasetError, match=r"torchvision\.datasets\.MNIST"):
         project.run("cvae", env="benchmark")
+
+
+def test_labels_of_one_class_are_no_labels(own, caplog):
+    texts = pd.read_csv(own.path / "own/texts.csv").assign(topic=0)  # as gensim writes what has none
+    texts.to_csv(own.path / "own/texts.csv", index=False)
+    with np.load(own.path / "own/images.npz") as file:
+        images = file["images"]
+    np.savez(own.path / "own/images.npz", images=images, labels=np.array(["all"] * 30))
+    own.run("clustering", "pca", env="own")
+    assert not {"nmi", "ari", "accuracy"} & metrics_of(own, "clustering", "own").keys()
+    assert "all training documents have the label '0', which tells nothing apart" in caplog.text
+    assert "all labels are 'all', which tells nothing apart" in caplog.text
+    folder = own.path / "data/own"
+    assert "no labels to compare with" in (folder / "08_reporting/clustering/labels.json").read_text()
+    assert "main_label" not in pd.read_csv(folder / "08_reporting/clustering/clusters.csv")
+    assert "label" not in pd.read_csv(folder / "07_model_output/clustering/assignments.csv")
+    assert "label" not in pd.read_csv(folder / "08_reporting/clustering/examples.csv")
+    assert "label" not in pd.read_parquet(folder / "07_model_output/pca/scores.parquet")
+    plane = json.loads((folder / "08_reporting/pca/scatter.json").read_text())
+    assert "Colour is the label" not in json.dumps(plane["layout"])
+
+
+def test_one_class_to_train_on_is_no_labelling(own, caplog):
+    texts = pd.read_csv(own.path / "own/texts.csv")
+    texts["held_out"] = texts["topic"] == "sky"
+    texts.to_csv(own.path / "own/texts.csv", index=False)
+    own.run("clustering", env="own")
+    assert not {"nmi", "ari", "accuracy"} & metrics_of(own, "clustering", "own").keys()
+    assert "all training documents have the label 'sea'" in caplog.text

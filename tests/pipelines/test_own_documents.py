@@ -20,7 +20,7 @@ MANUAL = (ROOT / "docs/data.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(clustering\.raw_documents:.*?)```", MANUAL, flags=re.DOTALL)
 FOLDER, TABLE, *BAGS = BLOCKS
 BAG = BAGS[0]
-GERMAN, CHINESE, HINDI = re.findall(r"```yaml\n(clustering: \{features: .*?)```", MANUAL, flags=re.DOTALL)
+GERMAN, CHINESE, THAI = re.findall(r"```yaml\n(clustering: \{features: .*?)```", MANUAL, flags=re.DOTALL)
 ENDINGS = re.findall(r"\.\w+", TABLE.split("documents")[-1].replace("(an object a line)", ""))
 _TABLE_OF_FORMATS = MANUAL[MANUAL.index("| `format` |") :].split("\n\n")[0]
 FORMATS = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \|", _TABLE_OF_FORMATS, flags=re.MULTILINE)[1:]
@@ -201,11 +201,21 @@ def test_ngrams_of_texts(project):
             {"küche": 2, "käse": 2, "gewürze": 1},
         ),
         (CHINESE, ["股票市场", "股票。", "足球"], {"股 票": 2, "票 市": 1, "市 场": 1, "足 球": 1}),
-        (HINDI, ["किताब और विद्यार्थी।", "किताब", "हैं"], {"किताब": 2, "और": 1, "विद्यार्थी": 1, "हैं": 1}),
+        (THAI, ["ภาษา", "ภาษ"], {"ภ า ษ": 2, "า ษ า": 1}),
+        (
+            "clustering: {features: {stop_words: null}}",
+            ["किताब और विद्यार्थी।", "किताब", "हैं"],
+            {"किताब": 2, "और": 1, "विद्यार्थी": 1, "हैं": 1},
+        ),
+        (
+            "clustering: {features: {stop_words: null}}",
+            ["__strong__ word2vec, covid19", "strong ﬁne", "fine İZMİR", "İzmir _fi\u00adne_"],
+            {"strong": 2, "word": 1, "vec": 1, "covid": 1, "fine": 3, "izmir": 2},
+        ),
     ],
-    ids=["German", "Chinese", "Hindi"],
+    ids=["German", "Chinese", "Thai", "Hindi", "edges"],
 )
-def test_other_languages(block, texts, words):
+def test_other_languages(block, texts, words, caplog):
     base = yaml.safe_load((ROOT / "conf/base/parameters_clustering.yml").read_text())
     features = {
         **base["clustering"]["features"],
@@ -217,3 +227,105 @@ def test_other_languages(block, texts, words):
     )
     _, vocabulary, _ = count_words(documents, bag, FeaturesParameters(**features))
     assert dict(zip(vocabulary["word"], vocabulary["n_documents"], strict=True)) == words
+    assert "the texts are mostly" not in caplog.text
+
+
+def features_of(caplog, texts, **features):
+    """Count the words of texts, and return them with what was logged."""
+    base = yaml.safe_load((ROOT / "conf/base/parameters_clustering.yml").read_text())["clustering"][
+        "features"
+    ]
+    params = FeaturesParameters(**base | {"min_df": 1, "max_df": 1.0} | features)
+    _, vocabulary, rules = count_words(pd.DataFrame({"text": texts}), {}, params)
+    return vocabulary["word"].tolist(), rules, caplog.text
+
+
+CHINESE_TEXTS = ["股票市场今天上涨了百分之二、投资者都很高兴。", "足球比赛昨天晚上在北京举行、观众非常多。"]
+THAI_TEXTS = ["ตลาดหุ้นไทยปรับตัวสูงขึ้นในวันนี้", "การแข่งขันฟุตบอลจัดขึ้นที่กรุงเทพเมื่อคืนนี้"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (
+            CHINESE_TEXTS,
+            [
+                "mostly Chinese or Japanese",
+                "'足球比赛昨天晚上在北京举行'",
+                "'[ぁ-ヿ一-鿿]', ngram_range: [2, 2]",
+            ],
+        ),
+        (
+            ["株式市場は今日上昇しました。", "サッカーの試合は昨夜東京で行われました。"],
+            ["mostly Chinese or Japanese"],
+        ),
+        (THAI_TEXTS, ["mostly Thai", r"token_pattern: '[\u0e01-\u0e4e]', ngram_range: [3, 3]"]),
+        (["ຕະຫຼາດຫຼັກຊັບເພີ່ມຂຶ້ນໃນມື້ນີ້"], ["mostly Lao"]),
+        (["စတော့ရှယ်ယာဈေးကွက်ယနေ့တက်သည်"], ["mostly Burmese"]),
+        (["ទីផ្សារភាគហ៊ុនបានកើនឡើងនៅថ្ងៃនេះ"], ["mostly Khmer"]),
+        ([*CHINESE_TEXTS, "and a few words of English in it"], ["mostly Chinese or Japanese"]),
+    ],
+)
+def test_scripts_without_spaces_are_told(caplog, texts, said):
+    _, _, log = features_of(caplog, texts)
+    for words in [*said, "without spaces", "docs/data.md"]:
+        assert words in log
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["我们 今天 喜欢 音乐", "股票 市场 上涨"],
+        ["ตลาด หุ้น ไทย ปรับตัว สูงขึ้น"],
+        [CHINESE_TEXTS[0], "the rest of these texts, much longer than this one, is all in English" * 3],
+        ["Фондовый рынок сегодня вырос", "Футбольный матч прошёл вчера вечером"],
+        ["주식 시장이 오늘 올랐다", "हिन्दी में लिखा हुआ पाठ"],
+        ["كِتَابٌ جَدِيدٌ", "ספר חדש"],
+        ["plain English"],
+    ],
+)
+def test_scripts_with_spaces_are_not_complained_of(caplog, texts):
+    assert "the texts are mostly" not in features_of(caplog, texts)[2]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "texts", "said"),
+    [
+        (r"(?u)\b[a-zA-Z]{3,}\b", ["рынок сегодня вырос, see Reuters"], "mostly in Cyrillic letters"),
+        (r"(?u)\b\w\w+\b", ["हिन्दी में लिखा हुआ पाठ किताब कमल"], "mostly in Devanagari letters"),
+        (r"[\w']+", ["כִּי טוֹב הָאוֹר שָׁלוֹם"], "mostly in Hebrew letters"),
+    ],
+)
+def test_patterns_that_cut_a_script_are_told(caplog, pattern, texts, said):
+    _, _, log = features_of(caplog, texts, token_pattern=pattern)
+    assert said in log
+    assert "'words' finds the words of any language" in log
+
+
+def test_stop_words_are_read_as_texts_are(caplog):
+    texts = ["Und die Küche", "KÜCHE, don't", "New York"]
+    stop_words = ["UND", "Ku\u0308che", "don't", "New York", "a"]
+    words, rules, log = features_of(caplog, texts, stop_words=stop_words)
+    assert words == ["die", "new", "york"]
+    assert set(rules["stop_words"]) == {"und", "küche", "don't", "don", "new york", "a"}
+    assert "2 of 5 stop words, such as 'a', 'new york', are not one word" in log
+
+
+def test_english_stop_words_are_not_complained_of(caplog):
+    assert "stop words" not in features_of(caplog, ["the words of a text"])[2]
+
+
+def test_stop_words_of_bags_are_spelled_as_its_words_are(caplog):
+    raw = {
+        "counts": sparse.csr_array(np.array([[1, 2, 3, 4], [4, 3, 2, 1]])),
+        "words": ["Ku\u0308che", "don't", "don", "ﬁne"],
+        "documents": pd.DataFrame(index=range(2)),
+    }
+    documents, bag = ingest(raw, IngestParameters(text_column="text", label_column=None))
+    base = yaml.safe_load((ROOT / "conf/base/parameters_clustering.yml").read_text())["clustering"][
+        "features"
+    ]
+    changes = {"min_df": 1, "max_df": 1.0, "stop_words": ["KÜCHE", "Don't", "no"]}
+    _, vocabulary, _ = count_words(documents, bag, FeaturesParameters(**base | changes))
+    assert vocabulary["word"].tolist() == ["don", "fine"]
+    assert "stop words" not in caplog.text

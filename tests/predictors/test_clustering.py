@@ -1,13 +1,17 @@
 """Texts in, clusters out: the words of training, counted as in training."""
 
+# ruff: noqa: RUF001 - letters of other forms are what is tried here
+
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
 from latents.estimators import MultinomialMixture
-from latents.features.words import WordRules, count_words
-from latents.predictors import ClusteringPredictor
+from latents.features.words import WordRules, count_words, rules_of
+from latents.predictors import ClusteringPredictor, load
 from tests.predictors.examples import RULES, SEA, SKY, TEXTS
 
 
@@ -161,3 +165,28 @@ def test_parts_that_do_not_fit_together_are_refused(clustering_predictor, change
     }
     with pytest.raises((TypeError, ValueError), match=said):
         ClusteringPredictor(**{**parts, **change})
+
+
+def test_a_predictor_saved_before_letters_were_made_plain_predicts_as_then(clustering_predictor, tmp_path):
+    clustering_predictor.save(tmp_path / "saved")
+    path = tmp_path / "saved/predictor.json"
+    content = json.loads(path.read_text())
+    del content["settings"]["rules"]["plain_letters"]
+    path.write_text(json.dumps(content))
+    texts = ["sh\u00adip ship2 _wing_", "ｓａｉｌ wind"]
+    loaded = load(tmp_path / "saved")
+    assert loaded.predict(texts)["n_tokens"].tolist() == [0, 1]  # its pattern finds none of the others
+    pd.testing.assert_frame_equal(loaded.predict(texts), clustering_predictor.predict(texts))
+
+
+def test_the_words_of_any_language_are_read_as_in_training(tmp_path):
+    rules = rules_of("words", lowercase=True, stop_words=["THE"], ngram_range=(1, 1))
+    counted = count_words(["İzmir ﬁne", "the __strong__ कि\u200dताब"] * 3, **rules._asdict())
+    assert counted.words == ["fine", "izmir", "strong", "किताब"]
+    model = MultinomialMixture(2, random_state=0).fit(counted.counts)
+    ClusteringPredictor(model, counted.words, rules, ["one", "two"]).save(tmp_path / "saved")
+    loaded = load(tmp_path / "saved")
+    counts = loaded.count(["ＩＺＭＩＲ fi\u00adne2 किताब", "THE strong"])
+    assert counts.toarray().tolist() == [[1, 1, 0, 1], [0, 0, 1, 0]]
+    bag = loaded.count_bag(sparse.csr_array(np.array([[2, 3]])), ["ﬁne", "fine"])
+    assert bag.toarray().tolist() == [[5, 0, 0, 0]]

@@ -145,3 +145,10 @@ def test_pixels_outside_are_refused(cvae_predictor, digits):
 def test_parts_that_do_not_fit_together_are_refused(cvae_predictor, shape, white, said):
     with pytest.raises(ValueError, match=said):
         CVAEPredictor(cvae_predictor.model, shape, white)
+
+
+def test_labels_that_yaml_took_for_truth_values_are_told(cvae_predictor):
+    with pytest.raises(
+        ValueError, match=r"label 0 is False, no class .* \(False is what YAML makes of no, off"
+    ):
+        cvae_predictor.classes_of([False, True])

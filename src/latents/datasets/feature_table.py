@@ -27,7 +27,7 @@ from latents.datasets.parquet import parquet_of
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of
 from latents.features.labels import numbers_if_whole
-from latents.messages import some_of
+from latents.messages import some_of, unquoted
 
 logger = logging.getLogger(__name__)
 
@@ -103,9 +103,9 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             )
         if not isinstance(drop, (list, tuple)):
             raise DatasetError(f"drop is {drop!r:.80}; allowed is a list of columns")
-        self._label = None if label is None else str(label)  # YAML has numbers that are names
+        self._label = _column(label)
         self._image_shape = image_shape_of(image_shape)
-        self._drop = tuple(map(str, drop))
+        self._drop = tuple(map(_column, drop))
         self._separator = check_separator(separator) or ("\t" if self._kind == ".tsv" else ",")
         self._encoding = check_encoding(encoding)
         self._quoting = check_quoting(quoting, self._separator)
@@ -138,7 +138,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             if name is not None and name not in there:
                 raise DatasetError(
                     f"{self._filepath} has no column {name!r:.80}, which {parameter} names; "
-                    f"it has {some_of(names)}"
+                    f"it has {some_of(names)}{f' ({said})' if (said := unquoted(name)) else ''}"
                 )
         kept = there.difference(self._drop)
         others = {"labels": self._label or "label", "held_out": "held_out", "names": "name"}
@@ -292,6 +292,11 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             "quoting": self._quoting,
             "max_unpacked": self._max_unpacked,
         }
+
+
+def _column(named: Any) -> Any:
+    """Return the name of a column as an entry gives it: YAML makes numbers of some names."""
+    return named if named is None or isinstance(named, bool) else str(named)
 
 
 def _tell(path: Path, places: list[str], columns: _Columns) -> None:

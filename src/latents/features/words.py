@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-from latents.features.tokens import Indices, Tokens, tokenise
+from latents.features.spelling import lowered, plain
+from latents.features.tokens import ANY_LANGUAGE, Indices, Tokens, compiled, pattern_of, tokenise
 
 
 class WordRules(NamedTuple):
@@ -29,12 +30,22 @@ class WordRules(NamedTuple):
         Tokens that are left out, before n-grams are made.
     ngram_range : tuple of two int
         The numbers of words of the shortest and of the longest n-gram.
+    plain_letters : bool, default=False
+        Whether forms of letters become the letters, and what is not seen is left out (see `spelling.plain`).
     """
 
     token_pattern: str
     lowercase: bool
     stop_words: frozenset[str]
     ngram_range: tuple[int, int]
+    plain_letters: bool = False
+
+    def spelled(self, text: str) -> str:
+        """Return a composed text as words are sought in it."""
+        if self.plain_letters:
+            text = plain(text)
+            return lowered(text) if self.lowercase else text
+        return text.lower() if self.lowercase else text
 
     def to_json(self) -> dict[str, Any]:
         """Return the rules as values of JSON."""
@@ -46,11 +57,14 @@ class WordRules(NamedTuple):
 
     @classmethod
     def from_json(cls, rules: Mapping[str, Any]) -> "WordRules":
-        """Undo ``to_json``."""
+        """Undo ``to_json``; rules of releases that knew no ``plain_letters`` are without."""
         shortest, longest = rules["ngram_range"]
-        stop_words = frozenset(rules["stop_words"])
         return cls(
-            rules["token_pattern"], bool(rules["lowercase"]), stop_words, (int(shortest), int(longest))
+            rules["token_pattern"],
+            bool(rules["lowercase"]),
+            frozenset(rules["stop_words"]),
+            (int(shortest), int(longest)),
+            bool(rules.get("plain_letters", False)),
         )
 
 
@@ -79,6 +93,7 @@ def count_words(
     lowercase: bool = True,
     stop_words: Literal["english"] | Collection[str] | None = None,
     ngram_range: tuple[int, int] = (1, 1),
+    plain_letters: bool = False,
     min_df: int | float = 1,
     max_df: int | float = 1.0,
     max_features: int | None = None,
@@ -89,7 +104,7 @@ def count_words(
     ----------
     texts : sequence of str
         The documents.
-    token_pattern, lowercase, ngram_range
+    token_pattern, lowercase, ngram_range, plain_letters
         As for `WordRules`.
     stop_words : {"english"}, collection of str, or None
         As for `WordRules`; "english" is scikit-learn's list.
@@ -102,7 +117,7 @@ def count_words(
         If `token_pattern` is no regular expression or has several groups, no document has a token, or the limits
         leave no word.
     """
-    rules = WordRules(token_pattern, lowercase, stop_words_of(stop_words), ngram_range)
+    rules = WordRules(token_pattern, lowercase, stop_words_of(stop_words), ngram_range, plain_letters)
     tokens, words = _tokens_of(texts, rules)
     if not len(tokens.words):
         raise ValueError("no document has a token that is no stop word")
@@ -155,7 +170,7 @@ def count_vocabulary(texts: Sequence[str], vocabulary: Sequence[str], rules: Wor
 
 
 def take_vocabulary(
-    counts: sparse.csr_array, words: Sequence[str], vocabulary: Sequence[str], *, lowercase: bool
+    counts: sparse.csr_array, words: Sequence[str], vocabulary: Sequence[str], rules: WordRules
 ) -> sparse.csr_array:
     """Arrange counts of words by the columns of a given vocabulary; other words are left out.
 
@@ -167,17 +182,15 @@ def take_vocabulary(
         The words of the columns that are given.
     vocabulary : sequence of str
         The words of the columns that are wanted, all different.
-    lowercase : bool
-        Whether words are put into lower case first, and those that are then the same added up.
+    rules : WordRules
+        How words are spelled; those that are then the same are added up.
 
     Returns
     -------
     csr_array of shape (n_documents, n_words)
     """
     numbers = {word: column for column, word in enumerate(vocabulary)}
-    columns = np.array(
-        [numbers.get(word.lower() if lowercase else word, -1) for word in words], dtype=np.int32
-    )
+    columns = np.array([numbers.get(rules.spelled(word), -1) for word in words], dtype=np.int32)
     given = counts.tocoo()
     taken = columns[given.col]
     known = taken >= 0
@@ -197,6 +210,47 @@ def stop_words_of(stop_words: Literal["english"] | Collection[str] | None) -> fr
     if stop_words == "english":
         return frozenset(ENGLISH_STOP_WORDS)
     return frozenset(stop_words or ())
+
+
+def rules_of(
+    token_pattern: str,
+    *,
+    lowercase: bool,
+    stop_words: Literal["english"] | Collection[str] | None,
+    ngram_range: tuple[int, int],
+) -> WordRules:
+    """Return the rules that parameters mean.
+
+    Parameters
+    ----------
+    token_pattern : str
+        "words" stands for `tokens.words_of_any_language`, of plain letters.
+    lowercase, ngram_range
+        As for `WordRules`.
+    stop_words : {"english"}, collection of str, or None
+        As for `count_words`; they are spelled as texts are.
+    """
+    plain_letters = token_pattern == ANY_LANGUAGE
+    rules = WordRules(pattern_of(token_pattern), lowercase, frozenset(), ngram_range, plain_letters)
+    spelled = (rules.spelled(composed(word)) for word in stop_words_of(stop_words))
+    return rules._replace(stop_words=frozenset(spelled))
+
+
+def match_stop_words(rules: WordRules) -> tuple[WordRules, list[str]]:
+    """Let stop words leave out what the token pattern makes of them: of "don't" it may leave "don".
+
+    Returns
+    -------
+    rules : WordRules
+        With the words more that the pattern finds in stop words, one in each.
+    unmatched : list of str
+        The stop words in which it finds none or several: no word of a text is such a one.
+    """
+    pattern = compiled(rules.token_pattern)
+    found = {word: pattern.findall(word) for word in sorted(rules.stop_words)}
+    matched = frozenset(words[0] for words in found.values() if len(words) == 1)
+    unmatched = [word for word, words in found.items() if len(words) != 1]
+    return rules._replace(stop_words=rules.stop_words | matched), unmatched
 
 
 def document_limits(n_documents: int, min_df: int | float, max_df: int | float) -> tuple[float, float]:
@@ -278,8 +332,7 @@ def merge_words(counts: sparse.csr_array, words: Sequence[str]) -> tuple[sparse.
 
 def _tokens_of(texts: Sequence[str], rules: WordRules) -> tuple[Tokens, list[str]]:
     """Return the tokens that are no stop words, and the word of each number."""
-    lowered = [text.lower() for text in texts] if rules.lowercase else texts
-    tokens, words = tokenise(lowered, rules.token_pattern)
+    tokens, words = tokenise([rules.spelled(text) for text in texts], rules.token_pattern)
     kept = np.array([word not in rules.stop_words for word in words], dtype=bool)[tokens.words]
     return Tokens(tokens.documents[kept], tokens.words[kept]), words
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.features.words import composed, merge_words
+from latents.features.words import WordRules, composed, merge_words
 
 # A document without a text is shown by so many of its words.
 SHOWN_WORDS = 20
@@ -75,17 +75,15 @@ def counts_of(bag: Bag) -> tuple[sparse.csr_array, list[str]]:
     return sparse.csr_array((bag["data"], bag["indices"], bag["indptr"]), shape=shape), words
 
 
-def words_of(bag: Bag, *, lowercase: bool, stop_words: frozenset[str]) -> tuple[sparse.csr_array, list[str]]:
+def words_of(bag: Bag, rules: WordRules) -> tuple[sparse.csr_array, list[str]]:
     """Return the counts of a bag by the rules of a vocabulary, and the words of the columns.
 
     Parameters
     ----------
     bag : mapping
         What `to_arrays` returns.
-    lowercase : bool
-        Whether words are put into lower case, and those that are then the same added up.
-    stop_words : frozenset of str
-        Words that are left out.
+    rules : WordRules
+        How words are spelled (those that are then the same are added up), and the stop words, which are left out.
 
     Returns
     -------
@@ -95,9 +93,8 @@ def words_of(bag: Bag, *, lowercase: bool, stop_words: frozenset[str]) -> tuple[
         All different.
     """
     counts, words = counts_of(bag)
-    if lowercase:
-        counts, words = merge_words(counts, [word.lower() for word in words])
-    kept = [column for column, word in enumerate(words) if word not in stop_words]
+    counts, words = merge_words(counts, [rules.spelled(word) for word in words])
+    kept = [column for column, word in enumerate(words) if word not in rules.stop_words]
     return counts[:, kept], [words[column] for column in kept]
 
 

@@ -12,7 +12,7 @@ from scipy import sparse
 from latents.features.words import composed
 from latents.messages import some_of
 from latents.pipelines import bags
-from latents.pipelines.shared import Parameters
+from latents.pipelines.shared import Parameters, Text
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 class IngestParameters(Parameters):
     """Which columns of the raw table hold the documents."""
 
-    text_column: str
-    label_column: str | None
+    text_column: Text
+    label_column: Text | None
 
 
 def table_and_bag(

@@ -7,12 +7,24 @@ from typing import Annotated, Any, Protocol, Self
 import numpy as np
 from kedro.pipeline.preview_contract import MermaidPreview
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from latents.messages import unquoted
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 Rows = dict[str, NDArray[np.intp]]
+
+
+def _in_quotes(value: Any) -> Any:
+    if said := unquoted(value):
+        raise ValueError(said)
+    return value
+
+
+# A text that may look like something else in YAML.
+Text = Annotated[str, BeforeValidator(_in_quotes)]
 
 _TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
@@ -126,6 +138,11 @@ def truth_values(marks: Sequence[Any], place: Callable[[int], str] = "row {}".fo
             f"{place(row)}: held_out is {marks[row]!r:.80}; allowed are true and false, or 1 and 0"
         )
     return np.array(found, dtype=bool)
+
+
+def are_one_class(labels: NDArray[Any]) -> bool:
+    """Tell whether labels tell nothing apart: there is only one, which some tools write where there are none."""
+    return len(set(labels.tolist())) == 1
 
 
 def diagram(content: str) -> MermaidPreview:

@@ -69,7 +69,8 @@ class ClusteringPredictor(Predictor):
         """Say which cluster each text belongs to, and why.
 
         Words that were not there in training say nothing. A text without any known word has the mixing weights for
-        responsibilities, and no word has decided. Accents are composed first (Unicode's NFC).
+        responsibilities, and no word has decided. Accents are composed first (Unicode's NFC); all else that makes
+        one word of several spellings is in the rules.
 
         Parameters
         ----------
@@ -131,7 +132,7 @@ class ClusteringPredictor(Predictor):
                 "have no order; allowed are texts"
             )
         words = [composed(word) for word in words]
-        return take_vocabulary(counts, words, self.vocabulary, lowercase=self.rules.lowercase)
+        return take_vocabulary(counts, words, self.vocabulary, self.rules)
 
     def predict_counts(self, counts: sparse.csr_array, *, n_deciding_words: int = 5) -> pd.DataFrame:
         """Return the table of ``predict`` for counts by the columns of the vocabulary."""

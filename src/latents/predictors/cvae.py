@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from latents import estimators
 from latents.features.images import Shape, images_of_shape, scale_to_white
-from latents.messages import some_of
+from latents.messages import some_of, unquoted
 from latents.predictors.interface import Predictor, check_model
 
 
@@ -160,6 +160,7 @@ class CVAEPredictor(Predictor):
             if number is None:
                 raise ValueError(
                     f"label {row} is {label!r:.80}, no class of the model; allowed are {some_of(known, 20)}"
+                    f"{f' ({unquoted(label)})' if isinstance(label, bool) else ''}"
                 )
             chosen.append(number)
         classes: NDArray[Any] = self.model.classes_[chosen]

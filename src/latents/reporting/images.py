@@ -7,6 +7,7 @@ without `pyplot` and without touching `rcParams`, so that nodes may draw in seve
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -18,14 +19,18 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from latents.reporting import fonts
+
 INK = "#1f2933"
 MUTED = "#5b6875"
 MARGIN = 0.3
 TITLE_HEIGHT = 0.85
 GAP = 0.06
 _DPI = 160
-_FONT = "DejaVu Sans"  # comes with matplotlib, so that sheets look alike everywhere
 _CHARACTER = 0.085
+
+# `fonts` tells of them, once and with what helps.
+warnings.filterwarnings("ignore", message="Glyph .* missing from font", module=__name__.replace(".", r"\."))
 
 
 class Picture(Figure):
@@ -90,7 +95,7 @@ class Sheet:
             x,
             y,
             text,
-            fontfamily=_FONT,
+            fontfamily=fonts.families(text),
             fontsize=size,
             color=colour,
             ha=align,
@@ -176,7 +181,12 @@ def tile_size(height: int, width: int, columns: int, rows: int) -> tuple[float, 
 
 def text_width(texts: Sequence[str]) -> float:
     """Room in inches that the longest of some 9 point labels needs."""
-    return _CHARACTER * max((len(text) for text in texts), default=0)
+    return max(map(_width_of, texts), default=0.0)
+
+
+def _width_of(text: str) -> float:
+    """Return the width of a label: characters of other fonts than Matplotlib's may be wider."""
+    return _CHARACTER * sum(1.0 if fonts.is_own(character) else 1.6 for character in text)
 
 
 def value_limits(values: npt.NDArray[np.floating]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import sparse
 
 from latents.features import words
+from latents.features.scripts import Unspaced, misfit
 from latents.messages import some_of
 from latents.pipelines import bags
 from latents.pipelines.clustering.parameters import FeaturesParameters
@@ -66,8 +67,8 @@ def count_words(
 ) -> tuple[sparse.csr_array, pd.DataFrame, dict[str, Any]]:
     """Count the words of every document, or take the counts of the bag; then limit the vocabulary.
 
-    A bag has words already: `params` lower-case them (words that are then the same are added up), leave out stop
-    words and set the limits. The token pattern does not matter.
+    A bag has words already: `params` spell them (words that are then the same are added up), leave out stop words
+    and set the limits. What the token pattern finds does not matter.
 
     Returns
     -------
@@ -84,9 +85,12 @@ def count_words(
         If the vocabulary rules leave no word, or ask for n-grams of a bag.
     """
     limits = params.model_dump(include={"min_df", "max_df", "max_features"})
-    shortest, longest = params.ngram_range
-    stop_words = words.stop_words_of(params.stop_words)
-    rules = words.WordRules(params.token_pattern, params.lowercase, stop_words, (shortest, longest))
+    rules = words.rules_of(
+        params.token_pattern,
+        lowercase=params.lowercase,
+        stop_words=params.stop_words,
+        ngram_range=(params.ngram_range[0], params.ngram_range[1]),
+    )
     if bag and params.ngram_range != [1, 1]:
         raise ValueError(
             f"clustering.features.ngram_range is {params.ngram_range}, but the words of a bag have no "
@@ -94,10 +98,12 @@ def count_words(
         )
     try:
         if bag:
-            columns = bags.words_of(bag, lowercase=params.lowercase, stop_words=stop_words)
-            counted = words.limit_vocabulary(*columns, **limits)
+            counted = words.limit_vocabulary(*bags.words_of(bag, rules), **limits)
         else:
-            counted = words.count_words(documents["text"].tolist(), **params.model_dump())
+            texts = documents["text"].tolist()
+            rules = _with_stop_words_matched(rules, params)
+            _warn_of_a_misfit(texts, rules)
+            counted = words.count_words(texts, **rules._asdict(), **limits)
     except ValueError as error:
         raise ValueError(
             f"the vocabulary rules leave no word of {len(documents)} documents ({error}); loosen "
@@ -122,3 +128,43 @@ def count_words(
         )
     logger.info("%d documents, %d words, %d counts", *counts.shape, counts.nnz)
     return counts, vocabulary, rules.to_json()
+
+
+def _with_stop_words_matched(rules: words.WordRules, params: FeaturesParameters) -> words.WordRules:
+    """Return the rules with what the pattern makes of the stop words, and say of which it makes nothing."""
+    rules, unmatched = words.match_stop_words(rules)
+    if unmatched and params.stop_words != "english":
+        logger.warning(
+            "%d of %d stop words, such as %s, are not one word to clustering.features.token_pattern (too short, "
+            "or several), so that none of a text can be such a one",
+            len(unmatched),
+            len(params.stop_words or []),
+            ", ".join(map(repr, unmatched[:3])),
+        )
+    return rules
+
+
+def _warn_of_a_misfit(texts: list[str], rules: words.WordRules) -> None:
+    """Say of a corpus in a script that the pattern cannot part into words, or cuts, what is to be set."""
+    found = misfit(texts, rules)
+    if found is None:
+        return
+    script = found.script
+    if isinstance(script, Unspaced):
+        logger.warning(
+            "the texts are mostly %s, without spaces between words, and clustering.features.token_pattern takes "
+            "clauses for words, such as %r; put spaces between words, or set token_pattern: '%s', ngram_range: "
+            "[%d, %d] and stop_words: null (docs/data.md, Texts in other languages)",
+            script.languages,
+            found.example[:20],
+            script.pattern,
+            script.n_together,
+            script.n_together,
+        )
+    else:
+        logger.warning(
+            "the texts are mostly in %s letters, and clustering.features.token_pattern finds %.0f%% of them or of "
+            "their marks; 'words' finds the words of any language (docs/data.md, Texts in other languages)",
+            script,
+            100 * found.share,
+        )

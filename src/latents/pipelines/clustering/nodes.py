@@ -22,7 +22,7 @@ from latents.pipelines.clustering.parameters import (
 )
 from latents.pipelines.clustering.selection import fit_and_choose, measure
 from latents.pipelines.headlines import check_measured, digest, headline_of
-from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
+from latents.pipelines.shared import Monitor, Rows, SplitParameters, are_one_class, plain, split_rows
 from latents.predictors import Candidate, ClusteringPredictor
 
 logger = logging.getLogger(__name__)
@@ -95,8 +95,15 @@ def evaluate(
     mapping
         ``assignments``, ``topics``, ``clusters``, ``examples`` and ``map`` (tables, see
         ``pipelines.clustering.description``) and ``metrics``: flat names and numbers; those that need labels,
-        held-out words or pairs of words only where there are any.
+        held-out words or pairs of words only where there are any. Labels that are all the same are none.
     """
+    if "label" in documents and are_one_class(labels := documents["label"].to_numpy()[split["train"]]):
+        logger.warning(
+            "all training documents have the label %r, which tells nothing apart: taken as no labels, so there is "
+            "no NMI, ARI, accuracy or heat map",
+            labels[0],
+        )
+        documents = documents.drop(columns="label")
     responsibilities = model.predict_proba(counts)
     assignments = documents.drop(columns=["text", "held_out"], errors="ignore").assign(
         cluster=responsibilities.argmax(axis=1),
@@ -210,7 +217,9 @@ def report(
         "labels": (
             reporting.clustering.label_by_cluster(train["label"], train["cluster"], names)
             if "label" in train
-            else reporting.absent("Labels by cluster", "The documents have no labels to compare with.")
+            else reporting.absent(
+                "Labels by cluster", "The documents have no labels to compare with, or all the same one."
+            )
         ),
         "map": description.draw_map(positions, documents, assignments, names),
     }

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from latents.features.tokens import compiled
-from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
+from latents.features.tokens import ANY_LANGUAGE, compiled
+from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed, Text
 from latents.reporting.selection import CRITERIA
 
 # Tagged, so that an error speaks of the one that was meant.
@@ -19,11 +19,14 @@ Frequency = Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=0, le=1)]
 
 
 class FeaturesParameters(Parameters):
-    """How documents become word counts: the parameters of scikit-learn's ``CountVectorizer``."""
+    """How documents become word counts: the parameters of scikit-learn's ``CountVectorizer``.
 
-    token_pattern: str
+    The token pattern may be a name as well: ``words``, for the words of any language.
+    """
+
+    token_pattern: Text
     lowercase: bool
-    stop_words: Literal["english"] | list[str] | None
+    stop_words: Literal["english"] | list[Text] | None
     ngram_range: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
     min_df: Frequency
     max_df: Frequency
@@ -48,7 +51,7 @@ class FeaturesParameters(Parameters):
     @field_validator("token_pattern")
     @classmethod
     def _is_a_pattern(cls, pattern: str) -> str:
-        return compiled(pattern).pattern
+        return pattern if pattern == ANY_LANGUAGE else compiled(pattern).pattern
 
 
 class FitParameters(Parameters):

@@ -11,6 +11,7 @@ from latents import reporting
 from latents.estimators import MinimumErrorPCA
 from latents.pipelines.images import evenly
 from latents.pipelines.pca.parameters import ReportParameters
+from latents.pipelines.shared import are_one_class
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -128,10 +129,13 @@ def draw_plane(
         "\n".join([*filter(None, caption), f"error {reporting.number(error)}"])
         for caption, error in zip(captions(data, rows), drawn["error"], strict=True)
     ]
+    labels = drawn.get("label")
+    if labels is not None and are_one_class(labels.to_numpy()):
+        labels = None
     ratio = model.explained_variance_ratio_
     chart = reporting.pca.scatter(
         drawn[["pc1", "pc2"]].to_numpy(),
-        drawn.get("label"),
+        labels,
         shares=(float(ratio[0]), float(ratio[1])),
         texts=texts,
         is_whitened=model.whiten,

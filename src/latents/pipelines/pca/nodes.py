@@ -1,5 +1,6 @@
 """From images to a few numbers each and back: the nodes of the PCA pipeline."""
 
+import logging
 import time
 from typing import Any
 
@@ -13,15 +14,23 @@ from latents.pipelines.headlines import check_measured, digest, headline_of
 from latents.pipelines.images import Images, as_rows, check_images, evenly
 from latents.pipelines.pca import drawing, measuring
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
-from latents.pipelines.shared import Rows, SplitParameters, plain, split_rows
+from latents.pipelines.shared import Rows, SplitParameters, are_one_class, plain, split_rows
 from latents.predictors import Candidate, PCAPredictor
+
+logger = logging.getLogger(__name__)
 
 _FIT_BLOCK = 1 << 26  # numbers of training rows that are read at a time
 
 
 def ingest(raw_images: dict[str, Any]) -> Images:
-    """Check the images, or the rows of features (see ``check_images``)."""
-    return check_images(raw_images)
+    """Check the images, or the rows of features (see ``check_images``); labels that are all the same are none."""
+    images = check_images(raw_images)
+    if "labels" in images and are_one_class(images["labels"]):
+        logger.warning(
+            "all labels are %r, which tells nothing apart: taken as no labels",
+            images.pop("labels").tolist()[0],
+        )
+    return images
 
 
 def flatten_pixels(images: Images) -> dict[str, NDArray[Any]]:
