@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from latents.features.numbering import settled
 from latents.features.words import composed, merge_words
 
 # A document without a text is shown by so many of its words.
@@ -22,25 +23,43 @@ def table_of(documents: pd.DataFrame, bag: Bag) -> pd.DataFrame:
     return documents.assign(text=_frequent_words(counts, np.asarray(words, dtype=object)))
 
 
-def to_arrays(raw: Mapping[str, Any]) -> Bag:
+def to_arrays(raw: Mapping[str, Any], first_word: int | None = None) -> Bag:
     """Return a bag as arrays: ``data``, ``indices`` and ``indptr`` of its counts, and its ``words``.
 
-    Words are composed, as texts are (Unicode's NFC), and those that are then the same added up.
+    Words are composed, as texts are (Unicode's NFC), and those that are then the same added up. Where they were
+    numbers in a file, they mean what they did in the training; ``first_word`` then is the number of the first one,
+    if that is known.
+
+    Parameters
+    ----------
+    raw : mapping
+        ``counts`` and ``words``, and ``numbering`` where words were numbers in a file.
+    first_word : int, optional
+        The number of the first word in the training (see ``features.numbering``).
 
     Raises
     ------
     ValueError
-        If a count is no number of occurrences (see `check_counts`).
+        If a count is no number of occurrences (see `check_counts`), or nothing tells how words are numbered.
     """
-    counts, words = raw["counts"], raw["words"]
+    counts, numbering = raw["counts"], raw.get("numbering")
+    words = settled(raw["words"], numbering, first_word)
     check_counts(counts, words)
     counts, words = merge_words(counts, [composed(word) for word in words])
-    return {
+    bag: Bag = {
         "data": counts.data,
         "indices": counts.indices,
         "indptr": counts.indptr,
         "words": np.asarray(words, dtype=np.str_),
     }
+    if numbering is not None and numbering.first is not None:
+        bag["first_word"] = np.array(numbering.first)
+    return bag
+
+
+def first_word_of(bag: Bag) -> int | None:
+    """Return the number of the first word in the file of a bag, if it had any and is known."""
+    return int(bag["first_word"]) if "first_word" in bag else None
 
 
 def check_counts(counts: sparse.csr_array, words: Sequence[str] | None = None) -> None:

@@ -22,7 +22,7 @@ class IngestParameters(Parameters):
 
 
 def table_and_bag(
-    raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters
+    raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters, first_word: int | None = None
 ) -> tuple[pd.DataFrame, bags.Bag]:
     """Return the table of a corpus, and of a bag of words its counts and words.
 
@@ -34,15 +34,18 @@ def table_and_bag(
         texts. A table whose ``attrs`` name its ``file`` has the places in it as its index, for messages.
     params : IngestParameters
         The column of the texts, which that of a bag gets too: the most frequent words, for people to read.
+    first_word : int, optional
+        Of new documents: the number of the first word in the training (see ``features.numbering``).
 
     Raises
     ------
     ValueError
-        If there is no document or no text column, or a count of a bag is no number of occurrences.
+        If there is no document or no text column, a count of a bag is no number of occurrences, or nothing
+        tells how its words are numbered.
     """
     bag: bags.Bag = {}
     if isinstance(raw_documents, Mapping):
-        bag = bags.to_arrays(raw_documents)
+        bag = bags.to_arrays(raw_documents, first_word)
         table = bags.table_of(raw_documents["documents"], bag)
         raw_documents = table.rename(columns={"text": params.text_column})
     if raw_documents.empty:
