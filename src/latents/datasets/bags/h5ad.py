@@ -1,6 +1,7 @@
 """Counts in ``.h5ad`` files, as anndata writes them: the observations are documents, and the variables words."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -12,12 +13,13 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.datasets.bags.matrix import RAW, Options, added_up, whole_counts
+from latents.datasets.bags.matrix import Options, added_up, whole_counts
 from latents.datasets.bags.words import distinct
 from latents.datasets.unpacking import check_unpacked
 
+_BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what HDF5 says of files that are
 _PIECE = 2**24  # numbers
-_LAYERS = f"{RAW}; name a layer that has them by `layer`, such as `layer: counts`"
+_LAYERS = "; a layer that has them is named by `layer`, such as `layer: counts`"
 _TOO_OLD = "as an anndata before 0.7 wrote it; read and write it with a newer one"
 
 
@@ -38,7 +40,7 @@ def read(path: Path, options: Options) -> dict[str, Any]:
             documents["label"] = reader.column("obs", options.label)
             if len(documents["label"]) != len(names):
                 raise DatasetError(f"{path}: obs/{options.label} is not of the length of obs")
-        counts = added_up(path, reader.matrix(place, (len(names), len(words))))
+        counts = added_up(path, reader.matrix(place, names, words))
     return {"counts": counts, "words": words, "documents": documents}
 
 
@@ -56,13 +58,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (
-        OSError,
-        RuntimeError,
-        KeyError,
-        ValueError,
-        TypeError,
-    ) as error:  # what HDF5 says of broken files
+    except _BROKEN as error:
         raise DatasetError(f"{path} is no whole .h5ad file: {error!s:.200}") from error
 
 
@@ -84,8 +80,8 @@ class _Reader:
             link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
             if link is None:
                 return None
-            if isinstance(link, h5py.ExternalLink):
-                raise DatasetError(f"{self._path}: {place} lies in another file, {link.filename!r:.80}")
+            if not isinstance(link, h5py.HardLink):  # which may lead into other files
+                raise DatasetError(f"{self._path}: {place} is a link, which is not read")
             found = found[name]
         if isinstance(found, h5py.Dataset):
             if found.is_virtual or found.external:
@@ -99,6 +95,12 @@ class _Reader:
         import h5py
 
         found = self.member(place)
+        if isinstance(found, h5py.Group) and "values" in found and "mask" in found:  # what may be missing
+            there, mask = self.array(f"{place}/values").astype(object), self.array(f"{place}/mask")
+            if mask.dtype.kind != "b" or mask.shape != there.shape:
+                raise DatasetError(f"{self._path}: the mask of {place} is not of its shape")
+            there[mask] = None
+            return there
         if not isinstance(found, h5py.Dataset) or found.shape is None:
             raise DatasetError(f"{self._path} has no array {place}")
         if found.dtype.names is not None:
@@ -119,7 +121,7 @@ class _Reader:
         if len(set(words)) < len(words) and self.member("var/gene_ids") is not None:
             words = distinct(words, list(map(str, self.column("var", "gene_ids"))))
         if len(set(words)) < len(words):
-            again = next(word for number, word in enumerate(words) if word in set(words[:number]))
+            again = Counter(words).most_common(1)[0][0]
             raise DatasetError(
                 f"{self._path}: the variable {again!r:.80} is there several times; anndata's "
                 "`var_names_make_unique()` gives each a name of its own"
@@ -137,28 +139,24 @@ class _Reader:
             raise DatasetError(
                 f"{self._path} has no column {place}; there are {', '.join(kept) or 'none':.200}"
             )
-        if isinstance(found, h5py.Group):
-            if "codes" not in found or "categories" not in found:
-                kind = self._text(found.attrs.get("encoding-type", "of another kind"))
-                raise DatasetError(
-                    f"{self._path}: {place} is {kind}; allowed are texts, numbers and categories"
-                )
+        if isinstance(found, h5py.Group) and "codes" in found:
             return self._chosen(place, self.array(f"{place}/codes"), self.array(f"{place}/categories"))
         if "categories" in found.attrs:  # as anndata 0.7 has it
             return self._chosen(place, self.array(place), self.array(f"{table}/__categories/{name}"))
         return self.array(place)
 
-    def matrix(self, place: str, shape: tuple[int, int]) -> Any:
-        """Return the counts of a dense or sparse matrix."""
+    def matrix(self, place: str, names: Sequence[str], words: Sequence[str]) -> Any:
+        """Return the counts of a dense or sparse matrix of the given documents and words."""
         import h5py
 
+        shape = (len(names), len(words))
         found = self.member(place)
         if found is None:
             layers = self.member("layers")
             have = ", ".join(["X", *(f"layer {name}" for name in layers or ())])
             raise DatasetError(f"{self._path} has no {place}; there are {have:.200}")
         if isinstance(found, h5py.Dataset):
-            return self._dense(place, found, shape)
+            return self._dense(place, found, names, words)
         kind = self._text(found.attrs.get("encoding-type", found.attrs.get("h5sparse_format", "")))
         kind = kind.removesuffix("_matrix")
         if kind not in ("csr", "csc"):
@@ -167,21 +165,26 @@ class _Reader:
             )
         own = found.attrs.get("shape", found.attrs.get("h5sparse_shape"))
         self._check_shape(place, () if own is None else tuple(map(int, own)), shape)
-        values = whole_counts(self._path, self.array(f"{place}/data"), f"entry of {place},", remedy=_LAYERS)
-        parts = (values, self.array(f"{place}/indices"), self.array(f"{place}/indptr"))
+        parts: Any = tuple(self.array(f"{place}/{name}") for name in ("data", "indices", "indptr"))
         matrix = (sparse.csr_array if kind == "csr" else sparse.csc_array)(parts, shape=shape)
         matrix.check_format(full_check=True)
-        return matrix
+        return self._counts(place, matrix, names, words)
 
-    def _dense(self, place: str, found: Any, shape: tuple[int, int]) -> sparse.csr_array:
-        self._check_shape(place, found.shape or (), shape)
-        step = max(1, _PIECE // max(1, shape[1]))
-        pieces = [sparse.csr_array((0, shape[1]), dtype=np.int64)]
-        for row in range(0, shape[0], step):
-            values = found[row : row + step]
-            whole_counts(self._path, values.ravel(), f"entry of {place},", row * shape[1], _LAYERS)
-            pieces.append(sparse.csr_array(values).astype(np.int64))
+    def _dense(self, place: str, found: Any, names: Sequence[str], words: Sequence[str]) -> sparse.csr_array:
+        """Return the counts of a dense matrix, of which no more than a piece is in memory."""
+        self._check_shape(place, found.shape or (), (len(names), len(words)))
+        step = max(1, _PIECE // max(1, len(words)))
+        pieces = [sparse.csr_array((0, len(words)), dtype=np.int64)]
+        for row in range(0, len(names), step):
+            piece = sparse.csr_array(found[row : row + step])
+            pieces.append(self._counts(place, piece, names[row:], words))
         return sparse.csr_array(sparse.vstack(pieces, format="csr"))
+
+    def _counts(self, place: str, matrix: Any, names: Sequence[str], words: Sequence[str]) -> Any:
+        def shown(row: int, column: int) -> str:
+            return f"{place} of {names[row]!r:.80}, {words[column]!r:.80}"
+
+        return whole_counts(self._path, matrix, shown, _LAYERS)
 
     def _check_shape(self, place: str, own: tuple[int, ...], shape: tuple[int, int]) -> None:
         if own != shape:

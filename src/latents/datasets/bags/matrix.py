@@ -1,5 +1,6 @@
 """From entries to the count matrix of a bag of words."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,39 +99,38 @@ def added_up(path: Path, matrix: Any) -> sparse.csr_array:
 
 
 def whole_counts(
-    path: Path, values: NDArray[Any], place: str = "value", first: int = 0, remedy: str = ""
-) -> NDArray[np.int64]:
-    """Return values as counts, all of which must be whole numbers from 0.
+    path: Path, matrix: Any, place: Callable[[int, int], str], remedy: str = ""
+) -> sparse.csr_array | sparse.csc_array | sparse.coo_array:
+    """Return a sparse matrix of the same format with its values as counts, int64: whole numbers from 0.
 
     Parameters
     ----------
     path : Path
-        Their file.
-    values : array of shape (n_values,)
-        The values, of any type of numbers.
-    place : str
-        What a value is called, with its number, in the message.
-    first : int
-        The number of the first one.
+        The file.
+    matrix : sparse array
+        Compressed rows or columns, or coordinates.
+    place : callable
+        What the value in a row and column is, for the message.
     remedy : str
-        What to give instead.
+        What to give instead of such values.
 
     Raises
     ------
     DatasetError
-        If one is not; names the first.
+        If a value is none; names the first.
     """
+    values = matrix.data
     if values.dtype.kind not in "buif":
-        raise DatasetError(f"{path}: its {place}s are of type {values.dtype}; allowed are counts")
-    found = values.astype(np.float64) if values.dtype.kind == "f" else values
-    bad = ~((found >= 0) & (found <= LARGEST) & (found == np.floor(found)))  # NaN is neither
+        raise DatasetError(f"{path}: values are of type {values.dtype}; allowed are counts")
+    bad = ~((values >= 0) & (values <= LARGEST) & (values == np.floor(values)))  # NaN is neither
     if bad.any():
-        at = int(bad.argmax())
+        row, column = (int(index[bad.argmax()]) for index in matrix.tocoo(copy=False).coords)
         raise DatasetError(
-            f"{path}: {place} {first + at} is {values[at]}; allowed are the whole numbers 0 to {LARGEST}"
-            f"{remedy or RAW}"
+            f"{path}: {place(row, column)} is {values[bad.argmax()]}; allowed are the whole numbers 0 to {LARGEST}"
+            f"{RAW}{remedy}"
         )
-    return found.astype(np.int64)
+    whole: sparse.csr_array = matrix.astype(np.int64)
+    return whole
 
 
 RAW = ": raw counts, not weights, shares or logarithms"

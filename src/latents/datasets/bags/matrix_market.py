@@ -194,7 +194,8 @@ def _entries(
 def _all_allowed(entries: NDArray[Any], header: _Header, words: Known, transpose: bool) -> bool:
     inside = (entries[:, :2] >= 1) & (entries[:, :2] <= header.shape)
     counts = entries[:, 2]
-    if not (inside.all() and ((counts >= 0) & (counts <= LARGEST) & (counts == np.floor(counts))).all()):
+    whole = (entries == np.floor(entries)).all() and ((counts >= 0) & (counts <= LARGEST)).all()
+    if not (whole and inside.all()):
         return False
     return all(words.knows(entries[:, axis].astype(np.int64)).all() for axis in _word_axes(header, transpose))
 

@@ -70,8 +70,11 @@ def reals_of(block: bytes, separators: bytes, n: int) -> NDArray[np.float64]:
     """Return the `n` numbers of a block, which may have points and exponents, or none as `numbers_of` does."""
     if block.translate(None, delete=b"0123456789.eE+-") != separators:
         return np.empty(0)
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of what is no number: 1.2.3
-        numbers = np.fromstring(block, dtype=np.float64, sep=" ")
+    try:
+        with warnings.catch_warnings(action="error", category=DeprecationWarning):  # what older NumPys gave
+            numbers = np.fromstring(block, dtype=np.float64, sep=" ")
+    except (ValueError, DeprecationWarning):  # of what is no number, as 1.2.3
+        return np.empty(0)
     return numbers if len(numbers) == n else numbers[:0]
 
 

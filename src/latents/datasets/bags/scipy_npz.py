@@ -26,7 +26,7 @@ def read(path: Path, options: Options) -> dict[str, Any]:
         As `read_matrix`; or if an entry is no count, or there are more or fewer words than columns.
     """
     matrix: Any = read_matrix(path, options.max_unpacked)
-    matrix.data = whole_counts(path, matrix.data, "entry")
+    matrix = whole_counts(path, matrix, lambda row, column: f"the value in row {row}, column {column}")
     explained = matrix.nnz if matrix.format == "coo" else max(matrix.nnz, len(matrix.indptr) - 1)
     matrix = matrix.T if options.transpose else matrix
     n_documents, n_words = matrix.shape
