@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from scipy import sparse
+
 _HOW = {0: "zero_based: true", 1: "zero_based: false"}
 
 
@@ -59,3 +62,10 @@ def settled(words: Sequence[str], numbering: Numbering | None, first: int | None
     if first is None or numbering.first is None or numbering.first == first:
         return list(words)
     return [str(int(word) + first - numbering.first) for word in words]
+
+
+def with_room(counts: sparse.csr_array) -> sparse.csr_array:
+    """Return counts as int32 or, where some could add up to more than that holds, as int64."""
+    largest = np.iinfo(np.int32).max
+    kind = np.int32 if counts.data.sum(dtype=np.float64) <= largest else np.int64
+    return counts.astype(kind, copy=False)

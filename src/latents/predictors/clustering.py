@@ -12,7 +12,7 @@ from scipy import sparse
 
 from latents import estimators
 from latents.estimators.reading import log_odds_by_word, runners_up
-from latents.features.numbering import Numbering, settled
+from latents.features.numbering import Numbering, settled, with_room
 from latents.features.tokens import compiled
 from latents.features.words import WordRules, composed, count_vocabulary, take_vocabulary
 from latents.predictors.interface import Predictor, check_model
@@ -153,7 +153,7 @@ class ClusteringPredictor(Predictor):
                 "have no order; allowed are texts"
             )
         words = [composed(word) for word in settled(words, numbering, self.first_word)]
-        return take_vocabulary(counts, words, self.vocabulary, lowercase=self.rules.lowercase)
+        return take_vocabulary(with_room(counts), words, self.vocabulary, lowercase=self.rules.lowercase)
 
     def predict_counts(self, counts: sparse.csr_array, *, n_deciding_words: int = 5) -> pd.DataFrame:
         """Return the table of ``predict`` for counts by the columns of the vocabulary."""
