@@ -245,8 +245,25 @@ def test_files_without_documents_are_refused(tmp_path, format_, name, content):
 
 
 def test_refuses_settings_and_files_that_are_not_there(tmp_path):
-    with pytest.raises(DatasetError, match="format is 'mat'; allowed are uci, svmlight, numbered"):
+    with pytest.raises(
+        DatasetError, match="format is 'mat'; allowed are uci, svmlight, numbered, lda-c, mtx, npz, h5ad"
+    ):
         BagOfWordsDataset("a.mat", "mat")
+    for value in (-1, 1.5, "many", None):
+        with pytest.raises(
+            DatasetError, match=r"max_empty_documents is .*; allowed are the whole numbers from 0"
+        ):
+            BagOfWordsDataset("a", "uci", max_empty_documents=value)
+    for name, value, formats in (
+        ("transpose", True, "mtx or npz"),
+        ("layer", "counts", "h5ad"),
+        ("label", "kind", "h5ad"),
+        ("zero_based", False, "svmlight"),
+    ):
+        with pytest.raises(DatasetError, match=f"{name} is of the format {formats}, not of uci"):
+            BagOfWordsDataset("a", "uci", **{name: value})
+    with pytest.raises(DatasetError, match=r"vocabulary is of the format .*, not of h5ad"):
+        BagOfWordsDataset("a", "h5ad", vocabulary="words.txt")
     with pytest.raises(DatasetError, match="zero_based is of the format svmlight, not of uci"):
         BagOfWordsDataset("a", "uci", zero_based=True)
     with pytest.raises(DatasetError, match=r"there is no file .*a\.svm"):

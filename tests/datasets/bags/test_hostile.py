@@ -102,6 +102,19 @@ def test_documents_without_entries_are_allowed_up_to_a_bound(tmp_path):
         BagOfWordsDataset(path, "uci", max_empty_documents=10).load()
 
 
+@pytest.mark.parametrize(("format_", "line"), [("svmlight", "x\n"), ("lda-c", "0\n")])
+def test_lines_without_words_are_documents_up_to_a_bound(tmp_path, format_, line):
+    (tmp_path / "a").write_text(f"1 1:1\n{line * 11}")
+    assert BagOfWordsDataset(str(tmp_path / "a"), format_, max_empty_documents=11).load()["counts"].shape == (
+        12,
+        1,
+    )
+    with pytest.raises(
+        DatasetError, match="12 documents, and entries for 1 at most; more than 10 empty ones"
+    ):
+        BagOfWordsDataset(str(tmp_path / "a"), format_, max_empty_documents=10).load()
+
+
 def test_barcodes_and_pointers_explain_documents_without_entries(tmp_path):
     (tmp_path / "matrix.mtx").write_text(f"{MATRIX}general\n1 4 1\n1 2 7\n")
     (tmp_path / "features.tsv").write_text("id\tname\n")

@@ -84,8 +84,8 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
     max_unpacked : int or str, optional
         How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     max_empty_documents : int
-        How many documents there may be beyond the entries, if nothing but a number in the head of ``uci``,
-        ``mtx`` or ``npz`` tells of them: each takes memory, and none has a word.
+        How many documents without words there may be, if nothing but a number in the head of ``uci``, ``mtx`` or
+        ``npz``, or a line without pairs, tells of them: each takes memory.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -105,6 +105,10 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
     ) -> None:
         if format not in _READERS:
             raise DatasetError(f"format is {format!r:.80}; allowed are {', '.join(_READERS)}")
+        if not isinstance(max_empty_documents, int) or max_empty_documents < 0:
+            raise DatasetError(
+                f"max_empty_documents is {max_empty_documents!r:.80}; allowed are the whole numbers from 0"
+            )
         given = {
             "vocabulary": vocabulary,
             "zero_based": zero_based,

@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 from kedro.io import DatasetError
 from numpy.typing import NDArray
+from scipy import sparse
 
-from latents.datasets.bags.matrix import Options, once_each
+from latents.datasets.bags.matrix import Options, check_empty
 from latents.datasets.bags.numbers import (
+    LARGEST,
     Known,
+    Numbers,
     all_allowed,
     blocks_of,
     lines_of,
@@ -41,23 +44,25 @@ class _Documents(NamedTuple):
     """What the lines of a file hold, and where."""
 
     heads: list[str]
-    lines: list[int]
-    lengths: list[int]
+    lines: NDArray[np.int64]
+    lengths: NDArray[np.int64]
     numbers: NDArray[np.int32]
     counts: NDArray[np.int32]
 
-    def matrix(self, path: Path, vocabulary: Vocabulary) -> Any:
+    def matrix(self, vocabulary: Vocabulary) -> sparse.csr_array:
         """Return the counts by the columns of a vocabulary."""
-        documents = np.repeat(np.arange(len(self.heads), dtype=np.int32), self.lengths)
+        ends = np.append(np.zeros(1, dtype=np.int64), np.cumsum(self.lengths))
         columns = vocabulary.columns(self.numbers).astype(np.int32)
-        shape = (len(self.heads), len(vocabulary.words))
-        lines = np.repeat(np.array(self.lines, dtype=np.int64), self.lengths)
-        return once_each(path, documents, columns, self.counts, shape, lines)
+        kind = np.int32 if ends[-1] <= LARGEST else np.int64
+        parts: Any = (self.counts, columns, ends.astype(kind))
+        matrix = sparse.csr_array(parts, shape=(len(self.heads), len(vocabulary.words)))
+        matrix.sort_indices()
+        return matrix
 
     def line_of(self, number: int) -> int:
         """Return the first line that has the number of a word."""
         at = int((self.numbers == number).argmax())
-        return self.lines[int(np.searchsorted(np.cumsum(self.lengths), at, side="right"))]
+        return int(self.lines[np.searchsorted(np.cumsum(self.lengths), at, side="right")])
 
 
 def read_numbered(path: Path, options: Options) -> dict[str, Any]:
@@ -71,13 +76,13 @@ def read_numbered(path: Path, options: Options) -> dict[str, Any]:
     usual = Path(path.name.removesuffix(".gz")).with_suffix(".vocab").name
     vocabulary = read_numbered_words(named(path, options.vocabulary, usual), options.max_unpacked)
     with opened(path, options.max_unpacked) as file:
-        found = _read(path, file, vocabulary, _after_id)
+        found = _read(path, file, vocabulary, _after_id, options)
     lines: dict[str, int] = {}
-    for line, name in zip(found.lines, found.heads, strict=True):
+    for line, name in zip(found.lines.tolist(), found.heads, strict=True):
         if lines.setdefault(name, line) != line:
             raise malformed(path, line, f"document {name!r} is on line {lines[name]} already")
     documents = pd.DataFrame({"name": found.heads})
-    return {"counts": found.matrix(path, vocabulary), "words": vocabulary.words, "documents": documents}
+    return {"counts": found.matrix(vocabulary), "words": vocabulary.words, "documents": documents}
 
 
 def read_lda_c(path: Path, options: Options) -> dict[str, Any]:
@@ -94,13 +99,13 @@ def read_lda_c(path: Path, options: Options) -> dict[str, Any]:
         words = path.parent / options.vocabulary
     vocabulary = None if words is None else read_words(words, options.max_unpacked)
     with opened(path, options.max_unpacked) as file:
-        found = _read(path, file, vocabulary or Unnamed(0), _after_length)
-    for line, head, n_pairs in zip(found.lines, found.heads, found.lengths, strict=True):
+        found = _read(path, file, vocabulary or Unnamed(0), _after_length, options)
+    for line, head, n_pairs in zip(found.lines.tolist(), found.heads, found.lengths.tolist(), strict=True):
         if whole_number(path, line, "the number of words", head) != n_pairs:
             raise malformed(path, line, f"says {head:.40} different words; {n_pairs} pairs follow")
     by_number = Unnamed(0).of(found.numbers) if vocabulary is None else vocabulary
     return {
-        "counts": found.matrix(path, by_number),
+        "counts": found.matrix(by_number),
         "words": by_number.words,
         "documents": pd.DataFrame({"name": [f"line {line}" for line in found.lines]}),
         "numbering": Numbering(str(path), 0, named=False) if vocabulary is None else None,
@@ -128,7 +133,7 @@ def read_svmlight(path: Path, options: Options) -> dict[str, Any]:
         for first in ((0, 1) if first is None else (first,))
     ]
     with opened(path, options.max_unpacked) as file:
-        found = _read(path, file, _Either(known), _after_label)
+        found = _read(path, file, _Either(known), _after_label, options)
     _check_labels(path, found)
     possible = [based.first for based in known if based.knows(found.numbers).all()]
     if given is None and 0 not in found.numbers:
@@ -146,7 +151,7 @@ def read_svmlight(path: Path, options: Options) -> dict[str, Any]:
     documents = pd.DataFrame({"name": [f"line {line}" for line in found.lines], "label": found.heads})
     vocabulary, numbering = _words(path, found, given, possible[0] if len(possible) == 1 else None)
     return {
-        "counts": found.matrix(path, vocabulary),
+        "counts": found.matrix(vocabulary),
         "words": vocabulary.words,
         "documents": documents,
         "numbering": numbering,
@@ -217,11 +222,12 @@ def _first_number(path: Path, file: IO[bytes], zero_based: bool | None) -> int |
 
 def _check_labels(path: Path, found: _Documents) -> None:
     """Refuse lda-c's lines, where the number of pairs stands in the place of the label."""
-    lengths = list(map(str, found.lengths))
-    if found.heads == lengths and len(set(lengths)) > 1:
+    lengths = found.lengths.tolist()
+    # Labels 0 and 1 of documents with no word and one may be some.
+    if len(set(lengths)) > 1 and max(lengths) > 1 and all(map(str.__eq__, found.heads, map(str, lengths))):
         raise malformed(
             path,
-            found.lines[0],
+            int(found.lines[0]),
             "the label is how many words the document has, as it is on every line: that is no label; say "
             "`format: lda-c`",
         )
@@ -230,16 +236,17 @@ def _check_labels(path: Path, found: _Documents) -> None:
 _Split = Callable[[Path, int, bytes], tuple[bytes, bytes] | None]
 
 
-def _read(path: Path, file: IO[bytes], known: Known, split: _Split) -> _Documents:
+def _read(path: Path, file: IO[bytes], known: Known, split: _Split, options: Options) -> _Documents:
     """Read lines that begin each with a head, which `split` parts from the pairs."""
     heads: list[str] = []
-    lines: list[int] = []
-    lengths: list[int] = []
+    once: dict[str, str] = {}  # of the same label, one str
+    n_empty = 0
+    lines, lengths = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
     blocks = [np.empty((0, 2), dtype=np.int32)]
     for first_line, block in blocks_of(path, file, first_line=1):
         rows = list(_rows(path, first_line, block, split))
-        heads.extend(head for _, head, _ in rows)
-        lines.extend(line for line, _, _ in rows)
+        heads.extend(once.setdefault(head, head) for _, head, _ in rows)
+        lines.append(np.array([line for line, _, _ in rows], dtype=np.int64))
         n_pairs = [pairs.count(b":") for _, _, pairs in rows]
         body = b" ".join(pairs for _, _, pairs in rows if pairs)
         separators = (b": " * sum(n_pairs))[:-1]
@@ -248,12 +255,29 @@ def _read(path: Path, file: IO[bytes], known: Known, split: _Split) -> _Document
             found = [list(_pairs(path, line, pairs, known)) for line, _, pairs in rows]
             n_pairs = [len(row) for row in found]
             numbers = np.array([pair for row in found for pair in row], dtype=np.int64).reshape(-1, 2)
-        lengths.extend(n_pairs)
+        lengths.append(np.array(n_pairs, dtype=np.int64))
+        _check_once(path, numbers[:, 0], lines[-1], lengths[-1], len(heads) - len(rows))
         blocks.append(numbers.astype(np.int32))
+        n_empty += n_pairs.count(0)
+        check_empty(str(path), len(heads), len(heads) - n_empty, options)
     numbers_, counts = np.concatenate(blocks).T
     if not heads:
         raise DatasetError(f"{path} has no document")
-    return _Documents(heads, lines, lengths, numbers_, counts)
+    return _Documents(heads, np.concatenate(lines), np.concatenate(lengths), numbers_, counts)
+
+
+def _check_once(path: Path, numbers: Numbers, lines: Numbers, lengths: Numbers, n_before: int) -> None:
+    """Refuse documents that have a word twice; `n_before` others came before them."""
+    documents = np.repeat(np.arange(len(lengths)), lengths)
+    if (np.diff(numbers)[np.diff(documents) == 0] > 0).all():  # as most programs write them
+        return
+    order = np.lexsort((numbers, documents))
+    same = (np.diff(numbers[order]) == 0) & (np.diff(documents[order]) == 0)
+    if same.any():
+        document = int(documents[order][1:][same][0])
+        raise malformed(
+            path, int(lines[document]), f"a word is there twice in document {n_before + document + 1}"
+        )
 
 
 def _rows(path: Path, first_line: int, block: bytes, split: _Split) -> Iterator[tuple[int, str, bytes]]:

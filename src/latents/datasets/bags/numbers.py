@@ -17,7 +17,7 @@ from latents.datasets.files import decoded, malformed
 Numbers = NDArray[np.int64]
 
 LARGEST = np.iinfo(np.int32).max
-_BLOCK = 2**24  # bytes
+_BLOCK = 2**21  # bytes
 _LINE = 2**26
 _HEAD_LINE = 2**16
 
