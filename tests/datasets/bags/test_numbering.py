@@ -159,6 +159,7 @@ def test_lda_c_is_known_by_its_labels(tmp_path):
         "2 0:1 3:2\n1 3:1\n1 1:1 2:1\n",
         "1 1:1\n1 2:1\n",
         "2 1:1 2:1\n",
+        "0\n1 1:1\n",
     ):  # one is no number of pairs
         bag_of(tmp_path, content, words=None)
 
