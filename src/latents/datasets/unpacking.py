@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Size = int | str | None
 
-ALWAYS = 64 * 2**20
+ALWAYS = 32 * 2**20
 """So many bytes any file may unpack to."""
 TIMES = 50
 """So many times its size a larger one may."""
