@@ -11,7 +11,8 @@ from kedro.io import DatasetError
 from scipy import sparse
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
-from latents.datasets import BagOfWordsDataset, numbered_words
+from latents.datasets import BagOfWordsDataset
+from latents.datasets.bags import numbers
 
 COUNTS = np.array([[2, 0, 1], [0, 0, 0], [0, 13, 4]])
 WORDS = ["ship", "été", "null"]
@@ -94,7 +95,7 @@ def test_reads_compressed_files(tmp_path, format_):
 @pytest.mark.parametrize("format_", FILES)
 @pytest.mark.parametrize("size", [1, 7, 16])
 def test_blocks_change_nothing(tmp_path, format_, size, monkeypatch):
-    monkeypatch.setattr(numbered_words, "_BLOCK", size)
+    monkeypatch.setattr(numbers, "_BLOCK", size)
     check(dataset(tmp_path, format_).load(), format_)
 
 
@@ -183,7 +184,7 @@ REFUSED = [
     ("svmlight", "sea.svm", "2:13", "2:-1", 6, "the count of word 2 is -1"),
     ("svmlight", "sea.svm", "2:13", "2:0", 6, "the count of word 2 is 0"),
     ("svmlight", "sea.svm", "2:13", "2:0.5", 6, "the count is '0.5'"),
-    ("svmlight", "sea.svm", "2:13", "0:13", 6, "the word is 0; allowed are the numbers of the 3 words"),
+    ("svmlight", "sea.svm", "2:13", "0:13", 6, "the word is 0, and line 2 has the word 3; allowed are the"),
     ("svmlight", "sea.svm", "2:13", "4:13", 6, "the word is 4"),
     ("svmlight", "sea.svm", "2:13", "3:13", 6, "a word is there twice in document 3"),
     ("numbered", "sea.libsvm", "d8\t\n", "d8\n", 2, "'d8' does not begin with the document's id and a tab"),
@@ -243,16 +244,26 @@ def test_files_without_documents_are_refused(tmp_path, format_, name, content):
         dataset(tmp_path, format_, {**FILES[format_], name: content}).load()
 
 
-def test_numbers_from_zero_are_named(tmp_path):
-    with pytest.raises(
-        DatasetError, match=r"line 1: the word is 0; allowed are whole numbers from 1 \(zero_based: f"
-    ):
-        dataset(tmp_path, "svmlight", {"a.svm": "1 0:1\n"}).load()
-
-
 def test_refuses_settings_and_files_that_are_not_there(tmp_path):
-    with pytest.raises(DatasetError, match="format is 'mat'; allowed are uci, svmlight, numbered"):
+    with pytest.raises(
+        DatasetError, match="format is 'mat'; allowed are uci, svmlight, numbered, lda-c, mtx, npz, h5ad"
+    ):
         BagOfWordsDataset("a.mat", "mat")
+    for value in (-1, 1.5, "many", None):
+        with pytest.raises(
+            DatasetError, match=r"max_empty_documents is .*; allowed are the whole numbers from 0"
+        ):
+            BagOfWordsDataset("a", "uci", max_empty_documents=value)
+    for name, value, formats in (
+        ("transpose", True, "mtx or npz"),
+        ("layer", "counts", "h5ad"),
+        ("label", "kind", "h5ad"),
+        ("zero_based", False, "svmlight"),
+    ):
+        with pytest.raises(DatasetError, match=f"{name} is of the format {formats}, not of uci"):
+            BagOfWordsDataset("a", "uci", **{name: value})
+    with pytest.raises(DatasetError, match=r"vocabulary is of the format .*, not of h5ad"):
+        BagOfWordsDataset("a", "h5ad", vocabulary="words.txt")
     with pytest.raises(DatasetError, match="zero_based is of the format svmlight, not of uci"):
         BagOfWordsDataset("a", "uci", zero_based=True)
     with pytest.raises(DatasetError, match=r"there is no file .*a\.svm"):

@@ -191,6 +191,35 @@ class TestDocuments:
         ):
             bags.check_counts(counts)
 
+    @pytest.mark.parametrize("value", [3_000_000_000, 3e9, 1e300, 2**62])
+    def test_counts_that_are_larger_than_counts_may_be(self, value):
+        with pytest.raises(
+            ValueError, match=r"word 1 is .*; allowed are the whole numbers .* up to 2147483647"
+        ):
+            bags.check_counts(sparse.csr_array(np.array([[1, value]])))
+
+    def test_counts_whose_sum_is_too_large(self, monkeypatch):
+        monkeypatch.setattr(bags, "_TOTAL", 2**33)
+        largest = np.full((2, 2), 2**31 - 1, dtype=np.int32)
+        bags.check_counts(sparse.csr_array(largest))
+        with pytest.raises(
+            ValueError, match=r"the counts add up to 1\.07374e\+10; allowed is up to 8589934592"
+        ):
+            bags.check_counts(sparse.csr_array(np.full((1, 5), 2**31 - 1, dtype=np.int32)))
+
+    @pytest.mark.parametrize("kind", ["u1", "i4", "f4", "?"])
+    def test_counts_that_are_added_up_do_not_overflow(self, kind):
+        largest = {"u1": 255, "i4": 2**31 - 1, "f4": 2.0**24, "?": True}[kind]
+        counts = sparse.csr_array(np.array([[largest, largest, 0], [0, 1, 1]]).astype(kind))
+        raw = {"counts": counts, "words": ["Ship", "ship", "wave"], "documents": pd.DataFrame(index=range(2))}
+        documents, bag = corpus.ingest(raw, INGEST.model_copy(update={"label_column": None}))
+        counted, vocabulary, _ = corpus.count_words(documents, bag, FEATURES)
+        np.testing.assert_array_equal(counted.toarray(), [[2 * int(largest), 0], [1, 1]])
+        assert vocabulary["n_occurrences"].tolist() == [2 * int(largest) + 1, 1]
+        if kind == "i4":  # more than a count may be, which is seen and refused
+            with pytest.raises(ValueError, match="document 0, word 0 is 4294967294; allowed are"):
+                bags.check_counts(counted)
+
     def test_counts_that_are_counts(self):
         bags.check_counts(sparse.csr_array(np.array([[1.0, 0.0, 2.0], [0.0, 7.0, 3.0]])))
 

@@ -282,13 +282,14 @@ class TestBags:
         return {"counts": sparse.csr_array(np.array(counts)), "words": words, "documents": documents}
 
     @pytest.mark.parametrize("value", [0.5, -5, np.nan])
-    def test_counts_that_are_no_counts(self, value):
+    def test_counts_that_are_no_counts(self, clustering_predictor, value):
+        raw = self.bag([[1.0, 0.0], [2.0, value]], ["ship", "sail"])
         with pytest.raises(ValueError, match=rf"count of document 1, word 'sail' is {float(value)}; allowed"):
-            clustering.ingest(self.bag([[1.0, 0.0], [2.0, value]], ["ship", "sail"]), self.PARAMS)
+            clustering.ingest(clustering_predictor, raw, self.PARAMS)
 
-    def test_words_are_composed_as_texts_are(self):
+    def test_words_are_composed_as_texts_are(self, clustering_predictor):
         raw = self.bag([[1, 2, 4], [0, 0, 1]], ["scho\u0308n", "Ufer", "schön"])
-        documents, bag = clustering.ingest(raw, self.PARAMS)
+        documents, bag = clustering.ingest(clustering_predictor, raw, self.PARAMS)
         counts, words = bags.counts_of(bag)
         assert words == ["schön", "Ufer"]
         assert counts.toarray().tolist() == [[5, 2], [1, 0]]

@@ -1,5 +1,7 @@
 """Each way to bring documents of one's own, as `docs/data.md` has it, from its YAML to the report."""
 
+import gzip
+import io
 import json
 import re
 from pathlib import Path
@@ -10,11 +12,14 @@ import pytest
 import yaml
 from kedro.io import DatasetError
 from scipy import sparse
+from scipy.io import mmwrite
+from sklearn.datasets import dump_svmlight_file
 
 from latents.pipelines.clustering.corpus import count_words, ingest
 from latents.pipelines.clustering.parameters import FeaturesParameters
 from latents.pipelines.documents import IngestParameters
 from tests.conftest import ROOT
+from tests.datasets.bags.h5ad_files import write_h5ad
 
 MANUAL = (ROOT / "docs/data.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(clustering\.raw_documents:.*?)```", MANUAL, flags=re.DOTALL)
@@ -23,7 +28,8 @@ BAG = BAGS[0]
 GERMAN, CHINESE, HINDI = re.findall(r"```yaml\n(clustering: \{features: .*?)```", MANUAL, flags=re.DOTALL)
 ENDINGS = re.findall(r"\.\w+", TABLE.split("documents")[-1].replace("(an object a line)", ""))
 _TABLE_OF_FORMATS = MANUAL[MANUAL.index("| `format` |") :].split("\n\n")[0]
-FORMATS = re.findall(r"^\| `(\w+)` \| `([\w.]+)` \|", _TABLE_OF_FORMATS, flags=re.MULTILINE)[1:]
+FORMATS = re.findall(r"^\| `([\w-]+)` \| `([\w.]+)` \|", _TABLE_OF_FORMATS, flags=re.MULTILINE)[1:]
+WITH_LABELS = ("svmlight", "h5ad")
 
 WORDS = ["anchor", "harbour", "sail", "Null", "airport", "cloud", "plane", "wing"]
 PARAMETERS = """
@@ -56,19 +62,47 @@ def rows_of(first, label="{i}"):
     return "".join(lines)
 
 
-def write_bag(project, format_, path):
+def write_bag(project, entry):
+    """Write the files of an entry of the catalog, by hand or as their own programs do."""
+    path = project.path / entry["filepath"]
+    path.parent.mkdir(parents=True, exist_ok=True)
     entries = [f"{i + 1} {j + 1} {COUNTS[i, j]}" for i, j in np.argwhere(COUNTS)]
     words = "".join(f"{word}\n" for word in WORDS)
+    format_ = entry["format"]
     if format_ == "uci":
-        project.write(path, "\n".join(["20", "8", str(len(entries)), *entries]) + "\n")
-        project.write(path.replace("docword", "vocab"), words)
+        path.write_text("\n".join(["20", "8", str(len(entries)), *entries]) + "\n")
+        path.with_name(path.name.replace("docword", "vocab")).write_text(words)
     elif format_ == "svmlight":
-        project.write(path, rows_of(1, "{name} "))
-        project.write(f"{Path(path).parent}/words.txt", words)
-    else:
-        project.write(path, rows_of(100, "{i}\t"))
+        path.write_text(rows_of(1, "{name} "))
+    elif format_ == "lda-c":
+        pairs = rows_of(0, "").splitlines()
+        path.write_text("".join(f"{row.count(':')} {row}\n" for row in pairs))
+        path.with_name("vocab.txt").write_text(words)
+    elif format_ == "numbered":
+        path.write_text(rows_of(100, "{i}\t"))
         numbered = "".join(f"{100 + j}\t{word}\t7\n" for j, word in enumerate(WORDS))
-        project.write(path.replace(".libsvm", ".vocab"), numbered)
+        path.with_suffix(".vocab").write_text(numbered)
+    elif format_ == "mtx" and entry.get("transpose"):
+        matrix = io.BytesIO()
+        mmwrite(matrix, sparse.coo_array(COUNTS.T))
+        features = "".join(f"ENSG{j}\t{word}\tGene Expression\n" for j, word in enumerate(WORDS)).encode()
+        barcodes = "".join(f"{i}-1\n" for i in range(len(COUNTS))).encode()
+        path.write_bytes(gzip.compress(matrix.getvalue()))
+        path.with_name("features.tsv.gz").write_bytes(gzip.compress(features))
+        path.with_name("barcodes.tsv.gz").write_bytes(gzip.compress(barcodes))
+    elif format_ == "mtx":
+        mmwrite(path, sparse.csr_array(COUNTS.astype(float)))
+    elif format_ == "npz":
+        sparse.save_npz(path, sparse.csr_array(COUNTS))
+    else:
+        pytest.importorskip("h5py", reason="the extra h5ad is not installed")
+        write_h5ad(path, COUNTS, WORDS, LABELS)
+    if "vocabulary" in entry:
+        path.with_name(entry["vocabulary"]).write_text(words)
+
+
+def entry_of(block):
+    return yaml.safe_load(block)["clustering.raw_documents"]
 
 
 def run(project, entry):
@@ -100,12 +134,13 @@ def test_the_manual_has_an_example_of_each():
     assert [next(iter(yaml.safe_load(block).values()))["type"].split(".")[-1] for block in BLOCKS] == [
         "TextFolderDataset",
         "DocumentTableDataset",
-        *["BagOfWordsDataset"] * 3,
+        *["BagOfWordsDataset"] * 8,
     ]
-    assert all(len(block.splitlines()) <= 5 for block in BLOCKS)
+    assert all(len(block.splitlines()) <= 5 for block in BLOCKS)  # the name, and three lines or four
     assert ENDINGS == [".csv", ".tsv", ".jsonl", ".parquet"]
-    assert [format_ for format_, _ in FORMATS] == ["uci", "svmlight", "numbered"]
-    entries = [yaml.safe_load(block)["clustering.raw_documents"] for block in BAGS]
+    names = ["uci", "svmlight", "lda-c", "numbered", "mtx", "mtx", "npz", "h5ad"]
+    assert [format_ for format_, _ in FORMATS] == names
+    entries = [entry_of(block) for block in BAGS]
     assert [(entry["format"], Path(entry["filepath"]).name) for entry in entries] == FORMATS
 
 
@@ -137,18 +172,79 @@ def test_a_table(project, ending):
 
 @pytest.mark.parametrize("block", BAGS)
 def test_a_bag_of_words(project, block):
-    entry = yaml.safe_load(block)["clustering.raw_documents"]
-    write_bag(project, entry["format"], entry["filepath"])
+    entry = entry_of(block)
+    write_bag(project, entry)
     run(project, block)
-    counts, documents = check(project, labels=entry["format"] == "svmlight")
+    counts, documents = check(project, labels=entry["format"] in WITH_LABELS)
     np.testing.assert_array_equal(counts, COUNTS)
     for text, row in zip(documents["text"], COUNTS, strict=True):
         assert set(text.split()) == {WORDS[j] for j in np.flatnonzero(row)}
         assert row[WORDS.index(text.split()[0])] == row.max()
+    with (project.path / "conf/local/catalog.yml").open("a") as file:
+        file.write(block.replace("clustering.raw", "clustering_inference.raw"))
+    project.run("clustering_inference", env=None)
+    assigned = assignments(project)
+    assert assigned["n_tokens"].tolist() == COUNTS.sum(axis=1).tolist()
+    assert assigned["name"].tolist() == documents["name"].tolist()
+    assert ("label" in assigned) == (entry["format"] in WITH_LABELS)
+
+
+def assignments(project):
+    folder = project.path / "data/07_model_output/clustering_inference"
+    return pd.read_csv(folder / "assignments.csv", keep_default_na=False)
+
+
+SVMLIGHT = """
+{name}.raw_documents:
+  type: latents.datasets.BagOfWordsDataset
+  filepath: data/01_raw/{name}.svm
+  format: svmlight
+  {more}
+"""
+
+
+@pytest.mark.parametrize("vocabulary", ["vocabulary: words.txt", ""])
+def test_new_documents_are_numbered_as_those_of_the_training(project, vocabulary, caplog):
+    """Scikit-learn numbers words from 0 by default and does not say so; new documents need not have word 0."""
+    project.write("data/01_raw/words.txt", "".join(f"{word}\n" for word in WORDS))
+    labels = [LABELS.index(label) for label in LABELS]
+    dump_svmlight_file(sparse.csr_array(COUNTS), labels, str(project.path / "data/01_raw/clustering.svm"))
+    new = str(project.path / "data/01_raw/clustering_inference.svm")
+    entries = [SVMLIGHT.format(name=name, more=vocabulary) for name in ("clustering", "clustering_inference")]
+    for first, rows in ((None, [[0, 3, 1] + [0] * 5, [0] * 5 + [1, 2, 0]]), (1, [[1] * 8])):
+        # Of the second it is known that it is numbered otherwise.
+        options = {"zero_based": first is None, "comment": first and "from 1"}
+        dump_svmlight_file(sparse.csr_array(np.array(rows)), [0] * len(rows), new, **options)
+        if first is None:
+            run(project, "".join(entries))
+        project.run("clustering_inference", env=None)
+        assigned = assignments(project)
+        assert assigned["n_tokens"].tolist() == [sum(row) for row in rows]
+        if first is None:
+            decided = [set(words.split(", ")) for words in assigned["deciding_words"]]
+            names = [word.lower() for word in WORDS] if vocabulary else [str(j) for j in range(8)]
+            assert decided == [{names[1], names[2]}, {names[5], names[6]}]
+            assert assigned["cluster"].nunique() == 2
+
+
+def test_a_training_whose_numbers_may_begin_at_0_or_1_is_refused(project):
+    counts = COUNTS.copy()
+    counts[:, [0, -1]] = 0
+    project.write("data/01_raw/words.txt", "".join(f"{word}\n" for word in WORDS))
+    path = str(project.path / "data/01_raw/clustering.svm")
+    dump_svmlight_file(sparse.csr_array(counts), np.arange(20) % 2, path)
+    with pytest.raises(ValueError, match=r"clustering\.svm does not tell whether .* say `zero_based: true`"):
+        run(project, SVMLIGHT.format(name="clustering", more="vocabulary: words.txt"))
+    assert not list((project.path / "data").rglob("documents.parquet"))
+    run(project, SVMLIGHT.format(name="clustering", more="vocabulary: words.txt\n  zero_based: true"))
+    vocabulary = pd.read_csv(
+        project.path / "data/04_feature/clustering/vocabulary.csv", keep_default_na=False
+    )
+    assert set(vocabulary["word"]) == {WORDS[j].lower() for j in np.flatnonzero(counts.sum(axis=0))}
 
 
 def test_vocabulary_rules_hold_for_bags(project):
-    write_bag(project, "uci", "data/01_raw/docword.kos.txt")
+    write_bag(project, entry_of(BAG))
     project.write("data/01_raw/vocab.kos.txt", "anchor\nSail\nsail\nthe\nairport\ncloud\nplane\nwing\n")
     project.write("conf/local/catalog.yml", BAG)
     project.write("conf/local/parameters.yml", PARAMETERS)
@@ -168,7 +264,7 @@ def test_vocabulary_rules_hold_for_bags(project):
 
 
 def test_a_malformed_file_stops_the_run(project):
-    write_bag(project, "uci", "data/01_raw/docword.kos.txt")
+    write_bag(project, entry_of(BAG))
     path = project.path / "data/01_raw/docword.kos.txt"
     path.write_text(path.read_text() + "1 1 many\n")
     project.write("conf/local/catalog.yml", BAG)

@@ -1,11 +1,14 @@
 """Texts in, clusters out: the words of training, counted as in training."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
 from latents.estimators import MultinomialMixture
+from latents.features.numbering import Numbering
 from latents.features.words import WordRules, count_words
 from latents.predictors import ClusteringPredictor
 from tests.predictors.examples import RULES, SEA, SKY, TEXTS
@@ -99,6 +102,51 @@ def test_a_bag_of_words_is_read_as_its_texts_are(clustering_predictor):
     pd.testing.assert_frame_equal(
         table, clustering_predictor.predict(["ship ship ship wing", "wing wing wing"])
     )
+
+
+def test_counts_of_a_bag_that_are_added_up_do_not_overflow(clustering_predictor):
+    bag = sparse.csr_array(np.full((1, 2), 2**31 - 1, dtype=np.int32))
+    counts = clustering_predictor.count_bag(bag, ["Ship", "ship"])
+    assert counts.sum() == 2**32 - 2
+    assert clustering_predictor.predict_counts(counts)["n_tokens"].item() == 2**32 - 2
+
+
+def test_words_of_a_bag_are_numbered_as_those_of_the_training(clustering_predictor, tmp_path):
+    """By what the predictor remembers, saved and loaded; one that remembers nothing asks for it."""
+    parts = {
+        name: getattr(clustering_predictor, name)
+        for name in ("model", "vocabulary", "rules", "cluster_names")
+    }
+    bag = sparse.csr_array(np.array([[3, 1]]))
+    numbering = Numbering("a.svm", None, named=True, from_zero=["ship", "sail"])
+    for first, text in ((0, "ship ship ship sail"), (1, "plane plane plane wing")):
+        ClusteringPredictor(**parts, first_word=first).save(tmp_path / str(first))
+        predictor = ClusteringPredictor.load(tmp_path / str(first))
+        assert predictor.first_word == first
+        counts = predictor.count_bag(bag, ["plane", "wing"], numbering)
+        np.testing.assert_array_equal(counts.toarray(), predictor.count([text]).toarray())
+    with pytest.raises(
+        ValueError, match=r"a\.svm does not tell whether its words are numbered from 0 or from 1"
+    ):
+        clustering_predictor.count_bag(bag, ["plane", "wing"], numbering)
+
+
+def test_what_was_saved_before_there_was_a_first_word_is_loaded(clustering_predictor, tmp_path):
+    clustering_predictor.save(tmp_path / "a")
+    settings = json.loads((tmp_path / "a/predictor.json").read_text())["settings"]
+    assert set(settings) == {"vocabulary", "rules", "cluster_names"}
+    assert ClusteringPredictor.load(tmp_path / "a").first_word is None
+
+
+@pytest.mark.parametrize("first", [2, -1, True, 1.0, "1", [1]])
+def test_a_first_word_that_is_none_in_a_saved_predictor(clustering_predictor, tmp_path, first):
+    clustering_predictor.save(tmp_path / "a")
+    path = tmp_path / "a/predictor.json"
+    content = json.loads(path.read_text())
+    content["settings"]["first_word"] = first
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"predictor\.json is damaged: first_word is .*; allowed are 0, 1"):
+        ClusteringPredictor.load(tmp_path / "a")
 
 
 def test_words_of_a_bag_are_composed_as_texts_are():

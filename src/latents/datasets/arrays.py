@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from latents import estimators
+from latents.datasets.sparse_npz import read_matrix
 from latents.files import whole_file
+
+_ANY = 2**63  # bytes: what a run has written may unpack to as much as it was
 
 
 class _LocalFile:
@@ -70,8 +73,8 @@ class SparseMatrixDataset(_LocalFile, AbstractDataset[sparse.csr_array, sparse.c
     """A SciPy sparse matrix as ``.npz``, in compressed rows."""
 
     def load(self) -> sparse.csr_array:
-        """Return the matrix."""
-        return sparse.csr_array(sparse.load_npz(self._filepath))
+        """Return the matrix; raises as `read_matrix` does."""
+        return sparse.csr_array(read_matrix(self._filepath, max_unpacked=_ANY))
 
     def save(self, data: sparse.csr_array) -> None:
         """Write the matrix, whole or not at all."""

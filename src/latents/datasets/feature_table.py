@@ -25,6 +25,7 @@ from latents.datasets.files import (
 from latents.datasets.image_shapes import image_shape_of, images_or_features
 from latents.datasets.parquet import parquet_of
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.unpacking import Size, bytes_of
 from latents.features.labels import numbers_if_whole
 from latents.messages import some_of
 
@@ -75,6 +76,8 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
     quoting : bool, optional
         Whether quotation marks enclose fields in it; by default not where tabs part them: there a quotation mark
         is a character, and every line a row.
+    max_unpacked : int or str, optional
+        How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -89,6 +92,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         encoding: str = "utf-8",
         decimal: str = ".",
         quoting: bool | None = None,
+        max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
@@ -113,6 +117,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
                 "separator of the file, such as ';'"
             )
         self._decimal = decimal
+        self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
     def load(self) -> Arrays:
@@ -157,7 +162,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         return _Columns(features, others)
 
     def _from_text(self) -> tuple[NDArray[Any], _Columns, Arrays]:
-        text = text_of(self._filepath, self._encoding)
+        text = text_of(self._filepath, self._encoding, self._max_unpacked)
         _, names = next(fields_of(self._filepath, text, self._separator, self._quoting))
         columns = self._meanings(names)
         X, others = self._at_once(text, names, columns) or self._by_line(text, names, columns)
@@ -285,6 +290,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             "encoding": self._encoding,
             "decimal": self._decimal,
             "quoting": self._quoting,
+            "max_unpacked": self._max_unpacked,
         }
 
 

@@ -2,16 +2,15 @@
 
 import codecs
 import csv
-import gzip
 import sys
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from kedro.io import DatasetError
 
+from latents.datasets.unpacking import gunzipped
 from latents.messages import some_of
 
 # What begins a file of an encoding that says so itself; none of it is UTF-8. The longer ones come first.
@@ -31,21 +30,23 @@ def malformed(path: Path, line: int, reason: str) -> DatasetError:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path, max_unpacked: int | None = None) -> Iterator[IO[bytes]]:
     """Open a file, or what is in it if its name ends in ``.gz``.
 
     Raises
     ------
     DatasetError
-        If there is no such file, or a ``.gz`` file is none or not whole.
+        If there is no such file, or a ``.gz`` file is none, not whole, or unpacks to more than it may (see
+        ``unpacking``).
     """
     if not path.is_file():
         raise DatasetError(f"there is no file {path}")
     with path.open("rb") as plain:
-        try:
-            yield cast(IO[bytes], gzip.GzipFile(fileobj=plain)) if path.suffix == ".gz" else plain
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise DatasetError(f"{path} is no whole .gz file: {error}") from error
+        if path.suffix != ".gz":
+            yield plain
+        else:
+            with gunzipped(path, plain, max_unpacked) as content:
+                yield content
 
 
 def decoded(content: bytes, path: Path, encoding: str = "utf-8", first_line: int = 1) -> str:
@@ -90,9 +91,9 @@ def check_encoding(encoding: str) -> str:
     return encoding
 
 
-def text_of(path: Path, encoding: str = "utf-8") -> str:
+def text_of(path: Path, encoding: str = "utf-8", max_unpacked: int | None = None) -> str:
     """Return the text of a file; raises as `opened` and `decoded` do."""
-    with opened(path) as file:
+    with opened(path, max_unpacked) as file:
         return decoded(file.read(), path, encoding)
 
 

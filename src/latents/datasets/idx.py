@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from latents.datasets.files import opened
 from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.unpacking import Size, bytes_of
 
 # The third byte of a file and the type of its numbers, big-endian.
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -35,6 +36,8 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         The file of labels, of one dimension, beside the first one unless its path says otherwise.
     image_shape : sequence of int, optional
         ``[height, width]`` or ``[height, width, 3]``: each row is an image, its pixels line by line.
+    max_unpacked : int or str, optional
+        How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -44,19 +47,21 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         filepath: str,
         labels: str | None = None,
         image_shape: Sequence[int] | None = None,
+        max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
         self._labels = None if labels is None else self._filepath.parent / labels
         self._image_shape = image_shape_of(image_shape)
+        self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return ``images`` or ``features``, and ``labels`` if there are any."""
-        values = read_idx(self._filepath)
+        values = read_idx(self._filepath, self._max_unpacked)
         data = images_or_features(self._filepath, values, self._image_shape, "numbers a row")
         if self._labels is not None:
-            data["labels"] = np.array(read_idx(self._labels))
+            data["labels"] = np.array(read_idx(self._labels, self._max_unpacked))
             check_labels(self._labels, data["labels"], self._filepath, len(values))
         return data
 
@@ -65,18 +70,20 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             "filepath": str(self._filepath),
             "labels": None if self._labels is None else str(self._labels),
             "image_shape": self._image_shape,
+            "max_unpacked": self._max_unpacked,
         }
 
 
-def read_idx(path: Path) -> NDArray[Any]:
+def read_idx(path: Path, max_unpacked: int | None = None) -> NDArray[Any]:
     """Return the array of an IDX file, its numbers in this machine's order of bytes.
 
     Raises
     ------
     DatasetError
-        If there is no such file, its header is none, or it has fewer or more bytes than the header says.
+        If there is no such file, its header is none, or it has fewer or more bytes than the header says,
+        or unpacks to more than it may.
     """
-    with opened(path) as file:
+    with opened(path, max_unpacked) as file:
         kind, shape = _header(path, file)
         offset, n_bytes = 4 + 4 * len(shape), prod(shape) * kind.itemsize
         if path.suffix != ".gz":

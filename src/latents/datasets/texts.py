@@ -21,6 +21,7 @@ from latents.datasets.files import (
 from latents.datasets.parquet import parquet_of
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.split_folders import files_within, labels_and_split
+from latents.datasets.unpacking import Size, bytes_of
 
 
 class _Absent:
@@ -47,6 +48,8 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         Which files to read, such as ``*.txt``; all by default.
     encoding : str
         The encoding of the files.
+    max_unpacked : int or str, optional
+        How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -56,11 +59,13 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         path: str,
         pattern: str = "*",
         encoding: str = "utf-8",
+        max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._path = Path(path)
         self._pattern = pattern
         self._encoding = check_encoding(encoding)
+        self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
     def load(self) -> pd.DataFrame:
@@ -69,14 +74,19 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         labels, held_out = labels_and_split(self._path, names)
         columns = {
             "name": names,
-            "text": [text_of(self._path / name, self._encoding) for name in names],
+            "text": [text_of(self._path / name, self._encoding, self._max_unpacked) for name in names],
             "label": labels,
             "held_out": held_out,
         }
         return pd.DataFrame({column: values for column, values in columns.items() if values is not None})
 
     def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._path), "pattern": self._pattern, "encoding": self._encoding}
+        return {
+            "path": str(self._path),
+            "pattern": self._pattern,
+            "encoding": self._encoding,
+            "max_unpacked": self._max_unpacked,
+        }
 
 
 class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
@@ -101,6 +111,8 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
     quoting : bool, optional
         Whether quotation marks enclose fields in such a file; by default not where tabs part them: there a
         quotation mark is a character, and every line a row.
+    max_unpacked : int or str, optional
+        How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -111,6 +123,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         encoding: str = "utf-8",
         separator: str | None = None,
         quoting: bool | None = None,
+        max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
@@ -123,6 +136,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
             raise DatasetError(
                 f"{filepath} is no table that can be read; allowed are names ending in {', '.join(kinds)}"
             )
+        self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
     def load(self) -> pd.DataFrame:
@@ -130,7 +144,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         if self._kind == ".parquet":
             table = self._parquet()
         else:
-            text = text_of(self._filepath, self._encoding)
+            text = text_of(self._filepath, self._encoding, self._max_unpacked)
             table = self._fields(text) if self._kind in (".csv", ".tsv") else self._objects(text)
         if table.empty:
             raise DatasetError(f"{self._filepath} has no document")
@@ -176,6 +190,7 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
             "encoding": self._encoding,
             "separator": self._separator,
             "quoting": self._quoting,
+            "max_unpacked": self._max_unpacked,
         }
 
 

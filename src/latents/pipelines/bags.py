@@ -8,10 +8,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from latents.features.numbering import settled, with_room
 from latents.features.words import composed, merge_words
 
 # A document without a text is shown by so many of its words.
 SHOWN_WORDS = 20
+
+_LARGEST = 2**31 - 1
+"""The largest count; it is int32's."""
+_TOTAL = 2**53
+"""The largest sum of counts: up to here every whole number is a floating point number."""
 
 Bag = dict[str, NDArray[Any]]
 
@@ -22,25 +28,44 @@ def table_of(documents: pd.DataFrame, bag: Bag) -> pd.DataFrame:
     return documents.assign(text=_frequent_words(counts, np.asarray(words, dtype=object)))
 
 
-def to_arrays(raw: Mapping[str, Any]) -> Bag:
+def to_arrays(raw: Mapping[str, Any], first_word: int | None = None) -> Bag:
     """Return a bag as arrays: ``data``, ``indices`` and ``indptr`` of its counts, and its ``words``.
 
-    Words are composed, as texts are (Unicode's NFC), and those that are then the same added up.
+    Words are composed, as texts are (Unicode's NFC), and those that are then the same added up. Where they were
+    numbers in a file, they mean what they did in the training; ``first_word`` then is the number of the first one,
+    if that is known.
+
+    Parameters
+    ----------
+    raw : mapping
+        ``counts`` and ``words``, and ``numbering`` where words were numbers in a file.
+    first_word : int, optional
+        The number of the first word in the training (see ``features.numbering``).
 
     Raises
     ------
     ValueError
-        If a count is no number of occurrences (see `check_counts`).
+        If a count is no number of occurrences (see `check_counts`), or nothing tells how words are numbered.
     """
-    counts, words = raw["counts"], raw["words"]
+    counts, numbering = sparse.csr_array(raw["counts"]), raw.get("numbering")
+    words = settled(raw["words"], numbering, first_word)
     check_counts(counts, words)
+    counts = with_room(counts)
     counts, words = merge_words(counts, [composed(word) for word in words])
-    return {
+    bag: Bag = {
         "data": counts.data,
         "indices": counts.indices,
         "indptr": counts.indptr,
         "words": np.asarray(words, dtype=np.str_),
     }
+    if numbering is not None and numbering.first is not None:
+        bag["first_word"] = np.array(numbering.first)
+    return bag
+
+
+def first_word_of(bag: Bag) -> int | None:
+    """Return the number of the first word in the file of a bag, if it had any and is known."""
+    return int(bag["first_word"]) if "first_word" in bag else None
 
 
 def check_counts(counts: sparse.csr_array, words: Sequence[str] | None = None) -> None:
@@ -56,16 +81,19 @@ def check_counts(counts: sparse.csr_array, words: Sequence[str] | None = None) -
     Raises
     ------
     ValueError
-        If an entry is negative, fractional, NaN or infinite; names its document and word.
+        If an entry is negative, fractional, NaN, infinite or larger than a count may be; names its document and
+        word. Or if all add up to more than floating point numbers can tell apart.
     """
-    bad = ~(np.isfinite(counts.data) & (counts.data >= 0) & (counts.data == np.round(counts.data)))
+    bad = ~((counts.data >= 0) & (counts.data <= _LARGEST) & (counts.data == np.round(counts.data)))
     if bad.any():
         row, column = (index[bad.argmax()] for index in counts.tocoo().coords)
         word = column if words is None else repr(str(words[column]))
         raise ValueError(
             f"count of document {row}, word {word} is {counts.data[bad.argmax()]}; allowed are the whole "
-            "numbers 0, 1, 2, ..."
+            f"numbers 0, 1, 2, ... up to {_LARGEST}"
         )
+    if (total := counts.data.sum(dtype=np.float64)) > _TOTAL:
+        raise ValueError(f"the counts add up to {total:g}; allowed is up to {_TOTAL}")
 
 
 def counts_of(bag: Bag) -> tuple[sparse.csr_array, list[str]]:

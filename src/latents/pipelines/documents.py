@@ -25,7 +25,7 @@ class IngestParameters(Parameters):
 
 
 def table_and_bag(
-    raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters
+    raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters, first_word: int | None = None
 ) -> tuple[pd.DataFrame, bags.Bag]:
     """Return the table of a corpus, and of a bag of words its counts and words.
 
@@ -39,16 +39,18 @@ def table_and_bag(
         places in it as its index, for messages.
     params : IngestParameters
         The column of the texts, which that of a bag gets too: the most frequent words, for people to read.
+    first_word : int, optional
+        Of new documents: the number of the first word in the training (see ``features.numbering``).
 
     Raises
     ------
     ValueError
-        If there is no table and no bag, no document, no text column or two of one name, or a count of a bag is no
-        number of occurrences.
+        If there is no table and no bag, no document, no text column or two of one name, a count of a bag is no
+        number of occurrences, or nothing tells how its words are numbered.
     """
     bag: bags.Bag = {}
     if isinstance(raw_documents, Mapping) and raw_documents.keys() >= {"counts", "words", "documents"}:
-        bag = bags.to_arrays(raw_documents)
+        bag = bags.to_arrays(raw_documents, first_word)
         table = bags.table_of(raw_documents["documents"], bag)
         raw_documents = table.rename(columns={"text": params.text_column})
     raw_documents = _in_pandas(raw_documents)

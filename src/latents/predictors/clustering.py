@@ -12,6 +12,7 @@ from scipy import sparse
 
 from latents import estimators
 from latents.estimators.reading import log_odds_by_word, runners_up
+from latents.features.numbering import Numbering, settled, with_room
 from latents.features.tokens import compiled
 from latents.features.words import WordRules, composed, count_vocabulary, take_vocabulary
 from latents.predictors.interface import Predictor, check_model
@@ -31,6 +32,8 @@ class ClusteringPredictor(Predictor):
         How texts became words in training.
     cluster_names : sequence of str
         A name for each component.
+    first_word : int, optional
+        The number of the first word, 0 or 1, where the training knew its words by numbers and where these began.
 
     Raises
     ------
@@ -44,6 +47,7 @@ class ClusteringPredictor(Predictor):
     vocabulary: Sequence[str]
     rules: WordRules
     cluster_names: Sequence[str]
+    first_word: int | None = None
 
     def __post_init__(self) -> None:
         check_model(self.model, "MultinomialMixture")
@@ -56,6 +60,8 @@ class ClusteringPredictor(Predictor):
                 raise TypeError(f"{name} must be texts")
             if len(words) != n:
                 raise ValueError(f"{name} has {len(words)} entries; the model has {n}")
+        if self.first_word not in (None, 0, 1) or isinstance(self.first_word, bool | float):
+            raise ValueError(f"first_word is {self.first_word!r:.80}; allowed are 0, 1 and None")
         if len(set(self.vocabulary)) != n_words:
             raise ValueError("vocabulary has a word twice")
         compiled(self.rules.token_pattern)
@@ -117,21 +123,37 @@ class ClusteringPredictor(Predictor):
             raise ValueError("there is no text")
         return count_vocabulary(read, self.vocabulary, self.rules)
 
-    def count_bag(self, counts: sparse.csr_array, words: Sequence[str]) -> sparse.csr_array:
+    def count_bag(
+        self, counts: sparse.csr_array, words: Sequence[str], numbering: Numbering | None = None
+    ) -> sparse.csr_array:
         """Return the counts of a bag of words, whose columns have other words, by those of the vocabulary.
+
+        Parameters
+        ----------
+        counts : csr_array of shape (n_documents, n_given)
+            The counts.
+        words : sequence of str
+            The words of the columns.
+        numbering : Numbering, optional
+            How they came from the numbers of a file, as ``BagOfWordsDataset`` says it: what the file does not tell
+            is as in the training.
+
+        Returns
+        -------
+        csr_array of shape (n_documents, n_words)
 
         Raises
         ------
         ValueError
-            If the vocabulary has n-grams, which a bag cannot tell of.
+            If the vocabulary has n-grams, which a bag cannot tell of, or nothing tells how words are numbered.
         """
         if self.rules.ngram_range != (1, 1):
             raise ValueError(
                 f"the model counts n-grams (ngram_range {list(self.rules.ngram_range)}), but the words of a bag "
                 "have no order; allowed are texts"
             )
-        words = [composed(word) for word in words]
-        return take_vocabulary(counts, words, self.vocabulary, lowercase=self.rules.lowercase)
+        words = [composed(word) for word in settled(words, numbering, self.first_word)]
+        return take_vocabulary(with_room(counts), words, self.vocabulary, lowercase=self.rules.lowercase)
 
     def predict_counts(self, counts: sparse.csr_array, *, n_deciding_words: int = 5) -> pd.DataFrame:
         """Return the table of ``predict`` for counts by the columns of the vocabulary."""
@@ -164,13 +186,16 @@ class ClusteringPredictor(Predictor):
         return strongest
 
     def _settings(self) -> dict[str, Any]:
-        return {
+        settings = {
             "vocabulary": list(self.vocabulary),
             "rules": self.rules.to_json(),
             "cluster_names": list(self.cluster_names),
         }
+        return settings if self.first_word is None else {**settings, "first_word": self.first_word}
 
     @classmethod
     def _of(cls, model: Any, settings: dict[str, Any]) -> Self:
         rules = WordRules.from_json(settings["rules"])
-        return cls(model, settings["vocabulary"], rules, settings["cluster_names"])
+        return cls(
+            model, settings["vocabulary"], rules, settings["cluster_names"], settings.get("first_word")
+        )

@@ -156,7 +156,13 @@ def export(
     log_likelihood = float(model.score_samples(counts[split["train"]]).sum())
     check_measured("clustering", metrics, "log_likelihood", log_likelihood)
     rules = WordRules.from_json(word_rules)
-    predictor = ClusteringPredictor(model, vocabulary["word"].tolist(), rules, clusters["name"].tolist())
+    predictor = ClusteringPredictor(
+        model,
+        vocabulary["word"].tolist(),
+        rules,
+        clusters["name"].tolist(),
+        bags.first_word_of(bag),
+    )
     if bag and (unfound := np.flatnonzero(predictor.count(predictor.vocabulary).diagonal() == 0)).size:
         logger.warning(
             "%d of %d words of the bag, such as %r, are none to clustering.features.token_pattern, and will not "

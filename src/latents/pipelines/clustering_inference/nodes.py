@@ -22,9 +22,11 @@ _DIFFERENT = ": they are of different trainings; run the pipeline clustering as 
 
 
 def ingest(
-    raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters
+    predictor: ClusteringPredictor, raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters
 ) -> tuple[pd.DataFrame, bags.Bag]:
     """Read new documents as those of training are read; labels may be missing.
+
+    Words that a file knows by numbers are numbered as in the training, where the file does not say it.
 
     Returns
     -------
@@ -37,9 +39,9 @@ def ingest(
     ------
     ValueError
         If there is no document or no text column, a value is of another kind than texts and
-        numbers, or a count of a bag is no number of occurrences.
+        numbers, a count of a bag is no number of occurrences, or nothing tells how its words are numbered.
     """
-    table, bag = table_and_bag(raw_documents, params)
+    table, bag = table_and_bag(raw_documents, params, predictor.first_word)
     return texts_and_names(table, params), bag
 
 

@@ -9,7 +9,12 @@ def create_pipeline() -> Pipeline:
     """Return the pipeline, its nodes and datasets named ``clustering_inference.*``."""
     return Pipeline(
         [
-            node(nodes.ingest, ["raw_documents", "params:ingest"], ["documents", "bag"], name="ingest"),
+            node(
+                nodes.ingest,
+                ["predictor", "raw_documents", "params:ingest"],
+                ["documents", "bag"],
+                name="ingest",
+            ),
             node(nodes.count_words, ["predictor", "documents", "bag"], "counts", name="features"),
             node(
                 nodes.predict,

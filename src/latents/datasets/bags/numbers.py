@@ -4,63 +4,38 @@ Files are read in blocks. A block of nothing but digits, with the separators in 
 other is gone through line by line, to find what is wrong or to read what is only written otherwise.
 """
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latents.datasets.files import malformed
+from latents.datasets.files import decoded, malformed
 
 Numbers = NDArray[np.int64]
 
 LARGEST = np.iinfo(np.int32).max
-_BLOCK = 2**24  # bytes
+_BLOCK = 2**21  # bytes
+_LINE = 2**26
+_HEAD_LINE = 2**16
 
 
-class Vocabulary(NamedTuple):
-    """The words, and the numbers that the file of counts has for them, which rise."""
+class Known(Protocol):
+    """Which numbers are those of words."""
 
-    path: Path | None
-    words: list[str]
-    numbers: Numbers
-
-    def columns(self, numbers: NDArray[np.integer]) -> Numbers:
-        """Return the column of the word of each number, -1 where there is no such word."""
-        found = np.searchsorted(self.numbers, numbers)
-        return np.where(self.numbers[found % len(self.numbers)] == numbers, found, -1)
-
-    def knows(self, numbers: Numbers) -> NDArray[np.bool_]:
-        """Say of each number whether it has a word."""
-        return self.columns(numbers) >= 0
-
-    def __str__(self) -> str:
-        return f"the numbers of the {len(self.words)} words of {self.path}"
+    def knows(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
+        """Say of each number whether it is."""
+        ...
 
 
-class Unnamed(NamedTuple):
-    """Words that are known by their numbers alone, from the first."""
-
-    first: int
-
-    def knows(self, numbers: Numbers) -> NDArray[np.bool_]:
-        """Say of each number whether it may be that of a word."""
-        return (numbers >= self.first) & (numbers <= LARGEST)
-
-    def of(self, numbers: NDArray[np.int32]) -> Vocabulary:
-        """Return the vocabulary of the numbers that occur: each is called by its number."""
-        different = np.unique(numbers).astype(np.int64)
-        return Vocabulary(None, [str(number) for number in different.tolist()], different)
-
-    def __str__(self) -> str:
-        return f"whole numbers from {self.first} (zero_based: {str(self.first == 0).lower()})"
-
-
-def blocks_of(file: IO[bytes], first_line: int) -> Iterator[tuple[int, bytes]]:
+def blocks_of(path: Path, file: IO[bytes], first_line: int) -> Iterator[tuple[int, bytes]]:
     """Yield whole lines, each with a line break at its end, and the number of the first of them."""
     rest = b""
     while read := file.read(_BLOCK):
+        if len(rest) > _LINE:
+            raise malformed(path, first_line, f"more than {_LINE} bytes; no line of counts is so long")
         complete, line_break, rest = (rest + read).rpartition(b"\n")
         if line_break:
             block = complete + line_break
@@ -68,6 +43,14 @@ def blocks_of(file: IO[bytes], first_line: int) -> Iterator[tuple[int, bytes]]:
             first_line += block.count(b"\n")
     if rest:
         yield first_line, rest + b"\n"
+
+
+def head_line(path: Path, file: IO[bytes], line: int) -> str:
+    """Return a line of a file's head with its break; at the file's end nothing."""
+    content = file.readline(_HEAD_LINE + 1)
+    if len(content) > _HEAD_LINE:
+        raise malformed(path, line, f"more than {_HEAD_LINE} bytes; no line of a head is so long")
+    return decoded(content, path, first_line=line)
 
 
 def lines_of(block: bytes) -> list[bytes]:
@@ -83,14 +66,24 @@ def numbers_of(block: bytes, separators: bytes, n: int) -> Numbers:
     return numbers if len(numbers) == n else numbers[:0]
 
 
-def all_allowed(numbers: Numbers, counts: Numbers, vocabulary: Vocabulary | Unnamed) -> bool:
+def reals_of(block: bytes, separators: bytes, n: int) -> NDArray[np.float64]:
+    """Return the `n` numbers of a block, which may have points and exponents, or none as `numbers_of` does."""
+    if block.translate(None, delete=b"0123456789.eE+-") != separators:
+        return np.empty(0)
+    try:
+        with warnings.catch_warnings(action="error", category=DeprecationWarning):  # what older NumPys gave
+            numbers = np.fromstring(block, dtype=np.float64, sep=" ")
+    except (ValueError, DeprecationWarning):  # of what is no number, as 1.2.3
+        return np.empty(0)
+    return numbers if len(numbers) == n else numbers[:0]
+
+
+def all_allowed(numbers: Numbers, counts: Numbers, vocabulary: Known) -> bool:
     """Say whether all numbers are of words and all counts are counts."""
     return bool(((counts >= 1) & (counts <= LARGEST)).all() and vocabulary.knows(numbers).all())
 
 
-def pair_of(
-    path: Path, line: int, number: str, count: str, vocabulary: Vocabulary | Unnamed
-) -> tuple[int, int]:
+def pair_of(path: Path, line: int, number: str, count: str, vocabulary: Known) -> tuple[int, int]:
     """Return the numbers of a word and of its count."""
     word, value = whole_number(path, line, "the word", number), whole_number(path, line, "the count", count)
     if word > LARGEST or not vocabulary.knows(np.array([word]))[0]:

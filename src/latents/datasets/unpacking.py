@@ -1,0 +1,181 @@
+"""How far packed files are unpacked: a file of a few bytes can hold gigabytes.
+
+What a ``.gz`` or ``.npz`` file unpacks to is bounded by its size: files of counts, texts and pictures become some
+ten times as large. The parameter ``max_unpacked`` of a dataset sets another bound, in bytes or as ``4 GiB``.
+"""
+
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from tokenize import TokenError
+from typing import IO, TYPE_CHECKING, Any, cast
+from zipfile import BadZipFile, ZipFile, ZipInfo
+
+import numpy as np
+from kedro.io import DatasetError
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+Size = int | str | None
+
+ALWAYS = 32 * 2**20
+"""So many bytes any file may unpack to."""
+TIMES = 50
+"""So many times its size a larger one may."""
+
+# What Python's parser, which NumPy reads headers by, says of those that are none.
+_NO_HEADER = (ValueError, SyntaxError, TokenError, RecursionError, MemoryError)
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def bytes_of(size: Size) -> int | None:
+    """Return the bytes of a parameter ``max_unpacked``, such as 4294967296 or "4 GiB".
+
+    Raises
+    ------
+    DatasetError
+        If it is none.
+    """
+    if size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0):
+        return size
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?) ?([KMGT]?)i?B", str(size).strip(), flags=re.IGNORECASE)
+    if not isinstance(size, str) or found is None or not float(found[1]):
+        raise DatasetError(
+            f"max_unpacked is {size!r:.40}; allowed are bytes, or a size such as 500 MiB or 4 GiB"
+        )
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def check_unpacked(path: Path, n_bytes: int, max_unpacked: int | None, packed: int | None = None) -> None:
+    """Refuse what is larger than a packed file may unpack to.
+
+    Parameters
+    ----------
+    path : Path
+        The packed file.
+    n_bytes : int
+        The bytes that it unpacks to, or that it has unpacked to so far.
+    max_unpacked : int or None
+        The bound in bytes, or None for the one that follows from the file's size.
+    packed : int, optional
+        The size of the file, if it is known.
+
+    Raises
+    ------
+    DatasetError
+        Names the file, the bound and the parameter.
+    """
+    packed = path.stat().st_size if packed is None else packed
+    bound = max_unpacked or max(ALWAYS, TIMES * packed)
+    if n_bytes > bound:
+        raise DatasetError(
+            f"{path} has {_shown(packed)} and unpacks to more than {_shown(bound)}, which is not read; if that is "
+            f"as it should be, say `max_unpacked: {_shown(2 * bound)}` or more"
+        )
+
+
+def _shown(n_bytes: int) -> str:
+    """Return a size as `bytes_of` reads it, rounded up."""
+    for factor, unit in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if n_bytes >= factor:
+            return f"{-(-n_bytes // factor)} {unit}"
+    return f"{n_bytes} B"
+
+
+class _Bounded(io.RawIOBase):
+    """The content of a packed file, which ends in an error where there is too much of it."""
+
+    def __init__(self, content: IO[bytes], path: Path, packed: int, max_unpacked: int | None) -> None:
+        self._content = content
+        self._path = path
+        self._packed = packed
+        self._max_unpacked = max_unpacked
+        self._n_bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        n_bytes = cast(io.BufferedIOBase, self._content).readinto(buffer)
+        self._n_bytes += n_bytes
+        check_unpacked(self._path, self._n_bytes, self._max_unpacked, self._packed)
+        return n_bytes
+
+
+@contextmanager
+def gunzipped(path: Path, packed: IO[bytes], max_unpacked: int | None = None) -> Iterator[IO[bytes]]:
+    """Give the content of an open ``.gz`` file, to be read from its beginning.
+
+    Raises
+    ------
+    DatasetError
+        While it is read: if the file is none or not whole, or unpacks to more than it may.
+    """
+    try:
+        content = cast(IO[bytes], gzip.GzipFile(fileobj=packed))
+        yield io.BufferedReader(_Bounded(content, path, path.stat().st_size, max_unpacked), 2**20)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DatasetError(f"{path} is no whole .gz file: {error}") from error
+
+
+def read_npz(path: Path, max_unpacked: int | None = None) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an ``.npz`` file by name; sizes are held against the file before anything is made.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such file, it is none or not whole, holds anything but arrays of numbers, truth values and
+        strings, or unpacks to more than it may.
+    """
+    if not path.is_file():
+        raise DatasetError(f"there is no file {path}")
+    if path.suffix == ".npy":
+        raise DatasetError(f"{path} holds one array; latents.datasets.NpyDataset reads it")
+    try:
+        with ZipFile(path) as archive:
+            members = archive.infolist()
+            check_unpacked(path, sum(member.file_size for member in members), max_unpacked)
+            return {member.filename.removesuffix(".npy"): _array(path, archive, member) for member in members}
+    except (BadZipFile, EOFError, OSError, zlib.error) as error:
+        raise DatasetError(f"{path} is no whole .npz file: {error}") from error
+    except (NotImplementedError, RuntimeError) as error:  # unknown methods, passwords
+        raise DatasetError(f"{path} is packed as no .npz file is: {error}") from error
+
+
+def _array(path: Path, archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
+    name = member.filename.removesuffix(".npy")
+    try:
+        with archive.open(member) as file:
+            shape, kind = _header(file)
+            length = file.tell()
+    except _NO_HEADER as error:
+        raise DatasetError(f"{path}: {name!r:.80} is no array of NumPy's: {error!s:.200}") from error
+    if kind.hasobject:
+        raise DatasetError(
+            f"{path}: array {name!r:.80} holds Python objects, which are not read; allowed are numbers, truth "
+            "values and strings"
+        )
+    expected = prod(shape) * kind.itemsize
+    if member.file_size - length != expected:
+        raise DatasetError(
+            f"{path}: array {name!r:.80} has {member.file_size - length} bytes; its header says {expected} (shape "
+            f"{shape} of {kind})"
+        )
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read the beginning of a ``.npy`` file: the shape and type of its numbers."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    return shape, kind

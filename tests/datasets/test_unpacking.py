@@ -1,0 +1,184 @@
+"""What packed files unpack to is bounded; sizes are held against the file before anything is made from them."""
+
+import gzip
+import io
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+
+from latents import datasets
+from latents.datasets import files
+from latents.datasets.unpacking import ALWAYS, TIMES, bytes_of, read_npz
+
+BOMB = 80 * 2**20
+IDX = b"\0\0\x08\3" + np.array([BOMB // 784, 28, 28], ">u4").tobytes()
+
+
+def bomb(path, begin=b"", n_bytes=BOMB):
+    with gzip.open(path, "wb") as file:
+        file.write(begin)
+        for _ in range(n_bytes // 2**20):
+            file.write(b"0" * 2**20)
+
+
+def refused(load):
+    """Return the message of what is refused, and how much memory that has taken."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(DatasetError) as error:
+            load()
+        return str(error.value), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "entry"),
+    [
+        ("a.csv.gz", b"text\n", {"type": "DocumentTableDataset"}),
+        ("a.jsonl.gz", b'{"text": "', {"type": "DocumentTableDataset"}),
+        ("a.csv.gz", b"x,y\n", {"type": "FeatureTableDataset"}),
+        ("a.idx.gz", IDX, {"type": "IdxDataset"}),
+        ("a.svm.gz", b"1 1:", {"type": "BagOfWordsDataset", "format": "svmlight"}),
+    ],
+)
+def test_a_small_file_does_not_become_a_large_one(tmp_path, name, begin, entry):
+    bomb(tmp_path / name, begin)
+    kind = getattr(datasets, entry["type"])
+    options = {key: value for key, value in entry.items() if key != "type"}
+    said, peak = refused(kind(filepath=str(tmp_path / name), **options).load)
+    assert f"{tmp_path / name} has " in said
+    assert "unpacks to more than 32 MiB" in said
+    assert "say `max_unpacked: 64 MiB` or more" in said
+    assert peak < 8 * ALWAYS
+    said, peak = refused(kind(filepath=str(tmp_path / name), max_unpacked="3 MiB", **options).load)
+    assert "unpacks to more than 3 MiB" in said
+    assert peak < 2 * ALWAYS
+
+
+def test_one_of_many_texts(tmp_path):
+    bomb(tmp_path / "a.txt.gz")
+    said, _ = refused(datasets.TextFolderDataset(str(tmp_path)).load)
+    assert "a.txt.gz has " in said
+    assert "`max_unpacked:" in said
+
+
+def test_the_parameter_raises_the_bound(tmp_path):
+    images = np.zeros((BOMB // 784, 28, 28), np.uint8)
+    with gzip.open(tmp_path / "a.idx.gz", "wb", compresslevel=1) as file:
+        file.write(IDX + images.tobytes())
+    read = datasets.IdxDataset(str(tmp_path / "a.idx.gz"), max_unpacked="1 GiB").load()["images"]
+    assert read.shape == images.shape
+
+
+def test_larger_files_may_become_larger(tmp_path):
+    n_random, n_zeros = 2 * 2**20, BOMB - 2 * 2**20
+    assert n_random * TIMES > BOMB
+    with gzip.open(tmp_path / "a.txt.gz", "wb", compresslevel=1) as file:
+        file.write(np.random.default_rng(0).integers(1, 127, n_random, dtype=np.uint8).tobytes())
+        file.write(bytes(n_zeros))
+    with files.opened(tmp_path / "a.txt.gz") as content:
+        assert sum(map(len, iter(lambda: content.read(2**20), b""))) == BOMB
+
+
+@pytest.mark.parametrize(
+    ("size", "n_bytes"),
+    [
+        (None, None),
+        (10**12, 10**12),
+        ("4 GiB", 4 * 2**30),
+        ("4GB", 4 * 2**30),
+        ("1.5 mib", 3 * 2**19),
+        ("100 B", 100),
+        ("2 KiB", 2048),
+        ("1 TiB", 2**40),
+    ],
+)
+def test_sizes(size, n_bytes):
+    assert bytes_of(size) == n_bytes
+
+
+@pytest.mark.parametrize("size", [0, -1, True, 1.5, "many", "4", "-4 GiB", "0 B", "4 PiB", ["4 GiB"], ""])
+def test_what_is_no_size(tmp_path, size):
+    with pytest.raises(DatasetError, match=r"max_unpacked is .*; allowed are bytes, or a size such as"):
+        datasets.IdxDataset(str(tmp_path / "a"), max_unpacked=size)
+
+
+class TestNpz:
+    def write(self, path, members, compression=zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        return path
+
+    def npy(self, array, shape=None):
+        file = io.BytesIO()
+        np.save(file, array)
+        content = file.getvalue()
+        if shape is not None:  # a header that lies
+            length = int.from_bytes(content[8:10], "little")
+            header = content[10 : 10 + length].decode().replace(str(array.shape), str(shape)).rstrip()
+            content = content[:10] + header.ljust(length - 1).encode() + b"\n" + content[10 + length :]
+        return content
+
+    def test_arrays(self, tmp_path):
+        arrays = {
+            "a": np.arange(6).reshape(2, 3),
+            "b": np.array(["é", "ab"]),
+            "c": np.asfortranarray(np.eye(3)),
+        }
+        for save in (np.savez, np.savez_compressed):
+            save(tmp_path / "a.npz", **arrays)
+            read = read_npz(tmp_path / "a.npz")
+            assert list(read) == list(arrays)
+            for name, array in arrays.items():
+                np.testing.assert_array_equal(read[name], array)
+
+    def test_what_unpacks_to_too_much(self, tmp_path):
+        np.savez_compressed(tmp_path / "a.npz", a=np.zeros(BOMB // 8))
+        said, peak = refused(lambda: read_npz(tmp_path / "a.npz"))
+        assert "unpacks to more than 32 MiB" in said
+        assert peak < 2**20
+        assert read_npz(tmp_path / "a.npz", bytes_of("100 MiB"))["a"].shape == (BOMB // 8,)
+
+    def test_a_header_that_lies(self, tmp_path):
+        path = self.write(tmp_path / "a.npz", {"a.npy": self.npy(np.arange(3.0), shape=(10**13,))})
+        said, peak = refused(lambda: read_npz(path))
+        assert "array 'a' has 24 bytes; its header says 80000000000000" in said
+        assert peak < 2**20
+
+    @pytest.mark.parametrize(
+        ("members", "said"),
+        [
+            ({"a.npy": b"\x93NUMPY\1\0\5\0{'a':"}, "'a' is no array of NumPy's"),
+            ({"a.npy": b"\x93NUMPY\1\0\x10\x27" + b"-" * 10000}, "'a' is no array of NumPy's"),
+            ({"a.txt": b"hello"}, "'a.txt' is no array of NumPy's"),
+            ({"a.npy": b""}, "'a' is no array of NumPy's"),
+        ],
+    )
+    def test_what_is_no_array(self, tmp_path, members, said):
+        with pytest.raises(DatasetError, match=said):
+            read_npz(self.write(tmp_path / "a.npz", members))
+
+    def test_no_pickle_is_read(self, tmp_path):
+        np.savez(tmp_path / "a.npz", a=np.array([{"a": 1}], dtype=object), allow_pickle=True)
+        with pytest.raises(DatasetError, match=r"array 'a' holds Python objects, which are not read"):
+            read_npz(tmp_path / "a.npz")
+
+    def test_an_unknown_method(self, tmp_path):
+        path = self.write(tmp_path / "a.npz", {"a.npy": self.npy(np.arange(3))}, zipfile.ZIP_STORED)
+        content = bytearray(path.read_bytes())
+        content[content.index(b"PK\1\2") + 10] = 97
+        path.write_bytes(content)
+        with pytest.raises(DatasetError, match=r"a\.npz is packed as no \.npz file is: .*compression method"):
+            read_npz(path)
+
+    @pytest.mark.parametrize("change", [lambda c: c[:-1], lambda c: b"", lambda c: c.replace(b"\1", b"\2")])
+    def test_broken_files(self, tmp_path, change):
+        np.savez(tmp_path / "a.npz", a=np.ones(5, np.uint8))
+        (tmp_path / "a.npz").write_bytes(change((tmp_path / "a.npz").read_bytes()))
+        with pytest.raises(DatasetError, match=r"a\.npz"):
+            read_npz(tmp_path / "a.npz")
