@@ -191,7 +191,7 @@ def test_a_bag_of_words(project, block):
 
 def assignments(project):
     folder = project.path / "data/07_model_output/clustering_inference"
-    return pd.read_csv(folder / "assignments.csv", keep_default_na=False)
+    return pd.read_csv(folder / "assignments.csv", keep_default_na=False, dtype={"name": str})
 
 
 SVMLIGHT = """

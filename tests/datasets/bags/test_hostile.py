@@ -105,10 +105,8 @@ def test_documents_without_entries_are_allowed_up_to_a_bound(tmp_path):
 @pytest.mark.parametrize(("format_", "line"), [("svmlight", "x\n"), ("lda-c", "0\n")])
 def test_lines_without_words_are_documents_up_to_a_bound(tmp_path, format_, line):
     (tmp_path / "a").write_text(f"1 1:1\n{line * 11}")
-    assert BagOfWordsDataset(str(tmp_path / "a"), format_, max_empty_documents=11).load()["counts"].shape == (
-        12,
-        1,
-    )
+    bag = BagOfWordsDataset(str(tmp_path / "a"), format_, max_empty_documents=11).load()
+    assert bag["counts"].shape == (12, 1)
     with pytest.raises(
         DatasetError, match="12 documents, and entries for 1 at most; more than 10 empty ones"
     ):
