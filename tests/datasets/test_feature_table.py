@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from kedro.io import DatasetError
 
 from latents.datasets import DocumentTableDataset, FeatureTableDataset
+from latents.datasets.files import first_repeated
 
 KINDS = [".csv", ".tsv", ".csv.gz", ".parquet"]
 
@@ -235,6 +236,28 @@ class TestWhatIsRead:
         # polars takes no number with a blank behind it, so that the file is read line by line.
         slowly = table(tmp_path, re.sub(r"(?<=\d),(True|False)\n", r" ,\1\n", text)).load()
         assert as_lists(slowly) == as_lists(data)
+
+
+class CountedName(str):
+    """A name that counts how often it is compared with another one."""
+
+    comparisons = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other):
+        CountedName.comparisons += 1
+        return str.__eq__(self, other)
+
+
+@pytest.mark.parametrize("n_columns", [100, 1000])
+def test_no_name_of_a_wide_table_is_sought_in_a_list(tmp_path, n_columns):
+    """Columns that were sought by comparing would cost their number squared, minutes for large pictures."""
+    names = [CountedName(f"pixel{i}") for i in range(n_columns)]
+    CountedName.comparisons = 0
+    assert first_repeated(names) is None
+    meanings = FeatureTableDataset(str(tmp_path / "a.csv"), drop=["pixel7"])._meanings(names)
+    assert len(meanings.features) == n_columns - 1
+    assert CountedName.comparisons < 20 * n_columns
 
 
 class TestRefused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from latents.reporting import style
@@ -30,9 +31,10 @@ def short_names(names: Sequence[str], length: int) -> list[str]:
     ['wind (0)', 'wind (1)', 'sky']
     """
     short = [short_name(name, length) for name in names]
+    times = Counter(short)
     return [
         f"{short_name(name, max(length - len(f' ({number})'), 2))} ({number})"
-        if short.count(short[number]) > 1
+        if times[short[number]] > 1
         else short[number]
         for number, name in enumerate(names)
     ]
