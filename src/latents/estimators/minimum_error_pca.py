@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from latents.estimators._blocks import are_blocks, in_block
-from latents.estimators._pca_centred import Centred
+from latents.estimators._pca_centred import Centred, first_too_far, largest_deviation
 from latents.estimators._pca_dimension import Wanted, falling_sums
 from latents.estimators._pca_moments import Moments, working_dtype
 from latents.estimators._pca_solvers import (
@@ -148,6 +148,11 @@ class MinimumErrorPCA(
 
     Notes
     -----
+    Numbers are refused by their size alone, the same on every processor: in ``fit`` where the squared deviations
+    from the mean add up to more than max / (2^10 p) in float32 or max / (2^32 p) in float64, with max the largest
+    number of the type; in a fitted model where a number lies farther than sqrt(max / (64 p)) from its mean. What
+    is allowed overflows nowhere.
+
     "covariance_eigh" and "gram" square the conditioning. An SVD of the data finds a singular value s_i to
     about eps s_1, hence lambda_i down to eps^2 lambda_1; the covariance finds lambda_i itself only
     to about eps lambda_1 with eps = 2e-16. Eigenvalues below 1e-15 lambda_1, which are the
@@ -247,8 +252,8 @@ class MinimumErrorPCA(
         ------
         ValueError
             If an argument is not allowed, on its own, for the shape of X and the solver, or for blocks; if X
-            has one sample, missing or infinite values, or values whose squares overflow; for "arpack" on data
-            without any variance; or if torch cannot use the device.
+            has one sample, missing or infinite values, or values whose squares are too large (see Notes); for
+            "arpack" on data without any variance; or if torch cannot use the device.
         """
         if are_blocks(X):
             self._fit_blocks(X)
@@ -314,6 +319,12 @@ class MinimumErrorPCA(
         Returns
         -------
         ndarray of shape (N, d)
+
+        Raises
+        ------
+        ValueError
+            If X has other features than the training data, missing or infinite values, or one too far from the
+            mean to be squared (see Notes). So do all methods that take X.
         """
         return self._project(self._centred(X))
 
@@ -328,7 +339,8 @@ class MinimumErrorPCA(
         Raises
         ------
         ValueError
-            If X does not have d columns.
+            If X does not have d columns, or has missing or infinite values, or coordinates beyond what
+            ``transform`` can give.
         """
         check_is_fitted(self)
         Z = check_array(X, input_name="X", dtype=_DTYPES, ensure_min_features=0)
@@ -338,6 +350,13 @@ class MinimumErrorPCA(
             )
         if self.whiten:
             Z = Z * self._scale()
+        most = largest_deviation(1, Z.dtype)
+        if Z.size and not max(abs(float(Z.max())), abs(float(Z.min()))) <= most:
+            row, column = np.argwhere(~(np.abs(Z) <= most))[0].tolist()
+            raise ValueError(
+                f"X[{row}, {column}] stands for a length of {Z[row, column]:.3g}; allowed in {Z.dtype} are lengths "
+                f"of at most {most:.3g}"
+            )
         points: FloatArray = Z @ self.components_ + self.mean_
         return points
 
@@ -479,7 +498,7 @@ class MinimumErrorPCA(
         if solver == "full":
             A = A.dense(in_place=not self.copy)
         trace = 0.0 if solver == "gram" else A.squared_length()  # "gram" has it on its diagonal
-        check_squares(trace, A.dtype)
+        check_squares(trace, A.shape[1], A.dtype)
         decomposition = self._solve(solver, A, wanted)
         whole = solver in FULL_SPECTRUM
         total = float(decomposition.eigenvalues.sum()) if whole else trace / A.shape[0]
@@ -512,7 +531,7 @@ class MinimumErrorPCA(
 
     def _learn_from_moments(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
         n = moments.n_samples
-        check_squares(float(moments.scatter.trace()), dtype)
+        check_squares(float(moments.scatter.trace()), len(moments.mean), dtype)
         decomposition = scatter_eigh(moments.scatter, n, lambda values: wanted.dimension(values, n))
         total = float(decomposition.eigenvalues.sum())
         self._keep(decomposition, "covariance_eigh", moments.mean, total, n, dtype)
@@ -593,7 +612,14 @@ class MinimumErrorPCA(
 
     def _centred(self, X: Any) -> Centred:
         check_is_fitted(self)
-        return Centred(self._checked(X, reset=False), self.mean_)
+        data = self._checked(X, reset=False)
+        if (place := first_too_far(data, self.mean_)) is not None:
+            dtype = working_dtype(data)
+            raise ValueError(
+                f"X[{place[0]}, {place[1]}] is {data[place]:.3g}, too far from the mean of the training data to be "
+                f"squared; allowed in {dtype} is what lies within {largest_deviation(data.shape[1], dtype):.3g} of it"
+            )
+        return Centred(data, self.mean_)
 
     def _project(self, A: Centred) -> FloatArray:
         Z = A.times(self.components_.T)
