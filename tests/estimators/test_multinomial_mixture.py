@@ -277,19 +277,18 @@ def test_annealing_finds_better_optima_than_plain_em():
 
 
 def test_perturbation_parts_components_that_met():
-    X, _, _ = planted(n_documents=230)
-    found = {
-        perturbation: np.array(
+    # Rounding errors part some of them, too, other ones on every processor: more than a few must have met.
+    X, _, _ = planted(n_documents=230, n_components=6)
+    bounds = {
+        perturbation: np.mean(
             [
-                MultinomialMixture(4, perturbation=perturbation, random_state=seed).fit(X).lower_bound_
+                MultinomialMixture(6, perturbation=perturbation, random_state=seed).fit(X).lower_bound_
                 for seed in range(30)
             ]
         )
         for perturbation in (0.0, 0.3)
     }
-    best = max(values.max() for values in found.values())
-    parted = {perturbation: (values > best - 1).mean() for perturbation, values in found.items()}
-    assert parted[0.3] > 0.8 > parted[0.0]
+    assert bounds[0.3] > bounds[0.0] + 0.5
 
 
 def test_plain_em_has_no_annealed_phase():

@@ -149,11 +149,11 @@ def test_what_a_fitted_basis_refuses_goes_by_the_numbers(dtype, whiten, recwarn)
     for method in methods:
         assert np.isfinite(method(good)).all()
         assert np.isfinite(method(sparse.csr_array(good))).all()
-        for given in (bad, sparse.csr_array(bad)):
+        for far in (bad, sparse.csr_array(bad)):
             with pytest.raises(
                 ValueError, match=r"X\[7, 4\] is .* too far from the mean .* allowed in float"
             ):
-                method(given)
+                method(far)
     with pytest.raises(ValueError, match=r"X\[0, 1\] stands for a length of 1.*; allowed in float"):
         pca.inverse_transform(np.array([[0, 1e30 if dtype is np.float32 else 1e200]], dtype=dtype))
     assert np.isfinite(pca.inverse_transform(pca.transform(good))).all()

@@ -354,8 +354,8 @@ class MinimumErrorPCA(
         if Z.size and not max(abs(float(Z.max())), abs(float(Z.min()))) <= most:
             row, column = np.argwhere(~(np.abs(Z) <= most))[0].tolist()
             raise ValueError(
-                f"X[{row}, {column}] stands for a length of {Z[row, column]:.3g}; allowed in {Z.dtype} are lengths "
-                f"of at most {most:.3g}"
+                f"X[{row}, {column}] stands for a length of {Z[row, column]:.3g}; allowed in {Z.dtype} are "
+                f"lengths of at most {most:.3g}"
             )
         points: FloatArray = Z @ self.components_ + self.mean_
         return points
@@ -615,9 +615,10 @@ class MinimumErrorPCA(
         data = self._checked(X, reset=False)
         if (place := first_too_far(data, self.mean_)) is not None:
             dtype = working_dtype(data)
+            most = largest_deviation(data.shape[1], dtype)
             raise ValueError(
-                f"X[{place[0]}, {place[1]}] is {data[place]:.3g}, too far from the mean of the training data to be "
-                f"squared; allowed in {dtype} is what lies within {largest_deviation(data.shape[1], dtype):.3g} of it"
+                f"X[{place[0]}, {place[1]}] is {data[place]:.3g}, too far from the mean of the training data to "
+                f"be squared; allowed in {dtype} is what lies within {most:.3g} of it"
             )
         return Centred(data, self.mean_)
 

@@ -69,8 +69,8 @@ class PCAPredictor(Predictor):
         Raises
         ------
         ValueError
-            If there is no row, a shape is another one, or a number is not finite or so far from the mean of training
-            that it cannot be squared (``MinimumErrorPCA``, Notes); names the row.
+            If there is no row, a shape is another one, or a number is not finite or so far from the mean of
+            training that it cannot be squared (``MinimumErrorPCA``, Notes); names the row.
         """
         rows = self._rows(images)
         z = self.model.transform(rows)
@@ -95,9 +95,10 @@ class PCAPredictor(Predictor):
         """Return what is given as rows of numbers, (N, p), once checked."""
         rows = self._features(given) if self.shape is None else images_of_shape(given, self.shape)
         if (place := first_too_far(rows, self.model.mean_)) is not None:
+            what = "row" if self.shape is None else "image"
             raise ValueError(
-                f"{'row' if self.shape is None else 'image'} {place[0]} has a number {rows[place]:.3g}, which is too "
-                "large to be squared; allowed are numbers of the size of those of training"
+                f"{what} {place[0]} has a number {rows[place]:.3g}, which is too large to be squared; allowed are "
+                "numbers of the size of those of training"
             )
         return rows
 

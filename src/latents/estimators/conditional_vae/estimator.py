@@ -108,7 +108,7 @@ class ConditionalVAE(
         What matrix products of a training and of importance sampling are multiplied in; sums, weights and
         their updates, bounds, codes and images are float32. Half the digits take half the time on
         processors that multiply them as such: ``"auto"`` is bfloat16 there, for networks of some size, and
-        else float32.
+        else float32. Other processors emulate bfloat16, ten times slower; asking for it warns of that.
     compiled : {"auto", True, False}, default="auto"
         Whether torch compiles the training step, which takes about half a minute once and then saves a
         part of each step. ``"auto"``: where there is a compiler and 5,000 steps or more to make.
