@@ -35,11 +35,11 @@ def first_too_far(X: Any, mean: FloatArray) -> tuple[int, int] | None:
     largest = max(abs(float(X.max())), abs(float(X.min()))) if X.dtype.kind == "f" else 2.0**64
     if largest + float(np.abs(mean).max()) <= most:
         return None
-    rows = block_rows(X.shape[1], 8, _ROWS)
+    rows, is_sparse = block_rows(X.shape[1], 8, _ROWS), sp.issparse(X)
     for start in range(0, X.shape[0], rows):
         block = X[start : start + rows]
         with np.errstate(over="ignore"):
-            far = np.abs(np.subtract(block.toarray() if sp.issparse(block) else block, mean)) > most
+            far = np.abs(np.subtract(block.toarray() if is_sparse else block, mean)) > most
         if far.any():
             row, column = np.argwhere(far)[0].tolist()
             return start + row, column

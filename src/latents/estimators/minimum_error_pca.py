@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,6 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from latents.estimators._blocks import are_blocks, in_block
+from latents.estimators._memory import check_memory
 from latents.estimators._pca_centred import Centred, first_too_far, largest_deviation
 from latents.estimators._pca_dimension import Wanted, falling_sums
 from latents.estimators._pca_moments import Moments, working_dtype
@@ -31,7 +32,7 @@ from latents.estimators._pca_solvers import (
     randomized_svd,
     scatter_eigh,
 )
-from latents.estimators._persistence import PersistentEstimator
+from latents.estimators._persistence import Learned, PersistentEstimator, check_learned
 from latents.estimators._warnings import warn_caller
 
 _DTYPES = [np.float64, np.float32]
@@ -201,6 +202,25 @@ class MinimumErrorPCA(
         "device": [str],
     }
 
+    _learned: ClassVar = {
+        "components_": Learned("f", ("d", "p")),
+        "mean_": Learned("f", ("p",)),
+        "offsets_": Learned("f", ("p",)),
+        "singular_values_": Learned("f", ("d",)),
+        "explained_variance_": Learned("f", ("d",)),
+        "explained_variance_ratio_": Learned("f", ("d",)),
+        "distortion_": Learned("f"),
+        "distortion_curve_": Learned("f", ("known",)),
+        "noise_variance_": Learned("f"),
+        "n_components_": Learned("i"),
+        "n_samples_": Learned("i"),
+        "svd_solver_": Learned("U"),
+        "scatter_": Learned("f", ("p", "p"), is_optional=True),
+        "scatter_mean_": Learned("f", ("p",), is_optional=True),
+        "n_features_in_": Learned("i"),
+        "feature_names_in_": Learned("U", ("p",), is_optional=True),
+    }
+
     def __init__(
         self,
         n_components: int | float | str | None = None,
@@ -296,6 +316,7 @@ class MinimumErrorPCA(
                 " To go on, call partial_fit in place of fit"
             )
         data = self._checked(X, reset=first, ensure_min_samples=1)
+        self._check_square("covariance_eigh", data.shape)
         moments = Moments.of(data, self.device)
         if not first:
             moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
@@ -485,6 +506,8 @@ class MinimumErrorPCA(
         if wanted == Wanted():
             wanted = Wanted(number=min(data.shape) - (solver == "arpack"))
         check_wanted(wanted, self.n_components, solver, data.shape)
+        if solver in ("covariance_eigh", "gram"):
+            self._check_square(solver, data.shape)
         if solver == "covariance_eigh":
             moments = Moments.of(data, self.device)
             # What is not finite shows in the sums: only then is it worth a look at all data.
@@ -505,6 +528,15 @@ class MinimumErrorPCA(
         self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype)
         return A
 
+    def _check_square(self, solver: str, shape: tuple[int, int]) -> None:
+        """Refuse data of whose p x p, or N x N, products two matrices outgrow the memory."""
+        side = shape[1] if solver == "covariance_eigh" else shape[0]
+        check_memory(
+            {"svd_solver": solver},
+            lambda svd_solver: 16 * side**2 if svd_solver == solver else 0,
+            f"its {side} x {side} matrix",
+        )
+
     def _fit_blocks(self, blocks: Iterable[Any]) -> None:
         self._validate_params()
         _sums_blocks(self)
@@ -519,6 +551,7 @@ class MinimumErrorPCA(
         for number, block in enumerate(blocks):
             with in_block(number):
                 data = self._checked(block, reset=number == 0, ensure_min_samples=1)
+            self._check_square("covariance_eigh", data.shape)
             dtypes.append(working_dtype(data))
             yield data
 
@@ -659,6 +692,18 @@ class MinimumErrorPCA(
                 " noise_variance_, or drop constant features"
             )
         return variances, noise
+
+    def _check_state(self, state: dict[str, Any]) -> None:
+        lengths = check_learned(state, self._learned)
+        for name, axis in (("n_features_in_", "p"), ("n_components_", "d")):
+            if state[name] != lengths[axis]:
+                raise ValueError(
+                    f"components_ are {lengths['d']} of {lengths['p']} numbers; {name} is {state[name]}"
+                )
+        if lengths["known"] <= lengths["d"] or state["n_samples_"] < 1 or state["svd_solver_"] not in SOLVERS:
+            raise ValueError("distortion_curve_, n_samples_ or svd_solver_ is of no fit")
+        if ("scatter_" in state) != ("scatter_mean_" in state):
+            raise ValueError("of scatter_ and scatter_mean_ one is missing")
 
     @property
     def _n_features_out(self) -> int:

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from pandas.api.extensions import ExtensionDtype
 from pandas.api.types import is_numeric_dtype
 
-from latents.estimators.minimum_error_pca import MinimumErrorPCA, first_too_far
+from latents.estimators._pca_centred import first_too_far
+from latents.estimators.minimum_error_pca import MinimumErrorPCA
 from latents.features.images import Shape, finite_pieces, images_of_shape
 from latents.predictors.interface import Predictor, check_model
 
