@@ -32,6 +32,7 @@ from tests.predictors.examples import RULES, TEXTS
 from tests.processes import KedroCommand
 
 ROOT = Path(__file__).resolve().parents[1]
+SAVED = ROOT / "tests" / "saved"  # by earlier versions
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

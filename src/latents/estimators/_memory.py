@@ -48,8 +48,8 @@ def check_memory(
     without = {name: n_bytes(**{**parameters, name: _least(size)}) for name, size in parameters.items()}
     name = min(without, key=lambda name: without[name])
     raise ValueError(
-        f"{name}={parameters[name]!r:.80} needs too much memory: {what} would take {_in_gib(needed)} GiB; there are "
-        f"{_in_gib(available)} GiB"
+        f"{name}={parameters[name]!r:.80} needs too much memory: {what} would take {_in_gib(needed)} GiB; there "
+        f"are {_in_gib(available)} GiB"
     )
 
 

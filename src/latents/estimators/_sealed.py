@@ -94,8 +94,8 @@ def read_sealed(path: str | os.PathLike[str], key: str, what: str) -> Sealed:
     return Sealed(parse_json(path, metadata[key]), arrays, digest)
 
 
-def parse_json(path: str | os.PathLike[str], text: str | bytes) -> Any:
-    """Return a value of JSON in which no name is given twice.
+def parse_json(path: str | os.PathLike[str], text: str | bytes, *, allow_nan: bool = True) -> Any:
+    """Return a value of JSON in which no name is given twice; NaN and infinities, which JSON has not, may be there.
 
     Raises
     ------
@@ -103,7 +103,12 @@ def parse_json(path: str | os.PathLike[str], text: str | bytes) -> Any:
         If the text is none, nests too deeply, or has a name twice; names the file.
     """
     with damaged(path, "its JSON cannot be read"):
-        return json.loads(text, object_pairs_hook=_unrepeated)
+        refuse = None if allow_nan else _no_constant
+        return json.loads(text, object_pairs_hook=_unrepeated, parse_constant=refuse)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

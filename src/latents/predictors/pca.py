@@ -16,7 +16,7 @@ from pandas.api.types import is_numeric_dtype
 from latents.estimators._pca_centred import first_too_far
 from latents.estimators.minimum_error_pca import MinimumErrorPCA
 from latents.features.images import Shape, finite_pieces, images_of_shape
-from latents.predictors.interface import Predictor, check_model
+from latents.predictors.interface import Predictor, check_model, check_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,12 @@ class PCAPredictor(Predictor):
         check_model(self.model, "MinimumErrorPCA")
         if (self.shape is None) == (self.feature_names is None):
             raise ValueError("either the shape of an image or names of features must be given")
+        if self.shape is not None:
+            check_shape(self.shape)
+        elif isinstance(self.feature_names, str) or not all(
+            isinstance(n, str) for n in self.feature_names or ()
+        ):
+            raise TypeError("feature_names must be texts")
         n = prod(self.shape) if self.shape is not None else len(self.feature_names or ())
         if n != self.model.n_features_in_:
             raise ValueError(
