@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -20,15 +20,15 @@ def test_the_memory_is_that_of_a_machine():
 
 
 def test_what_would_help_most_is_named():
-    with pytest.raises(
-        ValueError, match=r"^b=50 needs too much memory: a box would take 2\.3 GiB; there are 1\.0 GiB$"
-    ):
+    said = r"^b=50 needs too much memory: a box would take 2\.3 GiB; there are 1\.0 GiB$"
+    with pytest.raises(ValueError, match=said):
         check_memory({"a": 5, "b": 50}, lambda a, b: a * b * 10**7, "a box", 2**30)
     check_memory({"a": 5}, lambda a: a, "a box", 5)
     with pytest.raises(ValueError, match=r"a=1000\d+ needs .* would take more than 10\^\d+ GiB"):
         check_memory({"a": 10**60}, lambda a: a, "a box", 5)
 
 
+@settings(deadline=None)
 @given(
     network=st.sampled_from(sorted(NETWORKS)),
     prior=st.sampled_from(["standard", "per_class"]),

@@ -95,7 +95,7 @@ def read_sealed(path: str | os.PathLike[str], key: str, what: str) -> Sealed:
 
 
 def parse_json(path: str | os.PathLike[str], text: str | bytes, *, allow_nan: bool = True) -> Any:
-    """Return a value of JSON in which no name is given twice; NaN and infinities, which JSON has not, may be there.
+    """Return a value of JSON in which no name is given twice; NaN and infinities, which JSON lacks, may be there.
 
     Raises
     ------

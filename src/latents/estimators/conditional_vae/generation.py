@@ -150,13 +150,13 @@ class LatentMethods:
             raise ValueError(f"steps is {steps}, but a path has at least its 2 ends")
         ends = [self._check(X, y) for X, y in ((X_from, y_from), (X_to, y_to))]
         check_consistent_length(X_from, X_to)
-        share = torch.linspace(0, 1, steps)[:, None, None]
-        start, end = (latent_space.standard_codes(self.network_, x, codes).cpu() for x, codes in ends)
-        path = latent_space.arc(start, end, share)
         n_numbers = self.network_.n_latents + self.n_features_in_ + len(self.classes_)
         check_memory(
             {"steps": steps}, lambda steps: 4 * steps * len(ends[0][0]) * n_numbers, "images of such paths"
         )
+        share = torch.linspace(0, 1, steps)[:, None, None]
+        start, end = (latent_space.standard_codes(self.network_, x, codes).cpu() for x, codes in ends)
+        path = latent_space.arc(start, end, share)
         corners = [torch.eye(len(self.classes_))[codes] for _, codes in ends]
         weights = torch.lerp(corners[0], corners[1], share)
         z = latent_space.latents_of(self.network_, path.flatten(0, 1), weights.flatten(0, 1))
