@@ -291,6 +291,13 @@ def test_perturbation_parts_components_that_met():
     assert bounds[0.3] > bounds[0.0] + 0.5
 
 
+def test_counts_that_add_up_beyond_single_precision_are_refused():
+    X = np.full((1100, 1000), 1e30)
+    with pytest.raises(ValueError, match=r"the numbers of X add up to 1\.1e\+36; allowed is 1e\+36"):
+        MultinomialMixture(1).fit(X)
+    assert np.isfinite(MultinomialMixture(1, max_iter=1000).fit(X[:30]).tempered_bounds_).all()
+
+
 def test_plain_em_has_no_annealed_phase():
     X, _, _ = planted(n_documents=40)
     model = MultinomialMixture(3, **PLAIN_EM, random_state=0).fit(X)

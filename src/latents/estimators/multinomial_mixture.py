@@ -44,6 +44,8 @@ Callback = Callable[[str, float, int], object]
 
 # Annealing adds counts up in single precision.
 _LARGEST_COUNT = 1e30
+# Times the log of the smallest probability it is no more than float32, in which annealing computes, can hold.
+_LARGEST_SUM = 1e36
 # Of a streamed corpus the start knows the first block only: where there is no smoothing, every word must still be
 # possible in the first pass over the others.
 _PSEUDO_COUNT_OF_UNSEEN_WORDS = 0.01
@@ -241,9 +243,10 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         Raises
         ------
         ValueError
-            If an argument is out of range, `X` has entries that are negative, NaN or above 1e30, has no
-            words at all, has fewer documents than `n_components` (in blocks: their first), or can be
-            iterated only once. Where `fit` fails or is interrupted, the estimator stays as it was.
+            If an argument is out of range, or asks for more memory than there is; if `X` has entries that are
+            negative, NaN or above 1e30, or that add up to more than 1e36, has no words at all, has fewer documents
+            than `n_components` (in blocks: their first), or can be iterated only once. Where `fit` fails or is
+            interrupted, the estimator stays as it was.
         """
         self._validate_params()
         report = _numbered(callback)
@@ -553,6 +556,10 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             raise ValueError(
                 f"{kind} in data passed to {type(self).__name__}: X[{row}, {column}] = {value}; "
                 f"allowed are numbers from 0 to {_LARGEST_COUNT:g}"
+            )
+        if (total := float(T.data.sum())) > _LARGEST_SUM:
+            raise ValueError(
+                f"the numbers of X add up to {total:.3g}; allowed is {_LARGEST_SUM:g}: scale them"
             )
         return T
 
