@@ -90,9 +90,8 @@ def test_no_bit_and_no_byte_less_passes(kind, files, tmp_path):
 def test_every_single_bit_is_told(files, tmp_path):
     whole, path = files["pca"], tmp_path / "model"
     passed = []
-    for place in range(
-        0, 8 * len(whole), 3
-    ):  # 3 and 8 have no common factor: all bits of bytes have their turn
+    # Seven and eight have no common factor: all bits of a byte have their turn.
+    for place in range(0, 8 * len(whole), 7):
         content = bytearray(whole)
         content[place // 8] ^= 1 << place % 8
         if refused_or(path, bytes(content), lambda model: None):
