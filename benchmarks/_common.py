@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 import yaml
 from kedro.io import DatasetError
 from numpy.typing import ArrayLike, NDArray
@@ -20,9 +21,11 @@ from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from threadpoolctl import threadpool_info
 
 from latents.datasets import DocstringsDataset, NewsgroupsDataset
 from latents.estimators.clustering_metrics import matched_accuracy
+from latents.estimators.conditional_vae.pace import multiplies_bfloat16
 from latents.features.tokens import pattern_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -233,11 +236,27 @@ def resident_bytes() -> tuple[int, int]:
 
 
 def machine() -> str:
-    """Return one line that says what the figures were taken on."""
+    """Return two lines that say what the figures were taken on: the processor, and what ran on it."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = os.environ.get("OMP_NUM_THREADS", "as many as cores")
     libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "scikit-learn", "torch"))
-    return f"{cores} cores, OMP_NUM_THREADS: {threads}; Python {platform.python_version()}, {libraries}"
+    return (
+        f"{processor()}\n"
+        f"{cores} cores, OMP_NUM_THREADS: {threads}; Python {platform.python_version()}, {libraries}"
+    )
+
+
+def processor() -> str:
+    """Return the model of the processor, and the instructions that torch and BLAS use of those that it has."""
+    table = Path("/proc/cpuinfo")
+    lines = table.read_text().splitlines() if table.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = named[0] if named else platform.processor() or platform.machine()
+    libraries = threadpool_info()
+    blas = sorted({found.get("architecture", "?") for found in libraries if found["user_api"] == "blas"})
+    bfloat16 = "native" if multiplies_bfloat16(torch.device("cpu")) else "emulated"
+    widest = torch.backends.cpu.get_cpu_capability()
+    return f"{model}; widest instructions {widest}, BLAS for {', '.join(blas)}, bfloat16 {bfloat16}"
 
 
 def spread(values: ArrayLike, digits: int = 3) -> str:

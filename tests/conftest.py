@@ -32,6 +32,7 @@ from tests.predictors.examples import RULES, TEXTS
 from tests.processes import KedroCommand
 
 ROOT = Path(__file__).resolve().parents[1]
+SAVED = ROOT / "tests" / "saved"  # by earlier versions
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -147,10 +148,16 @@ def template(common: Path, empty_database: Path) -> Path:
     """Return a copy of the project in which nothing has run, to be copied in its turn."""
 
     def make(path: Path) -> None:
-        shutil.copytree(ROOT / "conf", path / "conf", ignore=lambda folder, names: _own(folder, names))
+        # The content alone: a checkout's files may be read-only, and tests write to their copies.
+        shutil.copytree(
+            ROOT / "conf",
+            path / "conf",
+            ignore=lambda folder, names: _own(folder, names),
+            copy_function=shutil.copyfile,
+        )
         for name in ("pyproject.toml", "Makefile", "constraints.txt", "README.md", "data/README.md"):
             (path / name).parent.mkdir(exist_ok=True)
-            shutil.copy2(ROOT / name, path / name)
+            shutil.copyfile(ROOT / name, path / name)
         (path / "src").mkdir()
         shutil.copy2(empty_database, path / "mlflow.db")
 

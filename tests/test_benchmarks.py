@@ -1,7 +1,12 @@
 """Every benchmark runs on its smallest setting, and would notice if what it compares were not the same."""
 
 import importlib
+import os
+import platform
+import re
 import shutil
+import subprocess
+import sys
 from functools import cache, partial
 
 import numpy as np
@@ -270,6 +275,38 @@ def test_tables_are_aligned(program):
     assert common.spread([3, 1, 2], 1) == "2.0 (1.0..3.0)"
 
 
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="settings of x86 processors")
+def test_figures_name_the_processor(program):
+    first, second = program("_common").machine().splitlines()
+    assert re.fullmatch(r".+; widest instructions \S+, BLAS for .+, bfloat16 (native|emulated)", first)
+    assert re.match(r"\d+ cores, OMP_NUM_THREADS: ", second)
+    code = "import _common; print(_common.processor())"
+    setting = {"OPENBLAS_CORETYPE": "Haswell", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "benchmarks",
+        env={**os.environ, **setting},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith("; widest instructions AVX2, BLAS for Haswell, bfloat16 emulated\n")
+
+
+def test_cvae_speed_leaves_out_what_is_emulated(program, capsys, monkeypatch, tmp_path, offline):
+    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
+    speed = program("cvae_speed")
+    monkeypatch.setattr(speed, "HAS_BFLOAT16", False)
+    loops = [name for name in speed.LOOPS if "compiled" not in name and name != speed.DEFAULT]
+    small = ("--images", "256", "--repetitions", "1", "--evaluated-images", "2", "--samples", "5")
+    speed.main([*small, "--loops", *loops])
+    printed = capsys.readouterr().out
+    assert "This processor emulates bfloat16, ten times slower than float32: it is left out" in printed
+    assert "| ours, float32 " in printed
+    assert "| ours, bfloat16 " not in printed
+    assert "| bfloat16 " not in printed
+
+
 def test_cvae_speed_compares_loops_that_train_the_same_network(
     program, capsys, monkeypatch, tmp_path, offline
 ):
@@ -281,6 +318,8 @@ def test_cvae_speed_compares_loops_that_train_the_same_network(
     speed.main([*small, "--loops", *loops])
     printed = capsys.readouterr().out
     assert "No MNIST; going on with random images" in printed
+    if not speed.HAS_BFLOAT16:
+        loops = [name for name in loops if "bfloat16" not in name]
     assert all(f"| {name} " in printed for name in loops)
     assert "5 importance samples, measured on 2 images" in printed
 

@@ -111,12 +111,14 @@ def test_viz_builds_a_site_with_layers_and_previews(finished, monkeypatch):
 def package(tmp_path_factory):
     """Return what ``kedro package`` makes, built with what is installed: it would ask a package index for that."""
     path = tmp_path_factory.mktemp("package")
-    shutil.copytree(ROOT / "src", path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    unwanted = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src", path / "src", ignore=unwanted, copy_function=shutil.copyfile)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy2(ROOT / name, path / name)
+        shutil.copyfile(ROOT / name, path / name)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", path, path]
     subprocess.run(build, check=True, capture_output=True)
-    shutil.copytree(ROOT / "conf", path / "conf", ignore=shutil.ignore_patterns("local"))
+    local = shutil.ignore_patterns("local")
+    shutil.copytree(ROOT / "conf", path / "conf", ignore=local, copy_function=shutil.copyfile)
     (path / "conf/local").mkdir()
     for name in ("catalog.yml", "credentials.json"):
         (path / "conf/local" / name).write_text("{}")

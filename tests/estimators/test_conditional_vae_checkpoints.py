@@ -174,11 +174,11 @@ def test_damaged_files_are_named_with_the_reason_and_not_read(images, path, capl
     place = whole.index(b"learning_rate")
     wrong[place] = ord("L")
     for content, said in [
-        (b"", "is no whole checkpoint"),
-        (whole[:-1], "is no whole checkpoint"),
-        (whole[: len(whole) // 2], "is no whole checkpoint"),
-        (whole[:9], "is no whole checkpoint"),
-        (b"\x80\x04nonsense" * 50, "is no whole checkpoint"),
+        (b"", "is not a whole safetensors file"),
+        (whole[:-1], "is not a whole safetensors file"),
+        (whole[: len(whole) // 2], "is not a whole safetensors file"),
+        (whole[:9], "is not a whole safetensors file"),
+        (b"\x80\x04nonsense" * 50, "is not a whole safetensors file"),
         (bytes(flipped), "is damaged"),
         (bytes(wrong), "is damaged"),
     ]:

@@ -1,10 +1,17 @@
 """What a training is made of: batches, binarisation, learners of any kind, and what stops it."""
 
+import os
+import platform
+import subprocess
+import sys
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
+from latents.estimators.conditional_vae import pace
 from latents.estimators.conditional_vae.batches import (
     Batches,
     BinarisedBytes,
@@ -276,16 +283,40 @@ def test_without_a_checkpoint_there_is_none_to_name(tmp_path):
 def test_what_pays_is_chosen_and_what_is_asked_for_is_taken(monkeypatch):
     small, large = torch.nn.Linear(10, 10), torch.nn.Linear(600, 600)
     for has_instructions, expected in [(True, torch.bfloat16), (False, torch.float32)]:
-        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda answer=has_instructions: answer)
+        monkeypatch.setattr(pace, "multiplies_bfloat16", lambda _, answer=has_instructions: answer)
         assert choose_pace("auto", False, large, 10).precision == expected
         assert choose_pace("auto", False, small, 10).precision == torch.float32
-        assert choose_pace("bfloat16", False, small, 10).precision == torch.bfloat16
         assert choose_pace("float32", False, large, 10).precision == torch.float32
+        with nullcontext() if has_instructions else pytest.warns(UserWarning, match="emulates it, about ten"):
+            assert choose_pace("bfloat16", False, small, 10).precision == torch.bfloat16
     monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/g++")
     assert [choose_pace("auto", "auto", small, n).is_compiled for n in (100, 10**6)] == [False, True]
     assert choose_pace("auto", True, small, 1).is_compiled
     monkeypatch.setattr("shutil.which", lambda name: None)
     assert not choose_pace("auto", True, small, 10**6).is_compiled
+
+
+@pytest.mark.parametrize(
+    ("setting", "bits"),
+    [
+        ({"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}, 256),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "ATEN_CPU_CAPABILITY": "default"}, 1),
+    ],
+)
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="settings of x86 processors")
+def test_a_processor_that_is_told_to_do_without_instructions_does(setting, bits):
+    code = (
+        "import torch; from latents.estimators.conditional_vae.pace import *; "
+        "print(choose_pace('auto', False, torch.nn.Linear(600, 600), 10).precision, compiler_options())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **setting},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["torch.float32", "{'cpp.simdlen':", f"{bits}}}"]
 
 
 @pytest.mark.parametrize("network", ["reference", "ladder"])

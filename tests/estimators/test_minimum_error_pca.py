@@ -204,9 +204,10 @@ def one_hot(dtype):
         one_hot(float),
         one_hot(np.uint8),
         linalg.hadamard(1024)[:600].astype(float),
-        1e150 * np.random.default_rng(0).normal(size=(700, 510)),
+        1e145 * np.random.default_rng(0).normal(size=(700, 510)),
+        1e-140 * np.random.default_rng(0).normal(size=(700, 510)),
     ],
-    ids=["eye", "tall eye", "permutation", "one-hot", "one-hot bytes", "wide Hadamard", "huge"],
+    ids=["eye", "tall eye", "permutation", "one-hot", "one-hot bytes", "wide Hadamard", "huge", "tiny"],
 )
 @pytest.mark.parametrize("wanted", [{"n_components": d} for d in (1, 50, 120)] + [{"n_components": 0.1}])
 def test_equal_and_huge_eigenvalues(X, wanted):

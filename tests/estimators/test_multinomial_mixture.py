@@ -277,19 +277,25 @@ def test_annealing_finds_better_optima_than_plain_em():
 
 
 def test_perturbation_parts_components_that_met():
-    X, _, _ = planted(n_documents=230)
-    found = {
-        perturbation: np.array(
+    # Rounding errors part some of them, too, other ones on every processor: more than a few must have met.
+    X, _, _ = planted(n_documents=230, n_components=6)
+    bounds = {
+        perturbation: np.mean(
             [
-                MultinomialMixture(4, perturbation=perturbation, random_state=seed).fit(X).lower_bound_
+                MultinomialMixture(6, perturbation=perturbation, random_state=seed).fit(X).lower_bound_
                 for seed in range(30)
             ]
         )
         for perturbation in (0.0, 0.3)
     }
-    best = max(values.max() for values in found.values())
-    parted = {perturbation: (values > best - 1).mean() for perturbation, values in found.items()}
-    assert parted[0.3] > 0.8 > parted[0.0]
+    assert bounds[0.3] > bounds[0.0] + 0.5
+
+
+def test_counts_that_add_up_beyond_single_precision_are_refused():
+    X = np.full((1100, 1000), 1e30)
+    with pytest.raises(ValueError, match=r"the numbers of X add up to 1\.1e\+36; allowed is 1e\+36"):
+        MultinomialMixture(1).fit(X)
+    assert np.isfinite(MultinomialMixture(1, max_iter=1000).fit(X[:30]).tempered_bounds_).all()
 
 
 def test_plain_em_has_no_annealed_phase():

@@ -123,7 +123,7 @@ def test_squares_beyond_the_type_are_refused(container, solver, dtype, size):
         return
     X = container(pixels(600, 6).astype(dtype) * dtype(size))
     pca = MinimumErrorPCA(2, svd_solver=solver, random_state=0)
-    said = f"the squares of X overflow its type, {np.dtype(dtype)}; scale X"
+    said = f"the squares of X are too large for its type, {np.dtype(dtype)}: .*Scale X"
     with pytest.raises(ValueError, match=said):
         pca.fit(X)
     with pytest.raises(ValueError, match=said):
@@ -134,6 +134,37 @@ def test_squares_beyond_the_type_are_refused(container, solver, dtype, size):
     assert known.partial_fit(pixels(9, 6, dtype)).n_samples_ == 18
     if dtype is np.float32:
         assert pca.fit(X.astype(np.float64)).n_components_ == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("whiten", [False, True])
+def test_what_a_fitted_basis_refuses_goes_by_the_numbers(dtype, whiten, recwarn):
+    rows = np.random.default_rng(0).normal(size=(30, 6)).astype(dtype)
+    pca = MinimumErrorPCA(2, whiten=whiten).fit(rows)
+    most = np.sqrt(np.finfo(dtype).max / (64 * 6))
+    methods = (pca.transform, pca.reconstruction_errors, pca.distortion, pca.distortion_curve)
+    methods += (pca.score, pca.score_samples)
+    good, bad = rows.copy(), rows.copy()
+    good[7], bad[7, 4] = 0.999 * most, 1.001 * most
+    for method in methods:
+        assert np.isfinite(method(good)).all()
+        assert np.isfinite(method(sparse.csr_array(good))).all()
+        for far in (bad, sparse.csr_array(bad)):
+            with pytest.raises(
+                ValueError, match=r"X\[7, 4\] is .* too far from the mean .* allowed in float"
+            ):
+                method(far)
+    with pytest.raises(ValueError, match=r"X\[0, 1\] stands for a length of 1.*; allowed in float"):
+        pca.inverse_transform(np.array([[0, 1e30 if dtype is np.float32 else 1e200]], dtype=dtype))
+    assert np.isfinite(pca.inverse_transform(pca.transform(good))).all()
+    assert not recwarn.list
+
+
+def test_a_mean_beyond_float32_is_no_mean_of_float32_data():
+    pca = MinimumErrorPCA(1).fit(np.array([[1e100, 0.0], [2e100, 1.0], [4e100, 3.0]]))
+    with pytest.raises(ValueError, match=r"X\[0, 0\] is 1, too far from the mean .* allowed in float32"):
+        pca.transform(np.ones((2, 2), np.float32))
+    assert np.isfinite(pca.transform(np.ones((2, 2)))).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])

@@ -14,11 +14,13 @@ from sklearn.exceptions import NotFittedError
 
 from latents.estimators import MinimumErrorPCA, MultinomialMixture, load
 from latents.estimators._persistence import FORMAT_VERSION, PersistentEstimator
+from latents.estimators._sealed import digest_of
 
 DTYPES = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 DTYPES += ["float16", "float32", "float64"]
-DAMAGED, FOREIGN = "damaged header", "not one of a saved estimator"
-HEADER = {"format_version": FORMAT_VERSION, "estimator": "Keeper", "params": {}, "values": {}}
+DAMAGED, FOREIGN = "is damaged", "not one of a saved estimator"
+KEEPER = {"setting": None, "random_state": None}
+HEADER = {"format_version": FORMAT_VERSION, "estimator": "Keeper", "params": KEEPER, "values": {}}
 
 
 class Keeper(PersistentEstimator, BaseEstimator):
@@ -44,9 +46,11 @@ def there_and_back(keeper, path):
 
 
 def write(path, header, **tensors):
-    """Write a safetensors file whose metadata hold this header, or this text in its place."""
+    """Write a sealed file whose metadata hold this header, or this text in its place."""
     text = header if isinstance(header, str) else json.dumps(header)
-    path.write_bytes(to_safetensors(tensors or {"a_": np.ones(2)}, metadata={"latents": text}))
+    tensors = tensors or {"a_": np.ones(2)}
+    metadata = {"latents": text, "digest": digest_of(tensors, text)}
+    path.write_bytes(to_safetensors(tensors, metadata=metadata))
 
 
 # --- there and back -------------------------------------------------------------------------------
@@ -204,11 +208,11 @@ def test_a_file_cut_anywhere_is_refused(tmp_path):
     [
         ("{not json", DAMAGED),
         ("[1, 2]", FOREIGN),
-        ({}, f"format version None; this version reads {FORMAT_VERSION}"),
+        ({}, f"format version None; this version reads 1 and {FORMAT_VERSION}"),
         ({**HEADER, "format_version": FORMAT_VERSION + 1}, f"format version {FORMAT_VERSION + 1}"),
-        ({**HEADER, "estimator": None}, f"{DAMAGED}: it lacks 'estimator'"),
-        ({**HEADER, "params": []}, f"{DAMAGED}: it lacks 'params'"),
-        ({k: v for k, v in HEADER.items() if k != "values"}, f"{DAMAGED}: it lacks 'values'"),
+        ({**HEADER, "estimator": None}, f"{DAMAGED}: its header lacks 'estimator'"),
+        ({**HEADER, "params": []}, f"{DAMAGED}: its header lacks 'params'"),
+        ({k: v for k, v in HEADER.items() if k != "values"}, f"{DAMAGED}: its header lacks 'values'"),
         ({**HEADER, "estimator": "Stranger"}, "holds a Stranger, not a Keeper"),
         ({**HEADER, "params": {"setting": 1, "old": 2, "beta": 3}}, "does not know: beta, old"),
     ],

@@ -1,18 +1,25 @@
 """Predictors are written whole and read back as they were; what is damaged is refused."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
 from kedro.io import DatasetError
 
 from latents import estimators, predictors
 from latents.datasets import PredictorDataset
+from latents.estimators._sealed import seal_of
+from latents.predictors.interface import settings_digest
+from tests.conftest import SAVED
+from tests.damage import damaged_bytes, damaged_json, nested, repeated
 from tests.predictors.examples import SEA, SKY
 
+FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KINDS = ["clustering", "pca", "cvae"]
 
 
@@ -97,21 +104,22 @@ def change(folder, **parts):
     content = json.loads(path.read_text())
     for name, value in parts.items():
         (content if name in content else content["settings"])[name] = value
+    content["digest"] = settings_digest(content)
     path.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
     ("kind", "parts", "said"),
     [
-        ("pca", {"format_version": 2}, "has format version 2; this version reads 1"),
+        ("pca", {"format_version": 3}, "has format version 3; this version reads 1 and 2"),
         (
             "pca",
             {"predictor": "Oracle"},
             "holds a 'Oracle'; allowed are CVAEPredictor, ClusteringPredictor, PCAPre",
         ),
-        ("pca", {"predictor": "CVAEPredictor"}, "is damaged: it lacks 'white'"),
-        ("pca", {"settings": []}, "is damaged: it lacks 'settings'"),
-        ("pca", {"format_version": 2, "settings": []}, "has format version 2"),
+        ("pca", {"predictor": "CVAEPredictor"}, "holds a PCAPredictor|is damaged: it lacks 'white'"),
+        ("pca", {"settings": []}, "is damaged: .*it lacks 'settings'"),
+        ("pca", {"format_version": 3, "settings": []}, "has format version 3"),
         ("pca", {"shape": [8, 9]}, "is damaged: .*make 72 numbers a row; the model has 64"),
         ("pca", {"shape": "ab"}, "is damaged"),
         ("pca", {"shape": None}, "is damaged: either the shape"),
@@ -143,6 +151,9 @@ def test_missing_and_broken_files_are_refused(saved, tmp_path):
         predictors.CVAEPredictor.load(folder)
     other = estimators.MultinomialMixture(1).fit(np.ones((3, 64)))
     other.save(folder / "model.safetensors")
+    with pytest.raises(ValueError, match=r"model\.safetensors is not the model that .* of another training"):
+        predictors.load(folder)
+    change(folder, model=seal_of(folder / "model.safetensors"))
     with pytest.raises(ValueError, match="the model is a MultinomialMixture; allowed is a MinimumErrorPCA"):
         predictors.load(folder)
     (folder / "model.safetensors").write_bytes(b"half")
@@ -157,6 +168,94 @@ def test_missing_and_broken_files_are_refused(saved, tmp_path):
             predictors.load(folder)
     with pytest.raises(FileNotFoundError, match="no saved predictor in"):
         predictors.load(tmp_path / "nowhere")
+
+
+def load_or_refuse(folder):
+    try:
+        return predictors.load(folder)
+    except ValueError as error:
+        assert str(folder) in str(error)  # noqa: PT017
+        assert len(str(error)) < 2000  # noqa: PT017
+        return None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_damage_passes(kind, saved):
+    predictor, folder = saved(kind)
+    path = folder / "predictor.json"
+    whole = path.read_bytes()
+    content = json.loads(whole)
+
+    def same():
+        return load_or_refuse(folder)._settings() == predictor._settings()
+
+    assert same()
+    path.write_text(json.dumps(content, sort_keys=True))  # in another order and layout it says the same
+    assert same()
+
+    @FUZZ
+    @given(damaged_bytes(whole))
+    def damage(changed):
+        path.write_bytes(changed)
+        assert load_or_refuse(folder) is None or same()
+
+    @FUZZ
+    @given(damaged_json(content))
+    def change_settings(changed):
+        path.write_text(json.dumps(changed))
+        assert load_or_refuse(folder) is None or changed == content
+        # Even with a true digest there is no other error than the one that is promised.
+        path.write_text(json.dumps({**changed, "digest": settings_digest(changed)}))
+        load_or_refuse(folder)
+
+    damage()
+    change_settings()
+    text = whole.decode()
+    for changed in (nested(text, "format_version"), repeated(text, "settings"), text.replace("null", "NaN")):
+        path.write_text(changed)
+        assert (load_or_refuse(folder) is None) == (changed != text)
+
+
+def test_two_files_of_different_trainings_are_no_predictor(pca_predictor, digits, tmp_path):
+    other = estimators.MinimumErrorPCA(4).fit(digits[0][:200].reshape(200, 64))
+    pca_predictor.save(tmp_path / "one")
+    predictors.PCAPredictor(other, shape=(8, 8)).save(tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "model.safetensors", tmp_path / "one")
+    with pytest.raises(ValueError, match=r"model\.safetensors is not the model that .* of another training"):
+        predictors.load(tmp_path / "one")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_predictors_without_digests_are_loaded(kind, tmp_path):
+    expected = json.loads((SAVED / "format_1" / "expected.json").read_text())
+    predictor = predictors.load(SAVED / "format_1" / kind)
+    if kind == "clustering":
+        found = predictor.predict(["sea ship ship", "the star sky"])[["p_0", "p_1"]]
+    elif kind == "pca":
+        found = predictor.predict(np.reshape(expected["images"], (3, 2, 2)))
+    else:
+        found = predictor.generate(["a", "b"], random_state=0).reshape(2, 4)
+    np.testing.assert_allclose(found, expected[kind], rtol=1e-5)
+    predictor.save(tmp_path / "again")
+    assert predictors.load(tmp_path / "again")._settings() == predictor._settings()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_without_digests_ends_in_no_other_error(kind, tmp_path):
+    folder = shutil.copytree(SAVED / "format_1" / kind, tmp_path / kind, copy_function=shutil.copyfile)
+    path = folder / "predictor.json"
+    content = json.loads(path.read_bytes())
+
+    @FUZZ
+    @given(damaged_json(content))
+    def change_settings(changed):
+        path.write_text(json.dumps(changed))
+        load_or_refuse(folder)
+
+    change_settings()
+    for changed in ({**content, "digest": ""}, {**content, "format_version": 2}, {**content, "settings": {}}):
+        path.write_text(json.dumps(changed))
+        assert load_or_refuse(folder) is None
 
 
 def test_an_entry_without_a_model_says_what_to_run(tmp_path):

@@ -42,7 +42,7 @@ def load(path: "str | PathLike[str]") -> "ConditionalVAE | MinimumErrorPCA | Mul
     ValueError
         If the file is damaged, of an unknown estimator, or of an unknown format version.
     """
-    name = read(path)[0]["estimator"]
+    name = read(path).header["estimator"]
     if name not in _ESTIMATORS:
         raise ValueError(f"{path} holds a {name!r}; allowed are {', '.join(_ESTIMATORS)}")
     estimator: ConditionalVAE | MinimumErrorPCA | MultinomialMixture = __getattr__(name).load(path)  # type: ignore[attr-defined]

@@ -16,6 +16,36 @@ FloatArray = NDArray[np.floating[Any]]
 _ROWS = 16
 
 
+def largest_deviation(n_features: int, dtype: np.dtype[Any]) -> float:
+    """Return how far from the mean a number may lie that is projected or rebuilt: sqrt(max / 64 p).
+
+    The squares of a row then add up to a 64th of what the type can hold, in any order.
+    """
+    return float(np.sqrt(np.finfo(dtype).max / (64 * n_features)))
+
+
+def first_too_far(X: Any, mean: FloatArray) -> tuple[int, int] | None:
+    """Return row and column of the first number of X (N, p) beyond ``largest_deviation``; None where none is.
+
+    Each number is compared with the mean by itself: what a processor would make of their sums decides nothing.
+    X is dense, or sparse in CSR form, and finite.
+    """
+    most, mean = largest_deviation(X.shape[1], working_dtype(X)), mean.astype(np.float64)
+    # Where the outermost numbers are near enough, all are. Of whole numbers one need not look for them.
+    largest = max(abs(float(X.max())), abs(float(X.min()))) if X.dtype.kind == "f" else 2.0**64
+    if largest + float(np.abs(mean).max()) <= most:
+        return None
+    rows, is_sparse = block_rows(X.shape[1], 8, _ROWS), sp.issparse(X)
+    for start in range(0, X.shape[0], rows):
+        block = X[start : start + rows]
+        with np.errstate(over="ignore"):
+            far = np.abs(np.subtract(block.toarray() if is_sparse else block, mean)) > most
+        if far.any():
+            row, column = np.argwhere(far)[0].tolist()
+            return start + row, column
+    return None
+
+
 class Centred:
     """A = X - 1 mean' (N, p), where X is an array of numbers or a sparse matrix.
 

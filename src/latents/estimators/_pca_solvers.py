@@ -38,6 +38,8 @@ _SMALL = 500
 _LARGE = 10_000
 # Threads of BLAS help with the eigenvectors of matrices from about this size on; before, they rather hinder.
 _THREADED = 1000
+# Numbers of more than so many binary places before or after the point have squares near the ends of float64.
+_EXTREME = 400
 
 
 class Decomposition(NamedTuple):
@@ -106,16 +108,32 @@ def check_wanted(wanted: Wanted, given: Any, solver: str, shape: tuple[int, ...]
         )
 
 
-def check_squares(trace: float, dtype: np.dtype[Any]) -> None:
-    """Refuse data whose squares add up to more than their type can hold.
+def largest_trace(n_features: int, dtype: np.dtype[Any]) -> float:
+    """Return the most that sum_n |x_n - mean|^2 may be in data to learn from.
+
+    It lies so far below what the type can hold that nothing which is computed of the data overflows, whatever the
+    order in which a processor adds it up: sums that overflow have been of data beyond it. Float64 has blocks of
+    any number of rows added up, float32 those of one block.
+    """
+    spare = 2.0**-10 if dtype == np.float32 else 2.0**-32
+    return float(np.finfo(dtype).max) * spare / n_features
+
+
+def check_squares(trace: float, n_features: int, dtype: np.dtype[Any]) -> None:
+    """Refuse data whose squared deviations from their mean add up to more than ``largest_trace``.
 
     Raises
     ------
     ValueError
         It says so.
     """
-    if not trace <= float(np.finfo(dtype).max):
-        raise ValueError(f"the squares of X overflow its type, {dtype}; scale X, or use another type")
+    most = largest_trace(n_features, dtype)
+    if not trace <= most:
+        raise ValueError(
+            f"the squares of X are too large for its type, {dtype}: the squared deviations from the mean add up "
+            f"to {'more than it holds' if not np.isfinite(trace) else f'{trace:.3g}'}; allowed is {most:.3g}. "
+            f"Scale X{', or give it as float64' if dtype == np.float32 else ''}"
+        )
 
 
 def full_svd(centred: FloatArray, dimension: Dimension) -> Decomposition:
@@ -141,7 +159,7 @@ def gram_eigh(A: Centred, dimension: Dimension) -> Decomposition:
     """Eigendecomposition of A A' (N, N): its eigenvectors u give the basis, A'u up to length."""
     n_samples, most = A.shape[0], min(A.shape)
     gram = A.gram()
-    check_squares(float(gram.trace()), A.dtype)
+    check_squares(float(gram.trace()), A.shape[1], A.dtype)
     values, left = _leading(gram, lambda values: dimension(values[:most] / n_samples))
     eigenvalues = values[:most] / n_samples
     if left.shape[1] == 0:
@@ -154,8 +172,15 @@ def gram_eigh(A: Centred, dimension: Dimension) -> Decomposition:
 def _leading(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
     """Return all eigenvalues of a positive semi-definite matrix, falling, and the first eigenvectors as columns.
 
-    Both come from one reduction to tridiagonal form, of which all eigenvalues are had almost for nothing.
+    Both come from one reduction to tridiagonal form, of which all eigenvalues are had almost for nothing. LAPACK
+    squares what it finds there: a matrix of very large or small numbers is put by a power of two near 1 first.
     """
+    exponent = int(np.frexp(matrix.trace())[1])
+    if abs(exponent) > _EXTREME:
+        values, vectors = _leading(
+            np.ldexp(matrix, -exponent), lambda scaled: dimension(np.ldexp(scaled, exponent))
+        )
+        return np.ldexp(values, exponent), vectors
     with one_blas_thread() if len(matrix) < _THREADED else nullcontext():
         return _reduced(matrix, dimension)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,7 +14,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from latents.estimators._blocks import are_blocks, in_block
-from latents.estimators._pca_centred import Centred
+from latents.estimators._memory import check_memory
+from latents.estimators._pca_centred import Centred, first_too_far, largest_deviation
 from latents.estimators._pca_dimension import Wanted, falling_sums
 from latents.estimators._pca_moments import Moments, working_dtype
 from latents.estimators._pca_solvers import (
@@ -31,7 +32,7 @@ from latents.estimators._pca_solvers import (
     randomized_svd,
     scatter_eigh,
 )
-from latents.estimators._persistence import PersistentEstimator
+from latents.estimators._persistence import Learned, PersistentEstimator, check_learned
 from latents.estimators._warnings import warn_caller
 
 _DTYPES = [np.float64, np.float32]
@@ -148,6 +149,11 @@ class MinimumErrorPCA(
 
     Notes
     -----
+    Numbers are refused by their size alone, the same on every processor: in ``fit`` where the squared deviations
+    from the mean add up to more than max / (2^10 p) in float32 or max / (2^32 p) in float64, with max the largest
+    number of the type; in a fitted model where a number lies farther than sqrt(max / (64 p)) from its mean. What
+    is allowed overflows nowhere.
+
     "covariance_eigh" and "gram" square the conditioning. An SVD of the data finds a singular value s_i to
     about eps s_1, hence lambda_i down to eps^2 lambda_1; the covariance finds lambda_i itself only
     to about eps lambda_1 with eps = 2e-16. Eigenvalues below 1e-15 lambda_1, which are the
@@ -194,6 +200,25 @@ class MinimumErrorPCA(
         "max_distortion": [Interval(Real, 0, None, closed="left"), None],
         "max_distortion_share": [Interval(Real, 0, 1, closed="both"), None],
         "device": [str],
+    }
+
+    _learned: ClassVar = {
+        "components_": Learned("f", ("d", "p")),
+        "mean_": Learned("f", ("p",)),
+        "offsets_": Learned("f", ("p",)),
+        "singular_values_": Learned("f", ("d",)),
+        "explained_variance_": Learned("f", ("d",)),
+        "explained_variance_ratio_": Learned("f", ("d",)),
+        "distortion_": Learned("f"),
+        "distortion_curve_": Learned("f", ("known",)),
+        "noise_variance_": Learned("f"),
+        "n_components_": Learned("i"),
+        "n_samples_": Learned("i"),
+        "svd_solver_": Learned("U"),
+        "scatter_": Learned("f", ("p", "p"), is_optional=True),
+        "scatter_mean_": Learned("f", ("p",), is_optional=True),
+        "n_features_in_": Learned("i"),
+        "feature_names_in_": Learned("U", ("p",), is_optional=True),
     }
 
     def __init__(
@@ -247,8 +272,8 @@ class MinimumErrorPCA(
         ------
         ValueError
             If an argument is not allowed, on its own, for the shape of X and the solver, or for blocks; if X
-            has one sample, missing or infinite values, or values whose squares overflow; for "arpack" on data
-            without any variance; or if torch cannot use the device.
+            has one sample, missing or infinite values, or values whose squares are too large (see Notes); for
+            "arpack" on data without any variance; or if torch cannot use the device.
         """
         if are_blocks(X):
             self._fit_blocks(X)
@@ -291,6 +316,7 @@ class MinimumErrorPCA(
                 " To go on, call partial_fit in place of fit"
             )
         data = self._checked(X, reset=first, ensure_min_samples=1)
+        self._check_square("covariance_eigh", data.shape)
         moments = Moments.of(data, self.device)
         if not first:
             moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
@@ -314,6 +340,12 @@ class MinimumErrorPCA(
         Returns
         -------
         ndarray of shape (N, d)
+
+        Raises
+        ------
+        ValueError
+            If X has other features than the training data, missing or infinite values, or one too far from the
+            mean to be squared (see Notes). So do all methods that take X.
         """
         return self._project(self._centred(X))
 
@@ -328,7 +360,8 @@ class MinimumErrorPCA(
         Raises
         ------
         ValueError
-            If X does not have d columns.
+            If X does not have d columns, or has missing or infinite values, or coordinates beyond what
+            ``transform`` can give.
         """
         check_is_fitted(self)
         Z = check_array(X, input_name="X", dtype=_DTYPES, ensure_min_features=0)
@@ -338,6 +371,13 @@ class MinimumErrorPCA(
             )
         if self.whiten:
             Z = Z * self._scale()
+        most = largest_deviation(1, Z.dtype)
+        if Z.size and not max(abs(float(Z.max())), abs(float(Z.min()))) <= most:
+            row, column = np.argwhere(~(np.abs(Z) <= most))[0].tolist()
+            raise ValueError(
+                f"X[{row}, {column}] stands for a length of {Z[row, column]:.3g}; allowed in {Z.dtype} are "
+                f"lengths of at most {most:.3g}"
+            )
         points: FloatArray = Z @ self.components_ + self.mean_
         return points
 
@@ -466,6 +506,8 @@ class MinimumErrorPCA(
         if wanted == Wanted():
             wanted = Wanted(number=min(data.shape) - (solver == "arpack"))
         check_wanted(wanted, self.n_components, solver, data.shape)
+        if solver in ("covariance_eigh", "gram"):
+            self._check_square(solver, data.shape)
         if solver == "covariance_eigh":
             moments = Moments.of(data, self.device)
             # What is not finite shows in the sums: only then is it worth a look at all data.
@@ -479,12 +521,21 @@ class MinimumErrorPCA(
         if solver == "full":
             A = A.dense(in_place=not self.copy)
         trace = 0.0 if solver == "gram" else A.squared_length()  # "gram" has it on its diagonal
-        check_squares(trace, A.dtype)
+        check_squares(trace, A.shape[1], A.dtype)
         decomposition = self._solve(solver, A, wanted)
         whole = solver in FULL_SPECTRUM
         total = float(decomposition.eigenvalues.sum()) if whole else trace / A.shape[0]
         self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype)
         return A
+
+    def _check_square(self, solver: str, shape: tuple[int, int]) -> None:
+        """Refuse data of whose p x p, or N x N, products two matrices outgrow the memory."""
+        side = shape[1] if solver == "covariance_eigh" else shape[0]
+        check_memory(
+            {"svd_solver": solver},
+            lambda svd_solver: 16 * side**2 if svd_solver == solver else 0,
+            f"its {side} x {side} matrix",
+        )
 
     def _fit_blocks(self, blocks: Iterable[Any]) -> None:
         self._validate_params()
@@ -500,6 +551,7 @@ class MinimumErrorPCA(
         for number, block in enumerate(blocks):
             with in_block(number):
                 data = self._checked(block, reset=number == 0, ensure_min_samples=1)
+            self._check_square("covariance_eigh", data.shape)
             dtypes.append(working_dtype(data))
             yield data
 
@@ -512,7 +564,7 @@ class MinimumErrorPCA(
 
     def _learn_from_moments(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
         n = moments.n_samples
-        check_squares(float(moments.scatter.trace()), dtype)
+        check_squares(float(moments.scatter.trace()), len(moments.mean), dtype)
         decomposition = scatter_eigh(moments.scatter, n, lambda values: wanted.dimension(values, n))
         total = float(decomposition.eigenvalues.sum())
         self._keep(decomposition, "covariance_eigh", moments.mean, total, n, dtype)
@@ -593,7 +645,15 @@ class MinimumErrorPCA(
 
     def _centred(self, X: Any) -> Centred:
         check_is_fitted(self)
-        return Centred(self._checked(X, reset=False), self.mean_)
+        data = self._checked(X, reset=False)
+        if (place := first_too_far(data, self.mean_)) is not None:
+            dtype = working_dtype(data)
+            most = largest_deviation(data.shape[1], dtype)
+            raise ValueError(
+                f"X[{place[0]}, {place[1]}] is {data[place]:.3g}, too far from the mean of the training data to "
+                f"be squared; allowed in {dtype} is what lies within {most:.3g} of it"
+            )
+        return Centred(data, self.mean_)
 
     def _project(self, A: Centred) -> FloatArray:
         Z = A.times(self.components_.T)
@@ -632,6 +692,18 @@ class MinimumErrorPCA(
                 " noise_variance_, or drop constant features"
             )
         return variances, noise
+
+    def _check_state(self, state: dict[str, Any]) -> None:
+        lengths = check_learned(state, self._learned)
+        for name, axis in (("n_features_in_", "p"), ("n_components_", "d")):
+            if state[name] != lengths[axis]:
+                raise ValueError(
+                    f"components_ are {lengths['d']} of {lengths['p']} numbers; {name} is {state[name]}"
+                )
+        if lengths["known"] <= lengths["d"] or state["n_samples_"] < 1 or state["svd_solver_"] not in SOLVERS:
+            raise ValueError("distortion_curve_, n_samples_ or svd_solver_ is of no fit")
+        if ("scatter_" in state) != ("scatter_mean_" in state):
+            raise ValueError("of scatter_ and scatter_mean_ one is missing")
 
     @property
     def _n_features_out(self) -> int:

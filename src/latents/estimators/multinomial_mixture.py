@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from itertools import count
 from numbers import Integral, Real
-from typing import Any, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latents.estimators._blocks import are_blocks, by_documents, in_block, is_read_once
 from latents.estimators._devices import device_of_fitted, resolve_device
+from latents.estimators._memory import check_memory
 from latents.estimators._multinomial_em import (
     ImpossibleDocumentError,
     Parameters,
@@ -33,7 +34,7 @@ from latents.estimators._multinomial_em import (
     posterior,
 )
 from latents.estimators._multinomial_fit import Recipe, Report, Run, fit_blocks, fit_documents
-from latents.estimators._persistence import PersistentEstimator
+from latents.estimators._persistence import Learned, PersistentEstimator, check_learned
 from latents.estimators._sparse_counts import Counts
 from latents.estimators._warnings import warn_caller
 
@@ -43,6 +44,8 @@ Callback = Callable[[str, float, int], object]
 
 # Annealing adds counts up in single precision.
 _LARGEST_COUNT = 1e30
+# Times the log of the smallest probability it is no more than float32, in which annealing computes, can hold.
+_LARGEST_SUM = 1e36
 # Of a streamed corpus the start knows the first block only: where there is no smoothing, every word must still be
 # possible in the first pass over the others.
 _PSEUDO_COUNT_OF_UNSEEN_WORDS = 0.01
@@ -163,6 +166,20 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         "random_state": ["random_state"],
     }
 
+    _learned: ClassVar = {
+        "weights_": Learned("f", ("K",)),
+        "word_probabilities_": Learned("f", ("K", "W")),
+        "words_per_component_": Learned("f", ("K",)),
+        "n_documents_seen_": Learned("i"),
+        "lower_bound_": Learned("f"),
+        "lower_bounds_": Learned("f", ("steps",)),
+        "tempered_bounds_": Learned("f", ("annealed steps",)),
+        "n_iter_": Learned("i"),
+        "converged_": Learned("b"),
+        "n_features_in_": Learned("i"),
+        "feature_names_in_": Learned("U", ("W",), is_optional=True),
+    }
+
     def __init__(
         self,
         n_components: int = 1,
@@ -226,9 +243,10 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         Raises
         ------
         ValueError
-            If an argument is out of range, `X` has entries that are negative, NaN or above 1e30, has no
-            words at all, has fewer documents than `n_components` (in blocks: their first), or can be
-            iterated only once. Where `fit` fails or is interrupted, the estimator stays as it was.
+            If an argument is out of range, or asks for more memory than there is; if `X` has entries that are
+            negative, NaN or above 1e30, or that add up to more than 1e36, has no words at all, has fewer documents
+            than `n_components` (in blocks: their first), or can be iterated only once. Where `fit` fails or is
+            interrupted, the estimator stays as it was.
         """
         self._validate_params()
         report = _numbered(callback)
@@ -308,6 +326,13 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 f"n_components={self.n_components} exceeds the number of documents: "
                 f"n_samples={T.shape[0]}; at least one document a component is needed to start from"
             )
+        n_documents, n_words = T.shape
+        # Responsibilities, probabilities and what is counted for them.
+        check_memory(
+            {"n_components": self.n_components},
+            lambda n_components: 8 * n_components * (n_documents + 2 * n_words),
+            "a fit to these counts",
+        )
         if T.nnz == 0:
             raise ValueError("there are no words to start from: every count is 0")
 
@@ -458,6 +483,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         check_is_fitted(self)
         if n_samples < 1:
             raise ValueError(f"n_samples={n_samples}; allowed are whole numbers of at least 1")
+        check_memory({"n_samples": n_samples}, lambda n_samples: 16 * n_samples, "so many documents")
         rng = check_random_state(self.random_state)
         lengths = np.broadcast_to(n_words, (n_samples,))
         components = rng.choice(self.weights_.size, size=n_samples, p=self.weights_)
@@ -531,7 +557,24 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 f"{kind} in data passed to {type(self).__name__}: X[{row}, {column}] = {value}; "
                 f"allowed are numbers from 0 to {_LARGEST_COUNT:g}"
             )
+        if (total := float(T.data.sum())) > _LARGEST_SUM:
+            raise ValueError(
+                f"the numbers of X add up to {total:.3g}; allowed is {_LARGEST_SUM:g}: scale them"
+            )
         return T
+
+    def _check_state(self, state: dict[str, Any]) -> None:
+        lengths = check_learned(state, self._learned)
+        if state["n_features_in_"] != lengths["W"]:
+            raise ValueError(
+                f"word_probabilities_ are of {lengths['W']} words, not {state['n_features_in_']}"
+            )
+        for name in ("weights_", "word_probabilities_"):
+            shares = state[name]
+            if (shares < 0).any() or not np.allclose(shares.sum(axis=-1), 1, atol=1e-6):
+                raise ValueError(f"{name} are no probabilities, which add up to 1")
+        if (state["words_per_component_"] < 0).any():
+            raise ValueError("words_per_component_ has numbers below 0")
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "weights_")

@@ -43,7 +43,7 @@ def load(folder: "str | PathLike[str]") -> Predictor:
     ValueError
         If it is damaged, of an unknown predictor, or of an unknown format version.
     """
-    name = read_settings(folder)[0]
+    name = read_settings(folder).predictor
     if name not in _HOMES:
         raise ValueError(f"{folder} holds a {name!r}; allowed are {', '.join(_HOMES)}")
     return _class_of(name).load(folder)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from latents import estimators
 from latents.features.images import Shape, images_of_shape, scale_to_white
 from latents.messages import some_of, unquoted
-from latents.predictors.interface import Predictor, check_model
+from latents.predictors.interface import Predictor, check_model, check_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,7 @@ class CVAEPredictor(Predictor):
 
     def __post_init__(self) -> None:
         check_model(self.model, "ConditionalVAE")
+        check_shape(self.shape)
         if prod(self.shape) != self.model.n_features_in_:
             raise ValueError(
                 f"shape {self.shape} does not make the model's {self.model.n_features_in_} pixels"

@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from pandas.api.extensions import ExtensionDtype
 from pandas.api.types import is_numeric_dtype
 
+from latents.estimators._pca_centred import first_too_far
 from latents.estimators.minimum_error_pca import MinimumErrorPCA
 from latents.features.images import Shape, finite_pieces, images_of_shape
 from latents.messages import some_of
-from latents.predictors.interface import Predictor, check_model
+from latents.predictors.interface import Predictor, check_model, check_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,12 @@ class PCAPredictor(Predictor):
         check_model(self.model, "MinimumErrorPCA")
         if (self.shape is None) == (self.feature_names is None):
             raise ValueError("either the shape of an image or names of features must be given")
+        if self.shape is not None:
+            check_shape(self.shape)
+        elif isinstance(self.feature_names, str) or not all(
+            isinstance(n, str) for n in self.feature_names or ()
+        ):
+            raise TypeError("feature_names must be texts")
         n = prod(self.shape) if self.shape is not None else len(self.feature_names or ())
         if n != self.model.n_features_in_:
             raise ValueError(
@@ -70,14 +77,12 @@ class PCAPredictor(Predictor):
         Raises
         ------
         ValueError
-            If there is no row, a shape is another one, or a number is not finite or so large that the squared
-            error is none; names the row.
+            If there is no row, a shape is another one, or a number is not finite or so far from the mean of
+            training that it cannot be squared (``MinimumErrorPCA``, Notes); names the row.
         """
         rows = self._rows(images)
-        with np.errstate(over="ignore", invalid="ignore"):
-            z = self.model.transform(rows)
-            errors = self.model.reconstruction_errors(rows).astype(np.float64)
-        self._check_size(rows, errors)
+        z = self.model.transform(rows)
+        errors = self.model.reconstruction_errors(rows).astype(np.float64)
         table = pd.DataFrame(z, columns=[f"pc{i}" for i in range(1, z.shape[1] + 1)])
         table["error"] = errors
         return table
@@ -91,17 +96,22 @@ class PCAPredictor(Predictor):
             As ``predict``.
         """
         rows = self._rows(images)
-        with np.errstate(over="ignore", invalid="ignore"):
-            z = self.model.transform(rows)
-            self._check_size(rows, z)
-            rebuilt = self.model.inverse_transform(z)
-        self._check_size(rows, rebuilt)
+        rebuilt = self.model.inverse_transform(self.model.transform(rows))
         return rebuilt.reshape(len(rows), *(self.shape or rows.shape[1:]))
 
     def _rows(self, given: Any) -> NDArray[Any]:
         """Return what is given as rows of numbers, (N, p), once checked."""
-        if self.shape is not None:
-            return images_of_shape(given, self.shape)
+        rows = self._features(given) if self.shape is None else images_of_shape(given, self.shape)
+        if (place := first_too_far(rows, self.model.mean_)) is not None:
+            what = "row" if self.shape is None else "image"
+            raise ValueError(
+                f"{what} {place[0]} has a number {rows[place]:.3g}, which is too large to be squared; allowed are "
+                "numbers of the size of those of training"
+            )
+        return rows
+
+    def _features(self, given: Any) -> NDArray[Any]:
+        """Return rows of features, (N, p), by their names where they have some."""
         names = list(self.feature_names or ())
         if isinstance(given, pd.DataFrame):
             missing = [name for name in names if name not in given]
@@ -123,16 +133,6 @@ class PCAPredictor(Predictor):
         for _ in finite_pieces(rows, refuse):
             pass
         return rows
-
-    def _check_size(self, rows: NDArray[Any], found: NDArray[Any]) -> None:
-        """Refuse rows of finite numbers so large that what is computed of them is not finite."""
-        if not np.isfinite(found).all():
-            row = int(np.argwhere(~np.isfinite(found))[0, 0])
-            largest = rows[row][np.abs(rows[row]).argmax()]
-            raise ValueError(
-                f"{'row' if self.shape is None else 'image'} {row} has a number {largest:.3g}, which is too large "
-                "to be squared; allowed are numbers of the size of those of training"
-            )
 
     def _settings(self) -> dict[str, Any]:
         return {

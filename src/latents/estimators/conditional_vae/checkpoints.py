@@ -3,7 +3,6 @@
 Numbers and names are JSON in the file's header, tensors follow it; nothing is pickled.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -11,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from latents.files import whole_file
+from latents.estimators import _sealed
 
 logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 _HEADER = "latents_checkpoint"
-_DIGEST = "digest"
+_FIELDS = {"format_version": int, "epoch": int, "fingerprint": dict, "build": str, "state": dict}
 
 # What a training is of, by names: data, parameters, seeds. Values of JSON.
 Fingerprint = Mapping[str, Any]
@@ -68,10 +65,8 @@ class Checkpoints:
             "build": _build(),
             "state": packed,
         }
-        text = json.dumps(header)
-        content = to_safetensors(tensors, metadata={_HEADER: text, _DIGEST: _digest(tensors, text)})
-        with whole_file(self.path) as temporary:
-            temporary.write_bytes(content)
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        _sealed.write_sealed(self.path, _HEADER, header, arrays)
         self._last_epoch = epoch
 
     def load(self) -> dict[str, Any] | None:
@@ -83,6 +78,8 @@ class Checkpoints:
             return None
         try:
             header, tensors = read(self.path)
+            with _sealed.damaged(self.path):
+                state: dict[str, Any] = unpack(header["state"], tensors)
         except ValueError as error:
             logger.warning("%s; the training begins anew", error)
             return None
@@ -101,7 +98,6 @@ class Checkpoints:
             )
         logger.info("going on after epoch %d, from %s", header["epoch"], self.path)
         self._last_epoch = header["epoch"]
-        state: dict[str, Any] = unpack(header["state"], tensors)
         return state
 
     @property
@@ -120,37 +116,23 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     ValueError
         If the file is no checkpoint, not whole, changed after it was written, or of another version.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            text = metadata.get(_HEADER)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no whole checkpoint: {error}") from error
-    if text is None:
-        raise ValueError(f"{path} is a safetensors file, but no checkpoint")
-    if metadata.get(_DIGEST) != _digest(tensors, text):
-        raise ValueError(f"{path} is damaged: it does not hold what was written")
-    header = json.loads(text)
+    header, arrays, digest = _sealed.read_sealed(path, _HEADER, "no checkpoint")
+    if digest is None:
+        raise ValueError(f"{path} is damaged: a checkpoint has a digest")
+    if not isinstance(header, dict):
+        raise ValueError(f"{path} is damaged: its header is no mapping")
     if header.get("format_version") != FORMAT_VERSION:
         raise ValueError(
             f"{path} has format version {header.get('format_version')}; this version reads {FORMAT_VERSION}"
         )
-    return header, tensors
+    with _sealed.damaged(path):
+        _sealed.check_keys(header, _FIELDS, "its header")
+    return header, {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def digest_of(*parts: Tensor) -> str:
     """Return a fingerprint of tensors: of their types, shapes and bytes."""
-    return _digest({str(place): part for place, part in enumerate(parts)})
-
-
-def _digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
-    digest = hashlib.blake2b(text.encode(), digest_size=16)
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return _sealed.digest_of({str(place): part.cpu().numpy() for place, part in enumerate(parts)})
 
 
 def _build() -> str:

@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from latents.estimators._devices import device_of_fitted, resolve_device
-from latents.estimators._persistence import PersistentEstimator
+from latents.estimators._memory import check_memory
+from latents.estimators._persistence import Learned, PersistentEstimator, check_learned
 from latents.estimators.conditional_vae import evaluation, latent_space
 from latents.estimators.conditional_vae.batches import Batches, pixels_of
 from latents.estimators.conditional_vae.checkpoints import Checkpoints, digest_of
@@ -28,7 +29,7 @@ from latents.estimators.conditional_vae.generation import LatentMethods, to_nump
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.ladder import check_levels
 from latents.estimators.conditional_vae.learner import learner_with_adam
-from latents.estimators.conditional_vae.networks import NETWORKS, build
+from latents.estimators.conditional_vae.networks import NETWORKS, build, n_weights
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
 from latents.estimators.conditional_vae.pace import PRECISIONS, choose_pace
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
@@ -40,6 +41,8 @@ OnEpoch = Callable[["ConditionalVAE", int], Mapping[str, float] | None]
 
 _NETWORK = "network_."
 _HISTORY = "history_."
+# Of a number that is learned: itself, its gradient, and what Adam remembers of it, all in float32.
+_BYTES_PER_WEIGHT = 16
 
 
 class ConditionalVAE(
@@ -108,7 +111,7 @@ class ConditionalVAE(
         What matrix products of a training and of importance sampling are multiplied in; sums, weights and
         their updates, bounds, codes and images are float32. Half the digits take half the time on
         processors that multiply them as such: ``"auto"`` is bfloat16 there, for networks of some size, and
-        else float32.
+        else float32. Other processors emulate bfloat16, ten times slower; asking for it warns of that.
     compiled : {"auto", True, False}, default="auto"
         Whether torch compiles the training step, which takes about half a minute once and then saves a
         part of each step. ``"auto"``: where there is a compiler and 5,000 steps or more to make.
@@ -185,6 +188,14 @@ class ConditionalVAE(
         "compiled": [StrOptions({"auto"}), "boolean"],
         "device": [str],
         "random_state": ["random_state"],
+    }
+
+    _learned: ClassVar = {
+        "classes_": Learned("bifU", ("C",)),
+        "class_prior_": Learned("f", ("C",)),
+        "fit_seconds_": Learned("f"),
+        "n_features_in_": Learned("i"),
+        "feature_names_in_": Learned("U", ("p",), is_optional=True),
     }
 
     def __init__(
@@ -274,7 +285,8 @@ class ConditionalVAE(
         Raises
         ------
         ValueError
-            If a parameter is impossible, y is missing, or a value of X lies outside [0, 1].
+            If a parameter is impossible, or so large that there is not the memory for it; if y is missing, or a
+            value of X lies outside [0, 1].
         FloatingPointError
             If the bound or a weight stops being finite, or an epoch's mean bound falls below that of the
             untrained network by more than its magnitude; names epoch, step and the last good checkpoint.
@@ -292,6 +304,7 @@ class ConditionalVAE(
         self.classes_, codes = np.unique(labels, return_inverse=True)
         self.class_prior_ = np.bincount(codes) / len(codes)
         test = None if validation is None else self._check(*validation)
+        self._check_memory(len(codes), device)
 
         weight_seed, training_seed = map(int, check_random_state(self.random_state).randint(2**31, size=2))
         network = self._build_network(torch.Generator().manual_seed(weight_seed)).to(device)
@@ -337,7 +350,7 @@ class ConditionalVAE(
             Batches(
                 pixels_of(grey, binarise=network.pixels.is_binary),
                 torch.from_numpy(codes).to(device),
-                batch_size=self.batch_size,
+                batch_size=min(self.batch_size, len(codes) + 1),  # torch counts to 2^63
                 n_latents=network.n_latents,
                 n_particles=self.n_particles,
                 generator=generator,
@@ -565,14 +578,59 @@ class ConditionalVAE(
         self.history_ = {k.removeprefix(_HISTORY): v for k, v in state.items() if k.startswith(_HISTORY)}
         # The weights drawn here are overwritten at once.
         self.network_ = self._build_network(torch.Generator())
-        self.network_.load_state_dict(
-            {
-                k.removeprefix(_NETWORK): torch.from_numpy(v)
-                for k, v in state.items()
-                if k.startswith(_NETWORK)
-            }
-        )
+        weights = {
+            k.removeprefix(_NETWORK): torch.from_numpy(v) for k, v in state.items() if k.startswith(_NETWORK)
+        }
+        for name, weight in self.network_.state_dict().items():
+            if weights[name].dtype != weight.dtype:  # which torch would convert, silently
+                raise ValueError(f"{name} is of type {weights[name].dtype}, not {weight.dtype}")
+        self.network_.load_state_dict(weights)
         self.network_.to(device_of_fitted(self.device))
+
+    def _check_state(self, state: dict[str, Any]) -> None:
+        self._validate_widths()
+        weights = {k: v for k, v in state.items() if k.startswith(_NETWORK)}
+        history = {k: v for k, v in state.items() if k.startswith(_HISTORY)}
+        plain = {k: v for k, v in state.items() if k not in weights and k not in history}
+        lengths = check_learned(plain, self._learned)
+        if lengths.get("p", state["n_features_in_"]) != state["n_features_in_"]:
+            raise ValueError(
+                f"feature_names_in_ has {lengths['p']} names for {state['n_features_in_']} pixels"
+            )
+        prior = state["class_prior_"]
+        if (prior < 0).any() or not np.isclose(prior.sum(), 1):
+            raise ValueError("class_prior_ are no probabilities, which add up to 1")
+        for name, series in history.items():
+            if not (isinstance(series, list) and all(type(value) is float for value in series)):
+                raise ValueError(f"{name} is no list of numbers")
+        n_numbers = 0
+        for name, weight in weights.items():
+            if not (isinstance(weight, np.ndarray) and np.isfinite(weight).all()):
+                raise ValueError(f"{name} has numbers that are not finite, or none")
+            n_numbers += weight.size
+        # Before so many are made.
+        if n_numbers < self._n_weights(state["n_features_in_"], lengths["C"]):
+            raise ValueError(f"there are {n_numbers} weights, fewer than the network of its parameters has")
+
+    def _n_weights(self, n_pixels: int, n_classes: int, **changes: Any) -> int:
+        sizes = {"n_latents": self.n_latents, "hidden": self.hidden, **changes}
+        return n_weights(self.network, self.prior, n_pixels=n_pixels, n_classes=n_classes, **sizes)
+
+    def _check_memory(self, n_images: int, device: torch.device) -> None:
+        """Refuse sizes that there is not the memory for, before any is asked for."""
+        n_pixels, n_classes = self.n_features_in_, len(self.classes_)
+        available = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+
+        def of_weights(**sizes: Any) -> int:
+            return _BYTES_PER_WEIGHT * self._n_weights(n_pixels, n_classes, **sizes)
+
+        def of_step(n_particles: int, batch_size: int) -> int:
+            return 4 * n_particles * min(batch_size, n_images) * (self.n_latents + n_pixels)
+
+        sizes = {"n_latents": self.n_latents, "hidden": self.hidden}
+        check_memory(sizes, of_weights, "the training of such a network", available)
+        sizes = {"n_particles": self.n_particles, "batch_size": self.batch_size}
+        check_memory(sizes, of_step, "a step of training", available)
 
     def _build_network(self, generator: torch.Generator) -> ConditionalNetwork:
         return build(
@@ -606,7 +664,8 @@ class ConditionalVAE(
 
     def _to_pixels(self, X: NDArray[Any]) -> Tensor:
         # A copy, always: torch wants writable memory, and X may be a read-only map of a file.
-        pixels = np.array(X, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what float32 does not hold is above 1
+            pixels = np.array(X, dtype=np.float32)
         check_pixels(pixels)
         return torch.from_numpy(pixels)
 
@@ -628,8 +687,8 @@ class ConditionalVAE(
     def _log_likelihood(
         self, x: Tensor, codes: Tensor, n_samples: int, on_progress: Callable[[int], None] | None
     ) -> NDArray[np.float64]:
-        if n_samples < 1:
-            raise ValueError(f"n_samples is {n_samples}, but must be at least 1")
+        if not isinstance(n_samples, Integral) or n_samples < 1:
+            raise ValueError(f"n_samples is {n_samples}, but must be a whole number of at least 1")
         precision = choose_pace(self.precision, False, self.network_, n_steps=0).precision
         return to_numpy(
             evaluation.log_likelihood(

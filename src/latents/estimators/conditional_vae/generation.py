@@ -9,10 +9,14 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from latents.estimators._memory import check_memory
 from latents.estimators.conditional_vae import latent_space
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 
 _STEPS = 9
+# Latents are drawn from Gaussians near N(0, I). A network would make numbers of much larger ones that are none, on
+# one processor sooner than on another.
+_LARGEST_LATENT = 1e6
 
 
 class LatentMethods:
@@ -33,7 +37,7 @@ class LatentMethods:
         Parameters
         ----------
         Z : array-like of shape (N, n_latents)
-            Latents z, as ``transform`` gives them.
+            Latents z, as ``transform`` gives them, from -1e6 to 1e6.
         y : array-like of shape (N,) or (N, C)
             Labels out of ``classes_``; or for each row the weights of all classes in their order,
             from 0 to 1 and summing to one, to look between classes. The model was trained at the
@@ -47,10 +51,10 @@ class LatentMethods:
         Raises
         ------
         ValueError
-            If a shape does not fit, a label is unknown or weights are none.
+            If a shape does not fit, a label is unknown, weights are none, or a latent is no number or too large.
         """
         check_is_fitted(self)
-        z = torch.from_numpy(check_array(Z, dtype=np.float32, copy=True))
+        z = torch.from_numpy(_latents(check_array(Z, dtype="numeric"), "Z"))
         if z.shape[1] != self.network_.n_latents:
             raise ValueError(
                 f"Z has {z.shape[1]} columns, but the model has {self.network_.n_latents} latents"
@@ -146,6 +150,10 @@ class LatentMethods:
             raise ValueError(f"steps is {steps}, but a path has at least its 2 ends")
         ends = [self._check(X, y) for X, y in ((X_from, y_from), (X_to, y_to))]
         check_consistent_length(X_from, X_to)
+        n_numbers = self.network_.n_latents + self.n_features_in_ + len(self.classes_)
+        check_memory(
+            {"steps": steps}, lambda steps: 4 * steps * len(ends[0][0]) * n_numbers, "images of such paths"
+        )
         share = torch.linspace(0, 1, steps)[:, None, None]
         start, end = (latent_space.standard_codes(self.network_, x, codes).cpu() for x, codes in ends)
         path = latent_space.arc(start, end, share)
@@ -201,7 +209,7 @@ class LatentMethods:
         latents : array-like of int, of shape (K,)
             Which to move, 0 to n_latents - 1; ``latent_variances`` tells the most active.
         values : array-like of shape (V,)
-            Where to, in standard deviations of p(z | y).
+            Where to, in standard deviations of p(z | y), from -1e6 to 1e6.
 
         Returns
         -------
@@ -211,11 +219,11 @@ class LatentMethods:
         Raises
         ------
         ValueError
-            If a label is unknown, or there is no such latent.
+            If a label is unknown, there is no such latent, or a value is no number or too large.
         """
         check_is_fitted(self)
         codes, units = self._encode(y), np.asarray(latents)
-        stops = torch.from_numpy(np.asarray(values, dtype=np.float32))
+        stops = torch.from_numpy(_latents(np.asarray(values), "values"))
         n_latents = self.network_.n_latents
         for unit in units:
             if not 0 <= unit < n_latents:
@@ -296,6 +304,18 @@ class LatentMethods:
                 f"y[{row}] is {weights[row].tolist()}; allowed are weights from 0 that sum to one"
             )
         return torch.from_numpy(weights)
+
+
+def _latents(given: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Return latents in single precision, none of them NaN or too large."""
+    wrong = ~(np.abs(given) <= _LARGEST_LATENT)
+    if wrong.any():
+        place = tuple(np.argwhere(wrong)[0].tolist())
+        raise ValueError(
+            f"{name}[{', '.join(map(str, place))}] is {given[place]}; allowed are latents from "
+            f"{-_LARGEST_LATENT:g} to {_LARGEST_LATENT:g}"
+        )
+    return np.array(given, dtype=np.float32)
 
 
 def to_numpy(tensor: Tensor) -> NDArray[Any]:

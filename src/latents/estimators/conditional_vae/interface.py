@@ -71,6 +71,14 @@ class ConditionalNetwork(nn.Module, ABC):
         self.n_latents = n_latents
         self.pixels = pixels
 
+    @staticmethod
+    @abstractmethod
+    def n_weights(sizes: Sizes, prior: str) -> int:
+        """Return how many numbers a network of these sizes learns, those of its pixel model apart.
+
+        Nothing is made for it, so that sizes can be refused that no memory holds.
+        """
+
     @abstractmethod
     def passage(
         self, y: Tensor, *, x: Tensor | None = None, noise: Tensor | None = None, z: Tensor | None = None

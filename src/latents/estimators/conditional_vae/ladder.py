@@ -173,6 +173,23 @@ class LadderNetwork(ConditionalNetwork):
         self.norm = Normalise(width)
         self.outputs = linear(width, n_pixels, generator, gain=0.5)
 
+    @staticmethod
+    def n_weights(sizes: Sizes, prior: str) -> int:  # noqa: ARG004
+        """See ``ConditionalNetwork``."""
+        n_pixels, n_classes, n_latents, hidden = sizes
+        n_levels, width = len(hidden), max(hidden)
+        n_ascents = -(-n_levels // 2)
+        n_features = _UNITS_PER_LATENT * n_latents
+        ascent = n_pixels * width + n_classes * width + (n_ascents + 1) * 2 * width
+        ascent += n_ascents * (2 * width + 1) * width + (width + 1) * n_features
+        # What goes by the latents of a level is the same for all of them together, but for the squares.
+        per_level, extra = divmod(n_latents, n_levels)
+        squares = n_levels * per_level**2 + extra * (2 * per_level + 1)
+        levels = n_levels * (2 * width + (width + 1) * width + width**2)
+        levels += n_latents * ((width + 1) * (_UNITS_PER_LATENT + 2) + 2 * width + 2)
+        levels += 2 * _UNITS_PER_LATENT * squares
+        return ascent + levels + n_classes * width + 2 * width + (width + 1) * n_pixels
+
     def passage(
         self, y: Tensor, *, x: Tensor | None = None, noise: Tensor | None = None, z: Tensor | None = None
     ) -> Passage:

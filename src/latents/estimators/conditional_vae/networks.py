@@ -16,6 +16,13 @@ NETWORKS: dict[str, type[ReferenceNetwork] | type[LadderNetwork]] = {
 }
 
 
+def n_weights(
+    network: str, prior: str, *, n_pixels: int, n_classes: int, n_latents: int, hidden: Sequence[int]
+) -> int:
+    """Return how many numbers the named network learns, those of its pixel model apart; none is made."""
+    return NETWORKS[network].n_weights(Sizes(n_pixels, n_classes, n_latents, hidden), prior)
+
+
 def build(
     network: str,
     prior: str,

@@ -66,6 +66,17 @@ class ReferenceNetwork(ConditionalNetwork):
         self.decoder = Decoder(sizes, generator)
         self.prior = PRIORS[prior](sizes.n_classes, sizes.n_latents)
 
+    @staticmethod
+    def n_weights(sizes: Sizes, prior: str) -> int:
+        """See ``ConditionalNetwork``."""
+        n_pixels, n_classes, n_latents, hidden = sizes
+        ways = (
+            [n_pixels + n_classes, *hidden, 2 * n_latents],
+            [n_latents + n_classes, *reversed(hidden), n_pixels],
+        )
+        layers = sum((n_in + 1) * n_out for widths in ways for n_in, n_out in pairwise(widths))
+        return layers + (2 * n_classes * n_latents if prior == "per_class" else 0)
+
     def passage(
         self, y: Tensor, *, x: Tensor | None = None, noise: Tensor | None = None, z: Tensor | None = None
     ) -> Passage:

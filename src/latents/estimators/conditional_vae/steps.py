@@ -16,6 +16,7 @@ from torch.func import functional_call, grad
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.learner import Learner
 from latents.estimators.conditional_vae.objective import Objective
+from latents.estimators.conditional_vae.pace import compiler_options
 
 
 class Loss(nn.Module):
@@ -112,7 +113,7 @@ class CompiledStep:
         self._is_compiled = False
         # Apart from those of other trainings, of which torch would only keep so many.
         self._graph = torch.compile(  # type: ignore[call-overload]  # which lacks the last one
-            self._step, dynamic=False, fullgraph=True, isolate_recompiles=True
+            self._step, dynamic=False, fullgraph=True, isolate_recompiles=True, options=compiler_options()
         )
 
     @torch.no_grad()

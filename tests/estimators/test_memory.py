@@ -1,0 +1,112 @@
+"""Sizes that no memory holds are refused by their names, before an allocator fails."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture, _memory
+from latents.estimators._memory import check_memory, memory_bytes
+from latents.estimators.conditional_vae.networks import NETWORKS, build, n_weights
+from tests.estimators.test_conditional_vae_training import seeded
+
+HUGE = 10**9
+IMAGES = np.random.default_rng(0).random((8, 5)), np.arange(8) % 2
+
+
+def test_the_memory_is_that_of_a_machine():
+    assert 2**28 < memory_bytes() < 2**50
+
+
+def test_what_would_help_most_is_named():
+    said = r"^b=50 needs too much memory: a box would take 2\.3 GiB; there are 1\.0 GiB$"
+    with pytest.raises(ValueError, match=said):
+        check_memory({"a": 5, "b": 50}, lambda a, b: a * b * 10**7, "a box", 2**30)
+    check_memory({"a": 5}, lambda a: a, "a box", 5)
+    with pytest.raises(ValueError, match=r"a=1000\d+ needs .* would take more than 10\^\d+ GiB"):
+        check_memory({"a": 10**60}, lambda a: a, "a box", 5)
+
+
+@settings(deadline=None)
+@given(
+    network=st.sampled_from(sorted(NETWORKS)),
+    prior=st.sampled_from(["standard", "per_class"]),
+    n_pixels=st.integers(1, 9),
+    n_classes=st.integers(1, 4),
+    n_latents=st.integers(5, 12),
+    n_layers=st.integers(1, 5),
+    width=st.integers(1, 7),
+)
+def test_weights_are_counted_without_being_made(network, prior, n_layers, width, **sizes):
+    hidden = [width] * n_layers
+    made = build(network, prior, hidden=hidden, generator=seeded(), **sizes)
+    assert n_weights(network, prior, hidden=hidden, **sizes) == sum(w.numel() for w in made.parameters())
+
+
+def test_the_reference_has_layers_of_any_widths():
+    sizes = {"n_pixels": 5, "n_classes": 2, "n_latents": 3}
+    for hidden in ([], [7], [4, 9]):
+        made = build("reference", "standard", hidden=hidden, generator=seeded(), **sizes)
+        counted = n_weights("reference", "standard", hidden=hidden, **sizes)
+        assert counted == sum(w.numel() for w in made.parameters())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"n_latents": HUGE}, "n_latents=1000000000"),
+        ({"n_latents": 10**40}, "n_latents=1000"),
+        ({"hidden": (HUGE, HUGE)}, r"hidden=\(1000000000, 1000000000\)"),
+        ({"network": "reference", "n_latents": HUGE, "hidden": (500,)}, "n_latents=1000000000"),
+        ({"network": "reference", "hidden": (500, HUGE)}, r"hidden=\(500, 1000000000\)"),
+        ({"n_particles": HUGE * 100}, "n_particles=1000"),
+    ],
+)
+def test_a_vae_of_any_size_is_refused_by_the_name_of_the_size(parameters, named):
+    with pytest.raises(
+        ValueError, match=rf"{named}\S* needs too much memory: .* would take .* GiB; there are"
+    ):
+        ConditionalVAE(device="cpu", **parameters).fit(*IMAGES)
+
+
+def test_a_batch_is_no_larger_than_the_images_are():
+    small = {"n_latents": 2, "hidden": (3, 3), "epochs": 1, "random_state": 0}
+    bounds = [
+        ConditionalVAE(batch_size=size, **small).fit(*IMAGES).history_["lower_bound"]
+        for size in (8, HUGE, 10**30)
+    ]
+    assert bounds[0] == bounds[1] == bounds[2]
+
+
+def test_samples_are_a_whole_number_and_take_no_memory_of_their_own():
+    model = ConditionalVAE(n_latents=2, hidden=(3, 3), epochs=1, random_state=0).fit(*IMAGES)
+    with pytest.raises(ValueError, match=r"n_samples is 2\.5, but must be a whole number"):
+        model.predict_proba(IMAGES[0], n_samples=2.5)
+    with pytest.raises(ValueError, match=r"steps=1000000000000 needs too much memory"):
+        model.interpolate(*IMAGES, *IMAGES, steps=10**12)
+
+
+def test_a_mixture_of_many_components(monkeypatch):
+    counts = sparse.csr_array(np.random.default_rng(0).poisson(1.0, (50, 9)))
+    with pytest.raises(ValueError, match="exceeds the number of documents: n_samples=50"):
+        MultinomialMixture(HUGE).fit(counts)
+    monkeypatch.setattr(_memory, "memory_bytes", lambda: 10_000)
+    with pytest.raises(
+        ValueError, match=r"n_components=50 needs too much memory: a fit to these counts would"
+    ):
+        MultinomialMixture(50).fit(counts)
+    model = MultinomialMixture(2, random_state=0).fit(counts)
+    with pytest.raises(ValueError, match=r"n_samples=1000 needs too much memory: so many documents would"):
+        model.sample(1000)
+
+
+def test_a_covariance_that_no_memory_holds(monkeypatch):
+    X = np.random.default_rng(0).normal(size=(30, 40))
+    monkeypatch.setattr(_memory, "memory_bytes", lambda: 20_000)
+    said = r"svd_solver='covariance_eigh' needs too much memory: its 40 x 40 matrix would"
+    pca = MinimumErrorPCA(2, svd_solver="covariance_eigh")
+    for fit in (lambda: pca.fit(X), lambda: pca.fit([X]), lambda: pca.partial_fit(X)):
+        with pytest.raises(ValueError, match=said):
+            fit()
+    assert MinimumErrorPCA(2, svd_solver="gram").fit(X).n_components_ == 2  # 30 x 30
