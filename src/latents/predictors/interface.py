@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import pandas as pd
 
 from latents import estimators
-from latents.files import whole_folder
+from latents.files import restore, whole_folder
 
 FORMAT_VERSION = 1
 MODEL, SETTINGS = "model.safetensors", "predictor.json"
@@ -101,6 +101,7 @@ def read_settings(folder: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
         As ``Predictor.load``.
     """
     path = Path(folder) / SETTINGS
+    restore(folder)
     if not path.is_file():
         raise FileNotFoundError(f"no saved predictor in {folder}: there is no {path}")
     try:

@@ -17,7 +17,16 @@ from latents.tracking import served_model
 warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer column")
 _one_at_a_time = threading.Lock()
 # What reading and predicting import, with the predictor's own; the installed versions are pinned.
-_REQUIREMENTS = ("mlflow", "numpy", "pandas", "safetensors", "scikit-learn", "scipy", "threadpoolctl")
+_REQUIREMENTS = (
+    "filelock",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+    "threadpoolctl",
+)
 
 
 def log_model(name: str, candidate: Candidate) -> str:
