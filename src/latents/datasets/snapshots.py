@@ -83,6 +83,11 @@ class SnapshotsDataset(ReadOnlyDataset[Snapshots]):
         self._artifact_path = artifact_path
         super().__init__(metadata)
 
+    @property
+    def folder(self) -> Path:
+        """The folder on disk, which need not be there."""
+        return self._path
+
     def load(self) -> Snapshots:
         """Return the folder's snapshots, none at first."""
         return Snapshots(self._path, self._artifact_path)

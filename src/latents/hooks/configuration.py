@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -26,7 +25,7 @@ class ConfigurationHook:
 
     @hook_impl(wrapper=True, tryfirst=True)
     def after_context_created(self, context: KedroContext) -> Iterator[None]:
-        """Register the resolvers, and let one process at a time set up MLflow's database."""
+        """Register the resolvers."""
         check_environment(context)
         project = Path(context.project_path)
 
@@ -43,10 +42,7 @@ class ConfigurationHook:
 
         for resolver in (data_home, tracking_uri, artifact_location):
             OmegaConf.register_resolver(resolver.__name__, resolver, replace=True)
-        # Two first runs at once would both create the tables.
-        (project / "data").mkdir(exist_ok=True)
-        with FileLock(project / "data" / ".mlflow-setup.lock", timeout=120):
-            return (yield)
+        return (yield)
 
 
 class ParameterHook:
