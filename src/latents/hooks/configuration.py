@@ -28,34 +28,14 @@ class ConfigurationError(click.ClickException, ValueError):
 
 
 class ConfigurationHook:
-    """Resolves the places that configuration files name, relative to the project.
-
-    ``${data_home:}`` is the folder of downloaded data: the environment variable ``LATENTS_DATA_HOME``, or
-    ``data/01_raw``. ``${tracking_uri:}`` is MLflow's address: ``MLFLOW_TRACKING_URI``, or a file of the
-    project. ``${artifact_location:}`` is the folder of its artifacts, left to the server where there is one:
-    beside a file, MLflow would put them into the folder that a command is typed in.
-    """
+    """Resolves the places that configuration files name, and refuses misspelt ones."""
 
     @hook_impl(wrapper=True, tryfirst=True)
     def after_context_created(self, context: KedroContext) -> Iterator[None]:
         """Register the resolvers."""
         check_environment(context)
         warn_of_unread_files(context)
-        project = Path(context.project_path)
-
-        def data_home() -> str:
-            chosen = os.environ.get("LATENTS_DATA_HOME")
-            return str(Path(chosen).expanduser().resolve() if chosen else project / "data/01_raw")
-
-        def tracking_uri() -> str:
-            # A relative address would follow the working folder.
-            return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project / 'mlflow.db'}"
-
-        def artifact_location() -> str | None:
-            return str(project / "mlartifacts") if tracking_uri().startswith("sqlite:") else None
-
-        for resolver in (data_home, tracking_uri, artifact_location):
-            OmegaConf.register_resolver(resolver.__name__, resolver, replace=True)
+        register_places(Path(context.project_path))
         return (yield)
 
 
@@ -87,6 +67,30 @@ class ParameterHook:
         for name, value in inputs.items():
             if name.startswith("params:"):
                 inputs[name] = plain(value)
+
+
+def register_places(project: Path) -> None:
+    """Let configuration files name places relative to the project.
+
+    ``${data_home:}`` is the folder of downloaded data: the environment variable ``LATENTS_DATA_HOME``, or
+    ``data/01_raw``. ``${tracking_uri:}`` is MLflow's address: ``MLFLOW_TRACKING_URI``, or a file of the
+    project. ``${artifact_location:}`` is the folder of its artifacts, left to the server where there is one:
+    beside a file, MLflow would put them into the folder that a command is typed in.
+    """
+
+    def data_home() -> str:
+        chosen = os.environ.get("LATENTS_DATA_HOME")
+        return str(Path(chosen).expanduser().resolve() if chosen else project / "data/01_raw")
+
+    def tracking_uri() -> str:
+        # A relative address would follow the working folder.
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project / 'mlflow.db'}"
+
+    def artifact_location() -> str | None:
+        return str(project / "mlartifacts") if tracking_uri().startswith("sqlite:") else None
+
+    for resolver in (data_home, tracking_uri, artifact_location):
+        OmegaConf.register_resolver(resolver.__name__, resolver, replace=True)
 
 
 def check_environment(context: KedroContext) -> None:
