@@ -57,10 +57,12 @@ def check(address: str, is_header_to_come: bool = False) -> None:
     else:
         return
     if found:
-        raise StoreAwayError(
-            f"MLflow's store {shown(address)} is away: {found}. Without MLFLOW_TRACKING_URI (and "
-            "mlflow_tracking_uri in mlflow.yml), runs are kept in the project's mlflow.db."
+        otherwise = (
+            "MLFLOW_TRACKING_URI can name another"
+            if scheme == "sqlite"
+            else "without MLFLOW_TRACKING_URI (and mlflow_tracking_uri in mlflow.yml) it is the file mlflow.db"
         )
+        raise StoreAwayError(f"MLflow's store {shown(address)} is away: {found}; {otherwise}")
 
 
 def wait_less() -> None:
