@@ -47,8 +47,10 @@ notebooks: .venv/installed-notebooks ## open the notebooks, which read the last 
 
 clean: ## remove what runs and tools have left; data/01_raw and .venv stay
 	@echo "==> removing outputs, MLflow's database and artifacts, and caches"
-	rm -rf data/0[2-8]_* $(patsubst conf/%,data/%,$(wildcard conf/*)) data/.mlflow-setup.lock
-	rm -rf mlflow.db* mlartifacts .viz build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@if [ -x "$(BIN)/python" ]; then "$(BIN)/python" -m latents.clean; \
+	else echo "==> outputs stay: there is no .venv to read the catalog with, which says what they are"; fi
+	rm -rf mlflow.db mlflow.db-journal mlflow.db-shm mlflow.db-wal mlartifacts
+	rm -rf .viz build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 constraints: .venv/installed-dev ## resolve constraints.txt anew from pyproject.toml
 	@echo "==> uv pip compile"

@@ -89,7 +89,7 @@ class Project:
             time.sleep(0.2)
         command.send_signal(number)
         done = command.wait()
-        assert done.returncode != 0
+        assert done.returncode == (-number if number == signal.SIGKILL else 128 + number), done.stdout
         return done.stdout
 
     @property

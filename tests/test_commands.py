@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from latents import estimators
 from tests.conftest import ROOT
@@ -120,18 +122,84 @@ def test_kedro_commands(continued, command):
     assert run.info.status == "FINISHED"
 
 
-def test_clean_keeps_what_is_not_a_runs(project):
-    project.run("pca")
-    project.write("data/mine.csv", "text")
-    project.write("data/mine/mine.csv", "text")
-    project.write("data/01_raw/precious", "downloaded")
-    assert (project.path / "mlartifacts").exists()
-    assert make(project, "clean").returncode == 0
-    left = {
-        str(path.relative_to(project.path)) for path in (project.path / "data").rglob("*") if path.is_file()
+def files_of(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_clean_removes_what_runs_wrote_and_nothing_else(continued):
+    """Whatever the environments are called, and wherever their data lie."""
+    continued.write("conf/my data/globals.yml", "data: ../elsewhere/my data\n")
+    continued.write("conf/books/globals.yml", "data: data/books\n")
+    continued.write(
+        "conf/books/catalog.yml", "pca.raw_images: {type: latents.datasets.DigitsDataset, limit: 99}\n"
+    )
+    shutil.copytree(continued.path / "data/test", continued.path.parent / "elsewhere/my data")
+    shutil.copytree(continued.path / "data/test", continued.path / "data/books")
+    mine = {
+        *("mine.csv", "mine/08_reporting/pca/report.html", "01_raw/precious", "books/01_raw/texts/a.txt"),
+        *(
+            "test/06_models/pca/notes.md",
+            "test/06_models/pca/predictor/notes.md",
+            "books/08_reporting/final.html",
+        ),
+        *(
+            "test/07_model_output/cvae/epochs/best.png",
+            "books/mine/report.html",
+            "books/02_intermediate/my.npz",
+        ),
     }
-    assert left == {"data/README.md", "data/mine.csv", "data/mine/mine.csv", "data/01_raw/precious"}
-    assert not list(project.path.glob("ml*"))
+    for name in mine:
+        continued.write(f"data/{name}", "text")
+    continued.write("../elsewhere/my data/mine.txt", "text")
+    # Where no run has locked a folder, none has written to it.
+    for path in (continued.path / "data/books").glob("04_feature/*/.lock"):
+        path.unlink()
+    not_locked = {
+        f"books/{name}" for name in files_of(continued.path / "data/books") if name.startswith("04_")
+    }
+    continued.write("data/test/06_models/pca/.writing-0123456789ab-model.safetensors/half", "half")
+    continued.write("mlflow.db.backup", "text")
+    continued.write("mlartifacts/1/report.html", "logged")
+    done = make(continued, "clean")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert files_of(continued.path / "data") == {"README.md", *mine, *not_locked}
+    assert files_of(continued.path.parent / "elsewhere") == {"my data/mine.txt"}
+    assert [path.name for path in continued.path.glob("ml*")] == ["mlflow.db.backup"]
+    for name in (
+        "06_models/pca/notes.md",
+        "06_models/pca/predictor/notes.md",
+        "07_model_output/cvae/epochs/best.png",
+    ):
+        assert f"left, since no run has written it: data/test/{name}" in done.stdout
+    assert not (continued.path / "data/test/08_reporting").exists()
+    again = make(continued, "clean")
+    assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_clean_waits_for_no_run_and_removes_nothing_meanwhile(continued):
+    before = files_of(continued.path)
+    with FileLock(continued.path / "data/test/07_model_output/pca/.lock"):
+        done = make(continued, "clean")
+    assert done.returncode != 0
+    assert "a run is writing to data/test/07_model_output/pca; wait until it has ended" in done.stderr
+    assert files_of(continued.path) == before
+
+
+def test_clean_goes_by_every_environment_that_can_be_read(continued):
+    continued.write(
+        "conf/broken/catalog.yml", "pca.scores: {type: MemoryDataset, metadata: '${runtime_params:a}'}\n"
+    )
+    done = make(continued, "clean")
+    assert "the outputs of broken stay: its configuration cannot be read (" in done.stdout
+    assert files_of(continued.path / "data") == {"README.md"}
+
+
+def test_clean_without_an_environment_leaves_outputs_and_says_so(continued):
+    done = continued.command("make", "clean")
+    assert done.returncode == 0
+    assert "outputs stay: there is no .venv to read the catalog with" in done.stdout
+    assert (continued.path / "data/test/08_reporting/pca/report.html").is_file()
+    assert not list(continued.path.glob("ml*"))
 
 
 def test_ui_points_to_the_server_that_has_the_runs(project, monkeypatch):

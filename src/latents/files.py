@@ -1,50 +1,188 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all.
+
+What is being written lies in a folder of its own beside its final place, ``.writing-<number>-<name>``, whose lock
+the writer holds until all is done. The operating system frees the lock of a writer that is killed: who can take it
+knows that nobody writes there any more, and clears up (``sweep``, ``restore``).
+"""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+_LOCK = ".lock"
+_NEW, _OLD = "new", "old"
+# Earlier versions put the replaced folder beside the new one, and held no locks.
+_PLACE = re.compile(r"\.(?:writing|replaced)-[0-9a-f]{12,32}-(?P<name>.+)", re.DOTALL)
 
 
 @contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to, and move it to `path` when the block ends well.
 
-    The temporary file lies in the folder of `path`, so that the move is one atomic rename, and is flushed to
-    the disk first. When the block raises, it is removed and `path` stays as it was.
+    The temporary file has the name of `path`, since some writers choose the format by it, and lies on the same
+    disk, so that the move is one atomic rename; it is flushed first. When the block raises, it is removed and
+    `path` stays as it was.
     """
     final = Path(path)
-    final.parent.mkdir(parents=True, exist_ok=True)
-    # The ending is kept, since some writers choose the format by it.
-    temporary = final.with_name(f".writing-{uuid4().hex}-{final.name}")
-    try:
+    with _place_for(final) as place:
+        temporary = place / final.name
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(final)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary folder to write to, and put it in the place of `path` when the block ends well.
 
-    The folder that was there before is then removed; when the block raises, it stays as it was.
+    The folder that was there before is then removed; when the block raises, it stays as it was. Of a process that
+    is killed between the two renames, ``sweep`` and ``restore`` put it back.
     """
     final = Path(path).resolve()
+    with _place_for(final) as place:
+        (place / _NEW).mkdir()
+        try:
+            yield place / _NEW
+            if final.exists():
+                final.rename(place / _OLD)
+            (place / _NEW).rename(final)
+        finally:
+            _put_back(place / _OLD, final)
+
+
+def sweep(folder: str | os.PathLike[str], name: str | None = None) -> list[Path]:
+    """Clear up in a folder what writers have left that were killed; those at work are let alone.
+
+    Parameters
+    ----------
+    folder : path-like
+        Its subfolders are not looked into.
+    name : str, optional
+        Only what was to become the file or folder of this name.
+
+    Returns
+    -------
+    list of Path
+        The folders that were put back, as they had been before they were to be replaced.
+    """
+    restored = []
+    for place in _places(Path(folder), name):
+        with suppress(PermissionError), _claim(place) as is_dead:  # another user's is theirs to clear up
+            if not is_dead:
+                continue
+            if _put_back(_replaced(place), _final(place)):
+                restored.append(_final(place))
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink(missing_ok=True)
+    return restored
+
+
+def restore(path: str | os.PathLike[str]) -> None:
+    """Put a folder back whose writer was killed between taking it away and putting another in its place.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is away and cannot be put back.
+    """
+    final = Path(path).resolve()
+    if final.exists() or not final.parent.is_dir():
+        return
+    for place in _places(final.parent, final.name):
+        if not _replaced(place).is_dir():
+            continue
+        try:
+            with _claim(
+                place, patience=5.0
+            ) as is_dead:  # who is at work needs no more than an instant for it
+                if is_dead:
+                    _put_back(_replaced(place), final)
+        except OSError as error:
+            raise FileNotFoundError(
+                f"{final} is missing: what wrote it was killed while it replaced it. It is now "
+                f"{_replaced(place)}, and cannot be moved back ({error})"
+            ) from error
+
+
+@contextmanager
+def _place_for(final: Path) -> Iterator[Path]:
+    """Give a fresh folder beside a file or folder to be, locked for the length of the block, and remove it."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (final.with_name(f".{what}-{uuid4().hex}-{final.name}") for what in ("writing", "replaced"))
-    new.mkdir()
+    sweep(final.parent, final.name)
+    place, lock = _locked_place(final)
     try:
-        yield new
-        if final.exists():
-            final.rename(old)
-        new.rename(final)
+        yield place
     finally:
-        if old.exists() and not final.exists():
-            old.rename(final)
-        for left_over in (new, old):
-            shutil.rmtree(left_over, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
+        lock.release()
+
+
+def _locked_place(final: Path, attempts: int = 5) -> tuple[Path, FileLock]:
+    place = final.with_name(f".writing-{uuid4().hex[:12]}-{final.name}")
+    place.mkdir()
+    lock = FileLock(place / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+        if (place / _LOCK).exists():
+            return place, lock
+        lock.release()
+    except (FileNotFoundError, Timeout):
+        pass
+    # Swept in the instant before it was locked.
+    if not attempts:
+        raise FileNotFoundError(f"{place} is removed again and again by another process")
+    return _locked_place(final, attempts - 1)
+
+
+@contextmanager
+def _claim(place: Path, patience: float = 0.0) -> Iterator[bool]:
+    """Tell whether a place is left by a dead writer, and keep others away from it for the length of the block."""
+    if not _is_lockable(place):
+        yield True
+        return
+    lock = FileLock(place / _LOCK, timeout=patience)
+    try:
+        lock.acquire()
+    except (FileNotFoundError, Timeout):  # its writer has just cleared up, or is at work
+        yield False
+        return
+    try:
+        yield place.is_dir()
+    finally:
+        lock.release()
+
+
+def _is_lockable(place: Path) -> bool:
+    """Tell a place of this version from a file or folder of an earlier one."""
+    return place.is_dir() and not place.name.startswith(".replaced-")
+
+
+def _places(folder: Path, name: str | None = None) -> list[Path]:
+    """Return where in a folder something is written, or was."""
+    found = ((path, _PLACE.fullmatch(path.name)) for path in folder.iterdir())
+    return sorted(path for path, match in found if match and name in (None, match["name"]))
+
+
+def _final(place: Path) -> Path:
+    return place.with_name(_PLACE.sub(r"\g<name>", place.name))
+
+
+def _replaced(place: Path) -> Path:
+    """Return where a place keeps the folder that is replaced."""
+    return place if place.name.startswith(".replaced-") else place / _OLD
+
+
+def _put_back(old: Path, final: Path) -> bool:
+    if not old.is_dir() or final.exists():
+        return False
+    old.rename(final)
+    return True

@@ -3,6 +3,7 @@
 import warnings
 
 from latents.hooks import (
+    ArtifactHook,
     CheckpointHook,
     ConfigurationHook,
     DeadRunHook,
@@ -10,6 +11,7 @@ from latents.hooks import (
     OutputLockHook,
     ParameterHook,
     RunStatusHook,
+    StoreHook,
 )
 
 # Kedro and kedro-mlflow use a function that OmegaConf has renamed; users can do nothing about it.
@@ -24,6 +26,8 @@ HOOKS = (
     OutputLockHook(),
     RunStatusHook(),
     DeadRunHook(),
+    StoreHook(),
+    ArtifactHook(),
     CheckpointHook(),
     ModelRegistryHook(),
 )

@@ -1,10 +1,14 @@
 """Two runs on the same outputs."""
 
+import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from filelock import FileLock
 
+from latents import predictors
 from latents.hooks.locking import OutputsInUseError
 
 
@@ -57,3 +61,60 @@ def test_two_first_runs_at_once_share_a_new_database(project):
         done = run.wait()
         assert done.returncode == 0, done.stdout
     assert [run.info.status for run in project.runs()] == ["FINISHED", "FINISHED"]
+
+
+def test_a_refused_run_says_so_in_one_sentence(project):
+    folder = project.path / "data/test/06_models/pca"
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"):
+        done = project.kedro("run", "--env", "test", "--pipelines", "pca")
+    assert done.returncode == 1
+    assert f"Error: another run is writing to {folder}; wait until it has ended" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+# Ends a run as `kill -9` does, between taking the former predictor away and putting the new one in its place.
+KILLED = """
+import os, signal
+from pathlib import Path
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+rename = Path.rename
+
+def killed(self, target):
+    if Path(target).name == "predictor" and self.name == "new":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+
+Path.rename = killed
+bootstrap_project(Path.cwd())
+with KedroSession.create(Path.cwd(), env="test") as session:
+    session.run(pipeline_names=["pca"], from_nodes=["pca.export"])
+"""
+
+
+def test_a_run_killed_as_it_replaces_the_predictor_loses_neither_it_nor_leaves_anything(continued):
+    models = continued.path / "data/test/06_models/pca"
+    names = sorted(os.listdir(models))
+    before = (models / "predictor/predictor.json").read_text()
+    done = continued.command(sys.executable, "-c", KILLED)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not (models / "predictor").exists()
+
+    # What reads it finds it, though it writes elsewhere; the run that writes here clears up.
+    continued.run("pca_inference")
+    assert (models / "predictor/predictor.json").read_text() == before
+    subprocess.run([sys.executable, "-c", KILLED], cwd=continued.path, env=continued.environment, check=False)
+    half = continued.path / "data/test/08_reporting/pca/.writing-0123456789ab-report.html"
+    half.mkdir()
+    (half / "report.html").write_text("half")
+    continued.run("pca", from_nodes=["pca.fit"], to_nodes=["pca.fit"])
+    assert predictors.load(models / "predictor").model.n_components_ == 4
+    continued.run("pca", from_nodes=["pca.evaluate"])
+    assert sorted(os.listdir(models)) == names
+    assert not [
+        path for path in (continued.path / "data").rglob(".*") if path.name.startswith((".writ", ".repl"))
+    ]
+    statuses = {run.info.status for run in continued.runs()}
+    assert statuses == {"FINISHED", "KILLED"}

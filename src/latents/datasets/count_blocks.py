@@ -9,7 +9,7 @@ import numpy as np
 from kedro.io import AbstractDataset, DatasetError
 from scipy import sparse
 
-from latents.files import whole_folder
+from latents.files import restore, whole_folder
 
 _PARTS = ("data", "indices", "indptr")
 _SIZES = ("n_documents", "n_words", "n_nonzeros")
@@ -43,6 +43,7 @@ class CountBlocks:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         path = self.folder / self.MANIFEST
+        restore(self.folder)
         try:
             manifest = json.loads(path.read_text())
             self.n_documents, self.n_words, self.n_nonzeros = (int(manifest[name]) for name in _SIZES)
@@ -135,6 +136,7 @@ class CountBlocksDataset(AbstractDataset[Iterable[sparse.csr_array], CountBlocks
         return {"filepath": str(self._filepath)}
 
     def _exists(self) -> bool:
+        restore(self._filepath)
         return (self._filepath / CountBlocks.MANIFEST).is_file()
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import NO_HEADER, npy_header
-from latents.files import whole_folder
+from latents.files import restore, whole_folder
 
 
 class NpyDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
@@ -103,6 +103,7 @@ class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArra
         return {"filepath": str(self._filepath)}
 
     def _exists(self) -> bool:
+        restore(self._filepath)
         return self._filepath.is_dir()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 
 from latents import predictors
+from latents.files import restore
 
 
 class PredictorDataset(AbstractDataset[predictors.Predictor, predictors.Predictor]):
@@ -43,4 +44,5 @@ class PredictorDataset(AbstractDataset[predictors.Predictor, predictors.Predicto
         return {"filepath": str(self._filepath), "trained_by": self._trained_by}
 
     def _exists(self) -> bool:
+        restore(self._filepath)
         return self._filepath.is_dir()

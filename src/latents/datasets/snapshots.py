@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.files import whole_file
 from latents.tracking.current_run import current_run
+from latents.tracking.store import reason
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Snapshots:
             mlflow.MlflowClient().log_artifact(current_run.run_id, str(path), self._artifact_path)
         except Exception as error:
             # Whatever keeps MLflow's store away for a while should not cost the fit.
-            logger.warning("MLflow took no picture of epoch %d (%s); it is %s", epoch, error, path)
+            logger.warning("MLflow took no picture of epoch %d (%s); it is %s", epoch, reason(error), path)
 
     def load(self) -> dict[int, dict[str, NDArray[Any]]]:
         """Return the arrays by epoch, in rising order."""
@@ -82,6 +83,11 @@ class SnapshotsDataset(ReadOnlyDataset[Snapshots]):
         self._path = Path(path)
         self._artifact_path = artifact_path
         super().__init__(metadata)
+
+    @property
+    def folder(self) -> Path:
+        """The folder on disk, which need not be there."""
+        return self._path
 
     def load(self) -> Snapshots:
         """Return the folder's snapshots, none at first."""

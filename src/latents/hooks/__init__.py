@@ -1,13 +1,16 @@
-"""What surrounds a run: configuration, locks on outputs, checkpoints, MLflow's status and its registry."""
+"""What surrounds a run: configuration, locks on outputs, checkpoints, MLflow's store, status and registry."""
 
+from latents.hooks.artifacts import ArtifactHook
 from latents.hooks.checkpoints import CheckpointHook
 from latents.hooks.configuration import ConfigurationHook, ParameterHook
 from latents.hooks.dead_runs import DeadRunHook
 from latents.hooks.locking import OutputLockHook
 from latents.hooks.model_registry import ModelRegistryHook
 from latents.hooks.run_status import RunStatusHook
+from latents.hooks.store import StoreHook
 
 __all__ = [
+    "ArtifactHook",
     "CheckpointHook",
     "ConfigurationHook",
     "DeadRunHook",
@@ -15,4 +18,5 @@ __all__ = [
     "OutputLockHook",
     "ParameterHook",
     "RunStatusHook",
+    "StoreHook",
 ]

@@ -8,12 +8,12 @@ from latents.datasets.checkpoints import CheckpointDataset
 
 
 class CheckpointHook:
-    """Discards the checkpoints of a run once all its outputs are there.
+    """Discards the checkpoints of a run once all its outputs are there, whatever MLflow does.
 
     Not sooner: what is ended while a model is evaluated is run again from the start, and must not train again.
     """
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Remove the checkpoints that the run's fits have written."""
         for name in pipeline.inputs():

@@ -1,11 +1,13 @@
-"""Where things are, and which parameters there may be."""
+"""Where things are, and which parameters, entries of the catalog and globals there may be."""
 
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+import click
 from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -14,50 +16,39 @@ from omegaconf import OmegaConf
 
 from latents.pipelines.shared import plain
 
+logger = logging.getLogger(__name__)
+
+# What files of the configuration begin with that something reads.
+_READ = ("catalog", "credentials", "globals", "logging", "mlflow", "parameters")
+_ENDINGS = (".yml", ".yaml", ".json")
+
+
+class ConfigurationError(click.ClickException, ValueError):
+    """A name in the configuration that nothing reads; a command says so in one sentence, without a traceback."""
+
 
 class ConfigurationHook:
-    """Resolves the places that configuration files name, relative to the project.
-
-    ``${data_home:}`` is the folder of downloaded data: the environment variable ``LATENTS_DATA_HOME``, or
-    ``data/01_raw``. ``${tracking_uri:}`` is MLflow's address: ``MLFLOW_TRACKING_URI``, or a file of the
-    project. ``${artifact_location:}`` is the folder of its artifacts, left to the server where there is one:
-    beside a file, MLflow would put them into the folder that a command is typed in.
-    """
+    """Resolves the places that configuration files name, and refuses misspelt ones."""
 
     @hook_impl(wrapper=True, tryfirst=True)
     def after_context_created(self, context: KedroContext) -> Iterator[None]:
-        """Register the resolvers, and let one process at a time set up MLflow's database."""
+        """Register the resolvers."""
         check_environment(context)
-        project = Path(context.project_path)
-
-        def data_home() -> str:
-            chosen = os.environ.get("LATENTS_DATA_HOME")
-            return str(Path(chosen).expanduser().resolve() if chosen else project / "data/01_raw")
-
-        def tracking_uri() -> str:
-            # A relative address would follow the working folder.
-            return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project / 'mlflow.db'}"
-
-        def artifact_location() -> str | None:
-            return str(project / "mlartifacts") if tracking_uri().startswith("sqlite:") else None
-
-        for resolver in (data_home, tracking_uri, artifact_location):
-            OmegaConf.register_resolver(resolver.__name__, resolver, replace=True)
-        # Two first runs at once would both create the tables.
-        (project / "data").mkdir(exist_ok=True)
-        with FileLock(project / "data" / ".mlflow-setup.lock", timeout=120):
-            return (yield)
+        warn_of_unread_files(context)
+        register_places(Path(context.project_path))
+        return (yield)
 
 
 class ParameterHook:
-    """Refuses parameters that no node reads, and gives MLflow every value by its own name.
+    """Refuses parameters and entries of the catalog that no node reads, and gives MLflow values by their names.
 
-    Kedro validates the groups that nodes take against their models; a misspelt group would pass unseen.
+    Kedro validates the groups that nodes take against their models; a misspelt group would pass unseen, and so
+    would a misspelt entry: the run would go by the one of ``conf/base``.
     """
 
     @hook_impl
     def after_catalog_created(self, parameters: dict[str, Any], conf_catalog: dict[str, Any]) -> None:
-        """Stop on a parameter outside every group that a registered pipeline reads, and that no entry took."""
+        """Stop on a name that no registered pipeline reads, be it a parameter's or an entry's."""
         groups = {
             name.removeprefix("params:")
             for pipeline in pipelines.values()
@@ -67,6 +58,8 @@ class ParameterHook:
         given = parameters["parameters"]
         groups |= {name for name, value in given.items() if taken_by_an_entry(conf_catalog, name, value)}
         check_parameter_names(given, groups)
+        datasets = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
+        check_entry_names(conf_catalog, datasets, {name for name in pipelines if not name.startswith("_")})
 
     @hook_impl(tryfirst=True)
     def before_node_run(self, inputs: dict[str, Any]) -> None:
@@ -76,21 +69,119 @@ class ParameterHook:
                 inputs[name] = plain(value)
 
 
-def check_environment(context: KedroContext) -> None:
-    """Raise ``ValueError`` where the configuration has no folder for the run's environment.
+def register_places(project: Path) -> None:
+    """Let configuration files name places relative to the project.
 
-    kedro-mlflow would take that for a project without settings of its own.
+    ``${data_home:}`` is the folder of downloaded data: the environment variable ``LATENTS_DATA_HOME``, or
+    ``data/01_raw``. ``${tracking_uri:}`` is MLflow's address: ``MLFLOW_TRACKING_URI``, or a file of the
+    project. ``${artifact_location:}`` is the folder of its artifacts, left to the server where there is one:
+    beside a file, MLflow would put them into the folder that a command is typed in.
+    """
+
+    def data_home() -> str:
+        chosen = os.environ.get("LATENTS_DATA_HOME")
+        return str(Path(chosen).expanduser().resolve() if chosen else project / "data/01_raw")
+
+    def tracking_uri() -> str:
+        # A relative address would follow the working folder.
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project / 'mlflow.db'}"
+
+    def artifact_location() -> str | None:
+        return str(project / "mlartifacts") if tracking_uri().startswith("sqlite:") else None
+
+    for resolver in (data_home, tracking_uri, artifact_location):
+        OmegaConf.register_resolver(resolver.__name__, resolver, replace=True)
+
+
+def check_environment(context: KedroContext) -> None:
+    """Raise ``ConfigurationError`` where the run's environment has no folder, or misspelt globals.
+
+    kedro-mlflow would take that for a project without settings of its own, and outputs would lie among another
+    environment's.
     """
     try:
-        context.config_loader["globals"]
+        check_globals(context.config_loader["globals"], Path(context.config_loader.conf_source))
     except MissingConfigException as error:
         env = context.env or settings.CONFIG_LOADER_ARGS["default_run_env"]
         source = Path(context.config_loader.conf_source)
         known = sorted(path.name for path in source.iterdir() if path.is_dir()) if source.is_dir() else []
-        raise ValueError(
+        raise ConfigurationError(
             f"there is no environment {env!r} in {source}; allowed are "
             f"{', '.join(known) or 'the folders in it'}"
         ) from error
+
+
+def check_globals(values: Mapping[str, Any], source: Path) -> None:
+    """Raise ``ConfigurationError`` where ``data`` is no folder, or a name that nothing refers to looks like it.
+
+    Parameters
+    ----------
+    values : mapping
+        What ``globals.yml`` gives, names of the user's own among it.
+    source : Path
+        Where the configuration is.
+    """
+    data = values.get("data")
+    if not isinstance(data, str) or not data.strip():
+        raise ConfigurationError(
+            f"data is {data!r} in globals.yml; allowed is the folder where runs read and write"
+        )
+    for name in map(str, values):
+        if name == "data" or not get_close_matches(name.lower(), ["data"], cutoff=0.75):
+            continue
+        files = (path for path in source.rglob("*") if path.suffix in _ENDINGS and path.is_file())
+        if not any(f"globals:{name}" in path.read_text(errors="replace") for path in files):
+            raise ConfigurationError(f"nothing reads {name!r} in globals.yml, did you mean 'data'?")
+
+
+def warn_of_unread_files(context: KedroContext) -> None:
+    """Warn of configuration files of the run's environments whose names nothing looks for."""
+    loader = context.config_loader
+    arguments = settings.CONFIG_LOADER_ARGS
+    for env in (arguments["base_env"], loader.env or arguments["default_run_env"]):
+        folder = Path(loader.conf_source) / str(env)
+        for path in sorted(folder.glob("*")) if folder.is_dir() else ():
+            if path.suffix in _ENDINGS and not path.name.startswith(_READ):
+                logger.warning(
+                    "%s is read by nothing%s; names of configuration files begin with %s",
+                    *(path, _meant(path.stem.split("_")[0], _READ), ", ".join(_READ)),
+                )
+
+
+def check_entry_names(
+    entries: Collection[str], datasets: Collection[str], namespaces: Collection[str]
+) -> None:
+    """Raise ``ConfigurationError`` at the first entry of the catalog in one of our namespaces that nothing reads.
+
+    Entries elsewhere are the user's own, as are anchors (``_name``) and patterns (``{name}``).
+
+    Parameters
+    ----------
+    entries : collection of str
+        The names in the catalog.
+    datasets : collection of str
+        All names that registered pipelines read or write.
+    namespaces : collection of str
+        What names begin with that are ours, up to the dot.
+    """
+    for entry in entries:
+        name = entry.split("@")[0]  # another way to read the same file
+        if name in datasets or name.startswith("_") or "{" in name:
+            continue
+        namespace, dot, _ = name.partition(".")
+        meant = _meant(name, datasets)
+        if dot and namespace in namespaces:
+            of_ours = sorted(dataset for dataset in datasets if dataset.startswith(f"{namespace}."))
+            meant = meant or f"; allowed are {', '.join(of_ours)}"
+            raise ConfigurationError(f"no pipeline reads or writes the catalog's entry {entry!r}{meant}")
+        if meant:
+            logger.warning("no pipeline reads or writes the catalog's entry %r%s", entry, meant)
+
+
+def _meant(name: str, allowed: Collection[str]) -> str:
+    """Ask for the allowed name that is nearest, if one is near."""
+    near = get_close_matches(name, sorted(allowed), n=1, cutoff=0.8)
+    return f", did you mean {near[0]!r}?" if near else ""
 
 
 def taken_by_an_entry(conf_catalog: Mapping[str, Any], name: str, value: Any) -> bool:
@@ -99,7 +190,7 @@ def taken_by_an_entry(conf_catalog: Mapping[str, Any], name: str, value: Any) ->
 
 
 def check_parameter_names(parameters: Mapping[str, Any], groups: set[str], prefix: str = "") -> None:
-    """Raise ``ValueError`` at the first parameter that lies in none of the groups.
+    """Raise ``ConfigurationError`` at the first parameter that lies in none of the groups.
 
     Parameters
     ----------
@@ -118,7 +209,7 @@ def check_parameter_names(parameters: Mapping[str, Any], groups: set[str], prefi
             check_parameter_names(value, groups, f"{name}.")
             continue
         level = {group.removeprefix(prefix).split(".")[0] for group in groups if group.startswith(prefix)}
-        raise ValueError(
-            f"unknown parameter {name!r} with value {plain(value)!r}; "
+        raise ConfigurationError(
+            f"unknown parameter {name!r} with value {plain(value)!r:.80}{_meant(key, level)}; "
             f"allowed {f'in {prefix[:-1]!r}' if prefix else 'at the top'}: {', '.join(sorted(level))}"
         )

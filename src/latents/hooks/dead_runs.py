@@ -1,7 +1,9 @@
-"""A run whose process was killed outright is told of by the next one."""
+"""What MLflow was not told of the end of a run, the next run tells."""
 
 import logging
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import mlflow
 from kedro.framework.hooks import hook_impl
@@ -11,54 +13,100 @@ from mlflow.exceptions import MlflowException
 
 from latents.files import whole_file
 from latents.hooks.locking import output_folders
+from latents.tracking import store
 from latents.tracking.child_run import end_open_children
 from latents.tracking.current_run import current_run
 
 logger = logging.getLogger(__name__)
 
 
-class DeadRunHook:
-    """Ends MLflow runs as KILLED whose process had no time to do so (``kill -9``, a power failure).
+class OpenRun(NamedTuple):
+    """A run that MLflow may take for running, and what to tell it once the run's process is gone."""
 
-    A run leaves its MLflow identifier beside the lock of every folder that it writes to, and removes it when it
-    ends. Who holds the lock and still finds one knows that its process is gone.
+    run_id: str
+    status: str
+    address: str
+
+
+class DeadRunHook:
+    """Ends MLflow runs whose process had no time to do so (``kill -9``, a power failure), or no store to tell.
+
+    A run leaves its MLflow identifier beside the lock of every folder that it writes to, and removes it when
+    MLflow has been told of its end. Who holds the lock and still finds one knows that its process is gone.
     """
 
     def __init__(self) -> None:
         self._marks: list[Path] = []
+        self._untold: list[OpenRun] = []
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """End the dead, and leave the identifier of the run that begins; the locks are held by now."""
         self._marks = [folder / ".run" for folder in sorted(output_folders(pipeline, catalog))]
-        for run_id in {mark.read_text() for mark in self._marks if mark.is_file()}:
-            _end_as_killed(run_id)
-        self._remove_marks()
-        if current_run.run_id is not None:
-            for mark in self._marks:
-                with whole_file(mark) as temporary:
-                    temporary.write_text(current_run.run_id)
+        found = {run for mark in self._marks if mark.is_file() for run in _read(mark)}
+        # What is of another store waits for a run that writes to it.
+        self._untold = sorted(run for run in found if run.address != _address() or not _end(run))
+        self._leave("KILLED")
 
-    @hook_impl(tryfirst=True)
-    def after_pipeline_run(self) -> None:
-        """Remove the marks."""
-        self._remove_marks()
+    @hook_impl(wrapper=True)
+    def after_pipeline_run(self) -> Generator[None, Any, Any]:
+        """Remove the mark once MLflow has taken the run's end."""
+        return (yield from self._told("FINISHED"))
 
-    @hook_impl(tryfirst=True)
-    def on_pipeline_error(self) -> None:
-        """Remove the marks."""
-        self._remove_marks()
+    @hook_impl(wrapper=True)
+    def on_pipeline_error(self) -> Generator[None, Any, Any]:
+        """Remove the mark once MLflow has taken the run's end, for which it is asked but once."""
+        with store.briefly():
+            return (yield from self._told("FAILED"))
 
-    def _remove_marks(self) -> None:
+    def _told(self, status: str) -> Generator[None, Any, Any]:
+        self._leave(status)
+        try:
+            result = yield
+        except MlflowException as error:
+            logger.error(
+                "MLflow was not told that the run %s is %s (%s); the next run tells it",
+                *(current_run.run_id, status, store.reason(error)),
+            )
+            return None
+        self._leave(None)
+        return result
+
+    def _leave(self, status: str | None) -> None:
+        """Write the marks anew: what is untold, and with a status the run in progress."""
+        runs = list(self._untold)
+        if status is not None and current_run.run_id is not None:
+            runs.append(OpenRun(current_run.run_id, status, _address()))
         for mark in self._marks:
-            mark.unlink(missing_ok=True)
+            if runs:
+                with whole_file(mark) as temporary:
+                    temporary.write_text("".join(f"{' '.join(run)}\n" for run in runs))
+            else:
+                mark.unlink(missing_ok=True)
 
 
-def _end_as_killed(run_id: str) -> None:
+def _address() -> str:
+    return store.shown(mlflow.get_tracking_uri())
+
+
+def _read(mark: Path) -> list[OpenRun]:
+    """Return the runs that a mark names; earlier versions left an identifier alone."""
+    lines = (line.split(" ", 2) for line in mark.read_text().splitlines())
+    return [OpenRun(words[0], *(words[1:] or ("KILLED", _address()))) for words in lines]
+
+
+def _end(run: OpenRun) -> bool:
+    """Tell MLflow that a run has ended, and how; whether there is nothing more to do about it."""
     client = mlflow.MlflowClient()
     try:
-        if client.get_run(run_id).info.status == "RUNNING":
-            client.set_terminated(run_id, "KILLED")
-            end_open_children(run_id, "KILLED")
+        with store.briefly():
+            if client.get_run(run.run_id).info.status == "RUNNING":
+                client.set_terminated(run.run_id, run.status)
+                end_open_children(run.run_id, run.status)
     except MlflowException as error:
-        logger.warning("the run %s, whose process is gone, could not be marked as killed (%s)", run_id, error)
+        logger.warning(
+            "the run %s, whose process is gone, could not be marked as %s (%s)",
+            *(run.run_id, run.status, store.reason(error)),
+        )
+        return not store.is_away(error)
+    return True

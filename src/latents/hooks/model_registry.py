@@ -8,6 +8,7 @@ from kedro.framework.hooks import hook_impl
 
 from latents.tracking.current_run import current_run
 from latents.tracking.registry import register
+from latents.tracking.store import reason
 
 logger = logging.getLogger(__name__)
 
@@ -44,5 +45,5 @@ class ModelRegistryHook:
                 logger.error(
                     "the model of %s is logged (models:/%s), but MLflow's registry did not take it as %s (%s); "
                     "register it on the model's page in MLflow, or run again from the node %s.export",
-                    *(pipeline, model_id, name, error, pipeline),
+                    *(pipeline, model_id, name, reason(error), pipeline),
                 )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from latents import estimators
 from latents.estimators._sealed import check_keys, damaged, digest_of, parse_json, seal_of
-from latents.files import whole_folder
+from latents.files import restore, whole_folder
 
 # 1 has no digests.
 FORMAT_VERSION, _FIRST_VERSION = 2, 1
@@ -125,6 +125,7 @@ def read_settings(folder: str | os.PathLike[str]) -> Saved:
         As ``Predictor.load``.
     """
     path = Path(folder) / SETTINGS
+    restore(folder)
     if not path.is_file():
         raise FileNotFoundError(f"no saved predictor in {folder}: there is no {path}")
     content = parse_json(path, path.read_bytes(), allow_nan=False)

@@ -8,9 +8,11 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Param
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER
 
 from latents.tracking.current_run import RunInterrupted
+from latents.tracking.store import briefly, reason
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +22,8 @@ def child_run(parent_id: str | None, name: str, parameters: Mapping[str, Any]) -
     """Open an MLflow run below another for the length of the block, and give its identifier.
 
     The run ends as FINISHED, as FAILED where the block raises an error, and as KILLED where it is interrupted.
-    It is addressed by its identifier alone: MLflow's active run belongs to a thread, and stays the parent.
+    It is addressed by its identifier alone: MLflow's active run belongs to a thread, and stays the parent. Where
+    MLflow's store is away there is no child, as the log then says: that should not cost the fit.
 
     Parameters
     ----------
@@ -34,20 +37,14 @@ def child_run(parent_id: str | None, name: str, parameters: Mapping[str, Any]) -
     if parent_id is None:
         yield None
         return
-    client = MlflowClient()
-    parent = client.get_run(parent_id)
-    # Who started what: MLflow itself would fill these in for an active run only.
-    inherited = {
-        tag: value
-        for tag, value in parent.data.tags.items()
-        if tag == MLFLOW_USER or tag.startswith("mlflow.source.")
-    }
-    child_id = client.create_run(
-        parent.info.experiment_id, tags={**inherited, MLFLOW_PARENT_RUN_ID: parent_id}, run_name=name
-    ).info.run_id
+    try:
+        child_id = _open(parent_id, name, parameters)
+    except MlflowException as error:
+        logger.error("MLflow has no run for %s (%s): it goes on without one", name, reason(error))
+        yield None
+        return
     status = "KILLED"  # of whatever is no error: an interrupt, an exit
     try:
-        client.log_batch(child_id, params=[Param(key, str(value)) for key, value in parameters.items()])
         yield child_id
         status = "FINISHED"
     except RunInterrupted:
@@ -73,12 +70,29 @@ def end_open_children(parent_id: str, status: str) -> None:
         client.set_terminated(child.info.run_id, status)
 
 
+def _open(parent_id: str, name: str, parameters: Mapping[str, Any]) -> str:
+    client = MlflowClient()
+    parent = client.get_run(parent_id)
+    # Who started what: MLflow itself would fill these in for an active run only.
+    inherited = {
+        tag: value
+        for tag, value in parent.data.tags.items()
+        if tag == MLFLOW_USER or tag.startswith("mlflow.source.")
+    }
+    child_id: str = client.create_run(
+        parent.info.experiment_id, tags={**inherited, MLFLOW_PARENT_RUN_ID: parent_id}, run_name=name
+    ).info.run_id
+    client.log_batch(child_id, params=[Param(key, str(value)) for key, value in parameters.items()])
+    return child_id
+
+
 def _end(run_id: str, status: str) -> None:
     for pause in (0.0, 0.5, 1.0):  # a store that is away for a moment should not cost the fit
         time.sleep(pause)
         try:
-            MlflowClient().set_terminated(run_id, status)
+            with briefly():
+                MlflowClient().set_terminated(run_id, status)
             return
         except Exception as error:
-            reason = error
-    logger.error("MLflow could not be told that the run %s is %s (%s)", run_id, status, reason)
+            why = reason(error)
+    logger.error("MLflow could not be told that the run %s is %s (%s)", run_id, status, why)

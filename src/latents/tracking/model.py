@@ -12,12 +12,22 @@ from mlflow.models import infer_signature
 import latents
 from latents.predictors import Candidate
 from latents.tracking import served_model
+from latents.tracking.current_run import current_run
 
 # A hint for input with missing values; the integers here are in the answer.
 warnings.filterwarnings("ignore", message="Hint: Inferred schema contains integer column")
 _one_at_a_time = threading.Lock()
 # What reading and predicting import, with the predictor's own; the installed versions are pinned.
-_REQUIREMENTS = ("mlflow", "numpy", "pandas", "safetensors", "scikit-learn", "scipy", "threadpoolctl")
+_REQUIREMENTS = (
+    "filelock",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "safetensors",
+    "scikit-learn",
+    "scipy",
+    "threadpoolctl",
+)
 
 
 def log_model(name: str, candidate: Candidate) -> str:
@@ -35,6 +45,8 @@ def log_model(name: str, candidate: Candidate) -> str:
     str
         MLflow's identifier of the model.
     """
+    if mlflow.active_run() is None:  # in a thread of its own (`kedro run --async`)
+        mlflow.start_run(run_id=current_run.run_id)
     predictor, example = candidate.predictor, candidate.example
     signature = infer_signature(example, predictor.predict(example))
     packages = (*_REQUIREMENTS, *predictor.requirements)

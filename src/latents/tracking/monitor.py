@@ -13,7 +13,8 @@ from mlflow.entities import Metric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from latents.tracking.child_run import child_run
-from latents.tracking.current_run import current_run
+from latents.tracking.current_run import RunInterrupted, current_run
+from latents.tracking.store import PATIENCE, briefly, reason
 
 logger = logging.getLogger(__name__)
 
@@ -124,6 +125,7 @@ class _Points:
         self._flush_seconds = flush_seconds
         self._find_run = find_run
         self._points: list[Metric] = []
+        self._waiting = 0  # those that are on their way among them
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._sender = threading.Thread(target=self._send_now_and_then, daemon=True)
@@ -132,20 +134,25 @@ class _Points:
         self._sender.start()
         return self._add
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._done.set()
-        self._sender.join()
-        for pause in (0.0, 0.5, 1.0):  # a last few tries
-            time.sleep(pause)
-            self._send()
-            if not self._points:
-                return
-        logger.error("%d metric points never reached MLflow", len(self._points))
+        is_interrupted = kind is not None and (not issubclass(kind, Exception) or kind is RunInterrupted)
+        # Of a fit that has been done, MLflow's own tries are waited for.
+        self._sender.join(PATIENCE if is_interrupted else None)
+        with briefly():
+            for pause in (0.0,) if is_interrupted else (0.0, 0.5, 1.0):  # a last few tries
+                time.sleep(pause)
+                if not self._sender.is_alive():
+                    self._send()
+                if not self._waiting:
+                    return
+        logger.error("%d metric points never reached MLflow", self._waiting)
 
     def _add(self, name: str, value: float, step: int) -> None:
         point = Metric(f"{self._prefix}/{name}", float(value), int(time.time() * 1000), step)
         with self._lock:
             self._points.append(point)
+            self._waiting += 1
 
     def _send_now_and_then(self) -> None:
         while not self._done.wait(self._flush_seconds):
@@ -156,6 +163,7 @@ class _Points:
             points, self._points = self._points, []
         run_id = self._find_run()
         if run_id is None:
+            self._waiting = 0
             return
         client = MlflowClient()
         while points:
@@ -163,10 +171,12 @@ class _Points:
                 client.log_batch(run_id, metrics=points[: self.MAX_BATCH])
             except Exception as error:
                 # Whatever keeps MLflow's store away for a while should not cost the fit.
-                logger.warning("MLflow took no metrics (%s); %d points wait", error, len(points))
+                logger.warning("MLflow took no metrics (%s); %d points wait", reason(error), len(points))
                 with self._lock:
                     self._points = points + self._points
                 return
+            with self._lock:
+                self._waiting -= len(points[: self.MAX_BATCH])
             points = points[self.MAX_BATCH :]
 
 

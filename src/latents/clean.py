@@ -1,0 +1,158 @@
+"""``make clean``: remove what runs have written, and nothing else.
+
+What runs write is what the catalogs of all environments call an output, where a run has left its lock. Whatever
+else lies in those folders stays, and is told of.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
+from kedro.config import OmegaConfigLoader
+from kedro.framework.project import pipelines, settings
+from kedro.framework.startup import bootstrap_project
+from kedro.io import CatalogConfigResolver
+from omegaconf.errors import OmegaConfBaseException
+
+from latents.files import sweep
+from latents.hooks.configuration import register_places
+from latents.predictors.interface import MODEL, SETTINGS
+
+# The files of a dataset that is a folder.
+_IN_FOLDER = {
+    "CountBlocksDataset": ("manifest.json", "block-*/*.npy"),
+    "NpyFolderDataset": ("*.npy",),
+    "PredictorDataset": (MODEL, SETTINGS),
+    "SnapshotsDataset": ("epoch_*.npz", "epoch_*.png"),
+}
+# Read and written by fits while they run: to Kedro an input.
+_WRITTEN_INPUTS = ("CheckpointDataset", "SnapshotsDataset")
+_OF_LOCKS = (".lock", ".run")
+_SHOWN = 20
+
+
+class Output(NamedTuple):
+    """A file that runs write, or a folder, by patterns of its files; folders below `root` go when empty."""
+
+    path: Path
+    patterns: tuple[str, ...]
+    root: Path
+
+    def files(self) -> Iterator[Path]:
+        """Yield what is there of it."""
+        if self.patterns:
+            for pattern in self.patterns:
+                yield from self.path.glob(pattern)
+        elif self.path.is_file() or self.path.is_symlink():
+            yield self.path
+
+
+def main() -> None:
+    """Clean the project in the working folder."""
+    project = Path.cwd()
+    bootstrap_project(project)
+    register_places(project)
+    outputs = {output for env in _environments(project) for output in _outputs_of(project, env)}
+    left = clean(project, outputs)
+    for path in left[:_SHOWN]:
+        print(f"==> left, since no run has written it: {_short(path, project)}")
+    if len(left) > _SHOWN:
+        print(f"==> left, too: {len(left) - _SHOWN} more")
+
+
+def clean(project: Path, outputs: set[Output]) -> list[Path]:
+    """Remove outputs, and return the files beside them that stay.
+
+    Exits with a message where a run is writing to one of their folders.
+    """
+    folders = {output.path.parent: output.root for output in outputs if output.path.parent.is_dir()}
+    # A folder that no run has locked, no run has written to.
+    folders = {folder: root for folder, root in folders.items() if (folder / ".lock").is_file()}
+    with ExitStack() as held:
+        for folder in sorted(folders):
+            try:
+                held.enter_context(FileLock(folder / ".lock", timeout=0))
+            except Timeout:
+                where = _short(folder, project)
+                sys.exit(f"a run is writing to {where}; wait until it has ended. Nothing is removed.")
+        for folder in {*folders, *(output.path for output in outputs if output.patterns)}:
+            if folder.is_dir():
+                sweep(folder)
+        for output in outputs:
+            if output.path.parent in folders:
+                _remove(output)
+        left = sorted({path for folder in folders for path in _files_in(folder)})
+        for folder in folders:
+            for name in _OF_LOCKS:
+                (folder / name).unlink(missing_ok=True)
+    for folder, root in folders.items():
+        _remove_empty(folder, root)
+    (project / "data" / ".mlflow-setup.lock").unlink(missing_ok=True)
+    return left
+
+
+def _environments(project: Path) -> list[str]:
+    """Return all environments; ``local`` is a plain ``kedro run``."""
+    return sorted(path.name for path in (project / settings.CONF_SOURCE).iterdir() if path.is_dir())
+
+
+def _outputs_of(project: Path, env: str) -> Iterator[Output]:
+    """Yield what runs of an environment write to this machine's disk, but for the folder of raw data."""
+    loader = OmegaConfigLoader(str(project / settings.CONF_SOURCE), env=env, **settings.CONFIG_LOADER_ARGS)
+    try:
+        data, catalog = loader["globals"]["data"], loader["catalog"]
+    except (OmegaConfBaseException, ValueError, LookupError) as error:
+        reason = f"{str(error).splitlines()[0]:.200}"
+        print(f"==> the outputs of {env} stay: its configuration cannot be read ({reason})")
+        return
+    root = project / str(data)
+    resolver = CatalogConfigResolver(catalog)
+    written = {name for pipeline in pipelines.values() for name in pipeline.all_outputs()}
+    for name in {name for pipeline in pipelines.values() for name in pipeline.datasets()}:
+        entry: dict[str, Any] = resolver.resolve_pattern(name)
+        while isinstance(entry.get("dataset"), dict):
+            entry = entry["dataset"]
+        kind = str(entry.get("type")).rpartition(".")[2]
+        path = str(entry.get("filepath") or entry.get("path") or "")
+        if not path or "://" in path or not (name in written or kind in _WRITTEN_INPUTS):
+            continue
+        full = project / path
+        patterns = (f"*/{full.name}",) if entry.get("versioned") else _IN_FOLDER.get(kind, ())
+        if not full.is_relative_to(root / "01_raw"):
+            above = project / "data"  # which stays, though an environment's folder in it need not
+            yield Output(full, patterns, above if root.is_relative_to(above) else root)
+
+
+def _remove(output: Output) -> None:
+    for file in list(output.files()):
+        file.unlink()
+        if file.parent not in (output.path, output.path.parent):
+            _remove_empty(file.parent, output.path)
+    if output.patterns:
+        with suppress(OSError):  # something of the user's is in it, or it is a link
+            output.path.rmdir()
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """Remove a folder and those above it, up to the root, as long as they are empty."""
+    while root in folder.parents:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file() and path.name not in _OF_LOCKS)
+
+
+def _short(path: Path, project: Path) -> Path:
+    return path.relative_to(project) if path.is_relative_to(project) else path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""What writers leave that are killed, and how it is cleared up."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+from scipy import sparse
+
+from latents import predictors
+from latents.datasets import CountBlocksDataset, NpyFolderDataset, PredictorDataset
+from latents.datasets.count_blocks import CountBlocks
+from latents.files import restore, sweep, whole_file, whole_folder
+
+# A process that kills itself, by a signal that it cannot heed, at the rename of this number.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from latents.files import whole_file, whole_folder
+
+rename, at = Path.rename, int(sys.argv[2])
+
+def killed(self, target):
+    global at
+    at -= 1
+    if not at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+
+Path.rename = killed
+with whole_folder(sys.argv[1]) as new:
+    (new / "a.txt").write_text("new")
+    with whole_file(new / "b.txt") as inner:
+        inner.write_text("new")
+"""
+FIRST, BETWEEN = 1, 2
+
+
+def killed(folder, at):
+    done = subprocess.run([sys.executable, "-c", KILLED, folder, str(at)], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "folder"
+    with whole_folder(folder) as new:
+        (new / "a.txt").write_text("old")
+    return folder
+
+
+def test_killed_before_the_exchange_the_former_folder_is_there_and_the_rest_is_swept(folder):
+    killed(folder, FIRST)
+    assert len(os.listdir(folder.parent)) == 2
+    assert sweep(folder.parent) == []
+    assert os.listdir(folder.parent) == ["folder"]
+    assert (folder / "a.txt").read_text() == "old"
+
+
+def test_killed_within_the_exchange_the_former_folder_is_put_back(folder):
+    killed(folder, BETWEEN)
+    assert not folder.exists()
+    assert sweep(folder.parent) == [folder]
+    assert os.listdir(folder.parent) == ["folder"]
+    assert os.listdir(folder) == ["a.txt"]
+    assert (folder / "a.txt").read_text() == "old"
+
+
+def test_who_reads_puts_it_back_as_well(folder):
+    killed(folder, BETWEEN)
+    restore(folder)
+    assert (folder / "a.txt").read_text() == "old"
+    restore(folder)
+    restore(folder.parent / "never there")
+    restore(folder.parent / "no folder" / "either")
+
+
+def test_who_cannot_put_it_back_says_where_it_is(folder):
+    killed(folder, BETWEEN)
+    (place,) = folder.parent.iterdir()
+    (place / ".lock").unlink()
+    (place / ".lock").mkdir()  # even root cannot take that for a lock
+    with pytest.raises(FileNotFoundError, match=r"folder is missing: .* was killed .* It is now .*/old"):
+        restore(folder)
+
+
+def test_who_writes_the_same_again_clears_up_first(folder):
+    killed(folder, FIRST)
+    killed(folder, BETWEEN)
+    with whole_folder(folder) as new:
+        assert (folder / "a.txt").read_text() == "old"
+        (new / "a.txt").write_text("new")
+    assert os.listdir(folder.parent) == ["folder"]
+    assert (folder / "a.txt").read_text() == "new"
+
+
+def test_writers_at_work_are_let_alone(folder):
+    with whole_file(folder.parent / "file") as temporary, whole_folder(folder) as new:
+        temporary.write_text("whole")
+        (new / "a.txt").write_text("new")
+        # Another process: the locks are those of the operating system.
+        code = f"from latents.files import *; restore({str(folder)!r}); print(sweep({str(folder.parent)!r}))"
+        done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+        assert done.stdout == "[]\n"
+        assert sweep(folder.parent) == []
+    assert sorted(os.listdir(folder.parent)) == ["file", "folder"]
+    assert (folder.parent / "file").read_text() == "whole"
+    assert (folder / "a.txt").read_text() == "new"
+
+
+def test_what_earlier_versions_left_is_swept(folder):
+    mark = "0123456789abcdef" * 2
+    folder.rename(folder.with_name(f".replaced-{mark}-folder"))
+    folder.with_name(f".writing-{mark}-folder").mkdir()
+    folder.with_name(f".writing-{mark}-table.csv").write_text("half")
+    mine = folder.with_name(".writing-desk")
+    mine.write_text("of the user's own")
+    restore(folder)
+    assert os.listdir(folder) == ["a.txt"]
+    assert sweep(folder.parent) == []
+    assert sorted(os.listdir(folder.parent)) == [".writing-desk", "folder"]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_many_killed_writers_and_readers_at_once_lose_nothing(folder):
+    """Of writers that are killed at any moment a whole folder is left, and after a sweep nothing else."""
+    code = (
+        "import sys; from latents.files import whole_folder\n"
+        "while True:\n"
+        "    with whole_folder(sys.argv[1]) as new:\n"
+        "        [(new / name).write_text('whole') for name in ('a.txt', 'b.txt')]\n"
+    )
+    for _ in range(10):
+        writer = subprocess.Popen([sys.executable, "-c", code, folder])
+        until = time.monotonic() + 0.3 + np.random.default_rng().uniform(0, 0.2)
+        while time.monotonic() < until:
+            restore(folder)
+        writer.kill()
+        writer.wait()
+        restore(folder)
+        names = sorted(os.listdir(folder))
+        assert names in (["a.txt"], ["a.txt", "b.txt"])
+        assert {(folder / name).read_text() for name in names} in ({"old"}, {"whole"})
+    sweep(folder.parent)
+    assert os.listdir(folder.parent) == ["folder"]
+
+
+@pytest.mark.parametrize("kind", ["predictor", "arrays", "counts"])
+def test_datasets_find_what_a_killed_writer_took_away(kind, tmp_path, pca_predictor):
+    path = tmp_path / kind
+    counts = sparse.csr_array(np.eye(3))
+    dataset, saved = {
+        "predictor": (PredictorDataset(str(path), trained_by="pca"), pca_predictor),
+        "arrays": (NpyFolderDataset(str(path)), {"a": np.arange(3)}),
+        "counts": (CountBlocksDataset(str(path)), [counts]),
+    }[kind]
+    with pytest.raises(DatasetError):
+        dataset.load()
+    dataset.save(saved)
+    for read in (dataset.exists, dataset.load):
+        killed(path, BETWEEN)
+        assert not path.exists()
+        assert read()
+    killed(path, BETWEEN)
+    loaded = {"predictor": predictors.load, "arrays": lambda _: dataset.load(), "counts": CountBlocks}[kind](
+        path
+    )
+    if kind == "counts":
+        assert loaded.n_nonzeros == 3
+    dataset.save(saved)
+    assert os.listdir(tmp_path) == [kind]
