@@ -1,6 +1,5 @@
 """What is hostile is read in a process of its own, whose time and memory are bounded and measured."""
 
-import gc
 import json
 import logging
 import multiprocessing
@@ -9,23 +8,22 @@ import shutil
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from sklearn.utils._param_validation import InvalidParameterError
 
 import latents
 from _common import resident_bytes
+from _hostile import MODELS, TRAP, Case, save_models
 from _outcomes import Outcome
 
 PEAK = 1.5 * 2**30  # bytes, the imported libraries included
 SECONDS = 60.0
 LONGEST_MESSAGE = 1500
 _ADDRESSES = 8 * 2**30  # bytes: what asks for more gets a MemoryError, before the machine suffers
-_MODELS = "models"
-TRAP = "sprung"
-
 _context = multiprocessing.get_context("forkserver")
 _PRELOADED = [
     *("latents.datasets.arrays", "latents.datasets.bags", "latents.datasets.feature_table"),
@@ -38,30 +36,24 @@ _PRELOADED = [
 ]
 
 
-def look(numbers: Sequence[int], root: Path) -> Iterator[Outcome]:
-    """Make the cases of these numbers in folders of their own, read each, and say what was seen.
+def look(cases: Mapping[int, Case], root: Path) -> Iterator[Outcome]:
+    """Make each case in a folder of its own, read it, and say what was seen.
 
     A server imports the libraries once, and every case is read by a process forked from it.
 
     Parameters
     ----------
-    numbers : sequence of int
-        Places in ``_hostile.all_cases()``.
+    cases : mapping
+        By number.
     root : Path
         An empty folder.
     """
-    from _hostile import all_cases
-
-    cases = all_cases()
     _context.set_forkserver_preload(_PRELOADED)
-    maker = _context.Process(target=_make, args=(list(numbers), root))
-    maker.start()
-    maker.join()
-    if maker.exitcode:
-        raise SystemExit(f"the hostile files could not be made: exit code {maker.exitcode}")
-    for number in numbers:
-        case, folder = cases[number], root / str(number)
-        report = root / f"{number}.json"
+    save_models(root / MODELS)
+    for number, case in cases.items():
+        folder, report = root / str(number), root / f"{number}.json"
+        folder.mkdir()
+        case.make(folder, root / MODELS)
         reader = _context.Process(target=_read, args=(case.read, folder, report))
         reader.start()
         reader.join(SECONDS)
@@ -70,31 +62,29 @@ def look(numbers: Sequence[int], root: Path) -> Iterator[Outcome]:
             reader.kill()
             reader.join()
         seen = json.loads(report.read_text()) if report.is_file() else {}
-        complaint = (
-            f"still at it after {SECONDS:.0f} s" if is_late else _complaint(case, seen, reader.exitcode)
-        )
+        wrong = complaint(case, seen)
+        if is_late:
+            wrong = f"still at it after {SECONDS:.0f} s"
         if (folder / TRAP).exists():
-            complaint = "a pickle was executed"
+            wrong = "a pickle was executed"
         measured = f"{seen['seconds']:.1f} s, {seen['peak'] / 2**20:,.0f} MiB" if seen else "nothing measured"
         yield Outcome(
             f"hostile: {case.group}",
             f"{number}: {case.title}",
             f"{seen.get('type', 'no answer')}: {seen.get('message', '')} ({measured})",
-            complaint,
+            wrong,
         )
         shutil.rmtree(folder)
 
 
-def _complaint(case: "Case", seen: dict, exitcode: int | None) -> str:  # type: ignore[type-arg]  # noqa: F821
-    """Return what is wrong with what was seen of a case, or nothing."""
+def complaint(case: Case, seen: Mapping[str, Any]) -> str:
+    """Return what is wrong with what was seen of a case (as `_read` writes it down), or nothing."""
     if not seen:
-        return f"the process ended by {exitcode}, without an answer"
+        return "the process ended without an answer"
     if seen["peak"] > PEAK:
         return f"{seen['peak'] / 2**30:.1f} GiB of memory"
-    if case.said is None and seen["type"] == "read":
-        return ""
     if seen["type"] == "read":
-        return "read, and not refused"
+        return "" if case.said is None else "read, and not refused"
     if not seen["ours"]:
         return f"an error of another's: raised in {seen['where']}"
     if len(seen["message"]) > LONGEST_MESSAGE:
@@ -103,25 +93,14 @@ def _complaint(case: "Case", seen: dict, exitcode: int | None) -> str:  # type: 
     return f"the message lacks {missing[0]!r}" if missing else ""
 
 
-def _make(numbers: list[int], root: Path) -> None:
-    """Make what is to be read, and the models that are to be damaged."""
-    from _hostile import all_cases, save_models
-
-    cases = all_cases()
-
-    save_models(root / _MODELS)
-    for number in numbers:
-        folder = root / str(number)
-        folder.mkdir()
-        cases[number].make(folder, root / _MODELS)
-
-
 def _read(read: Callable[[Path], object], folder: Path, report: Path) -> None:
     """Read a case, and write down what came of it."""
     logging.disable()
     warnings.simplefilter("ignore")
-    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (mapped + _ADDRESSES, resource.RLIM_INFINITY))
+    sizes = Path("/proc/self/statm")
+    if sizes.is_file():
+        mapped = int(sizes.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (mapped + _ADDRESSES, resource.RLIM_INFINITY))
     started = time.perf_counter()
     seen: dict[str, object] = {"type": "read", "message": "", "ours": False, "where": ""}
     try:
@@ -137,7 +116,6 @@ def _read(read: Callable[[Path], object], folder: Path, report: Path) -> None:
         seen["where"] = f"{place.filename}:{place.lineno} ({place.line})"
     seen["seconds"] = time.perf_counter() - started
     seen["peak"] = resident_bytes()[1]
-    gc.collect()
     report.write_text(json.dumps(seen))
 
 

@@ -11,9 +11,11 @@ import pickle
 import random
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,12 +26,16 @@ from PIL import Image
 from scipy import sparse
 
 from _common import ROOT
-from _confined import TRAP
 from latents import datasets, estimators, predictors
 from latents.features.words import WordRules
 from latents.pipelines.clustering.corpus import ingest
 from latents.pipelines.documents import IngestParameters
 from latents.pipelines.images import check_images
+
+TRAP = "sprung"
+"""What a pickle leaves behind if it is ever loaded."""
+MODELS = "models"
+"""Where the models lie, beside the folders of the cases."""
 
 Content = str | bytes | Callable[[Path, Path], object]
 Read = Callable[[Path], object]
@@ -162,11 +168,12 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (40, 30), mode: str = "RG
     return file.getvalue()
 
 
-def huge_picture(path: Path, _: Path) -> None:
-    """Write a PNG whose header speaks of 60,000 x 60,000 pixels."""
+def vast_picture() -> bytes:
+    """Return a PNG whose header speaks of 60,000 x 60,000 pixels."""
     content = bytearray(picture())
     content[16:24] = struct.pack(">2I", 60000, 60000)
-    path.write_bytes(content)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
 
 
 class Trap:
@@ -300,7 +307,7 @@ def bags() -> Iterator[Case]:
     yield from cases("uci", uci, "vocab.x.txt", named, {"docword.x.txt": "1\n2\n1\n1 1 1\n"})
     packed = {
         "no .gz": ("2\n2\n1\n", "is no whole .gz file"),
-        "half a .gz": (cut(gzip.compress(random.Random(0).randbytes(999))), "line 1"),
+        "half a .gz": (cut(gzip.compress(random.Random(0).randbytes(999))), "is no whole .gz file"),
         "cut before the end": (gzip.compress(f"{head}1 1 1\n".encode())[:-6], "is no whole .gz file"),
         "2 GiB of zeros": (bomb, ""),
         "2 GiB of blanks": (bombed(f"{head}1 1 1\n"), ""),
@@ -314,7 +321,6 @@ def bags() -> Iterator[Case]:
         "comments alone": ("# a\n# b\n", "has no document"),
         "no label": ("1:1 2:1\n", "line 1"),
         "no colon": ("0 1:1\n0 12\n", "line 2: '12' is no number:count"),
-        "word 0 in the middle": ("0 1:1\n0 0:1 2:1\n", "zero_based"),
         "word -1": ("0 -1:1\n", "line 1: the word is -1"),
         "word 2**40": (f"0 {2**40}:1\n", "line 1: the word is"),
         "a negative count": ("0 1:-1\n", "line 1: the count of word 1 is -1"),
@@ -352,6 +358,134 @@ def bags() -> Iterator[Case]:
         "nothing": ("", "line 1"),
     }
     yield from cases("numbered", numbered, "x.vocab", named, {"x.libsvm": "d\t1:1\n"})
+
+
+def matrices() -> Iterator[Case]:
+    """Yield counts in formats of matrices that are none."""
+    lda = documents("BagOfWordsDataset", "x.ldac", format="lda-c")
+    table: dict[str, tuple[Content, str | None]] = {
+        "nothing": ("", "has no document"),
+        "two billion pairs": ("2000000000 0:1\n", "line 1: says 2000000000"),
+        "a pair too many": ("1 0:1\n1 0:1 1:1\n", "line 2: says 1"),
+        "no colon": ("1 01\n", "line 1"),
+        "word -1": ("1 -1:1\n", "line 1: the word is -1"),
+        "a count of 0": ("1 0:0\n", "line 1: the count of word 0 is 0"),
+        "a word twice": ("2 0:1 0:1\n", "line 1"),
+        "no number": ("x 0:1\n", "line 1"),
+        "no text": (b"1 0:\xff\n", "line 1"),
+    }
+    yield from cases("lda-c", lda, "x.ldac", table)
+    as_svmlight = documents("BagOfWordsDataset", "x.svm", format="svmlight")
+    rows = "".join(f"{n} " + " ".join(f"{word}:1" for word in range(1, n + 1)) + "\n" for n in range(1, 9))
+    yield from cases("lda-c", as_svmlight, "x.svm", {"taken for svmlight": (rows, "lda-c")})
+
+    head = "%%MatrixMarket matrix coordinate integer general\n"
+    table = {
+        "nothing": ("", "line 1"),
+        "a picture": (picture(), "line 1"),
+        "no kind": ("%%MatrixMarket\n1 1 1\n1 1 1\n", "line 1"),
+        "an array": (head.replace("coordinate", "array") + "1 1\n1\n", "line 1: the format is 'array'"),
+        "complex numbers": (head.replace("integer", "complex") + "1 1 1\n1 1 1 1\n", "line 1: the field is"),
+        "Hermitian": (head.replace("general", "hermitian") + "1 1 1\n1 1 1\n", "line 1: the symmetry is"),
+        "no sizes": (head, "line 2"),
+        "two sizes": (f"{head}1 1\n", "line 2: 2 sizes"),
+        "two billion rows": (f"{head}2000000000 1 1\n1 1 1\n", "line 2"),
+        "two billion columns and rows": (f"{head}2000000000 2000000000 1\n1 1 1\n", "line 2"),
+        "10**30 rows": (f"{head}{10**30} 1 1\n1 1 1\n", "line 2"),
+        "two billion entries": (f"{head}1 1 2000000000\n1 1 1\n", "line 2: says 2000000000 entries"),
+        "an entry too many": (f"{head}1 1 1\n1 1 1\n1 1 1\n", "line 2: says 1 entries"),
+        "row 0": (f"{head}1 1 1\n0 1 1\n", "line 3: the row is 0"),
+        "column 2 of 1": (f"{head}1 1 1\n1 2 1\n", "line 3: the column is 2"),
+        "a count of -1": (f"{head}1 1 1\n1 1 -1\n", "line 3: the count is -1"),
+        "half a count": (f"{head.replace('integer', 'real')}1 1 1\n1 1 0.5\n", "line 3: the count is 0.5"),
+        "NaN": (f"{head.replace('integer', 'real')}1 1 1\n1 1 nan\n", "line 3: the count is nan"),
+        "no square": (f"{head.replace('general', 'symmetric')}1 2 1\n1 1 1\n", "line 2"),
+        "no text": (head.encode() + b"1 1 1\n1 1 \xff\n", "line 3: byte"),
+        "a million lines of comments": (head + "%\n" * 10**6, ""),
+    }
+    yield from cases("Matrix Market", documents("BagOfWordsDataset", "x.mtx", format="mtx"), "x.mtx", table)
+    packed = {"2 GiB of zeros": (bomb, ""), "2 GiB of blanks": (bombed(f"{head}1 1 1\n1 1 1\n"), "")}
+    zipped = documents("BagOfWordsDataset", "x.mtx.gz", format="mtx")
+    yield from cases("Matrix Market", zipped, "x.mtx.gz", packed)
+
+    parts = {"data": np.ones(2, int), "indices": np.array([0, 1]), "indptr": np.array([0, 1, 2])}
+    whole = {**parts, "format": np.array(b"csr"), "shape": np.array([2, 2])}
+
+    def changed(**others: Any) -> bytes:
+        return npz(**{**whole, **others})
+
+    table = {
+        "nothing": (b"", ""),
+        "a pickle": (trap, ""),
+        "Python objects": (trap_npz(**{**whole, "name": "data"}), "data"),
+        "no matrix": (npz(images=np.zeros(3)), "images"),
+        "no such format": (changed(format=np.array(b"dia")), "dia"),
+        "two billion rows": (changed(shape=np.array([2 * 10**9, 2])), ""),
+        "-2 rows": (changed(shape=np.array([-2, 2])), "shape"),
+        "2**62 rows": (changed(shape=np.array([2**62, 2**62])), "shape"),
+        "word 10**9": (changed(indices=np.array([0, 10**9])), ""),
+        "word -1": (changed(indices=np.array([0, -1])), ""),
+        "rows that fall": (changed(indptr=np.array([0, 2, 1])), ""),
+        "half a count": (changed(data=np.array([1, 0.5])), "0.5"),
+        "NaN": (changed(data=np.array([1, np.nan])), "nan"),
+        "a count of -1": (changed(data=np.array([1, -1])), "-1"),
+        "two billion empty rows by coordinates": (
+            npz(
+                format=np.array(b"coo"),
+                shape=np.array([2 * 10**9, 2]),
+                data=np.ones(1),
+                row=np.zeros(1, int),
+                col=np.zeros(1, int),
+            ),
+            "",
+        ),
+    }
+    yield from cases("counts, npz", documents("BagOfWordsDataset", "x.npz", format="npz"), "x.npz", table)
+    if find_spec("h5py") is not None:  # an extra
+        table = {
+            "nothing": (b"", "is no whole .h5ad file"),
+            "a pickle": (trap, "is no whole .h5ad file"),
+            "a text": ("hello", "is no whole .h5ad file"),
+            "half a file": (partial(h5ad, keep=0.5), "is no whole .h5ad file"),
+            "nothing in it": (partial(h5ad, without=("obs", "var", "X")), "obs"),
+            "no counts": (partial(h5ad, without=("X",)), "X"),
+            "too few names": (partial(h5ad, obs=["a"]), "shape"),
+            "half a count": (partial(h5ad, X=[[0.5, 1], [1, 1]]), "0.5"),
+            "NaN": (partial(h5ad, X=[[np.nan, 1], [1, 1]]), "nan"),
+            "8 GiB that nobody wrote": (partial(h5ad, lying=(2**30, 2)), ""),
+            "a link to another file": (partial(h5ad, linked="/etc/hostname"), "another file"),
+        }
+        read = documents("BagOfWordsDataset", "x.h5ad", format="h5ad")
+        yield from cases("h5ad", read, "x.h5ad", table)
+
+
+def h5ad(
+    path: Path,
+    _: Path,
+    *,
+    obs: Sequence[str] = ("a", "b"),
+    X: Any = ((1, 2), (0, 3)),
+    without: Sequence[str] = (),
+    lying: tuple[int, int] | None = None,
+    linked: str | None = None,
+    keep: float = 1.0,
+) -> None:
+    """Write a file of anndata's, by its own description."""
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for name, names in (("obs", obs), ("var", ("one", "two"))):
+            file.create_group(name).attrs["_index"] = "_index"
+            file[name]["_index"] = np.array(list(names), dtype=h5py.string_dtype())
+        if linked is not None:
+            file["X"] = h5py.ExternalLink(linked, "X")
+        elif lying is not None:  # of chunks that were never written a file has nothing
+            file.create_dataset("X", lying, dtype="f4", chunks=(2**10, 2))
+        else:
+            file["X"] = np.array(X, dtype=np.float64)
+        for name in without:
+            del file[name]
+    path.write_bytes(cut(path.read_bytes(), keep))
 
 
 def texts() -> Iterator[Case]:
@@ -463,7 +597,7 @@ def loaded(entry: str, file: str, folder: Path) -> object:
 def pictures() -> Iterator[Case]:
     """Yield folders of pictures that are none."""
     read = images("ImageFolderDataset", "pictures", size=[8, 8], grey=True)
-    good = {"pictures/one/a.png": picture(), "pictures/two/c.png": picture(mode="L")}
+    good = {"pictures/one/a.png": picture(), "pictures/two/c.png": picture(size=(31, 40), mode="L")}
     table: dict[str, tuple[Content, str | None]] = {
         "nothing": (b"", "is refused"),
         "a text": ("hello", "is of none of the formats"),
@@ -473,7 +607,7 @@ def pictures() -> Iterator[Case]:
         "half a TIFF": (cut(picture("TIFF")), "is refused"),
         "half a BMP": (cut(picture("BMP")), "is refused"),
         "half a WebP": (cut(picture("WEBP")), "is refused"),
-        "a header of 3.6 billion pixels": (huge_picture, "is refused"),
+        "a header of 3.6 billion pixels": (vast_picture(), "is refused"),
         "a signature alone": (picture()[:8], "is refused"),
         "a PNG of wrong check sums": (picture().replace(b"IDAT", b"IDAT\0"), "is refused"),
         "an archive": (archive({"a.png": picture()}), "is of none of the formats"),
@@ -496,6 +630,20 @@ def pictures() -> Iterator[Case]:
         "a label without a picture": (nothing, None),
     }
     yield from cases("pictures", read, "pictures/three/b.png", table, good, "")
+    row = {"bytes": picture(), "path": "a.png"}
+    whole = parquet(image=[row, {"bytes": picture(size=(31, 40)), "path": "b.png"}])
+    table = {
+        "nothing": (b"", "x.parquet"),
+        "half a file": (cut(whole), "x.parquet"),
+        "no picture": (parquet(text=["a", "b"]), "x.parquet"),
+        "half a picture": (parquet(image=[row, {"bytes": cut(picture()), "path": "b.png"}]), "row 1"),
+        "a picture that is missing": (parquet(image=[row, None]), "row 1"),
+        "bytes that are missing": (parquet(image=[row, {"bytes": None, "path": "/etc/hostname"}]), "row 1"),
+        "a program in PostScript": (parquet(image=[row, {"bytes": b"%!PS-Adobe-3.0 EPSF-3.0\n"}]), "row 1"),
+        "a header of 3.6 billion pixels": (parquet(image=[row, {"bytes": vast_picture()}]), "row 1"),
+    }
+    in_rows = images("ImageTableDataset", "x.parquet", size=[8, 8], grey=True)
+    yield from cases("pictures in Parquet", in_rows, "x.parquet", table)
     unequal = {"of another size": (picture(size=(41, 30)), "30 x 41")}
     as_they_are = images("ImageFolderDataset", "pictures")
     yield from cases("pictures", as_they_are, "pictures/two/b.png", unequal, good, "b.png")
@@ -628,13 +776,34 @@ def arrays() -> Iterator[Case]:
         yield from cases("npz", images("NpzDataset", "x.npz"), "x.npz", {title: case}, named=where)
 
 
+def medical_images() -> Iterator[Case]:
+    """Yield files of MedMNIST's that are none."""
+    rng = np.random.default_rng(0)
+    whole = {
+        f"{part}_{kind}": rng.integers(0, 3, (6, 4, 3) if kind == "images" else (6, 1), dtype=np.uint8)
+        for part in ("train", "val", "test")
+        for kind in ("images", "labels")
+    }
+    table: dict[str, tuple[Content, str | None]] = {
+        "nothing": (b"", ""),
+        "a pickle": (trap, ""),
+        "Python objects": (trap_npz(**{**whole, "name": "test_labels"}), "test_labels"),
+        "no training": (npz(images=whole["val_images"]), "images"),
+        "labels that are missing": (npz(**{**whole, "train_labels": whole["train_labels"][:5]}), "labels"),
+        "images of two sizes": (npz(**{**whole, "test_images": np.zeros((6, 5, 5), np.uint8)}), "images"),
+        "fourteen labels": (npz(**{**whole, "train_labels": np.ones((6, 14), np.uint8)}), "labels"),
+        "2 GiB in a header": (archive({"train_images.npy": npy("(524288, 64, 64)")}), ""),
+    }
+    yield from cases("MedMNIST", images("MedMNISTDataset", "x.npz"), "x.npz", table)
+
+
 def tables() -> Iterator[Case]:
     """Yield tables of numbers that are none."""
     read = images("FeatureTableDataset", "x.csv")
     table: dict[str, tuple[Content, str | None]] = {
         "nothing": ("", "is empty"),
         "names alone": ("a,b\n", ""),
-        "no names": ("1,2\n3,4\n", None),
+        "no names": ("1,2\n3,4\n5,7\n", None),
         "a text": ("a,b\n1,x\n", "line 2: column 'b' is 'x'"),
         "a text of 10 MB": (f"a,b\n1,{'x' * 10**7}\n", "line 2: column 'b' is"),
         "nothing for a number": ("a,b\n1,\n", "line 2: column 'b' is empty"),
@@ -651,7 +820,7 @@ def tables() -> Iterator[Case]:
         "two columns of one name": ("a,a\n0,1\n", "several columns 'a'"),
         "labels alone": ("label,name\nx,y\n", "no column of features"),
         "a mark that is none": ("a,held_out\n1,2\n", "line 2: held_out is '2'"),
-        "zero bytes": (bytes(1000), "x.csv"),
+        "zero bytes": (bytes(1000), ""),
         "no UTF-8": (b"a,b\n1,\xff\n", "line 2: byte"),
         "100,000 names and no row": (",".join(f"c{i}" for i in range(10**5)) + "\n", ""),
     }
@@ -863,7 +1032,7 @@ def validated(pipeline: str, group: str, given: dict[str, Any], _: Path) -> obje
 
 def predicted(pipeline: str, data: Callable[[], Any], options: dict[str, Any], folder: Path) -> object:
     """Give data to a trained predictor."""
-    return predictors.load(folder.parent / "models" / pipeline).predict(data(), **options)
+    return predictors.load(folder.parent / MODELS / pipeline).predict(data(), **options)
 
 
 def nested(depth: int) -> list[Any]:
@@ -952,4 +1121,14 @@ def values() -> Iterator[Case]:
 
 def all_cases(flips: int = 6) -> list[Case]:
     """Return all that is hostile, in the same order every time; see `models` for `flips`."""
-    return [*bags(), *texts(), *pictures(), *arrays(), *tables(), *models(flips), *values()]
+    return [
+        *bags(),
+        *matrices(),
+        *texts(),
+        *pictures(),
+        *arrays(),
+        *medical_images(),
+        *tables(),
+        *models(flips),
+        *values(),
+    ]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from _common import OUTPUT, machine, markdown
+from _common import OUTPUT, machine, markdown, positive
 from _confined import look
 from _disturbed import NotTriedError, disks, kills, servers, signals
 from _hostile import all_cases
@@ -30,11 +30,13 @@ PARTS = ("hostile", "signals", "disks", "servers", "kills")
 def outcomes(part: str, options: argparse.Namespace, root: Path) -> Iterator[Outcome]:
     """Yield what comes of the cases of a part of the battery."""
     if part == "hostile":
-        n_all = len(all_cases())
-        numbers = options.cases or range(n_all)
-        if options.cases is None and options.hostile < n_all:
-            numbers = sorted(random.Random(options.seed).sample(range(n_all), options.hostile))
-        yield from look(list(numbers), root)
+        everything = dict(enumerate(all_cases()))
+        numbers = options.cases or list(everything)
+        if unknown := set(numbers) - everything.keys():
+            raise SystemExit(f"--cases {min(unknown)}: allowed are 0 to {len(everything) - 1}")
+        if options.cases is None and options.hostile is not None and options.hostile < len(numbers):
+            numbers = sorted(random.Random(options.seed).sample(numbers, options.hostile))
+        yield from look({number: everything[number] for number in numbers}, root)
     elif part == "kills":
         yield from kills(options.kills, options.seed, root)
     elif part == "signals":
@@ -53,16 +55,24 @@ def summary(found: Sequence[Outcome]) -> pd.DataFrame:
     return counts.reset_index().set_axis(["what was done", "times", "survived"], axis="columns")
 
 
+def told(outcome: Outcome) -> str:
+    """Return a line of what survived, and a failure in full."""
+    if not outcome.complaint:
+        return f"survived: {outcome.group}, {outcome.done}"
+    return (
+        f"FAILED: {outcome.group}, {outcome.done}\n"
+        f"    wrong: {outcome.complaint:.2000}\n    seen: {outcome.seen:.1000}"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Go through the battery, print a row for each group, and the failures in full."""
+    """Go through the battery, say what came of each case, and print a table of counts."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--kills", type=int, default=50, help="so many runs are killed")
-    parser.add_argument(
-        "--hostile", type=int, default=10**6, help="so many hostile inputs, of all, at random"
-    )
+    parser.add_argument("--kills", type=positive, default=50, help="so many runs are killed")
+    parser.add_argument("--hostile", type=positive, help="so many hostile inputs, at random; all by default")
     parser.add_argument("--cases", type=int, nargs="+", help="these hostile inputs, by their numbers, again")
     parser.add_argument("--seed", type=int, default=0, help="of what is random")
     parser.add_argument("--quick", action="store_true", help="a few of each, for a try of some minutes")
@@ -71,11 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.output.is_dir():
         parser.error(f"--output {options.output} is a folder; allowed is a CSV file, there already or not")
     if options.quick:
-        options.kills, options.hostile = min(options.kills, 2), min(options.hostile, 40)
+        options.kills, options.hostile = min(options.kills, 2), min(options.hostile or 40, 40)
 
-    if (
-        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    ):  # started in the background: runs are not to ignore it
+    # Started in the background it is ignored, and runs would ignore it as well.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"{machine()}\nseed {options.seed}\n")
     found: list[Outcome] = []
@@ -84,8 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             try:
                 for outcome in outcomes(part, options, Path(root)):
                     found.append(outcome)
-                    verdict = "survived" if not outcome.complaint else "FAILED"
-                    print(f"{verdict}: {outcome.group}, {outcome.done}", flush=True)
+                    print(told(outcome), flush=True)
             except NotTriedError as reason:
                 print(f"not tried: {part}, since {reason}", flush=True)
     if not found:
@@ -93,13 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame(found).to_csv(options.output, index=False)
     print(f"\n{markdown(summary(found))}\n\nAll cases are in {options.output}.")
-    failures = [outcome for outcome in found if outcome.complaint]
-    for failure in failures:
-        print(
-            f"\n{failure.group}, {failure.done}\n"
-            f"  wrong: {failure.complaint:.2000}\n  seen: {failure.seen:.1000}"
-        )
-    sys.exit(1 if failures else 0)
+    sys.exit(1 if any(outcome.complaint for outcome in found) else 0)
 
 
 if __name__ == "__main__":
