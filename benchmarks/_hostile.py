@@ -453,7 +453,7 @@ def matrices() -> Iterator[Case]:
             "half a count": (partial(h5ad, X=[[0.5, 1], [1, 1]]), "0.5"),
             "NaN": (partial(h5ad, X=[[np.nan, 1], [1, 1]]), "nan"),
             "8 GiB that nobody wrote": (partial(h5ad, lying=(2**30, 2)), ""),
-            "a link to another file": (partial(h5ad, linked="/etc/hostname"), "another file"),
+            "a link to another file": (partial(h5ad, linked="/etc/hostname"), "link"),
         }
         read = documents("BagOfWordsDataset", "x.h5ad", format="h5ad")
         yield from cases("h5ad", read, "x.h5ad", table)
@@ -790,8 +790,8 @@ def medical_images() -> Iterator[Case]:
         "Python objects": (trap_npz(**{**whole, "name": "test_labels"}), "test_labels"),
         "no training": (npz(images=whole["val_images"]), "images"),
         "labels that are missing": (npz(**{**whole, "train_labels": whole["train_labels"][:5]}), "labels"),
-        "images of two sizes": (npz(**{**whole, "test_images": np.zeros((6, 5, 5), np.uint8)}), "images"),
-        "fourteen labels": (npz(**{**whole, "train_labels": np.ones((6, 14), np.uint8)}), "labels"),
+        "images of two sizes": (npz(**{**whole, "test_images": np.zeros((6, 5, 5), np.uint8)}), "one size"),
+        "fourteen labels": (npz(**{**whole, "train_labels": np.ones((6, 14), np.uint8)}), "(6, 14)"),
         "2 GiB in a header": (archive({"train_images.npy": npy("(524288, 64, 64)")}), ""),
     }
     yield from cases("MedMNIST", images("MedMNISTDataset", "x.npz"), "x.npz", table)

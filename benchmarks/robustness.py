@@ -38,7 +38,7 @@ def outcomes(part: str, options: argparse.Namespace, root: Path) -> Iterator[Out
             numbers = sorted(random.Random(options.seed).sample(numbers, options.hostile))
         yield from look({number: everything[number] for number in numbers}, root)
     elif part == "kills":
-        yield from kills(options.kills, options.seed, root)
+        yield from kills(options.kills, options.seed, root, options.quick)
     elif part == "signals":
         yield from signals(options.seed, root, options.quick)
     elif part == "disks":
