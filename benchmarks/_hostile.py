@@ -498,7 +498,7 @@ def texts() -> Iterator[Case]:
         "two columns of one name": ("text,text\na,b\n", "line 1"),
         "no text": ("body,label\na,b\n", "no column 'text'"),
         "no UTF-8": (b"text\na\n\xe4\n", "line 3: byte b'\\xe4'"),
-        "UTF-16": ("text\na\n".encode("utf-16"), "line 1: byte"),
+        "UTF-16": ("text\na\n".encode("utf-16"), None),
         "a missing label": ("text,label\na,b\nc,\n", "line 3"),
         "a mark that is none": ("text,held_out\na,perhaps\n", "line 2: held_out is 'perhaps'"),
         "a mark of 10 MB": (f"text,held_out\na,{'x' * 10**7}\n", "line 2: held_out is"),
@@ -556,7 +556,7 @@ def texts() -> Iterator[Case]:
     folder = documents("TextFolderDataset", "texts")
     table = {
         "no UTF-8": (b"a\n\xff\n", "line 2: byte"),
-        "UTF-16": ("some text".encode("utf-16"), "line 1: byte"),
+        "UTF-16": ("some text".encode("utf-16"), None),
         "a link to itself": (link_to("b.txt"), None),
         "a link to the folder": (link_to("."), None),
         "a link to the folder above": (link_to(".."), None),
@@ -820,7 +820,7 @@ def tables() -> Iterator[Case]:
         "two columns of one name": ("a,a\n0,1\n", "several columns 'a'"),
         "labels alone": ("label,name\nx,y\n", "no column of features"),
         "a mark that is none": ("a,held_out\n1,2\n", "line 2: held_out is '2'"),
-        "zero bytes": (bytes(1000), ""),
+        "zero bytes": (bytes(1000), "x.csv"),
         "no UTF-8": (b"a,b\n1,\xff\n", "line 2: byte"),
         "100,000 names and no row": (",".join(f"c{i}" for i in range(10**5)) + "\n", ""),
     }
