@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
+import latents
 from _common import OUTPUT, machine, markdown, positive
 from _confined import look
 from _disturbed import NotTriedError, disks, kills, servers, signals
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Started in the background it is ignored, and runs would ignore it as well.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    print(f"{machine()}\nseed {options.seed}\n")
+    print(f"{machine()}\n{Path(latents.__file__).parent}, seed {options.seed}\n")
     found: list[Outcome] = []
     for part in options.parts:
         with tempfile.TemporaryDirectory(prefix="robustness-") as root:
