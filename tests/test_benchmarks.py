@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -326,3 +327,62 @@ def test_cvae_speed_compares_loops_that_train_the_same_network(
     monkeypatch.setitem(speed.LOOPS, "another", lambda *_: iter([-1.0, -1.0]))
     with pytest.raises(SystemExit, match=r"another has a bound of -1\.00"):
         speed.main([*small, "--loops", *loops, "another"])
+
+
+def test_robustness_reads_what_is_hostile_and_says_what_survived(program, tmp_path, capsys):
+    robustness = program("robustness")
+    table = tmp_path / "robustness.csv"
+    everything = robustness.all_cases()
+    assert len(everything) > 200
+    chosen = [
+        next(number for number, case in enumerate(everything) if (case.group, case.title) == wanted)
+        for wanted in (("uci", "-1 documents"), ("npy", "Python objects"), ("parameters", "epochs=-1"))
+    ]
+    arguments = ["--parts", "hostile", "--output", str(table), "--cases", *map(str, chosen)]
+    with pytest.raises(SystemExit) as ended:
+        robustness.main(arguments)
+    printed = capsys.readouterr().out
+    assert ended.value.code == 0, printed
+    assert printed.count("survived: hostile: ") == 3
+    assert "| all                 |     3 |        3 |" in printed
+    assert pd.read_csv(table)["seen"].str.contains("line 1: the number of documents is -1").sum() == 1
+
+
+def test_robustness_notices_what_does_not_survive(program, tmp_path):
+    confined, hostile = program("_confined"), program("_hostile")
+
+    def case(read, make=lambda *_: None):
+        return hostile.Case("g", "t", make, read, "x.csv", "line 3")
+
+    tried = {
+        0: case(Path.exists),
+        1: case(Path.read_text),
+        2: case(Path.exists, lambda folder, _: (folder / hostile.TRAP).touch()),
+    }
+    read, foreign, sprung = (outcome.complaint for outcome in confined.look(tried, tmp_path))
+    assert read == "read, and not refused"
+    assert foreign.startswith("an error of another's: raised in ")
+    assert sprung == "a pickle was executed"
+
+    good = {"type": "DatasetError", "message": "x.csv, line 3: no", "ours": True, "where": "", "peak": 2**29}
+    assert confined.complaint(tried[0], good) == ""
+    for change, said in (
+        ({"peak": 2**31}, "2.0 GiB of memory"),
+        ({"message": "x.csv: no"}, "lacks 'line 3'"),
+        ({"message": "line 3: no"}, "lacks 'x.csv'"),
+        ({"message": "x.csv, line 3: " + 9999 * "x"}, "a message of 10,014 characters"),
+    ):
+        assert said in confined.complaint(tried[0], {**good, **change})
+    assert "without an answer" in confined.complaint(tried[0], {})
+
+
+def test_robustness_reads_outputs_to_their_end(program, finished, tmp_path):
+    disturbed = program("_disturbed")
+    outputs = [path for path in (finished.path / "data/test").rglob("*.*") if not path.name.startswith(".")]
+    assert {path.suffix for path in outputs} >= {".csv", ".html", ".json", ".parquet", ".png", ".safetensors"}
+    assert [path.name for path in outputs if disturbed.unread(path)] == []
+    for suffix in (".html", ".json", ".parquet", ".png", ".npz", ".safetensors"):
+        whole = next(path for path in outputs if path.suffix == suffix)
+        half = tmp_path / f"half{suffix}"
+        half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+        assert disturbed.unread(half)
