@@ -32,12 +32,15 @@ def gate(server):
 
 
 @pytest.fixture
-def start(project, gate):
+def start(project, server, gate):
     """Return a function that starts a command whose requests go through the gate, twice at most each."""
 
     def start(*words):
         mlflow = {"MLFLOW_TRACKING_URI": gate.address, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-        return KedroCommand(words, project.path, {**project.environment, **mlflow})
+        former = {run.info.run_id for run in runs_of(server)}
+        command = KedroCommand(words, project.path, {**project.environment, **mlflow})
+        command.former = former
+        return command
 
     return start
 
@@ -45,12 +48,11 @@ def start(project, gate):
 def once_it_fits(command, server):
     """Wait until the server has points of the run, and return the run."""
     deadline = time.monotonic() + 300
-    former = {run.info.run_id for run in runs_of(server) if run.info.status != "RUNNING"}
     while True:
         assert command.is_running, command.wait().stdout
         assert time.monotonic() < deadline
         for run in runs_of(server):
-            if run.info.run_id not in former and "cvae/fit/lower_bound" in run.data.metrics:
+            if run.info.run_id not in command.former and "cvae/fit/lower_bound" in run.data.metrics:
                 return run.info.run_id
         time.sleep(0.2)
 

@@ -121,7 +121,7 @@ class RunStatusHook:
     def _end_in_time(self) -> None:
         """Wait for an interrupt, and then for the process to end: it may be waiting for a long step, or MLflow."""
         self._is_ending.wait()
-        time.sleep(0.8 * store.PATIENCE)
+        time.sleep(0.75 * store.PATIENCE)
         last_try = threading.Thread(target=self._tell_that_it_is_killed, daemon=True)
         last_try.start()
         last_try.join(0.2 * store.PATIENCE)
