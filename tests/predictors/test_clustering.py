@@ -13,7 +13,7 @@ from latents.estimators import MultinomialMixture
 from latents.features.numbering import Numbering
 from latents.features.words import WordRules, count_words, rules_of
 from latents.predictors import ClusteringPredictor, load
-from tests.predictors.examples import RULES, SEA, SKY, TEXTS
+from tests.predictors.examples import RULES, SEA, SKY, TEXTS, change
 
 
 def test_the_table_is_the_mixtures(clustering_predictor):
@@ -143,10 +143,7 @@ def test_what_was_saved_before_there_was_a_first_word_is_loaded(clustering_predi
 @pytest.mark.parametrize("first", [2, -1, True, 1.0, "1", [1]])
 def test_a_first_word_that_is_none_in_a_saved_predictor(clustering_predictor, tmp_path, first):
     clustering_predictor.save(tmp_path / "a")
-    path = tmp_path / "a/predictor.json"
-    content = json.loads(path.read_text())
-    content["settings"]["first_word"] = first
-    path.write_text(json.dumps(content))
+    change(tmp_path / "a", first_word=first)
     with pytest.raises(ValueError, match=r"predictor\.json is damaged: first_word is .*; allowed are 0, 1"):
         ClusteringPredictor.load(tmp_path / "a")
 
@@ -215,10 +212,9 @@ def test_parts_that_do_not_fit_together_are_refused(clustering_predictor, change
 
 def test_a_predictor_saved_before_letters_were_made_plain_predicts_as_then(clustering_predictor, tmp_path):
     clustering_predictor.save(tmp_path / "saved")
-    path = tmp_path / "saved/predictor.json"
-    content = json.loads(path.read_text())
-    del content["settings"]["rules"]["plain_letters"]
-    path.write_text(json.dumps(content))
+    rules = RULES.to_json()
+    del rules["plain_letters"]
+    change(tmp_path / "saved", rules=rules)
     texts = ["sh\u00adip ship2 _wing_", "ｓａｉｌ wind"]
     loaded = load(tmp_path / "saved")
     assert loaded.predict(texts)["n_tokens"].tolist() == [0, 1]  # its pattern finds none of the others

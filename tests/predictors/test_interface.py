@@ -17,7 +17,7 @@ from latents.estimators._sealed import seal_of
 from latents.predictors.interface import settings_digest
 from tests.conftest import SAVED
 from tests.damage import damaged_bytes, damaged_json, nested, repeated
-from tests.predictors.examples import SEA, SKY
+from tests.predictors.examples import SEA, SKY, change
 
 FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KINDS = ["clustering", "pca", "cvae"]
@@ -97,15 +97,6 @@ def test_a_failed_save_leaves_the_former_one(saved, pca_predictor, monkeypatch):
         pca_predictor.save(folder)
     assert predictors.load(folder).vocabulary == predictor.vocabulary
     assert [path.name for path in folder.parent.iterdir()] == ["clustering"]
-
-
-def change(folder, **parts):
-    path = folder / "predictor.json"
-    content = json.loads(path.read_text())
-    for name, value in parts.items():
-        (content if name in content else content["settings"])[name] = value
-    content["digest"] = settings_digest(content)
-    path.write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
