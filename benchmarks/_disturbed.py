@@ -1,5 +1,6 @@
 """Runs that are disturbed: killed, interrupted, on a full disk, with MLflow's server away; and what they leave."""
 
+import atexit
 import hashlib
 import json
 import os
@@ -67,6 +68,7 @@ class Run:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+        atexit.register(self.process.kill)
 
     @property
     def is_running(self) -> bool:

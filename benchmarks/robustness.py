@@ -84,9 +84,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.quick:
         options.kills, options.hostile = min(options.kills, 2), min(options.hostile or 40, 40)
 
-    # Started in the background it is ignored, and runs would ignore it as well.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     print(f"{machine()}\n{Path(latents.__file__).parent}, seed {options.seed}\n")
     found: list[Outcome] = []
     for part in options.parts:
@@ -106,4 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    # Started in the background Ctrl-C is ignored, and runs would ignore it as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers and small disks are not to outlive it
     main()
