@@ -20,6 +20,7 @@ import mlflow
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import AbstractRunner
@@ -32,6 +33,12 @@ from tests.predictors.examples import RULES, TEXTS
 from tests.processes import KedroCommand
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# No test fails for being slow, be it on a busy machine. Where CI is set, examples are the same each time.
+settings.register_profile(
+    "latents", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("latents")
 SAVED = ROOT / "tests" / "saved"  # by earlier versions
 
 

@@ -21,3 +21,8 @@ def unquoted(value: object) -> str:
     if isinstance(value, int | float):
         return f"{value!r} is a number, and YAML has more than one way to write it; put the word in quotes"
     return ""
+
+
+def printable(text: str) -> str:
+    """Return a text that a log can write: halves of characters, which no UTF-8 has, become their numbers."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -113,7 +113,7 @@ def test_words_without_a_vocabulary_are_their_numbers(tmp_path):
     np.testing.assert_array_equal(bag["counts"].toarray(), [[1, 0, 3]])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     dense=st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=1, max_size=6),
     zero_based=st.booleans(),

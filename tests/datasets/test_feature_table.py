@@ -224,7 +224,7 @@ class TestWhatIsRead:
             min_size=1,
         )
     )
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_both_ways_of_reading_agree(self, tmp_path, rows):
         # pandas writes carriage returns bare, which end a line.
         rows = [(f"<{name}>".replace("\r", ""), number, mark) for name, number, mark in rows]

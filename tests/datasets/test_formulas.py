@@ -53,7 +53,7 @@ def test_files_of_others_are_read_as_they_are(tmp_path):
 @given(
     st.lists(st.text(st.one_of(st.sampled_from(f"'{BEGINNINGS}"), st.characters(codec="utf-8"))), min_size=1)
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_texts_come_back_and_none_is_a_formula(tmp_path, texts):
     texts = [
         text.replace("\r", "") for text in texts

@@ -34,7 +34,7 @@ def brute_force_accuracy(labels, clusters):
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_matched_accuracy_is_the_best_over_all_matchings(pairs):
     labels, clusters = zip(*pairs, strict=True)
     assert matched_accuracy(labels, clusters) == pytest.approx(brute_force_accuracy(labels, clusters))

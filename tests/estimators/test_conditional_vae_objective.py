@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.distributions import Bernoulli, Normal
@@ -85,7 +85,6 @@ def normal(gaussian):
     return Normal(gaussian.mean, torch.exp(0.5 * gaussian.log_variance))
 
 
-@settings(deadline=None)
 @given(PARAMETERS, PARAMETERS, PARAMETERS, PARAMETERS)
 def test_kl_is_that_of_torch(mean_q, log_q, mean_p, log_p):
     q = Gaussian(torch.from_numpy(mean_q), torch.from_numpy(log_q))
@@ -110,7 +109,6 @@ def test_gaussian_log_density_is_that_of_torch():
     torch.testing.assert_close(gaussian_log_density(z, gaussian), normal(gaussian).log_prob(z).sum(-1))
 
 
-@settings(deadline=None)
 @given(arrays(np.float64, (3, N_PIXELS), elements=st.floats(-30, 30)), st.integers(0, 2**15 - 1))
 def test_bernoulli_log_likelihood_is_that_of_torch(logits, bits):
     x = torch.tensor([(bits >> i) & 1 for i in range(15)], dtype=torch.float64).reshape(3, 5)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -28,7 +28,6 @@ def test_what_would_help_most_is_named():
         check_memory({"a": 10**60}, lambda a: a, "a box", 5)
 
 
-@settings(deadline=None)
 @given(
     network=st.sampled_from(sorted(NETWORKS)),
     prior=st.sampled_from(["standard", "per_class"]),

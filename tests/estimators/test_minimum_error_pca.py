@@ -71,7 +71,7 @@ def problems(draw):
 
 @given(problems(), st.booleans())
 @example((make_data((30, 30), decay=1.0), "randomized", 3), False)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_j_is_the_measured_error(problem, whiten):
     X, solver, d = problem
     pca = MinimumErrorPCA(d, svd_solver=solver, whiten=whiten, random_state=0).fit(X)
@@ -135,7 +135,7 @@ def test_held_out_distortion_for_every_dimension(dtype):
 
 
 @given(problems())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_offsets_complete_the_uncentred_coordinates(problem):
     X, solver, d = problem
     pca = MinimumErrorPCA(d, svd_solver=solver, random_state=0).fit(X)
@@ -154,7 +154,7 @@ def test_offsets_are_the_mean_along_the_discarded_basis():
 
 
 @given(st.integers(0, 2**16), st.integers(1, 5), st.floats(1e-3, 3))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_no_other_basis_and_no_other_offset_does_better(seed, d, step):
     rng = np.random.default_rng(seed)
     X = make_data((40, 6), decay=0.7, seed=seed)

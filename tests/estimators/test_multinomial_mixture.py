@@ -164,7 +164,7 @@ def test_bic_and_icl_by_their_formulas():
 
 
 @given(corpora(), st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_shards_add_up_to_the_full_pass(X, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, X.shape[0]), max_size=3)))
     parameters = Parameters.of(*random_parameters(3, X.shape[1], 0))
@@ -222,7 +222,7 @@ def test_statistics_are_told_from_the_parameters_they_gave(smoothing):
     annealing=st.booleans(),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_objective_of_plain_em_never_falls_and_is_that_of_the_parameters_returned(
     X, n_components, smoothing, annealing, seed
 ):

@@ -38,7 +38,7 @@ def scatter(X):
 # ---- d by the error asked ----------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.floats(0, 1), st.sampled_from(["full", "covariance_eigh", "gram"]), st.sampled_from([(30, 8), (8, 30)])
 )
@@ -363,7 +363,7 @@ def test_full_refuses_sparse_data():
 # ---- blocks ------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     cuts=st.lists(st.integers(1, 59), max_size=6, unique=True),
     seed=st.integers(0, 1000),

@@ -59,7 +59,7 @@ def test_log_lift_mixes_the_corpus_in():
     np.testing.assert_allclose(scores[:, 1:], np.log((0.9 * mu + 0.1 * share)[:, 1:] / share[1:]))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32 - 1))
 def test_typicality_is_the_mean_score_of_different_words_drawn_to_0(seed):
     counts, _, _, rng = make(seed)
@@ -83,7 +83,7 @@ def test_one_telling_word_does_not_outrank_a_document_of_them():
     assert ten > one == repeated
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_runners_up_by_enumeration(seed):
     joint = np.random.default_rng(seed).normal(size=(9, 3))

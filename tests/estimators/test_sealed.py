@@ -17,7 +17,7 @@ from latents.estimators.conditional_vae import checkpoints
 from tests.conftest import SAVED
 from tests.damage import damaged_bytes, damaged_json, nested, repeated
 
-FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KINDS = ["pca", "clustering", "reference", "ladder"]
 
 
@@ -221,6 +221,7 @@ def test_no_damaged_checkpoint_passes(tmp_path, caplog):
     def change_header(changed):
         path.write_bytes(sealed(json.dumps(changed), arrays, "latents_checkpoint"))
         load_again()
+        caplog.text.encode()  # a log can be written
 
     damage()
     change_header()

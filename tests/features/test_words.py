@@ -90,7 +90,7 @@ def test_which_patterns_both_engines_read_alike(pattern, shared):
     assert (tokens._SHARED_GRAMMAR.fullmatch(pattern) is not None) == shared
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     texts=TEXTS,
     pattern=st.sampled_from(SHARED + PYTHON),
@@ -118,14 +118,14 @@ def test_counts_are_those_of_count_vectorizer(
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts=st.lists(st.text(max_size=40), max_size=5), pattern=st.sampled_from(SHARED))
 def test_any_text_at_all(texts, pattern):
     check(texts, token_pattern=pattern)
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_pattern_of_the_shared_grammar(data):
     pattern = data.draw(st.from_regex(tokens._SHARED_GRAMMAR, fullmatch=True))
     texts = data.draw(TEXTS)
@@ -184,7 +184,7 @@ def test_limits_sort_and_choose():
     assert limited.n_documents.tolist() == [3, 3]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     texts=TEXTS,
     vocabulary=st.lists(
@@ -286,7 +286,7 @@ SCRIPTS = st.characters(categories=("L", "M", "N", "Cf", "Zs", "P")) | st.sample
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts=st.lists(st.text(SCRIPTS, max_size=40), min_size=1, max_size=4), lowercase=st.booleans())
 def test_the_words_of_any_language_are_count_vectorizers(texts, lowercase):
     rules = rules_of("words", lowercase=lowercase, stop_words=None, ngram_range=(1, 1))

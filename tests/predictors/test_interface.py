@@ -19,7 +19,7 @@ from tests.conftest import SAVED
 from tests.damage import damaged_bytes, damaged_json, nested, repeated
 from tests.predictors.examples import SEA, SKY, change
 
-FUZZ = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KINDS = ["clustering", "pca", "cvae"]
 
 

@@ -131,7 +131,7 @@ def test_topic_table_is_checked(change, message):
         clustering.topic_words(change(make_topics(2)), make_names(2))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     pairs=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 7)), min_size=1, max_size=60),
     as_text=st.booleans(),
@@ -150,7 +150,7 @@ def test_heat_map_is_the_crosstab(pairs, as_text):
     assert [row.rsplit("  (", 1)[0] for row in trace.y] == [str(label) for label in table.index]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.permutations(range(7)), st.integers(0, 2**32 - 1))
 def test_a_permuted_clustering_shows_its_diagonal(permutation, seed):
     labels = np.random.default_rng(seed).integers(0, 7, 50)

@@ -110,7 +110,7 @@ def test_columns_of_unequal_length_are_refused():
         draw(3, agreeing=None)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 50))
 def test_boxes_end_apart(seed, n):
     rng = np.random.default_rng(seed)

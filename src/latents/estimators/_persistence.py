@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from latents.estimators._sealed import Sealed, check_keys, damaged, read_sealed, write_sealed
+from latents.estimators._sealed import Sealed, check_keys, damaged, listed, read_sealed, write_sealed
 
 # 1 has no digest.
 FORMAT_VERSION, _FIRST_VERSION = 2, 1
@@ -107,16 +107,15 @@ class PersistentEstimator:
         known = cls().get_params(deep=False).keys()  # type: ignore[attr-defined]
         if unknown := header["params"].keys() - known:
             raise ValueError(
-                f"{path} has parameters that this version of {cls.__name__} does not know: "
-                f"{', '.join(sorted(unknown))}"
+                f"{path} has parameters that this version of {cls.__name__} does not know: {listed(unknown)}"
             )
         with damaged(path):
             if missing := known - header["params"].keys() - cls._added_params:
-                raise ValueError(f"it lacks the parameters {', '.join(sorted(missing))}")
+                raise ValueError(f"it lacks the parameters {listed(missing)}")
             estimator = cls(**{k: _from_json(v) for k, v in header["params"].items()})
             values = {k: _from_json(v) for k, v in header["values"].items()}
             if twice := values.keys() & arrays.keys():
-                raise ValueError(f"it has {', '.join(sorted(twice))} twice")
+                raise ValueError(f"it has {listed(twice)} twice")
             state = {**arrays, **values}
             estimator._check_saved(state)
             estimator._restore(state)
@@ -156,7 +155,7 @@ def check_learned(state: Mapping[str, Any], learned: Mapping[str, Learned]) -> d
         If an attribute is missing, or there is one too many; or if one is of another type or shape, or not finite.
     """
     if surplus := state.keys() - learned:
-        raise ValueError(f"{', '.join(sorted(surplus))}: there is no such attribute")
+        raise ValueError(f"{listed(surplus)}: there is no such attribute")
     lengths: dict[str, int] = {}
     for name, (kinds, axes, is_optional) in learned.items():
         if name not in state:

@@ -7,7 +7,7 @@ for the arrays, the settings of predictors are kept so. Nothing is pickled.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from latents.files import whole_file
+from latents.messages import printable
 
 _DIGEST = "digest"
 
@@ -83,7 +84,7 @@ def read_sealed(path: str | os.PathLike[str], key: str, what: str) -> Sealed:
                 raise ValueError(f"{path} is a safetensors file, but {what}")
             # An earlier version wrote no digest; whatever else is beside the header was one.
             if metadata.keys() not in ({key}, {key, _DIGEST}):
-                raise ValueError(f"{path} is damaged: its metadata have {', '.join(sorted(metadata))}")
+                raise ValueError(f"{path} is damaged: its metadata have {listed(metadata)}")
             with damaged(path):  # such as types that numpy does not have
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
@@ -131,7 +132,7 @@ def damaged(path: str | os.PathLike[str], how: str = "") -> Iterator[None]:
 
     def fail(reason: str, error: Exception) -> NoReturn:
         parts = [part for part in (how, reason) if part]
-        raise ValueError(f"{path} is damaged: {': '.join(parts)[:1000]}") from error
+        raise ValueError(f"{path} is damaged: {printable(': '.join(parts)[:1000])}") from error
 
     try:
         yield
@@ -154,7 +155,12 @@ def check_keys(found: Mapping[str, Any], expected: Mapping[str, type], where: st
         if not isinstance(found.get(name), kind) or (kind is int and isinstance(found[name], bool)):
             raise ValueError(f"{where} lacks {name!r}, or has it as another type than {kind.__name__}")
     if surplus := found.keys() - expected:
-        raise ValueError(f"{where} has {', '.join(sorted(surplus))}, which nothing there is called")
+        raise ValueError(f"{where} has {listed(surplus)}, which nothing there is called")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names that a file has, for a message."""
+    return printable(", ".join(sorted(names))[:1000])
 
 
 def seal_of(path: str | os.PathLike[str]) -> str | None:

@@ -59,7 +59,7 @@ def test_blocks_change_nothing(tmp_path, size, monkeypatch):
     np.testing.assert_array_equal(load(tmp_path, GENERAL + BODY)["counts"].toarray(), COUNTS)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     dense=st.integers(1, 5).flatmap(
         lambda n: st.lists(st.lists(st.integers(0, 3), min_size=n, max_size=n), min_size=1, max_size=5)

@@ -65,7 +65,7 @@ def test_what_does_not_tell_it_is_left_to_the_training(tmp_path, comment):
         settled(bag["words"], bag["numbering"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     dense=st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=1, max_size=5),
     zero_based=st.booleans(),

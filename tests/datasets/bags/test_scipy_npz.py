@@ -20,7 +20,7 @@ def load(path, words=WORDS, **options):
     return BagOfWordsDataset(str(path), "npz", **options).load()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kind=st.sampled_from(["csr", "csc", "coo"]),
     type_=st.sampled_from(["i1", "i4", "u8", "f4", "f8", "?"]),

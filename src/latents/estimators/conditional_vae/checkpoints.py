@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from latents.estimators import _sealed
+from latents.messages import printable
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Checkpoints:
             logger.warning(
                 "%s is a checkpoint of another training (%s); this one begins anew",
                 self.path,
-                "; ".join(different),
+                printable("; ".join(different)[:1000]),
             )
             return None
         if header["build"] != _build():
