@@ -200,8 +200,8 @@ def interleaved(
 
     The tasks take turns, so that a machine that is slow for a while is slow for all of them, and every round
     begins with another one. One round before the first is not counted. A pause before each lets go to sleep the
-    threads of BLAS that the one before has left waiting for work. No round begins after `most_seconds`, but for the
-    first that counts: on a slow machine there are fewer of them.
+    threads of BLAS that the one before has left waiting for work. No round begins after `most_seconds`, but for
+    the first that counts: on a slow machine there are fewer of them.
     """
     started = time.perf_counter()
     names = list(tasks)

@@ -258,7 +258,9 @@ def compare_training(
     print(markdown(pd.DataFrame(rows)), "\n")
 
 
-def compare_evaluation(images: np.ndarray, labels: np.ndarray, n_samples: int, repetitions: int) -> None:
+def compare_evaluation(
+    images: np.ndarray, labels: np.ndarray, n_samples: int, repetitions: int, most_seconds: float
+) -> None:
     """Print what importance sampling costs, and what shorter products do to its estimate."""
     x = torch.from_numpy((images.reshape(len(images), -1) > 127).astype(np.float32))
     y = torch.from_numpy(labels).long()
@@ -270,7 +272,7 @@ def compare_evaluation(images: np.ndarray, labels: np.ndarray, n_samples: int, r
         estimates[name] = evaluation.log_likelihood(network, x, y, n_samples, precision=precision)
 
     names = ["float32", "bfloat16"] if HAS_BFLOAT16 else ["float32"]
-    seconds = interleaved({name: partial(estimate, name) for name in names}, repetitions)
+    seconds = interleaved({name: partial(estimate, name) for name in names}, repetitions, most_seconds)
     rows = [
         {
             "log p(x | y)": name,
@@ -291,7 +293,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=positive, default=12_800, help="images of one pass")
     parser.add_argument("--batch-size", type=positive, default=128)
     parser.add_argument("--repetitions", type=positive, default=9)
-    parser.add_argument("--minutes", type=positive, default=5, help="after which no more passes begin")
+    parser.add_argument(
+        "--minutes",
+        type=positive,
+        default=5,
+        help="of training, after which no pass begins; a fifth of it for importance sampling",
+    )
     parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS), help="beside the first two")
     parser.add_argument("--evaluated-images", type=positive, default=100)
     parser.add_argument("--samples", type=positive, default=1000)
@@ -305,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     most_seconds = 60.0 * options.minutes
     compare_training(images, labels, options.batch_size, loops, options.repetitions, most_seconds)
     some = slice(options.evaluated_images)
-    compare_evaluation(images[some], labels[some], options.samples, options.repetitions)
+    compare_evaluation(images[some], labels[some], options.samples, options.repetitions, most_seconds / 5)
 
 
 if __name__ == "__main__":
