@@ -199,19 +199,23 @@ _PAUSE = 0.1  # seconds
 
 
 def interleaved(
-    tasks: Mapping[str, Callable[[], object]], repetitions: int
+    tasks: Mapping[str, Callable[[], object]], repetitions: int, most_seconds: float = float("inf")
 ) -> dict[str, NDArray[np.float64]]:
     """Return the seconds of every repetition of every task.
 
     The tasks take turns, so that a machine that is slow for a while is slow for all of them, and every round
     begins with another one. One round before the first is not counted. A pause before each lets go to sleep the
-    threads of BLAS that the one before has left waiting for work.
+    threads of BLAS that the one before has left waiting for work. No round begins after `most_seconds`, but for
+    the first that counts: on a slow machine there are fewer of them.
     """
+    started = time.perf_counter()
     names = list(tasks)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for name in names:
         tasks[name]()
     for repetition in range(repetitions):
+        if repetition and time.perf_counter() - started > most_seconds:
+            break
         first = repetition % len(names)
         for name in names[first:] + names[:first]:
             time.sleep(_PAUSE)

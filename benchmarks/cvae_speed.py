@@ -213,7 +213,12 @@ def read(n_images: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare_training(
-    images: np.ndarray, labels: np.ndarray, batch_size: int, loops: Sequence[str], repetitions: int
+    images: np.ndarray,
+    labels: np.ndarray,
+    batch_size: int,
+    loops: Sequence[str],
+    repetitions: int,
+    most_seconds: float,
 ) -> None:
     """Print images per second of every loop, and the ratios to the first two."""
     epochs = {name: LOOPS[name](images, labels, batch_size) for name in loops}
@@ -222,7 +227,8 @@ def compare_training(
     def one_epoch(name: str) -> None:
         bounds[name].append(next(epochs[name]))
 
-    seconds = interleaved({name: partial(one_epoch, name) for name in loops}, repetitions)
+    seconds = interleaved({name: partial(one_epoch, name) for name in loops}, repetitions, most_seconds)
+    repetitions = len(seconds[PLAIN])
     last = {name: values[-1] for name, values in bounds.items()}
     alike = {name: bound for name, bound in last.items() if name != DEFAULT}
     middle = float(np.median(list(alike.values())))
@@ -252,7 +258,9 @@ def compare_training(
     print(markdown(pd.DataFrame(rows)), "\n")
 
 
-def compare_evaluation(images: np.ndarray, labels: np.ndarray, n_samples: int, repetitions: int) -> None:
+def compare_evaluation(
+    images: np.ndarray, labels: np.ndarray, n_samples: int, repetitions: int, most_seconds: float
+) -> None:
     """Print what importance sampling costs, and what shorter products do to its estimate."""
     x = torch.from_numpy((images.reshape(len(images), -1) > 127).astype(np.float32))
     y = torch.from_numpy(labels).long()
@@ -264,7 +272,7 @@ def compare_evaluation(images: np.ndarray, labels: np.ndarray, n_samples: int, r
         estimates[name] = evaluation.log_likelihood(network, x, y, n_samples, precision=precision)
 
     names = ["float32", "bfloat16"] if HAS_BFLOAT16 else ["float32"]
-    seconds = interleaved({name: partial(estimate, name) for name in names}, repetitions)
+    seconds = interleaved({name: partial(estimate, name) for name in names}, repetitions, most_seconds)
     rows = [
         {
             "log p(x | y)": name,
@@ -285,6 +293,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=positive, default=12_800, help="images of one pass")
     parser.add_argument("--batch-size", type=positive, default=128)
     parser.add_argument("--repetitions", type=positive, default=9)
+    parser.add_argument(
+        "--minutes",
+        type=positive,
+        default=5,
+        help="of training, after which no pass begins; a fifth of it for importance sampling",
+    )
     parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS), help="beside the first two")
     parser.add_argument("--evaluated-images", type=positive, default=100)
     parser.add_argument("--samples", type=positive, default=1000)
@@ -295,9 +309,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not HAS_BFLOAT16:
         loops = [name for name in loops if "bfloat16" not in name]
         print("This processor emulates bfloat16, ten times slower than float32: it is left out\n")
-    compare_training(images, labels, options.batch_size, loops, options.repetitions)
+    most_seconds = 60.0 * options.minutes
+    compare_training(images, labels, options.batch_size, loops, options.repetitions, most_seconds)
     some = slice(options.evaluated_images)
-    compare_evaluation(images[some], labels[some], options.samples, options.repetitions)
+    compare_evaluation(images[some], labels[some], options.samples, options.repetitions, most_seconds / 5)
 
 
 if __name__ == "__main__":

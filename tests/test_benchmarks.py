@@ -236,6 +236,8 @@ def test_tasks_take_turns(program):
     seconds = program("_common").interleaved(tasks, 2)
     assert "".join(turns) == "abc" + "abc" + "bca"
     assert {name: values.size for name, values in seconds.items()} == {"a": 2, "b": 2, "c": 2}
+    hurried = program("_common").interleaved(tasks, 2, most_seconds=0)
+    assert {name: values.size for name, values in hurried.items()} == {"a": 1, "b": 1, "c": 1}
 
 
 def test_resident_memory_sees_what_is_held_and_what_was(program):
