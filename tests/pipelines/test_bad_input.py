@@ -284,6 +284,8 @@ class TestOtherTables:
             ({}, "the documents are a dict of nothing"),
             ([{"text": "a"}], "the documents are a list; allowed are tables"),
             (None, "the documents are a NoneType"),
+            (pd.Series(["a", "b"]), "the documents are a Series; allowed are tables"),
+            (pa.chunked_array([["a"]]), "the documents are a ChunkedArray; allowed are tables"),
         ],
     )
     def test_what_is_none_is_refused_with_the_way(self, given, said):

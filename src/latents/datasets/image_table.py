@@ -20,6 +20,7 @@ from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.split_folders import files_within, split_of
 from latents.datasets.unpacking import Size, bytes_of, check_unpacked
 from latents.features.labels import numbers_if_whole
+from latents.messages import some_of
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         for parameter, name in (("image", self._image), ("label", self._label)):
             if name is not None and name not in schema.names:
                 raise DatasetError(
-                    f"{path} has no column {name!r:.80}, which {parameter} names; it has {_some(schema.names)}"
+                    f"{path} has no column {name!r:.80}, which {parameter} names; it has {some_of(schema.names)}"
                 )
         pictures = [field.name for field in schema if _holds_pictures(field.type)]
         if self._image is not None and self._image not in pictures:
@@ -134,10 +135,10 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             )
         if self._image is None and len(pictures) != 1:
             found = (
-                f"several columns of pictures, {_some(pictures)}; name one"
+                f"several columns of pictures, {some_of(pictures)}; name one"
                 if pictures
                 else (
-                    f"no column of pictures (struct<bytes, path> or binary), but {_some(schema.names)}; name it"
+                    f"no column of pictures (struct<bytes, path> or binary), but {some_of(schema.names)}; name it"
                 )
             )
             raise DatasetError(f"{path} has {found} by `image`")
@@ -149,7 +150,7 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             label = "label"
         elif label is None and classes:
             raise DatasetError(
-                f"{path} has several columns of classes, {_some(list(classes))}; name one by `label`"
+                f"{path} has several columns of classes, {some_of(classes)}; name one by `label`"
             )
         if label is not None:
             _check_kind(path, label, schema.field(label).type, classes.get(label))
@@ -295,8 +296,3 @@ def _names(path: Path, image: str) -> list[str]:
             return [""] * int(file.metadata.num_rows)
         cells = file.read(columns=[f"{image}.path"]).column(0).to_pylist()
     return [(cell or {}).get("path") or "" for cell in cells]
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    listed = ", ".join(f"{name!r:.80}" for name in names[:most])
-    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"

@@ -96,7 +96,7 @@ class SelectParameters(Parameters):
     @classmethod
     def _is_one(cls, criterion: str) -> str:
         if criterion not in CRITERIA:
-            raise ValueError(f"{criterion!r} is no criterion; allowed are {', '.join(CRITERIA)}")
+            raise ValueError(f"{criterion!r:.80} is no criterion; allowed are {', '.join(CRITERIA)}")
         return criterion
 
 
