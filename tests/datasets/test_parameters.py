@@ -1,4 +1,4 @@
-"""Values that are none in entries of the catalog are refused in messages that stay short, however long they are."""
+"""Values of entries that are none are refused in messages that stay short, however long the values are."""
 
 import pytest
 from kedro.io import DatasetError

@@ -172,7 +172,7 @@ def fields_of(path: Path, text: str, separator: str, quoting: bool) -> Iterator[
                 row = [field.replace(bare, "\r") for field in row]
             if row and not names:
                 names = row
-                _check_names(path, begin, names)
+                _check_names(path, begin, names, quoting)
             if row and len(row) != len(names):
                 marked = any('"' in field for field in row)
                 raise malformed(
@@ -206,9 +206,16 @@ def _ended(lines: Sequence[str]) -> Iterator[str]:
         yield lines[-1]
 
 
-def _check_names(path: Path, line: int, names: Sequence[str]) -> None:
+def _check_names(path: Path, line: int, names: Sequence[str], quoting: bool) -> None:
     if (twice := first_repeated(names)) is not None:
         raise malformed(path, line, f"there are several columns {twice!r:.80}; the first line must name them")
+    if not quoting and all(len(name) > 1 and name[0] == name[-1] == '"' for name in names):
+        raise malformed(
+            path,
+            line,
+            "all names of columns are between quotation marks, which are characters here; where they enclose "
+            "fields, say quoting: true",
+        )
     if any("\0" in name for name in names):
         raise malformed(
             path,
