@@ -132,9 +132,9 @@ class PictureForm:
 
     def _of_16_bits(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
         if self._size is not None:
-            # As floating point numbers, which hold them exactly; bicubic curves overshoot.
+            # As floating point numbers, which hold them exactly; bicubic curves overshoot, and 12 bits stay 12.
             fitted = np.asarray(self._fitted(Image.fromarray(pixels.astype(np.float32))))
-            pixels = np.rint(fitted.clip(0, _WHITE)).astype(np.uint16)
+            pixels = np.rint(fitted.clip(0, pixels.max())).astype(np.uint16)
         return pixels if self._grey else np.repeat(pixels[..., None], 3, axis=-1)
 
     def _fitted(self, picture: Image.Image) -> Image.Image:
