@@ -266,7 +266,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
 
     def _from_parquet(self) -> tuple[NDArray[Any], _Columns, Arrays]:
         path = self._filepath
-        table = parquet_of(path)
+        table = parquet_of(path, self._max_unpacked)
         columns = self._meanings(table.column_names)
         places = {name: place for place, name in enumerate(table.column_names)}
         used = (*columns.features, *columns.others.values())

@@ -4,17 +4,16 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from kedro.io import DatasetError
 from numpy.typing import NDArray
 
 from latents.datasets.decoding import PictureForm
+from latents.datasets.parquet import opened_parquet
 from latents.datasets.pictures import Source, read_pictures
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.split_folders import files_within, split_of
@@ -115,12 +114,12 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         return [self._filepath]
 
     def _length(self, path: Path) -> int:
-        with _opened(path) as file:
+        with opened_parquet(path) as file:
             check_unpacked(path, _unpacked(file), self._max_unpacked)
             return int(file.metadata.num_rows)
 
     def _columns(self, path: Path) -> _Columns:
-        with _opened(path) as file:
+        with opened_parquet(path) as file:
             schema = file.schema_arrow
         for parameter, name in (("image", self._image), ("label", self._label)):
             if name is not None and name not in schema.names:
@@ -181,15 +180,6 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         }
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with pq.ParquetFile(path) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{path} is no whole Parquet file: {error!s:.300}") from error
-
-
 def _unpacked(file: Any) -> int:
     """Return the bytes that a file says to have when unpacked."""
     return sum(
@@ -244,7 +234,7 @@ def _check_kind(path: Path, label: str, kind: Any, classes: list[str] | None) ->
 
 def _pictures(path: Path, image: str) -> Iterator[list[Source]]:
     """Yield the pictures of a file, some at a time."""
-    with _opened(path) as file:
+    with opened_parquet(path) as file:
         n_rows = _BATCH_BYTES * file.metadata.num_rows // max(_unpacked(file), 1)
         row = 0
         for batch in file.iter_batches(max(1, min(1024, n_rows)), columns=[image]):
@@ -270,7 +260,7 @@ def _content(place: str, image: str, cell: Any) -> bytes:
 
 
 def _labels(path: Path, label: str, classes: list[str] | None) -> NDArray[Any]:
-    with _opened(path) as file:
+    with opened_parquet(path) as file:
         cells = file.read(columns=[label]).column(0)
     if classes is None:
         if pa.types.is_integer(cells.type):
@@ -290,7 +280,7 @@ def _labels(path: Path, label: str, classes: list[str] | None) -> NDArray[Any]:
 
 def _names(path: Path, image: str) -> list[str]:
     """Return the paths that pictures had, empty where a row has none."""
-    with _opened(path) as file:
+    with opened_parquet(path) as file:
         kind = file.schema_arrow.field(image).type
         if not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
             return [""] * int(file.metadata.num_rows)
