@@ -459,6 +459,15 @@ class TestImages:
         with pytest.raises(ValueError, match="all images are of one class, 'a'"):
             cvae.ingest({"images": images, "labels": np.array(["a", "a", "a"])})
 
+    def test_one_label_of_all_is_left_out_in_few_words(self, caplog):
+        images = {
+            "images": np.random.default_rng(0).random((3, 2, 2)),
+            "labels": np.array(["a" * 99_999] * 3),
+        }
+        assert "labels" not in pca.ingest(images)
+        assert "all labels are 'aaa" in caplog.text
+        assert len(caplog.text) < 1000
+
     def test_pixels_beyond_white(self):
         images = {"images": np.full((2, 1, 2), 16.0), "labels": np.array([0, 1])}
         images["images"][1, 0, 1] = 17

@@ -307,7 +307,7 @@ def _tell(path: Path, places: list[str], columns: _Columns) -> None:
     if places:
         name = columns.others["labels"]
         logger.warning(
-            "%s, %s: column %r is empty; %d rows have no label", path, places[0], name, len(places)
+            "%s, %s: column %.80r is empty; %d rows have no label", path, places[0], name, len(places)
         )
 
 
