@@ -13,6 +13,7 @@ from kedro.io import DatasetError
 
 from latents.datasets import DocumentTableDataset, FeatureTableDataset
 from latents.datasets.files import first_repeated
+from latents.pipelines.shared import truth_values
 
 KINDS = [".csv", ".tsv", ".csv.gz", ".parquet"]
 
@@ -258,6 +259,16 @@ def test_no_name_of_a_wide_table_is_sought_in_a_list(tmp_path, n_columns):
     meanings = FeatureTableDataset(str(tmp_path / "a.csv"), drop=["pixel7"])._meanings(names)
     assert len(meanings.features) == n_columns - 1
     assert CountedName.comparisons < 20 * n_columns
+
+
+@pytest.mark.parametrize(
+    "marks", [("true", "false"), ("True", "FALSE"), ("1", "0"), ("1.0", "0.0"), (" true", "0 ")]
+)
+@pytest.mark.parametrize("label", ["sea", ""])  # a row without one is read line by line
+def test_marks_of_what_is_held_out_are_those_of_documents(tmp_path, marks, label):
+    (tmp_path / "a.csv").write_text(f"a,label,held_out\n1,sea,{marks[0]}\n2,{label},{marks[1]}\n")
+    data = FeatureTableDataset(str(tmp_path / "a.csv")).load()
+    assert data["held_out"].tolist() == truth_values(marks).tolist() == [True, False]
 
 
 class TestRefused:

@@ -399,6 +399,14 @@ class TestSixteenBits:
         np.testing.assert_array_equal(load(tmp_path, bits=8)["images"], images)
         assert not caplog.records
 
+    def test_a_cameras_12_bits_stay_12(self, tmp_path):
+        pixels = np.zeros((32, 32), np.uint16)
+        pixels[:, 16:] = 4095  # beside an edge bicubic curves overshoot
+        picture(tmp_path / "a.png", pixels)
+        for fit in ("crop", "pad", "stretch"):
+            images = load(tmp_path, grey=True, size=[13, 9], fit=fit)["images"]
+            assert images.max() == 4095
+
     def test_among_pictures_of_8_bits(self, tmp_path):
         grey = random(6, 5)
         picture(tmp_path / "a.png", grey)

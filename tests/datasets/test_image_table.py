@@ -268,7 +268,7 @@ class TestRefused:
     def test_what_unpacks_to_too_much(self, tmp_path):
         blank = [bytes(2**20)] * 80
         write(tmp_path / "a.parquet", {"image": pa.array(blank)}, compression="zstd", use_dictionary=False)
-        with pytest.raises(DatasetError, match=r"a\.parquet has .* say `max_unpacked: 128 MiB` or more"):
+        with pytest.raises(DatasetError, match=r"a\.parquet has .* say `max_unpacked: 64 MiB` or more"):
             load(tmp_path / "a.parquet")
         with pytest.raises(DatasetError, match="row 0 is refused: it is of none of the formats"):
             load(tmp_path / "a.parquet", max_unpacked="1 GiB")

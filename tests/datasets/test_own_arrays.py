@@ -338,7 +338,7 @@ class TestNpz:
 
     def test_the_parameter_of_what_it_may_unpack_to(self, tmp_path):
         np.savez_compressed(tmp_path / "a.npz", images=np.zeros((90, 1000, 1000), dtype=np.uint8))
-        with pytest.raises(DatasetError, match=r"a\.npz has .* say `max_unpacked: 128 MiB` or more"):
+        with pytest.raises(DatasetError, match=r"a\.npz has .* say `max_unpacked: 64 MiB` or more"):
             NpzDataset(str(tmp_path / "a.npz")).load()
         assert NpzDataset(str(tmp_path / "a.npz"), max_unpacked="1 GiB").load()["images"].shape[0] == 90
 

@@ -226,6 +226,7 @@ class TestTable:
             ("a.csv", 'text,label\n"a"b,c\n', "line 2: .* expected after .* say quoting: false"),
             ("a.csv", "text,text\na,b\n", "line 1: there are several columns 'text'"),
             ("a.tsv", 'text\tlabel\n"a\nb"\tc\n', "line 2: 1 fields; .* say quoting: true"),
+            ("a.tsv", '"text"\t"label"\n"a"\t"b"\n', "line 1: all names .* say quoting: true"),  # R's default
             ("a.csv", "", "is empty: a line with the names"),
             ("a.csv", "text,label\n\n", "has no document"),
             ("a.jsonl", "\n\n", "has no document"),

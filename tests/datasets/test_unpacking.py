@@ -6,6 +6,8 @@ import tracemalloc
 import zipfile
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from kedro.io import DatasetError
 
@@ -57,6 +59,23 @@ def test_a_small_file_does_not_become_a_large_one(tmp_path, name, begin, entry):
     said, peak = refused(kind(filepath=str(tmp_path / name), max_unpacked="3 MiB", **options).load)
     assert "unpacks to more than 3 MiB" in said
     assert peak < 2 * ALWAYS
+
+
+@pytest.mark.parametrize("n_files", [1, 100])  # a folder of them has one bound
+@pytest.mark.parametrize("kind", ["DocumentTableDataset", "FeatureTableDataset"])
+def test_a_value_that_parquet_repeats(tmp_path, kind, n_files):
+    n_rows = 100_000
+    texts = pa.DictionaryArray.from_arrays(np.zeros(n_rows // n_files, np.int32), ["ab " * 200])
+    whole = tmp_path / "a.parquet"
+    whole.mkdir()
+    for part in range(n_files):
+        table = pa.table({"text": texts, "x": np.zeros(len(texts))})
+        pq.write_table(table, whole / f"part-{part}.parquet", store_schema=False)
+    path = str(whole if n_files > 1 else whole / "part-0.parquet")
+    with pytest.raises(DatasetError, match=r"unpacks to more than 32 MiB.* `max_unpacked: 64 MiB` or more"):
+        getattr(datasets, kind)(path).load()
+    table = datasets.DocumentTableDataset(path, max_unpacked="1 GiB").load()
+    assert table["text"].str.len().tolist() == [600] * n_rows
 
 
 def test_one_of_many_texts(tmp_path):

@@ -167,6 +167,13 @@ def test_several_groups_are_refused():
         count_words(["ab"], token_pattern="(a)(b)")
 
 
+@pytest.mark.parametrize("pattern", ["(", "(" * 100_000, "a{99999999999}"])
+def test_what_is_no_pattern_is_refused(pattern):
+    with pytest.raises(ValueError, match=r"^token_pattern '.* is no regular expression: ") as raised:
+        count_words(["ab"], token_pattern=pattern)
+    assert len(str(raised.value)) < 400
+
+
 def test_merging_adds_columns_of_the_same_word():
     counts = sparse.csr_array(np.array([[1, 0, 2, 4], [0, 3, 0, 5]], dtype=np.int32))
     merged, words = merge_words(counts, ["b", "a", "b", "c"])

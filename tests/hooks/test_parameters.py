@@ -30,14 +30,21 @@ from latents.hooks.configuration import check_parameter_names
         ("clustering", "fit", "length_growth", 1.0, ["length_growth", "input_value=1.0", "greater than 1"]),
         ("clustering", "fit", "componnents", 3, ["'componnents'", "3", "allowed are n_components"]),
         ("clustering", "features", "token_pattern", "(", ["token_pattern", "'('", "regular expression"]),
-        ("clustering", "features", "stop_words", "german", ["stop_words", "'german'", "'english'"]),
+        (
+            "clustering",
+            "features",
+            "stop_words",
+            "german",
+            ["1 validation error", "'german' is none; allowed are english, null and a list of words"],
+        ),
         (
             "clustering",
             "features",
             "stop_words",
             ["no", False, True, None, 12],
             [
-                "stop_words.list",
+                "4 validation errors",  # of each word, and none that there is no other kind
+                "stop_words.list.1",
                 "False is what YAML makes of no, off and false without quotes; put the word in quotes",
                 "True is what YAML makes of yes, on and true",
                 "None is what YAML makes of null and ~",

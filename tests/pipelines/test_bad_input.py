@@ -284,6 +284,8 @@ class TestOtherTables:
             ({}, "the documents are a dict of nothing"),
             ([{"text": "a"}], "the documents are a list; allowed are tables"),
             (None, "the documents are a NoneType"),
+            (pd.Series(["a", "b"]), "the documents are a Series; allowed are tables"),
+            (pa.chunked_array([["a"]]), "the documents are a ChunkedArray; allowed are tables"),
         ],
     )
     def test_what_is_none_is_refused_with_the_way(self, given, said):
@@ -456,6 +458,15 @@ class TestImages:
             cvae.ingest({"images": images})
         with pytest.raises(ValueError, match="all images are of one class, 'a'"):
             cvae.ingest({"images": images, "labels": np.array(["a", "a", "a"])})
+
+    def test_one_label_of_all_is_left_out_in_few_words(self, caplog):
+        images = {
+            "images": np.random.default_rng(0).random((3, 2, 2)),
+            "labels": np.array(["a" * 99_999] * 3),
+        }
+        assert "labels" not in pca.ingest(images)
+        assert "all labels are 'aaa" in caplog.text
+        assert len(caplog.text) < 1000
 
     def test_pixels_beyond_white(self):
         images = {"images": np.full((2, 1, 2), 16.0), "labels": np.array([0, 1])}

@@ -268,7 +268,7 @@ def test_a_malformed_file_stops_the_run(project):
     path = project.path / "data/01_raw/docword.kos.txt"
     path.write_text(path.read_text() + "1 1 many\n")
     project.write("conf/local/catalog.yml", BAG)
-    with pytest.raises(DatasetError, match=r"docword\.kos\.txt, line \d+: the count is 'many'"):
+    with pytest.raises(DatasetError, match=r"docword\.kos\.txt, line \d+: the count of word \d+ is 'many'"):
         project.run("clustering", env=None)
     assert not list((project.path / "data").rglob("documents.parquet"))
 

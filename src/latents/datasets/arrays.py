@@ -62,7 +62,7 @@ class NpzDataset(_LocalFile, AbstractDataset[dict[str, NDArray[Any]], dict[str, 
         for name, array in data.items():
             if array.dtype.hasobject:
                 raise DatasetError(
-                    f"array {name!r} holds Python objects; allowed are numbers, truth values and strings"
+                    f"array {name!r:.80} holds Python objects; allowed are numbers, truth values and strings"
                 )
         with whole_file(self._filepath) as temporary, temporary.open("wb") as file:
             np.savez(file, **data)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from PIL.ImageFile import ImageFile
 
+from latents.datasets.files import check_truth
 from latents.datasets.image_shapes import whole_sizes
 
 # Pillow knows more, among them EPS, which runs another program.
@@ -68,18 +69,16 @@ class PictureForm:
 
     def __init__(self, size: Sequence[int] | None, grey: bool, fit: str, bits: int | None) -> None:
         if fit not in _FITS:
-            raise DatasetError(f"fit is {fit!r}; allowed are {', '.join(_FITS)}")
-        if not isinstance(grey, bool):
-            raise DatasetError(f"grey is {grey!r}; allowed are true and false")
+            raise DatasetError(f"fit is {fit!r:.80}; allowed are {', '.join(_FITS)}")
         if bits not in (None, 8, 16):
-            raise DatasetError(f"bits is {bits!r}; allowed are 8 and 16")
+            raise DatasetError(f"bits is {bits!r:.80}; allowed are 8 and 16")
         self._size = whole_sizes("size", size, "[height, width]", (2,))
         if self._size is not None and self._size[0] * self._size[1] > _MOST_PIXELS:
             raise DatasetError(
                 f"size is {list(self._size)}, which makes {self._size[0] * self._size[1]:,} pixels a picture; "
                 f"allowed are up to {_MOST_PIXELS:,}"
             )
-        self._grey = grey
+        self._grey = check_truth("grey", grey)
         self._fit = fit
         self._bits = bits
 
@@ -133,9 +132,9 @@ class PictureForm:
 
     def _of_16_bits(self, pixels: NDArray[np.uint16]) -> NDArray[np.uint16]:
         if self._size is not None:
-            # As floating point numbers, which hold them exactly; bicubic curves overshoot.
+            # As floating point numbers, which hold them exactly; bicubic curves overshoot, and 12 bits stay 12.
             fitted = np.asarray(self._fitted(Image.fromarray(pixels.astype(np.float32))))
-            pixels = np.rint(fitted.clip(0, _WHITE)).astype(np.uint16)
+            pixels = np.rint(fitted.clip(0, pixels.max())).astype(np.uint16)
         return pixels if self._grey else np.repeat(pixels[..., None], 3, axis=-1)
 
     def _fitted(self, picture: Image.Image) -> Image.Image:

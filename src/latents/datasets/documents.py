@@ -50,12 +50,12 @@ class DocstringsDataset(ReadOnlyDataset[pd.DataFrame]):
         """Return one row per docstring, in the order of files and lines; the name is ``module.name:line``."""
         spec = find_spec(self._package)
         if spec is None or not spec.submodule_search_locations:
-            raise DatasetError(f"package {self._package!r} is not installed, or is a single module")
+            raise DatasetError(f"package {self._package!r:.80} is not installed, or is a single module")
         root = Path(spec.submodule_search_locations[0])
         rows = []
         for label in self._subpackages:
             if not (root / label).is_dir():
-                raise DatasetError(f"{self._package} has no subpackage {label!r} in {root}")
+                raise DatasetError(f"{self._package} has no subpackage {label!r:.80} in {root}")
             documents = list(self._docstrings(root, label))
             rows.extend(documents[: self._limit])
         return pd.DataFrame(rows, columns=["name", "label", "text"])

@@ -13,20 +13,18 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 
 from latents.datasets.files import (
-    TRUTH,
     check_encoding,
     check_quoting,
     check_separator,
     fields_of,
     malformed,
     text_of,
-    truth_of,
 )
 from latents.datasets.image_shapes import image_shape_of, images_or_features
 from latents.datasets.parquet import parquet_of
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of
-from latents.features.labels import numbers_if_whole
+from latents.features.labels import numbers_if_whole, truth_of
 from latents.messages import some_of, unquoted
 
 logger = logging.getLogger(__name__)
@@ -156,8 +154,8 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         for name in features:
             if name.strip() in meant:
                 raise DatasetError(
-                    f"{self._filepath} has a column {name!r}, whose name begins or ends with blanks; call it "
-                    f"{name.strip()!r}, or leave it out by `drop: [{name!r}]`"
+                    f"{self._filepath} has a column {name!r:.80}, whose name begins or ends with blanks; call it "
+                    f"{name.strip()!r}, or leave it out by `drop`"
                 )
         return _Columns(features, others)
 
@@ -204,10 +202,10 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             if "labels" in arrays:
                 arrays["labels"] = numbers_if_whole(arrays["labels"])
             if "held_out" in cells:
-                marks = cells["held_out"].str.to_lowercase()
-                if not marks.is_in(list(TRUTH)).all():
+                marks = [truth_of(mark) for mark in cells["held_out"].to_list()]
+                if None in marks:
                     return None
-                arrays["held_out"] = marks.is_in([mark for mark in TRUTH if TRUTH[mark]]).to_numpy()
+                arrays["held_out"] = np.array(marks, dtype=bool)
             return X, arrays
         return None
 
@@ -230,7 +228,12 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
                     raise malformed(path, line, f"column {name!r:.80} is empty")
                 if cell.endswith("\0"):  # which arrays would lose
                     raise malformed(path, line, f"column {name!r:.80} ends in a NUL character")
-                others[meaning].append(truth_of(path, line, cell) if meaning == "held_out" else cell)
+                mark = truth_of(cell) if meaning == "held_out" else cell
+                if mark is None:
+                    raise malformed(
+                        path, line, f"held_out is {cell!r:.80}; allowed are true and false, or 1 and 0"
+                    )
+                others[meaning].append(mark)
         _tell(path, [f"line {line}" for line in unlabelled], columns)
         X = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns.features))
         arrays = {meaning: np.array(cells) for meaning, cells in others.items()}
@@ -263,7 +266,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
 
     def _from_parquet(self) -> tuple[NDArray[Any], _Columns, Arrays]:
         path = self._filepath
-        table = parquet_of(path)
+        table = parquet_of(path, self._max_unpacked)
         columns = self._meanings(table.column_names)
         places = {name: place for place, name in enumerate(table.column_names)}
         used = (*columns.features, *columns.others.values())
@@ -304,7 +307,7 @@ def _tell(path: Path, places: list[str], columns: _Columns) -> None:
     if places:
         name = columns.others["labels"]
         logger.warning(
-            "%s, %s: column %r is empty; %d rows have no label", path, places[0], name, len(places)
+            "%s, %s: column %.80r is empty; %d rows have no label", path, places[0], name, len(places)
         )
 
 

@@ -21,8 +21,6 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 
-TRUTH = {"true": True, "1": True, "false": False, "0": False}
-
 
 def malformed(path: Path, line: int, reason: str) -> DatasetError:
     """Return the error that says what is wrong in a line (counted from 1) of a file."""
@@ -102,6 +100,19 @@ def lines_of(text: str) -> list[str]:
     return text.split("\n") if "\n" in text else text.split("\r")
 
 
+def check_truth(name: str, value: bool) -> bool:
+    """Return a parameter of an entry that is true or false: "no" in quotes would else count as true.
+
+    Raises
+    ------
+    DatasetError
+        If it is neither.
+    """
+    if not isinstance(value, bool):
+        raise DatasetError(f"{name} is {value!r:.80}; allowed are true and false")
+    return value
+
+
 def check_separator(separator: str | None) -> str | None:
     """Return what is to part the fields of a table, which may be left open.
 
@@ -127,9 +138,7 @@ def check_quoting(quoting: bool | None, separator: str) -> bool:
     DatasetError
         If it is neither true nor false.
     """
-    if quoting is not None and not isinstance(quoting, bool):
-        raise DatasetError(f"quoting is {quoting!r:.80}; allowed are true and false")
-    return separator != "\t" if quoting is None else quoting
+    return separator != "\t" if quoting is None else check_truth("quoting", quoting)
 
 
 def fields_of(path: Path, text: str, separator: str, quoting: bool) -> Iterator[tuple[int, list[str]]]:
@@ -163,7 +172,7 @@ def fields_of(path: Path, text: str, separator: str, quoting: bool) -> Iterator[
                 row = [field.replace(bare, "\r") for field in row]
             if row and not names:
                 names = row
-                _check_names(path, begin, names)
+                _check_names(path, begin, names, quoting)
             if row and len(row) != len(names):
                 marked = any('"' in field for field in row)
                 raise malformed(
@@ -197,9 +206,16 @@ def _ended(lines: Sequence[str]) -> Iterator[str]:
         yield lines[-1]
 
 
-def _check_names(path: Path, line: int, names: Sequence[str]) -> None:
+def _check_names(path: Path, line: int, names: Sequence[str], quoting: bool) -> None:
     if (twice := first_repeated(names)) is not None:
         raise malformed(path, line, f"there are several columns {twice!r:.80}; the first line must name them")
+    if not quoting and all(len(name) > 1 and name[0] == name[-1] == '"' for name in names):
+        raise malformed(
+            path,
+            line,
+            "all names of columns are between quotation marks, which are characters here; where they enclose "
+            "fields, say quoting: true",
+        )
     if any("\0" in name for name in names):
         raise malformed(
             path,
@@ -216,16 +232,3 @@ def first_repeated(names: Iterable[str]) -> str | None:
             return name
         seen.add(name)
     return None
-
-
-def truth_of(path: Path, line: int, mark: str) -> bool:
-    """Return the truth value that a mark in the column ``held_out`` stands for.
-
-    Raises
-    ------
-    DatasetError
-        If it stands for none.
-    """
-    if mark.lower() not in TRUTH:
-        raise malformed(path, line, f"held_out is {mark!r:.80}; allowed are true and false, or 1 and 0")
-    return TRUTH[mark.lower()]

@@ -10,7 +10,7 @@ import numpy as np
 from kedro.io import DatasetError
 from numpy.typing import NDArray
 
-from latents.datasets.files import opened
+from latents.datasets.files import check_truth, opened
 from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of
@@ -61,9 +61,7 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         self._filepath = Path(filepath)
         self._labels = None if labels is None else self._filepath.parent / labels
         self._image_shape = image_shape_of(image_shape)
-        if not isinstance(transpose, bool):
-            raise DatasetError(f"transpose is {transpose!r}; allowed are true and false")
-        self._transpose = transpose
+        self._transpose = check_truth("transpose", transpose)
         self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 

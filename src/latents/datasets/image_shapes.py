@@ -34,7 +34,7 @@ def whole_sizes(name: str, sizes: Sequence[int] | None, form: str, lengths: tupl
         return None
     whole = isinstance(sizes, (list, tuple)) and all(type(size) is int and size >= 1 for size in sizes)
     if not whole or len(sizes) not in lengths:
-        raise DatasetError(f"{name} is {sizes!r}; allowed are {form}, in whole numbers from 1")
+        raise DatasetError(f"{name} is {sizes!r:.80}; allowed are {form}, in whole numbers from 1")
     return tuple(sizes)
 
 

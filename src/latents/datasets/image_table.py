@@ -4,22 +4,22 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from kedro.io import DatasetError
 from numpy.typing import NDArray
 
 from latents.datasets.decoding import PictureForm
+from latents.datasets.parquet import opened_parquet
 from latents.datasets.pictures import Source, read_pictures
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.split_folders import files_within, split_of
 from latents.datasets.unpacking import Size, bytes_of, check_unpacked
 from latents.features.labels import numbers_if_whole
+from latents.messages import some_of
 
 logger = logging.getLogger(__name__)
 
@@ -114,17 +114,17 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         return [self._filepath]
 
     def _length(self, path: Path) -> int:
-        with _opened(path) as file:
+        with opened_parquet(path) as file:
             check_unpacked(path, _unpacked(file), self._max_unpacked)
             return int(file.metadata.num_rows)
 
     def _columns(self, path: Path) -> _Columns:
-        with _opened(path) as file:
+        with opened_parquet(path) as file:
             schema = file.schema_arrow
         for parameter, name in (("image", self._image), ("label", self._label)):
             if name is not None and name not in schema.names:
                 raise DatasetError(
-                    f"{path} has no column {name!r:.80}, which {parameter} names; it has {_some(schema.names)}"
+                    f"{path} has no column {name!r:.80}, which {parameter} names; it has {some_of(schema.names)}"
                 )
         pictures = [field.name for field in schema if _holds_pictures(field.type)]
         if self._image is not None and self._image not in pictures:
@@ -134,10 +134,10 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             )
         if self._image is None and len(pictures) != 1:
             found = (
-                f"several columns of pictures, {_some(pictures)}; name one"
+                f"several columns of pictures, {some_of(pictures)}; name one"
                 if pictures
                 else (
-                    f"no column of pictures (struct<bytes, path> or binary), but {_some(schema.names)}; name it"
+                    f"no column of pictures (struct<bytes, path> or binary), but {some_of(schema.names)}; name it"
                 )
             )
             raise DatasetError(f"{path} has {found} by `image`")
@@ -149,7 +149,7 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             label = "label"
         elif label is None and classes:
             raise DatasetError(
-                f"{path} has several columns of classes, {_some(list(classes))}; name one by `label`"
+                f"{path} has several columns of classes, {some_of(classes)}; name one by `label`"
             )
         if label is not None:
             _check_kind(path, label, schema.field(label).type, classes.get(label))
@@ -178,15 +178,6 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             "pattern": self._pattern,
             "max_unpacked": self._max_unpacked,
         }
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with pq.ParquetFile(path) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{path} is no whole Parquet file: {error!s:.300}") from error
 
 
 def _unpacked(file: Any) -> int:
@@ -243,7 +234,7 @@ def _check_kind(path: Path, label: str, kind: Any, classes: list[str] | None) ->
 
 def _pictures(path: Path, image: str) -> Iterator[list[Source]]:
     """Yield the pictures of a file, some at a time."""
-    with _opened(path) as file:
+    with opened_parquet(path) as file:
         n_rows = _BATCH_BYTES * file.metadata.num_rows // max(_unpacked(file), 1)
         row = 0
         for batch in file.iter_batches(max(1, min(1024, n_rows)), columns=[image]):
@@ -269,7 +260,7 @@ def _content(place: str, image: str, cell: Any) -> bytes:
 
 
 def _labels(path: Path, label: str, classes: list[str] | None) -> NDArray[Any]:
-    with _opened(path) as file:
+    with opened_parquet(path) as file:
         cells = file.read(columns=[label]).column(0)
     if classes is None:
         if pa.types.is_integer(cells.type):
@@ -289,14 +280,9 @@ def _labels(path: Path, label: str, classes: list[str] | None) -> NDArray[Any]:
 
 def _names(path: Path, image: str) -> list[str]:
     """Return the paths that pictures had, empty where a row has none."""
-    with _opened(path) as file:
+    with opened_parquet(path) as file:
         kind = file.schema_arrow.field(image).type
         if not pa.types.is_struct(kind) or kind.get_field_index("path") < 0:
             return [""] * int(file.metadata.num_rows)
         cells = file.read(columns=[f"{image}.path"]).column(0).to_pylist()
     return [(cell or {}).get("path") or "" for cell in cells]
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    listed = ", ".join(f"{name!r:.80}" for name in names[:most])
-    return listed if len(names) <= most else f"{listed} and {len(names) - most} more"

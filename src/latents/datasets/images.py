@@ -76,9 +76,9 @@ class TorchvisionImagesDataset(ReadOnlyDataset[Images]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         if dataset not in self.DATASETS:
-            raise DatasetError(f"dataset is {dataset!r}; allowed are {', '.join(self.DATASETS)}")
+            raise DatasetError(f"dataset is {dataset!r:.80}; allowed are {', '.join(self.DATASETS)}")
         if subset not in self.SUBSETS:
-            raise DatasetError(f"subset is {subset!r}; allowed are {', '.join(self.SUBSETS)}")
+            raise DatasetError(f"subset is {subset!r:.80}; allowed are {', '.join(self.SUBSETS)}")
         self._data_home = Path(data_home)
         self._dataset = dataset
         self._subset = subset

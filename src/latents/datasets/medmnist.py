@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of, read_npz
+from latents.messages import some_of
 
 _SPLITS = ("train", "val", "test")
 
@@ -64,7 +65,7 @@ class MedMNISTDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             if f"{split}_{what}" not in arrays:
                 raise DatasetError(
                     f"{self._filepath} has no array '{split}_{what}', as files of MedMNIST have; it has "
-                    f"{', '.join(map(repr, list(arrays)[:8]))}"
+                    f"{some_of(arrays)}"
                 )
         images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"]
         first = arrays[f"{self._splits[0]}_images"], arrays[f"{self._splits[0]}_labels"]

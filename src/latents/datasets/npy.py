@@ -96,7 +96,7 @@ class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArra
                     np.save(folder / f"{name}.npy", array, allow_pickle=False)
         except ValueError as error:
             raise DatasetError(
-                f"array {name!r} holds Python objects; allowed are numbers, truth values and strings"
+                f"array {name!r:.80} holds Python objects; allowed are numbers, truth values and strings"
             ) from error
 
     def _describe(self) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Tables in Parquet, of one file or of a folder of parts, with all columns that are in them."""
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -10,13 +12,15 @@ from kedro.io import DatasetError
 
 from latents.datasets.files import first_repeated
 from latents.datasets.split_folders import files_within
+from latents.datasets.unpacking import check_unpacked
 
 # What pandas calls an index without a name: it is no column of the user's.
 _UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+_ROWS = 1024  # that are unpacked at a time
 
 
-def parquet_of(path: Path) -> pa.Table:
+def parquet_of(path: Path, max_unpacked: int | None = None) -> pa.Table:
     """Return the columns of a Parquet file, or of a folder of such files as Spark and Dask write it.
 
     What pandas keeps as an index with a name is a column like any other. In a folder the parts come in the
@@ -26,13 +30,14 @@ def parquet_of(path: Path) -> pa.Table:
     Raises
     ------
     DatasetError
-        If there is no such file and no part, one is no whole Parquet file, two columns have one name, or parts
-        have different columns.
+        If there is no such file and no part, one is no whole Parquet file, two columns have one name, parts have
+        different columns, or all unpack to more than they may (see ``unpacking``).
     """
     if not path.is_dir():
         if not path.is_file():
             raise DatasetError(f"there is no file {path}")
-        return _one(path)
+        (table,) = _unpacked(path, [path], max_unpacked)
+        return table
     if (path / "_delta_log").exists():
         raise DatasetError(
             f"{path} is a Delta table, in which not all files count; write what it holds to a Parquet file"
@@ -40,7 +45,8 @@ def parquet_of(path: Path) -> pa.Table:
     parts = sorted(filter(_is_part, files_within(path, "*.parquet")), key=_by_number)
     if not parts:
         raise DatasetError(f"{path} has no file of a finished table, such as part-00000.parquet")
-    tables = [_with_folders(_one(path / part), part) for part in parts]
+    unpacked = _unpacked(path, [path / part for part in parts], max_unpacked)
+    tables = [_with_folders(table, part) for table, part in zip(unpacked, parts, strict=True)]
     for part, table in zip(parts, tables, strict=True):
         if different := set(table.column_names) ^ set(tables[0].column_names):
             raise DatasetError(
@@ -55,20 +61,42 @@ def parquet_of(path: Path) -> pa.Table:
         raise DatasetError(f"the parts of {path} do not fit together: {error!s:.300}") from error
 
 
-def _one(path: Path) -> pa.Table:
+@contextmanager
+def opened_parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file.
+
+    Raises
+    ------
+    DatasetError
+        If it is none, is not whole, or has two columns of one name.
+    """
     try:
         with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            if (twice := first_repeated(schema.names)) is not None:
+            if (twice := first_repeated(file.schema_arrow.names)) is not None:
                 raise DatasetError(
                     f"{path} has several columns {twice!r:.80}; rename or leave out all but one"
                 )
-            table = file.read()
+            yield file
     except (pa.ArrowException, OSError) as error:
         raise DatasetError(f"{path} is no whole Parquet file: {error!s:.300}") from error
-    index = (schema.pandas_metadata or {}).get("index_columns", [])
-    unnamed = [name for name in index if isinstance(name, str) and _UNNAMED_INDEX.fullmatch(name)]
-    return table.drop_columns(unnamed).replace_schema_metadata()
+
+
+def _unpacked(whole: Path, parts: Sequence[Path], max_unpacked: int | None) -> list[pa.Table]:
+    """Return the tables of files that are one together; a value that is repeated takes almost no room in them."""
+    packed, n_bytes = sum(part.stat().st_size for part in parts), 0
+    tables = []
+    for part in parts:
+        with opened_parquet(part) as file:
+            batches = []
+            for batch in file.iter_batches(_ROWS):
+                n_bytes += batch.nbytes
+                check_unpacked(whole, n_bytes, max_unpacked, packed)
+                batches.append(batch)
+            table = pa.Table.from_batches(batches, file.schema_arrow)
+        index = (table.schema.pandas_metadata or {}).get("index_columns", [])
+        unnamed = [name for name in index if isinstance(name, str) and _UNNAMED_INDEX.fullmatch(name)]
+        tables.append(table.drop_columns(unnamed).replace_schema_metadata())
+    return tables
 
 
 def _with_folders(table: pa.Table, part: str) -> pa.Table:

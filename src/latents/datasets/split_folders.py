@@ -50,7 +50,7 @@ def files_within(root: Path, pattern: str = "*") -> list[str]:
         try:
             name.encode()
         except UnicodeEncodeError as error:
-            raise DatasetError(f"the file name {name!r} in {root} is no utf-8; rename it") from error
+            raise DatasetError(f"the file name {name!r:.300} in {root} is no utf-8; rename it") from error
     return names
 
 

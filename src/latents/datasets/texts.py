@@ -152,7 +152,9 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         return table
 
     def _parquet(self) -> pd.DataFrame:
-        table: pd.DataFrame = parquet_of(self._filepath).to_pandas(integer_object_nulls=True)
+        table: pd.DataFrame = parquet_of(self._filepath, self._max_unpacked).to_pandas(
+            integer_object_nulls=True
+        )
         return table.set_index(pd.RangeIndex(len(table), name="row"))
 
     def _fields(self, text: str) -> pd.DataFrame:

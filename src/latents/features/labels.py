@@ -1,4 +1,4 @@
-"""Labels as they come: texts, some of which are numbers that were written down."""
+"""Labels and marks as they come: texts, some of which are numbers or truth values that were written down."""
 
 import re
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII)
+_TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
 def numbers_if_whole(labels: NDArray[Any]) -> NDArray[Any]:
@@ -21,3 +22,11 @@ def numbers_if_whole(labels: NDArray[Any]) -> NDArray[Any]:
     if not texts or not all(isinstance(label, str) and _WHOLE.fullmatch(label) for label in texts):
         return labels
     return np.array(list(map(int, texts)), dtype=np.int64)
+
+
+def truth_of(mark: object) -> bool | None:
+    """Return what a mark says that is true or false, or 1 or 0, as such or as a text; None if it is none of these.
+
+    Any other text would count as true in Python, "False" and "no" included.
+    """
+    return _TRUTH.get(str(mark).strip().lower())

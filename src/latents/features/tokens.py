@@ -86,12 +86,14 @@ def compiled(token_pattern: str) -> re.Pattern[str]:
     """
     try:
         pattern = re.compile(token_pattern)
-    except re.error as error:
-        raise ValueError(f"token_pattern {token_pattern!r} is no regular expression: {error}") from error
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(
+            f"token_pattern {token_pattern!r:.80} is no regular expression: {error!s:.200}"
+        ) from error
     if pattern.groups > 1:
         raise ValueError(
-            f"token_pattern {token_pattern!r} has {pattern.groups} groups; at most one is allowed, which is the "
-            "token"
+            f"token_pattern {token_pattern!r:.80} has {pattern.groups} groups; at most one is allowed, which is "
+            "the token"
         )
     return pattern
 

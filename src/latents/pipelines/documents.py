@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from numbers import Number
 from typing import Any
 
@@ -59,7 +60,7 @@ def table_and_bag(
         raise ValueError("the corpus is empty: there is no document to cluster")
     if params.text_column not in raw_documents:
         raise ValueError(
-            f"{raw_documents.attrs.get('file', 'the documents')}: no column {params.text_column!r} (parameter "
+            f"{raw_documents.attrs.get('file', 'the documents')}: no column {params.text_column!r:.80} (parameter "
             f"ingest.text_column) among {some_of(raw_documents.columns)}"
         )
     return raw_documents, bag
@@ -69,7 +70,8 @@ def _in_pandas(given: Any) -> pd.DataFrame:
     """Return a table of whatever library as one of pandas, with its index as columns, where that has names."""
     table = given.collect() if isinstance(given, pl.LazyFrame) else given
     if not isinstance(table, pd.DataFrame) and hasattr(table, "__arrow_c_stream__"):
-        table = pl.DataFrame(table).to_pandas()
+        with suppress(pl.exceptions.SchemaError):  # of a single column, which is none
+            table = pl.DataFrame(table).to_pandas()
     if not isinstance(table, pd.DataFrame):
         raise ValueError(
             f"{_kind_of(given)}; allowed are tables with a column of texts (of pandas or Polars) and bags of words"
@@ -107,7 +109,8 @@ def _check_columns(table: pd.DataFrame, params: IngestParameters) -> None:
     for name in table.columns:
         if isinstance(name, str) and name not in meant and name.strip() in lacking:
             raise ValueError(
-                f"{place}: the name of column {name!r:.80} begins or ends with blanks; call it {name.strip()!r}"
+                f"{place}: the name of column {name!r:.80} begins or ends with blanks; call it "
+                f"{name.strip()!r:.80}"
             )
 
 

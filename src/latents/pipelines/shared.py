@@ -9,6 +9,7 @@ from kedro.pipeline.preview_contract import MermaidPreview
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from latents.features.labels import truth_of
 from latents.messages import unquoted
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -25,8 +26,6 @@ def _in_quotes(value: Any) -> Any:
 
 # A text that may look like something else in YAML.
 Text = Annotated[str, BeforeValidator(_in_quotes)]
-
-_TRUTH = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
 class Parameters(BaseModel):
@@ -117,12 +116,12 @@ def split_rows(
 
 
 def truth_values(marks: Sequence[Any], place: Callable[[int], str] = "row {}".format) -> NDArray[np.bool_]:
-    """Return marks of what is held out: true and false, or 1 and 0, as such or as texts.
+    """Return marks of what is held out as truth values (see `truth_of`).
 
     Parameters
     ----------
     marks : sequence
-        Any other text would count as true in Python, "False" and "no" included: such marks are refused.
+        One for each row.
     place : callable
         Says where the mark of a row is, for the message.
 
@@ -131,7 +130,7 @@ def truth_values(marks: Sequence[Any], place: Callable[[int], str] = "row {}".fo
     ValueError
         If a mark is none of these.
     """
-    found = [_TRUTH.get(str(mark).strip().lower()) for mark in marks]
+    found = [truth_of(mark) for mark in marks]
     if None in found:
         row = found.index(None)
         raise ValueError(

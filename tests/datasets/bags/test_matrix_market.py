@@ -115,14 +115,21 @@ FEATURES = "ENSG1\tTP53\tGene Expression\nENSG2\tTBCE\tGene Expression\nENSG3\tT
 
 class Test10x:
     def write(
-        self, folder, prefix="", ending=".gz", features="features.tsv", text=FEATURES, names=("AA-1", "CC-1")
+        self,
+        folder,
+        prefix="",
+        ending=".gz",
+        features="features.tsv",
+        text=FEATURES,
+        names=("AA-1", "CC-1"),
+        transpose=True,
     ):
         parts = {features: text, "barcodes.tsv": "".join(f"{name}\n" for name in names)}
         for name, content in parts.items():
             content = content.encode()
             (folder / f"{prefix}{name}{ending}").write_bytes(gzip.compress(content) if ending else content)
         content = f"{GENERAL}%metadata_json: {{}}\n3 2 3\n1 1 2\n3 1 1\n2 2 7\n"
-        return load(folder, content, f"{prefix}matrix.mtx{ending}", None, transpose=True)
+        return load(folder, content, f"{prefix}matrix.mtx{ending}", None, transpose=transpose)
 
     @pytest.mark.parametrize(("prefix", "ending"), [("", ".gz"), ("", ""), ("GSM1_", ".gz")])
     @pytest.mark.parametrize("features", ["features.tsv", "genes.tsv"])
@@ -158,6 +165,16 @@ class Test10x:
         with pytest.raises(DatasetError, match=said):
             self.write(tmp_path, text=text, names=names)
 
+    def test_words_are_not_taken_for_documents(self, tmp_path):
+        said = (
+            r"matrix\.mtx\.gz, line 3: its 3 rows are the words of .*features\.tsv\.gz; say `transpose: true`"
+        )
+        with pytest.raises(DatasetError, match=said):
+            self.write(tmp_path, transpose=False)
+        # Features of another matrix say nothing of this one.
+        bag = self.write(tmp_path, text=FEATURES + "ENSG4\tX\n", transpose=False)
+        assert bag["counts"].shape == (3, 2)
+
 
 @pytest.mark.parametrize(
     ("old", "new", "line", "reason"),
@@ -189,14 +206,14 @@ class Test10x:
             "1 3 1",
             "1 3 -1",
             4,
-            "the count is -1; allowed are the whole numbers 0 to .*: raw counts, not weights",
+            "the count is '-1'; allowed are the whole numbers 0 to .*: raw counts, not weights",
         ),
-        ("1 3 1", "1 3 0.5", 4, "the count is 0.5; allowed are the whole numbers 0 to .*: raw counts"),
-        ("1 3 1", "1 3 nan", 4, "the count is nan"),
-        ("1 3 1", "1 3 3000000000", 4, "the count is 3000000000"),
-        ("1 3 1", "1 3 99999999999999999999", 4, "the count is 9999"),
-        ("1 3 1", "1 3 one", 4, "the count is 'one'; allowed are whole numbers"),
-        ("1 3 1", "1 3 1.2.3", 4, "the count is '1.2.3'; allowed are whole numbers"),
+        ("1 3 1", "1 3 0.5", 4, "the count is '0.5'; allowed are the whole numbers 0 to .*: raw counts"),
+        ("1 3 1", "1 3 nan", 4, "the count is 'nan'"),
+        ("1 3 1", "1 3 3000000000", 4, "the count is '3000000000'"),
+        ("1 3 1", "1 3 99999999999999999999", 4, "the count is '9999"),
+        ("1 3 1", "1 3 one", 4, "the count is 'one'; allowed are the whole numbers 0 to"),
+        ("1 3 1", "1 3 1.2.3", 4, "the count is '1.2.3'; allowed are the whole numbers"),
         ("1 3 1", b"1 3 \xff", 4, r"byte b'\\xff' is no utf-8"),
     ],
 )

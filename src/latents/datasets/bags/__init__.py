@@ -8,6 +8,7 @@ from kedro.io import DatasetError
 
 from latents.datasets.bags import documents, h5ad, matrix_market, scipy_npz, uci
 from latents.datasets.bags.matrix import MAX_EMPTY, Options
+from latents.datasets.files import check_truth
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of
 
@@ -105,10 +106,13 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
     ) -> None:
         if format not in _READERS:
             raise DatasetError(f"format is {format!r:.80}; allowed are {', '.join(_READERS)}")
-        if not isinstance(max_empty_documents, int) or max_empty_documents < 0:
+        if type(max_empty_documents) is not int or max_empty_documents < 0:
             raise DatasetError(
                 f"max_empty_documents is {max_empty_documents!r:.80}; allowed are the whole numbers from 0"
             )
+        check_truth("transpose", transpose)
+        if zero_based is not None:
+            check_truth("zero_based", zero_based)
         given = {
             "vocabulary": vocabulary,
             "zero_based": zero_based,

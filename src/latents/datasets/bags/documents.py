@@ -80,7 +80,7 @@ def read_numbered(path: Path, options: Options) -> dict[str, Any]:
     lines: dict[str, int] = {}
     for line, name in zip(found.lines.tolist(), found.heads, strict=True):
         if lines.setdefault(name, line) != line:
-            raise malformed(path, line, f"document {name!r} is on line {lines[name]} already")
+            raise malformed(path, line, f"document {name!r:.80} is on line {lines[name]} already")
     documents = pd.DataFrame({"name": found.heads})
     return {"counts": found.matrix(vocabulary), "words": vocabulary.words, "documents": documents}
 
@@ -136,9 +136,7 @@ def read_svmlight(path: Path, options: Options) -> dict[str, Any]:
         found = _read(path, file, _Either(known), _after_label, options)
     _check_labels(path, found)
     possible = [based.first for based in known if based.knows(found.numbers).all()]
-    if given is None and 0 not in found.numbers:
-        possible = possible if len(known) == 1 else [0, 1]
-    if not possible and given is not None:
+    if not possible:
         strange = [int(found.numbers[~based.knows(found.numbers)][0]) for based in known]
         (line, word), (other_line, other) = sorted(
             ((found.line_of(word), word) for word in strange), reverse=True

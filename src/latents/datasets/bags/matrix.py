@@ -9,7 +9,7 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.datasets.bags.numbers import LARGEST
+from latents.datasets.bags.numbers import LARGEST, RAW
 from latents.datasets.files import malformed
 
 MAX_EMPTY = 1_000_000
@@ -131,6 +131,3 @@ def whole_counts(
         )
     whole: sparse.csr_array = matrix.astype(np.int64)
     return whole
-
-
-RAW = ": raw counts, not weights, shares or logarithms"

@@ -9,11 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.datasets.bags.matrix import RAW, Options, added_up, check_empty
+from latents.datasets.bags.matrix import Options, added_up, check_empty
 from latents.datasets.bags.numbers import (
     LARGEST,
     Known,
     blocks_of,
+    count_of,
     head_line,
     lines_of,
     numbers_of,
@@ -123,9 +124,10 @@ def _read_header(path: Path, file: IO[bytes]) -> _Header:
 def _vocabulary(path: Path, header: _Header, n_words: int, options: Options) -> Vocabulary | None:
     """Return the words by their numbers in the file, from 1, if there are any."""
     stem = _stem(path)
-    usual = [f"{stem}features.tsv", f"{stem}genes.tsv"] if options.transpose and stem is not None else []
+    usual = _features(stem) if options.transpose and stem is not None else []
     words = path.parent / options.vocabulary if options.vocabulary is not None else beside(path, *usual)
     if words is None:
+        _refuse_features_as_documents(path, header, options)
         return None
     of_genes = any(name in words.name for name in ("features.tsv", "genes.tsv"))
     vocabulary = (read_features if of_genes else read_words)(words, options.max_unpacked)
@@ -139,6 +141,19 @@ def _vocabulary(path: Path, header: _Header, n_words: int, options: Options) -> 
             path, header.line, f"says {n_words} {what}; {words} has {len(vocabulary.words)} words{hint}"
         )
     return vocabulary.counted_from(1)
+
+
+def _refuse_features_as_documents(path: Path, header: _Header, options: Options) -> None:
+    """Refuse 10x Genomics' matrices of features by cells that an entry does not call transposed."""
+    stem = _stem(path)
+    features = None if options.transpose or stem is None else beside(path, *_features(stem))
+    if features is None:
+        return
+    n_rows, n_columns = header.shape
+    if len(read_features(features, options.max_unpacked).words) == n_rows != n_columns:
+        raise malformed(
+            path, header.line, f"its {n_rows} rows are the words of {features}; say `transpose: true`"
+        )
 
 
 def _names(path: Path, header: _Header, n_documents: int, options: Options) -> list[str] | None:
@@ -157,6 +172,11 @@ def _stem(path: Path) -> str | None:
     """Return what comes before ``matrix.mtx`` in a file's name, and so before those of its neighbours."""
     name = path.name.removesuffix(".gz")
     return name.removesuffix("matrix.mtx") if name.endswith("matrix.mtx") else None
+
+
+def _features(stem: str) -> list[str]:
+    """Return what the files of features are called that have this before their names."""
+    return [f"{stem}features.tsv", f"{stem}genes.tsv"]
 
 
 def _entries(
@@ -226,16 +246,4 @@ def _by_line(
         for axis in _word_axes(header, transpose):
             if not words.knows(np.array([place[axis]]))[0]:
                 raise malformed(path, line, f"the word is {place[axis]}; allowed are {words}")
-        yield row, column, 1 if n_fields == 2 else _count(path, line, fields[2])
-
-
-def _count(path: Path, line: int, text: str) -> int:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise malformed(path, line, f"the count is {text!r:.40}; allowed are whole numbers") from error
-    if not (0 <= value <= LARGEST and value.is_integer()):
-        raise malformed(
-            path, line, f"the count is {text:.40}; allowed are the whole numbers 0 to {LARGEST}{RAW}"
-        )
-    return int(value)
+        yield row, column, 1 if n_fields == 2 else count_of(path, line, "the count", fields[2], least=0)

@@ -6,6 +6,7 @@ other is gone through line by line, to find what is wrong or to read what is onl
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -17,6 +18,7 @@ from latents.datasets.files import decoded, malformed
 Numbers = NDArray[np.int64]
 
 LARGEST = np.iinfo(np.int32).max
+RAW = ": raw counts, not weights, shares or logarithms"
 _BLOCK = 2**21  # bytes
 _LINE = 2**26
 _HEAD_LINE = 2**16
@@ -85,23 +87,34 @@ def all_allowed(numbers: Numbers, counts: Numbers, vocabulary: Known) -> bool:
 
 def pair_of(path: Path, line: int, number: str, count: str, vocabulary: Known) -> tuple[int, int]:
     """Return the numbers of a word and of its count."""
-    word, value = whole_number(path, line, "the word", number), whole_number(path, line, "the count", count)
+    word = whole_number(path, line, "the word", number)
     if word > LARGEST or not vocabulary.knows(np.array([word]))[0]:
         raise malformed(path, line, f"the word is {word}; allowed are {vocabulary}")
-    if not 1 <= value <= LARGEST:
-        raise malformed(path, line, f"the count of word {word} is {value}; allowed are 1 to {LARGEST}")
-    return word, value
+    return word, count_of(path, line, f"the count of word {word}", count, least=1)
+
+
+def count_of(path: Path, line: int, what: str, text: str, least: int) -> int:
+    """Return the count that a field is, which may be written as `whole_number` reads it."""
+    with suppress(ValueError):
+        value = _whole(text)
+        if least <= value <= LARGEST:
+            return value
+    raise malformed(
+        path, line, f"{what} is {text!r:.40}; allowed are the whole numbers {least} to {LARGEST}{RAW}"
+    )
 
 
 def whole_number(path: Path, line: int, what: str, text: str) -> int:
     """Return the whole number that a field is, which may be written as 3, +3, 3.0 or 3e0."""
     try:
-        return int(text) if text.isdecimal() else _exactly(text)
+        return _whole(text)
     except ValueError as error:
         raise malformed(path, line, f"{what} is {text!r:.40}; allowed are whole numbers") from error
 
 
-def _exactly(text: str) -> int:
+def _whole(text: str) -> int:
+    if text.isdecimal():
+        return int(text)
     value = float(text)
     if "_" in text or not value.is_integer():  # NaN and the infinities are none either
         raise ValueError(f"{text} is no whole number")

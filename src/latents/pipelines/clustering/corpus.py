@@ -53,7 +53,7 @@ def ingest(
             )
     elif params.label_column is not None:
         logger.warning(
-            "no column %r among %s: without labels there is no NMI, ARI, accuracy or heat map",
+            "no column %.80r among %s: without labels there is no NMI, ARI, accuracy or heat map",
             params.label_column,
             some_of(table.columns),
         )
@@ -139,7 +139,7 @@ def _with_stop_words_matched(rules: words.WordRules, params: FeaturesParameters)
             "or several), so that none of a text can be such a one",
             len(unmatched),
             len(params.stop_words or []),
-            ", ".join(map(repr, unmatched[:3])),
+            some_of(unmatched[:3]),
         )
     return rules
 

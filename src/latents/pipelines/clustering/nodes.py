@@ -99,8 +99,8 @@ def evaluate(
     """
     if "label" in documents and are_one_class(labels := documents["label"].to_numpy()[split["train"]]):
         logger.warning(
-            "all training documents have the label %r, which tells nothing apart: taken as no labels, so there is "
-            "no NMI, ARI, accuracy or heat map",
+            "all training documents have the label %.80r, which tells nothing apart: taken as no labels, so there "
+            "is no NMI, ARI, accuracy or heat map",
             labels[0],
         )
         documents = documents.drop(columns="label")
@@ -172,8 +172,8 @@ def export(
     )
     if bag and (unfound := np.flatnonzero(predictor.count(predictor.vocabulary).diagonal() == 0)).size:
         logger.warning(
-            "%d of %d words of the bag, such as %r, are none to clustering.features.token_pattern, and will not "
-            "be found in new texts; new bags of words may have them",
+            "%d of %d words of the bag, such as %.80r, are none to clustering.features.token_pattern, and will "
+            "not be found in new texts; new bags of words may have them",
             unfound.size,
             len(vocabulary),
             predictor.vocabulary[unfound[0]],

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from latents.features.tokens import ANY_LANGUAGE, compiled
 from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed, Text
@@ -12,6 +12,18 @@ from latents.reporting.selection import CRITERIA
 OneOrSeveral = Annotated[
     Annotated[PositiveInt, Tag("number")] | Annotated[list[PositiveInt], Field(min_length=1), Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list) else "number"),
+]
+
+
+def _known(name: Any) -> Any:
+    if name != "english":
+        raise ValueError(f"{name!r:.80} is none; allowed are english, null and a list of words")
+    return name
+
+
+StopWords = Annotated[
+    Annotated[Literal["english"], BeforeValidator(_known), Tag("name")] | Annotated[list[Text], Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list) else "name"),
 ]
 
 # An integer counts documents, a fraction is a share of them.
@@ -26,7 +38,7 @@ class FeaturesParameters(Parameters):
 
     token_pattern: Text
     lowercase: bool
-    stop_words: Literal["english"] | list[Text] | None
+    stop_words: StopWords | None
     ngram_range: Annotated[list[PositiveInt], Field(min_length=2, max_length=2)]
     min_df: Frequency
     max_df: Frequency
@@ -96,7 +108,7 @@ class SelectParameters(Parameters):
     @classmethod
     def _is_one(cls, criterion: str) -> str:
         if criterion not in CRITERIA:
-            raise ValueError(f"{criterion!r} is no criterion; allowed are {', '.join(CRITERIA)}")
+            raise ValueError(f"{criterion!r:.80} is no criterion; allowed are {', '.join(CRITERIA)}")
         return criterion
 
 

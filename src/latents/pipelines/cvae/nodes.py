@@ -95,7 +95,7 @@ def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParam
     unseen = np.setdiff1d(y[rows["held_out"]], y[rows["train"]])
     if len(unseen):
         raise ValueError(
-            f"class {unseen[0].item()!r} has held-out images but none to train on; mark fewer as held out"
+            f"class {unseen[0].item()!r:.80} has held-out images but none to train on; mark fewer as held out"
         )
     X_test = pixels["X"][rows["held_out"]]
     if fit.likelihood == "bernoulli":

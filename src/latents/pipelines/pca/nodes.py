@@ -27,7 +27,7 @@ def ingest(raw_images: dict[str, Any]) -> Images:
     images = check_images(raw_images)
     if "labels" in images and are_one_class(images["labels"]):
         logger.warning(
-            "all labels are %r, which tells nothing apart: taken as no labels",
+            "all labels are %.80r, which tells nothing apart: taken as no labels",
             images.pop("labels").tolist()[0],
         )
     return images
