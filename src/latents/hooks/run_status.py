@@ -43,9 +43,12 @@ class RunStatusHook:
         self._is_command = False
         self._is_ending = threading.Event()
 
-    @hook_impl(tryfirst=True)
-    def after_context_created(self) -> None:
-        """Close what an interrupted run has left open in this process (a notebook's, say)."""
+    @hook_impl(wrapper=True, tryfirst=True)
+    def after_context_created(self) -> Generator[None, Any, Any]:
+        """Close what an interrupted run has left open in this process (a notebook's, say), and watch a command.
+
+        From before MLflow's store is asked, which may take seconds.
+        """
         self._end_as_killed()
         self._stop_watching()
         self._signal = None
@@ -53,6 +56,9 @@ class RunStatusHook:
         if self._is_command:
             self._watch()
             threading.Thread(target=self._end_in_time, daemon=True).start()
+        result = yield
+        self._exit_if_interrupted()
+        return result
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self) -> None:
@@ -61,6 +67,7 @@ class RunStatusHook:
         current_run.begin(active.info.run_id if active else None)
         atexit.register(self._end_as_killed)  # after MLflow's own exit function, and therefore run before it
         self._watch()
+        self._exit_if_interrupted()
         if active and active.info.run_name == "__default__":
             mlflow.set_tag("mlflow.runName", "all pipelines")
 
@@ -117,6 +124,11 @@ class RunStatusHook:
         elif number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)
+
+    def _exit_if_interrupted(self) -> None:
+        """Begin nothing after a signal; Python drops what its handler raises while it clears up an object."""
+        if self._is_command and self._signal is not None:
+            raise SystemExit(128 + self._signal)
 
     def _end_in_time(self) -> None:
         """Wait for an interrupt, and then for the process to end: it may be waiting for a long step, or MLflow."""
