@@ -77,9 +77,10 @@ def test_an_interrupt_while_the_server_is_asked_is_one_already(project, number, 
     assert "Traceback" not in done.stdout
 
 
-# A signal whose exception Python drops, while the session is set up.
+# A signal whose exception Python drops, since it comes while an object is cleared up.
 DROPPED = """
 import signal, sys
+import mlflow
 from kedro.framework.cli import main
 from latents.tracking import store
 
@@ -87,22 +88,26 @@ class Dropping:
     def __del__(self):
         signal.raise_signal(signal.SIGTERM)
 
-check = store.check
-def checked(*arguments):
-    Dropping()
-    return check(*arguments)
+def dropping(function):
+    def also(*arguments, **named):
+        result = function(*arguments, **named)
+        Dropping()
+        return result
+    return also
 
-store.check = checked
+{place} = dropping({place})
 sys.argv = ["kedro", "run", "--env", "test", "--pipelines", "pca"]
 main()
 """
 
 
-def test_a_command_whose_interrupt_python_drops_begins_nothing(project):
-    done = project.command(sys.executable, "-c", DROPPED)
+@pytest.mark.parametrize(("place", "statuses"), [("store.check", []), ("mlflow.start_run", ["KILLED"])])
+def test_a_command_whose_interrupt_python_drops_begins_nothing(project, place, statuses):
+    done = project.command(sys.executable, "-c", DROPPED.replace("{place}", place))
     assert done.returncode == 143, done.stdout + done.stderr
-    assert project.runs() == []
-    assert not (project.path / "data/test").exists()
+    assert [run.info.status for run in project.runs()] == statuses
+    assert "Running node" not in done.stdout
+    assert {path.name for path in (project.path / "data/test").rglob("*") if path.is_file()} <= {".lock"}
 
 
 def test_a_failure_in_one_thread_stops_the_fits_of_the_others(project):
