@@ -185,13 +185,39 @@ def test_clean_waits_for_no_run_and_removes_nothing_meanwhile(continued):
     assert files_of(continued.path) == before
 
 
+UNREADABLE = {
+    "unclosed/globals.yml": "data: [data/unclosed\n",
+    "nowhere/globals.yml": "data: null\n",
+    "resolver/catalog.yml": "pca.scores: {type: MemoryDataset, metadata: '${runtime_params:a}'}\n",
+    "list/catalog.yml": "- pca.scores\n",
+    "text/catalog.yml": "pca.scores: scores.csv\n",
+    "unknown/catalog.yml": "pca.scores: {type: JSONDataset, filepath: 's3://a/b.json', credentials: nobody}\n",
+}
+
+
 def test_clean_goes_by_every_environment_that_can_be_read(continued):
-    continued.write(
-        "conf/broken/catalog.yml", "pca.scores: {type: MemoryDataset, metadata: '${runtime_params:a}'}\n"
-    )
+    for name, text in UNREADABLE.items():
+        continued.write(f"conf/{name}", text)
+    continued.write("conf/known/credentials.yml", "somebody: {key: a}\n")
+    continued.write("conf/known/catalog.yml", UNREADABLE["unknown/catalog.yml"].replace("nobody", "somebody"))
     done = make(continued, "clean")
-    assert "the outputs of broken stay: its configuration cannot be read (" in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = re.findall(r"the outputs of (\w+) stay: its configuration cannot be read \(.+\)", done.stdout)
+    assert said == sorted(name.split("/")[0] for name in UNREADABLE)
+    assert "WARNING" not in done.stdout
     assert files_of(continued.path / "data") == {"README.md"}
+
+
+def test_clean_does_not_look_around_where_an_output_was_sent_elsewhere(continued):
+    continued.write(
+        "conf/test/catalog_own.yml", "pca.scores: {type: pandas.CSVDataset, filepath: scores.csv}\n"
+    )
+    for name in ("scores.csv", ".lock", "mine.txt"):
+        continued.write(name, "text")
+    done = make(continued, "clean")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "mine.txt" not in done.stdout
+    assert {".lock", "scores.csv", "mine.txt"} & files_of(continued.path) == {"mine.txt"}
 
 
 def test_clean_without_an_environment_leaves_outputs_and_says_so(continued):

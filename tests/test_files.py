@@ -1,5 +1,6 @@
 """What writers leave that are killed, and how it is cleared up."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -109,6 +110,23 @@ def test_writers_at_work_are_let_alone(folder):
         assert sweep(folder.parent) == []
     assert sorted(os.listdir(folder.parent)) == ["file", "folder"]
     assert (folder.parent / "file").read_text() == "whole"
+    assert (folder / "a.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
+def test_without_locks_files_are_written_all_the_same(folder, monkeypatch, code):
+    killed(folder, FIRST)
+    (left,) = {*os.listdir(folder.parent)} - {"folder"}
+
+    def refuse(descriptor, operation):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with whole_file(folder.parent / "file") as temporary:
+        temporary.write_text("whole")
+    with whole_folder(folder) as new:
+        (new / "a.txt").write_text("new")
+    assert {*os.listdir(folder.parent)} - {left} == {"file", "folder"}
     assert (folder / "a.txt").read_text() == "new"
 
 

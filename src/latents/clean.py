@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
-from kedro.config import OmegaConfigLoader
+from kedro.config import MissingConfigException, OmegaConfigLoader
 from kedro.framework.project import pipelines, settings
 from kedro.framework.startup import bootstrap_project
-from kedro.io import CatalogConfigResolver
+from kedro.io import CatalogConfigResolver, DatasetError
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from latents.files import sweep
 from latents.hooks.configuration import register_places
@@ -32,6 +33,16 @@ _IN_FOLDER = {
 _WRITTEN_INPUTS = ("CheckpointDataset", "SnapshotsDataset")
 _OF_LOCKS = (".lock", ".run")
 _SHOWN = 20
+# What Kedro, OmegaConf and YAML raise of a configuration by which no run could begin.
+_UNREADABLE = (
+    DatasetError,
+    OmegaConfBaseException,
+    YAMLError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 
 
 class Output(NamedTuple):
@@ -64,7 +75,7 @@ def main() -> None:
 
 
 def clean(project: Path, outputs: set[Output]) -> list[Path]:
-    """Remove outputs, and return the files beside them that stay.
+    """Remove outputs, and return the files among them that stay.
 
     Exits with a message where a run is writing to one of their folders.
     """
@@ -84,7 +95,9 @@ def clean(project: Path, outputs: set[Output]) -> list[Path]:
         for output in outputs:
             if output.path.parent in folders:
                 _remove(output)
-        left = sorted({path for folder in folders for path in _files_in(folder)})
+        # Where a catalog of the user's sends an output elsewhere, what lies beside it is not among outputs.
+        among = [folder for folder, root in folders.items() if root in folder.parents]
+        left = sorted({path for folder in among for path in _files_in(folder)})
         for folder in folders:
             for name in _OF_LOCKS:
                 (folder / name).unlink(missing_ok=True)
@@ -101,18 +114,21 @@ def _environments(project: Path) -> list[str]:
 
 def _outputs_of(project: Path, env: str) -> Iterator[Output]:
     """Yield what runs of an environment write to this machine's disk, but for the folder of raw data."""
-    loader = OmegaConfigLoader(str(project / settings.CONF_SOURCE), env=env, **settings.CONFIG_LOADER_ARGS)
+    names = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
     try:
-        data, catalog = loader["globals"]["data"], loader["catalog"]
-    except (OmegaConfBaseException, ValueError, LookupError) as error:
-        reason = f"{str(error).splitlines()[0]:.200}"
+        loader = OmegaConfigLoader(
+            str(project / settings.CONF_SOURCE), env=env, **settings.CONFIG_LOADER_ARGS
+        )
+        data = Path(loader["globals"]["data"])
+        resolver = CatalogConfigResolver(loader["catalog"], _credentials(loader), default_runtime_patterns={})
+        entries: list[tuple[str, dict[str, Any]]] = [(name, resolver.resolve_pattern(name)) for name in names]
+    except _UNREADABLE as error:
+        reason = f"{' '.join(str(error).split()):.200}"
         print(f"==> the outputs of {env} stay: its configuration cannot be read ({reason})")
         return
-    root = project / str(data)
-    resolver = CatalogConfigResolver(catalog)
+    root = project / data
     written = {name for pipeline in pipelines.values() for name in pipeline.all_outputs()}
-    for name in {name for pipeline in pipelines.values() for name in pipeline.datasets()}:
-        entry: dict[str, Any] = resolver.resolve_pattern(name)
+    for name, entry in entries:
         while isinstance(entry.get("dataset"), dict):
             entry = entry["dataset"]
         kind = str(entry.get("type")).rpartition(".")[2]
@@ -124,6 +140,13 @@ def _outputs_of(project: Path, env: str) -> Iterator[Output]:
         if not full.is_relative_to(root / "01_raw"):
             above = project / "data"  # which stays, though an environment's folder in it need not
             yield Output(full, patterns, above if root.is_relative_to(above) else root)
+
+
+def _credentials(loader: OmegaConfigLoader) -> dict[str, Any]:
+    try:
+        return dict(loader["credentials"])
+    except MissingConfigException:
+        return {}
 
 
 def _remove(output: Output) -> None:

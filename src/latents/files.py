@@ -2,9 +2,11 @@
 
 What is being written lies in a folder of its own beside its final place, ``.writing-<number>-<name>``, whose lock
 the writer holds until all is done. The operating system frees the lock of a writer that is killed: who can take it
-knows that nobody writes there any more, and clears up (``sweep``, ``restore``).
+knows that nobody writes there any more, and clears up (``sweep``, ``restore``). On a file system that has no locks
+files and folders are written all the same, and nothing is cleared up.
 """
 
+import errno
 import os
 import re
 import shutil
@@ -17,6 +19,8 @@ from filelock import FileLock, Timeout
 
 _LOCK = ".lock"
 _NEW, _OLD = "new", "old"
+# Of network file systems whose server keeps no locks; for those that know none, filelock has a way of its own.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 # Earlier versions put the replaced folder beside the new one, and held no locks.
 _PLACE = re.compile(r"\.(?:writing|replaced)-[0-9a-f]{12,32}-(?P<name>.+)", re.DOTALL)
 
@@ -74,7 +78,8 @@ def sweep(folder: str | os.PathLike[str], name: str | None = None) -> list[Path]
     """
     restored = []
     for place in _places(Path(folder), name):
-        with suppress(PermissionError), _claim(place) as is_dead:  # another user's is theirs to clear up
+        # What is another user's, or cannot be locked, is no reason not to write.
+        with suppress(OSError), _claim(place) as is_dead:
             if not is_dead:
                 continue
             if _put_back(_replaced(place), _final(place)):
@@ -101,9 +106,8 @@ def restore(path: str | os.PathLike[str]) -> None:
         if not _replaced(place).is_dir():
             continue
         try:
-            with _claim(
-                place, patience=5.0
-            ) as is_dead:  # who is at work needs no more than an instant for it
+            # Who is at work needs no more than an instant for it.
+            with _claim(place, patience=5.0) as is_dead:
                 if is_dead:
                     _put_back(_replaced(place), final)
         except OSError as error:
@@ -137,6 +141,10 @@ def _locked_place(final: Path, attempts: int = 5) -> tuple[Path, FileLock]:
         lock.release()
     except (FileNotFoundError, Timeout):
         pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return place, lock
     # Swept in the instant before it was locked.
     if not attempts:
         raise FileNotFoundError(f"{place} is removed again and again by another process")

@@ -62,6 +62,18 @@ def test_globals_of_ones_own_are_fine_where_something_reads_them(tmp_path):
             check_globals({"data": value}, tmp_path)
 
 
+def test_a_name_that_only_begins_like_one_that_is_read_is_read_by_nothing(tmp_path):
+    (tmp_path / "catalog.yml").write_text("mine: {filepath: '${globals:data}/a/${globals: dates.first}'}\n")
+    check_globals({"data": "data", "dates": {"first": "2026"}}, tmp_path)
+    for name in ("dat", "date"):
+        with pytest.raises(
+            ConfigurationError, match=f"nothing reads '{name}' in globals.yml, did you mean 'data'"
+        ):
+            check_globals({"data": "data", name: "elsewhere"}, tmp_path)
+    # An archive is not searched, and what is in it not refused.
+    check_globals({"data": "data", "data2": "elsewhere"}, tmp_path / "conf.tar.gz")
+
+
 def test_a_file_that_nothing_reads_is_warned_of(project, caplog):
     project.write("conf/test/catlog.yml", "pca.raw_images: {type: MemoryDataset}\n")
     project.write("conf/test/notes.md", "mine\n")

@@ -130,5 +130,8 @@ def test_names_are_checked_at_every_depth():
     check_parameter_names({"a": {"b": {"c": {"anything": 1}}, "d": 2}, "e": 3}, groups)
     with pytest.raises(ValueError, match=r"unknown parameter 'a\.b\.x' with value 1; allowed in 'a.b': c"):
         check_parameter_names({"a": {"b": {"x": 1}}}, groups)
-    with pytest.raises(ValueError, match="unknown parameter 'a' with value 1"):
-        check_parameter_names({"a": 1}, groups)
+    for value in (1, None):
+        with pytest.raises(ValueError, match=f"the parameter 'a' is {value}; it has others within: b, d"):
+            check_parameter_names({"a": value}, groups)
+    with pytest.raises(ValueError, match="unknown parameter '12' with value 1"):
+        check_parameter_names({12: 1}, groups)

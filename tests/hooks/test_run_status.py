@@ -1,6 +1,7 @@
 """Runs that are interrupted, as a user would interrupt them."""
 
 import signal
+import socket
 import sys
 
 import pytest
@@ -8,6 +9,8 @@ from kedro.runner import ThreadRunner
 
 from latents import reporting
 from latents.tracking.current_run import RunInterrupted, current_run
+from tests.processes import KedroCommand
+from tests.servers import LOCAL
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +58,56 @@ def test_an_interrupt_that_python_drops_is_one_all_the_same(project, monkeypatch
         project.run("pca")
     (run,) = project.runs()
     assert run.info.status == "KILLED"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_while_the_server_is_asked_is_one_already(project, number, code):
+    """As soon as the project's code runs: before that, it is Python that ends."""
+    with socket.create_server((LOCAL, 0)) as silent:
+        address = f"http://{LOCAL}:{silent.getsockname()[1]}"
+        command = KedroCommand(
+            ["run", "--env", "test"], project.path, {**project.environment, "MLFLOW_TRACKING_URI": address}
+        )
+        silent.settimeout(300)
+        with silent.accept()[0]:  # it asks
+            command.send_signal(number)
+            done = command.wait()
+    assert done.returncode == code, done.stdout
+    assert "Aborted" not in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+# A signal whose exception Python drops, since it comes while an object is cleared up.
+DROPPED = """
+import signal, sys
+import mlflow
+from kedro.framework.cli import main
+from latents.tracking import store
+
+class Dropping:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+def dropping(function):
+    def also(*arguments, **named):
+        result = function(*arguments, **named)
+        Dropping()
+        return result
+    return also
+
+{place} = dropping({place})
+sys.argv = ["kedro", "run", "--env", "test", "--pipelines", "pca"]
+main()
+"""
+
+
+@pytest.mark.parametrize(("place", "statuses"), [("store.check", []), ("mlflow.start_run", ["KILLED"])])
+def test_a_command_whose_interrupt_python_drops_begins_nothing(project, place, statuses):
+    done = project.command(sys.executable, "-c", DROPPED.replace("{place}", place))
+    assert done.returncode == 143, done.stdout + done.stderr
+    assert [run.info.status for run in project.runs()] == statuses
+    assert "Running node" not in done.stdout
+    assert {path.name for path in (project.path / "data/test").rglob("*") if path.is_file()} <= {".lock"}
 
 
 def test_a_failure_in_one_thread_stops_the_fits_of_the_others(project):

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 
@@ -134,3 +136,15 @@ def test_the_reason_is_what_lies_at_the_bottom():
     assert not store.is_away(ConnectionRefusedError("another server's"))
     assert not store.is_away(MlflowException("no such run"))
     assert len(store.reason(MlflowException("a\n" * 1000))) == 200
+
+
+def test_sqlalchemy_is_not_waited_for_where_a_server_is_asked():
+    code = (
+        "import sys, latents.settings; from latents.tracking import store; "
+        "store.check('file:a'); print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], check=True, capture_output=True, text=True
+    )
+    assert "latents.tracking.store" in done.stdout.split()
+    assert "sqlalchemy" not in done.stdout.split()

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -119,18 +120,19 @@ def check_globals(values: Mapping[str, Any], source: Path) -> None:
     values : mapping
         What ``globals.yml`` gives, names of the user's own among it.
     source : Path
-        Where the configuration is.
+        Where the configuration is. In an archive references are not looked for: only a folder's names are refused.
     """
     data = values.get("data")
     if not isinstance(data, str) or not data.strip():
         raise ConfigurationError(
             f"data is {data!r} in globals.yml; allowed is the folder where runs read and write"
         )
-    for name in map(str, values):
+    for name in map(str, values) if source.is_dir() else ():
         if name == "data" or not get_close_matches(name.lower(), ["data"], cutoff=0.75):
             continue
+        reference = re.compile(rf"globals:\s*{re.escape(name)}(?![\w-])")
         files = (path for path in source.rglob("*") if path.suffix in _ENDINGS and path.is_file())
-        if not any(f"globals:{name}" in path.read_text(errors="replace") for path in files):
+        if not any(reference.search(path.read_text(errors="replace")) for path in files):
             raise ConfigurationError(f"nothing reads {name!r} in globals.yml, did you mean 'data'?")
 
 
@@ -203,13 +205,21 @@ def check_parameter_names(parameters: Mapping[str, Any], groups: set[str], prefi
     """
     for key, value in parameters.items():
         name = f"{prefix}{key}"
-        if name in groups and not any(group.startswith(f"{name}.") for group in groups):
+        within = {
+            group.removeprefix(f"{name}.").split(".")[0] for group in groups if group.startswith(f"{name}.")
+        }
+        if name in groups and not within:
             continue
-        if isinstance(value, Mapping) and any(group.startswith(f"{name}.") for group in groups):
+        if isinstance(value, Mapping) and within:
             check_parameter_names(value, groups, f"{name}.")
             continue
+        if within:
+            raise ConfigurationError(
+                f"the parameter {name!r} is {plain(value)!r:.80}; it has others within: "
+                f"{', '.join(sorted(within))}"
+            )
         level = {group.removeprefix(prefix).split(".")[0] for group in groups if group.startswith(prefix)}
         raise ConfigurationError(
-            f"unknown parameter {name!r} with value {plain(value)!r:.80}{_meant(key, level)}; "
+            f"unknown parameter {name!r} with value {plain(value)!r:.80}{_meant(str(key), level)}; "
             f"allowed {f'in {prefix[:-1]!r}' if prefix else 'at the top'}: {', '.join(sorted(level))}"
         )

@@ -44,9 +44,13 @@ class DeadRunHook:
         """End the dead, and leave the identifier of the run that begins; the locks are held by now."""
         self._marks = [folder / ".run" for folder in sorted(output_folders(pipeline, catalog))]
         found = {run for mark in self._marks if mark.is_file() for run in _read(mark)}
-        # What is of another store waits for a run that writes to it.
-        self._untold = sorted(run for run in found if run.address != _address() or not _end(run))
+        # First of all the run that begins: telling of others may take seconds, in which it can be killed itself.
+        self._untold = sorted(found)
         self._leave("KILLED")
+        if found:
+            # What is of another store waits for a run that writes to it.
+            self._untold = [run for run in self._untold if run.address != _address() or not _end(run)]
+            self._leave("KILLED")
 
     @hook_impl(wrapper=True)
     def after_pipeline_run(self) -> Generator[None, Any, Any]:

@@ -34,33 +34,41 @@ class RunStatusHook:
 
     A command (``kedro run``) that is interrupted ends within `store.PATIENCE` seconds with 128 and the signal's
     number; what MLflow has not taken by then, the next run tells it (``DeadRunHook``). A second signal ends it at
-    once. Elsewhere, in a notebook say, Ctrl-C is Python's ``KeyboardInterrupt``.
+    once, and so does the first before anything has begun. Elsewhere, in a notebook say, Ctrl-C is Python's
+    ``KeyboardInterrupt``.
     """
 
     def __init__(self) -> None:
         self._former_handlers: dict[int, Any] = {}
         self._signal: int | None = None
         self._is_command = False
+        self._has_begun = False
         self._is_ending = threading.Event()
 
-    @hook_impl(tryfirst=True)
-    def after_context_created(self) -> None:
-        """Close what an interrupted run has left open in this process (a notebook's, say)."""
+    @hook_impl(wrapper=True, tryfirst=True)
+    def after_context_created(self) -> Generator[None, Any, Any]:
+        """Close what an interrupted run has left open in this process (a notebook's, say), and watch a command.
+
+        From before MLflow's store is asked, which may take seconds.
+        """
         self._end_as_killed()
         self._stop_watching()
         self._signal = None
+        self._has_begun = False
         self._is_command = _is_run_command()
         if self._is_command:
             self._watch()
             threading.Thread(target=self._end_in_time, daemon=True).start()
+        return (yield)
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self) -> None:
         """Note the run that kedro-mlflow has opened, and watch for interrupts."""
         active = mlflow.active_run()
-        current_run.begin(active.info.run_id if active else None)
-        atexit.register(self._end_as_killed)  # after MLflow's own exit function, and therefore run before it
+        self._begin(active)
         self._watch()
+        if self._is_command and self._signal is not None:  # Python had dropped it
+            raise SystemExit(128 + self._signal)
         if active and active.info.run_name == "__default__":
             mlflow.set_tag("mlflow.runName", "all pipelines")
 
@@ -99,6 +107,11 @@ class RunStatusHook:
             raise SystemExit(128 + self._signal)
         return result
 
+    def _begin(self, active: mlflow.ActiveRun | None) -> None:
+        self._has_begun = True
+        current_run.begin(active.info.run_id if active else None)
+        atexit.register(self._end_as_killed)  # after MLflow's own exit function, and therefore run before it
+
     def _watch(self) -> None:
         if threading.current_thread() is threading.main_thread() and not self._former_handlers:
             for number in SIGNALS:
@@ -109,6 +122,12 @@ class RunStatusHook:
     def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self._is_command and self._signal is not None:
             _exit_at_once(number)
+        if self._is_command and not self._has_begun:
+            active = mlflow.active_run()
+            if active is None:
+                # Nothing is there to be ended; what libraries do while they are imported takes no exceptions.
+                _exit_at_once(number)
+            self._begin(active)
         # Fits in worker threads stop at their next step; the main thread stops here.
         self._signal = number
         current_run.request_stop()
