@@ -1,10 +1,22 @@
 """What messages say of values and names: enough to find them, however long they are."""
 
+import reprlib
 from collections.abc import Iterable
 from itertools import islice
 
 # What YAML takes for something else than the text that was meant.
 _WRITTEN = {True: "yes, on and true", False: "no, off and false", None: "null and ~"}
+
+
+_beginnings = reprlib.Repr()
+_beginnings.maxlevel, _beginnings.maxother = 3, 80
+
+
+def shown(value: object) -> str:
+    """Return a value as Python writes it, or the beginning of one that is long; however deeply it is nested."""
+    if isinstance(value, str | bytes):
+        return repr(value[:80])[:80]
+    return _beginnings.repr(value)[:80]
 
 
 def some_of(names: Iterable[object], most: int = 8) -> str:

@@ -197,6 +197,7 @@ REFUSED = [
     ("uci", "vocab.sea.txt", "été", "", 2, "there is no word"),
     ("uci", "vocab.sea.txt", "été", b"\xe9t\xe9", 2, r"byte b'\\xe9' is no utf-8"),
     ("svmlight", "sea.svm", "b #", "3:1 #", 3, "'3:1 # nothing' does not begin with a label"),
+    ("svmlight", "sea.svm", "b #", "\0\0 #", 3, r"'\\x00\\x00 # nothing' does not begin with a label"),
     ("svmlight", "sea.svm", "2:13", "2", 6, "'2' is no number:count"),
     ("svmlight", "sea.svm", "2:13", "2:", 6, "the count of word 2 is ''"),
     ("svmlight", "sea.svm", "2:13", ":13", 6, "the word is ''"),

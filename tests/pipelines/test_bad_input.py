@@ -324,6 +324,12 @@ class TestImages:
         with pytest.raises(ValueError, match="no array 'images' or 'features' among 'labels', 'pixels'"):
             check_images({"pixels": np.zeros((3, 2, 2)), "labels": np.zeros(3)})
 
+    @pytest.mark.parametrize("kind", ["i4,i4", "c16"])
+    def test_labels_that_are_neither_numbers_nor_texts(self, kind):
+        images = np.arange(12).reshape(3, 2, 2)
+        with pytest.raises(ValueError, match=r"labels are of type .*; allowed are numbers and texts"):
+            check_images({"images": images, "labels": np.zeros(3, kind)})
+
     @pytest.mark.parametrize(
         ("shape", "said"),
         [

@@ -374,7 +374,7 @@ class TestImages:
             generated = cvae.generate(cvae_predictor, labels, self.GENERATE)
             assert generated["labels"].tolist() == [3, 3, 8, 8]
             assert generated["images"].shape == (4, 8, 8)
-        with pytest.raises(ValueError, match="no column 'label' among class"):
+        with pytest.raises(ValueError, match="no column 'label' among 'class'"):
             cvae.generate(cvae_predictor, {"class": [3]}, self.GENERATE)
         with pytest.raises(
             ValueError, match=r"labels is \{'label': 3\} .*; allowed is a column 'label' with a list"
@@ -409,7 +409,7 @@ class TestFeatures:
 
     def test_what_the_model_was_not_trained_on(self, feature_predictor, pca_predictor):
         predictor, rows = feature_predictor
-        with pytest.raises(ValueError, match="there is no feature 'c' among a, b"):
+        with pytest.raises(ValueError, match="there is no feature 'c' among 'a', 'b'"):
             pca.predict(
                 predictor, pca.ingest({"features": rows[:, :2], "feature_names": ["a", "b"]}), self.PARAMS
             )

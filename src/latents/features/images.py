@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 
+from latents.messages import shown
+
 logger = logging.getLogger(__name__)
 
 Shape = tuple[int, ...]
@@ -49,7 +51,7 @@ def image_array(given: Any) -> NDArray[Any]:
 def _shape_of_each(given: Any) -> Shape:
     """Return the shape of an image, once it is sure that all have it; names one that has another or none."""
     if not isinstance(given, Iterable) or (isinstance(given, np.ndarray) and not given.ndim):
-        raise ValueError(f"images are {given!r:.80}; allowed is an array of images, or a list of them")
+        raise ValueError(f"images are {shown(given)}; allowed is an array of images, or a list of them")
     if isinstance(given, np.ndarray) and given.dtype != object and len(given):
         return tuple(given.shape[1:])
     first: Shape | None = None

@@ -11,7 +11,7 @@ import polars as pl
 from scipy import sparse
 
 from latents.features.words import composed
-from latents.messages import some_of
+from latents.messages import shown, some_of
 from latents.pipelines import bags
 from latents.pipelines.shared import Parameters, Text
 
@@ -160,7 +160,7 @@ def _texts(table: pd.DataFrame, column: str) -> list[str]:
     for row, (value, missing) in enumerate(zip(values, values.isna(), strict=True)):
         if not (missing or isinstance(value, str | Number)):
             raise ValueError(
-                f"{place_of(table, row)}: {column} is {value!r:.80}; allowed are texts and numbers"
+                f"{place_of(table, row)}: {column} is {shown(value)}; allowed are texts and numbers"
             )
         if isinstance(value, float) and value.is_integer():  # where one is missing, pandas has 7 as 7.0
             value = int(value)

@@ -70,6 +70,8 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
                     *(marks.shape, one),
                 )
                 continue
+            if marks.dtype.kind in "Vc":
+                raise ValueError(f"{name} are of type {marks.dtype}; allowed are numbers and texts")
             if marks.shape != (len(values),):
                 raise ValueError(
                     f"{name} has shape {marks.shape}; one value per {one} makes ({len(values)},)"

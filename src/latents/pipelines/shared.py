@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from latents.features.labels import truth_of
-from latents.messages import unquoted
+from latents.messages import shown, unquoted
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -39,7 +39,7 @@ class Parameters(BaseModel):
         if isinstance(data, dict):
             for key in data.keys() - cls.model_fields.keys():
                 raise ValueError(
-                    f"unknown key {key!r:.80} with value {data[key]!r:.80}; "
+                    f"unknown key {key!r:.80} with value {shown(data[key])}; "
                     f"allowed are {', '.join(cls.model_fields)}"
                 )
         return data
@@ -134,7 +134,7 @@ def truth_values(marks: Sequence[Any], place: Callable[[int], str] = "row {}".fo
     if None in found:
         row = found.index(None)
         raise ValueError(
-            f"{place(row)}: held_out is {marks[row]!r:.80}; allowed are true and false, or 1 and 0"
+            f"{place(row)}: held_out is {shown(marks[row])}; allowed are true and false, or 1 and 0"
         )
     return np.array(found, dtype=bool)
 

@@ -15,6 +15,7 @@ from latents.estimators.reading import log_odds_by_word, runners_up
 from latents.features.numbering import Numbering, settled, with_room
 from latents.features.tokens import compiled
 from latents.features.words import WordRules, composed, count_vocabulary, take_vocabulary
+from latents.messages import shown
 from latents.predictors.interface import Predictor, check_model
 
 
@@ -114,11 +115,11 @@ class ClusteringPredictor(Predictor):
                 raise ValueError(f"the table has no column 'text'; its columns are {list(texts.columns)}")
             texts = texts["text"]
         if isinstance(texts, str | Mapping) or not isinstance(texts, Iterable):
-            raise ValueError(f"texts are {texts!r:.80}; allowed is a list of texts, or a table of them")
+            raise ValueError(f"texts are {shown(texts)}; allowed is a list of texts, or a table of them")
         read = []
         for row, text in enumerate(texts):
             if not isinstance(text, str):
-                raise ValueError(f"text {row} is {text!r:.80}; allowed are texts")
+                raise ValueError(f"text {row} is {shown(text)}; allowed are texts")
             read.append(composed(text))
         if not read:
             raise ValueError("there is no text")

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from latents import estimators
 from latents.features.images import Shape, images_of_shape, scale_to_white
-from latents.messages import some_of, unquoted
+from latents.messages import shown, some_of, unquoted
 from latents.predictors.interface import Predictor, check_model, check_shape
 
 
@@ -160,7 +160,7 @@ class CVAEPredictor(Predictor):
             number = None if missing else numbers.get(str(label), numbers.get(_whole(label)))
             if number is None:
                 raise ValueError(
-                    f"label {row} is {label!r:.80}, no class of the model; allowed are {some_of(known, 20)}"
+                    f"label {row} is {shown(label)}, no class of the model; allowed are {some_of(known, 20)}"
                     f"{f' ({unquoted(label)})' if isinstance(label, bool) else ''}"
                 )
             chosen.append(number)

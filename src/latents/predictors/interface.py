@@ -11,6 +11,7 @@ import pandas as pd
 from latents import estimators
 from latents.estimators._sealed import check_keys, damaged, digest_of, parse_json, seal_of
 from latents.files import restore, whole_folder
+from latents.messages import shown
 
 # 1 has no digests.
 FORMAT_VERSION, _FIRST_VERSION = 2, 1
@@ -95,7 +96,7 @@ class Predictor(ABC):
             again = predictor._settings()
             for setting, value in settings.items():
                 if setting not in again or not _is_same(value, again[setting]):
-                    raise ValueError(f"{setting!r} is {value!r:.80}, which no predictor has saved")
+                    raise ValueError(f"{setting!r} is {shown(value)}, which no predictor has saved")
         return predictor
 
     @abstractmethod

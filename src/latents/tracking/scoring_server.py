@@ -12,6 +12,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.types import DataType, Schema
 
+from latents.messages import shown
+
 logger = logging.getLogger(__name__)
 
 # The loading process is that of `mlflow models serve`, or of `mlflow models predict`.
@@ -85,7 +87,7 @@ def _parse_json(parse: Callable[..., Any], data: dict[str, Any], schema: Schema 
             for row, text in enumerate(_leaves(data.get(form, []))):
                 if not isinstance(text, str):
                     raise MlflowException.invalid_parameter_value(
-                        f"text {row} is {text!r:.80}; allowed are texts"
+                        f"text {row} is {shown(text)}; allowed are texts"
                     )
     return parse(data, schema=schema)
 

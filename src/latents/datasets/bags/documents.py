@@ -304,7 +304,7 @@ def _after_label(path: Path, line: int, row: bytes) -> tuple[bytes, bytes] | Non
     if not content:
         return None
     head, _, pairs = content.replace(b"\t", b" ").partition(b" ")
-    if b":" in head:
+    if b":" in head or b"\0" in head:
         raise malformed(path, line, f"{shown(row)} does not begin with a label")
     return head, pairs
 

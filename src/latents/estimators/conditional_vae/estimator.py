@@ -36,6 +36,7 @@ from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
 from latents.estimators.conditional_vae.priors import PRIORS
 from latents.estimators.conditional_vae.schedules import SCHEDULES
 from latents.estimators.conditional_vae.training import EpochMeans
+from latents.messages import shown
 
 OnEpoch = Callable[["ConditionalVAE", int], Mapping[str, float] | None]
 
@@ -648,7 +649,7 @@ class ConditionalVAE(
         for width in self.hidden:
             if not isinstance(width, Integral) or width < 1:
                 raise ValueError(
-                    f"hidden is {self.hidden!r}, but every width must be an integer of at least 1"
+                    f"hidden is {shown(self.hidden)}, but every width must be an integer of at least 1"
                 )
         if self.network == "ladder":
             check_levels(self.hidden, self.n_latents)
@@ -679,7 +680,7 @@ class ConditionalVAE(
         for row, label in enumerate(labels):
             if label not in known:
                 raise ValueError(
-                    f"y[{row}] is {label!r:.80}, which is no class of the training data; "
+                    f"y[{row}] is {shown(label)}, which is no class of the training data; "
                     f"known are {list(known)!r:.200}"
                 )
         return torch.tensor([known[label] for label in labels], dtype=torch.int64)

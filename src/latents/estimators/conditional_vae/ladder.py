@@ -31,6 +31,7 @@ from latents.estimators.conditional_vae.distributions import Gaussian
 from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage, Sizes
 from latents.estimators.conditional_vae.pixels import PixelModel
 from latents.estimators.conditional_vae.priors import rows_of
+from latents.messages import shown
 
 # Latents of a posterior are compared with its prior through so many hidden units for each of them.
 _UNITS_PER_LATENT = 8
@@ -132,8 +133,8 @@ def check_levels(hidden: Sequence[int], n_latents: int) -> None:
     """Refuse what makes no ladder: see ``LadderNetwork``."""
     if len(set(hidden)) != 1 or len(hidden) > n_latents:
         raise ValueError(
-            f"hidden is {list(hidden)}, but a ladder has a level for each entry, all of the same width, and at "
-            f"least one of the {n_latents} latents on each"
+            f"hidden is {shown(list(hidden))}, but a ladder has a level for each entry, all of the same width, "
+            f"and at least one of the {n_latents} latents on each"
         )
 
 

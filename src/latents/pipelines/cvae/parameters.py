@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from latents.messages import shown
 from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
 
 
@@ -39,8 +40,8 @@ class FitParameters(Parameters):
     def _levels_of_a_ladder(self) -> Self:
         if self.network == "ladder" and (len(set(self.hidden)) != 1 or len(self.hidden) > self.n_latents):
             raise ValueError(
-                f"hidden is {self.hidden}, but a ladder has a level for each entry, all of the same width, and at "
-                f"least one of the {self.n_latents} latents on each"
+                f"hidden is {shown(self.hidden)}, but a ladder has a level for each entry, all of the same "
+                f"width, and at least one of the {self.n_latents} latents on each"
             )
         return self
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from latents import reporting
-from latents.messages import some_of
+from latents.messages import shown, some_of
 from latents.pipelines.cvae_inference.parameters import (
     GenerateParameters,
     PredictParameters,
@@ -87,7 +87,7 @@ def generate(
         table = pd.DataFrame(labels)
     except ValueError as error:
         raise ValueError(
-            f"cvae_inference.labels is {labels!r:.80} ({error}); allowed is a column 'label' with a list of "
+            f"cvae_inference.labels is {shown(labels)} ({error}); allowed is a column 'label' with a list of "
             "classes, such as {'label': [0, 1]}"
         ) from error
     if "label" not in table:
