@@ -2,9 +2,9 @@
 # Hugging Face's datasets 5.2.0 (with Pillow 13.0.0), read by pyarrow.
 #
 # Behaviour: Dataset.to_parquet of pictures that were given by their paths writes a file that holds the paths and no
-# picture ("bytes" is null in every row), and says nothing. It loads on the machine that wrote it, where the files are, and
-# nowhere else. Pictures that were given as objects of Pillow's are written whole, so it depends on how the data set was
-# made. embed_table_storage, which push_to_hub uses, would put the bytes in.
+# picture ("bytes" is null in every row), and says nothing. It loads on the machine that wrote it, where the files
+# are, and nowhere else. Pictures that were given as objects of Pillow's are written whole, so it depends on how the
+# data set was made. embed_table_storage, which push_to_hub uses, would put the bytes in.
 #
 # Output seen: the lines that are compared below.
 set -euo pipefail

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # scikit-learn 1.9.1 with SciPy 1.17.1; gensim 4.4.0 as a second reader.
 #
-# Behaviour: dump_svmlight_file numbers columns from 0 and says so in a comment, which it writes only where `comment` is
-# given; load_svmlight_file, whose default is zero_based="auto", does not read that comment and takes a file without a column 0 for one that counts from 1. So a
-# matrix whose first column is empty comes back with each column in the place of its left neighbour, and two files
-# written alike are read by different numbers, as one of them happens to use column 0. gensim's SvmLightCorpus always
-# counts from 1, so that what was column 0 becomes word -1.
+# Behaviour: dump_svmlight_file numbers columns from 0 and says so in a comment, which it writes only where `comment`
+# is given; load_svmlight_file, whose default is zero_based="auto", does not read that comment and takes a file
+# without a column 0 for one that counts from 1. So a matrix whose first column is empty comes back with each column
+# in the place of its left neighbour, and two files written alike are read by different numbers, as one of them
+# happens to use column 0. gensim's SvmLightCorpus always counts from 1, so that what was column 0 becomes word -1.
 #
 # Output seen: the lines that are compared below.
 set -euo pipefail
