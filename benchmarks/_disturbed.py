@@ -305,6 +305,9 @@ def signals(seed: int, root: Path, quick: bool) -> Iterator[Outcome]:
     usual = paces(project, [("cvae",)] if quick else [("cvae",), ("clustering",), ("pca",)])
     numbers = (signal.SIGINT,) if quick else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in numbers:
+        # What is ignored here (by nohup) the runs would ignore as well; what is handled here they are not given.
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
         for times in (1, 2):
             for pipelines in usual:
                 begun, ended = usual[pipelines]
