@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 
 from latents.estimators import MinimumErrorPCA, MultinomialMixture, load
 from latents.estimators._persistence import FORMAT_VERSION, PersistentEstimator
-from latents.estimators._sealed import digest_of
+from latents.sealed import digest_of
 
 DTYPES = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 DTYPES += ["float16", "float32", "float64"]

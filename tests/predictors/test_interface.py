@@ -13,8 +13,8 @@ from kedro.io import DatasetError
 
 from latents import estimators, predictors
 from latents.datasets import PredictorDataset
-from latents.estimators._sealed import seal_of
 from latents.predictors.interface import settings_digest
+from latents.sealed import seal_of
 from tests.conftest import SAVED
 from tests.damage import damaged_bytes, damaged_json, nested, repeated
 from tests.predictors.examples import SEA, SKY, change

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from latents.datasets.decoding import FORMATS, Decoded, PictureForm
+from latents.memory import memory_bytes
 from latents.tracking.monitor import FitMonitor
 
 logger = logging.getLogger(__name__)
@@ -115,12 +115,11 @@ def _decoded(form: PictureForm, source: Source, way_out: str) -> Decoded:
 def _room(n: int, pixels: NDArray[Any]) -> NDArray[Any]:
     """Return an array for `n` pictures like the first one."""
     needed = n * pixels.nbytes
-    known = hasattr(os, "sysconf")  # not on Windows
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if known else sys.maxsize
-    if needed > memory:
+    available = memory_bytes()
+    if available is not None and needed > available:
         raise DatasetError(
             f"{n} pictures of {_measures(pixels)} pixels take {needed / 1e9:,.1f} GB, and this machine has "
-            f"{memory / 1e9:,.1f} GB of memory; give a smaller size: [height, width]"
+            f"{available / 1e9:,.1f} GB of memory; give a smaller size: [height, width]"
         )
     return np.empty((n, *pixels.shape), dtype=pixels.dtype)
 

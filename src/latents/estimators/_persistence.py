@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from latents.estimators._sealed import Sealed, check_keys, damaged, listed, read_sealed, write_sealed
+from latents.sealed import Sealed, check_keys, damaged, listed, read_sealed, write_sealed
 
 # 1 has no digest.
 FORMAT_VERSION, _FIRST_VERSION = 2, 1

@@ -14,7 +14,6 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from latents.estimators._blocks import are_blocks, in_block
-from latents.estimators._memory import check_memory
 from latents.estimators._pca_centred import Centred, first_too_far, largest_deviation
 from latents.estimators._pca_dimension import Wanted, falling_sums
 from latents.estimators._pca_moments import Moments, working_dtype
@@ -34,6 +33,7 @@ from latents.estimators._pca_solvers import (
 )
 from latents.estimators._persistence import Learned, PersistentEstimator, check_learned
 from latents.estimators._warnings import warn_caller
+from latents.memory import check_memory
 
 _DTYPES = [np.float64, np.float32]
 

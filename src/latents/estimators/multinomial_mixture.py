@@ -21,7 +21,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latents.estimators._blocks import are_blocks, by_documents, in_block, is_read_once
 from latents.estimators._devices import device_of_fitted, resolve_device
-from latents.estimators._memory import check_memory
 from latents.estimators._multinomial_em import (
     ImpossibleDocumentError,
     Parameters,
@@ -37,6 +36,7 @@ from latents.estimators._multinomial_fit import Recipe, Report, Run, fit_blocks,
 from latents.estimators._persistence import Learned, PersistentEstimator, check_learned
 from latents.estimators._sparse_counts import Counts
 from latents.estimators._warnings import warn_caller
+from latents.memory import check_memory
 
 Measure = TypeVar("Measure")
 Array = NDArray[np.float64]

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, NamedTuple, Self
 import pandas as pd
 
 from latents import estimators
-from latents.estimators._sealed import check_keys, damaged, digest_of, parse_json, seal_of
 from latents.files import restore, whole_folder
 from latents.messages import shown
+from latents.sealed import check_keys, damaged, digest_of, parse_json, seal_of
 
 # 1 has no digests.
 FORMAT_VERSION, _FIRST_VERSION = 2, 1

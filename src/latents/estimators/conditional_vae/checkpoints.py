@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from latents.estimators import _sealed
+from latents import sealed
 from latents.messages import printable
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Checkpoints:
             "state": packed,
         }
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        _sealed.write_sealed(self.path, _HEADER, header, arrays)
+        sealed.write_sealed(self.path, _HEADER, header, arrays)
         self._last_epoch = epoch
 
     def load(self) -> dict[str, Any] | None:
@@ -79,7 +79,7 @@ class Checkpoints:
             return None
         try:
             header, tensors = read(self.path)
-            with _sealed.damaged(self.path):
+            with sealed.damaged(self.path):
                 state: dict[str, Any] = unpack(header["state"], tensors)
         except ValueError as error:
             logger.warning("%s; the training begins anew", error)
@@ -117,7 +117,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     ValueError
         If the file is no checkpoint, not whole, changed after it was written, or of another version.
     """
-    header, arrays, digest = _sealed.read_sealed(path, _HEADER, "no checkpoint")
+    header, arrays, digest = sealed.read_sealed(path, _HEADER, "no checkpoint")
     if digest is None:
         raise ValueError(f"{path} is damaged: a checkpoint has a digest")
     if not isinstance(header, dict):
@@ -126,14 +126,14 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise ValueError(
             f"{path} has format version {header.get('format_version')}; this version reads {FORMAT_VERSION}"
         )
-    with _sealed.damaged(path):
-        _sealed.check_keys(header, _FIELDS, "its header")
+    with sealed.damaged(path):
+        sealed.check_keys(header, _FIELDS, "its header")
     return header, {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def digest_of(*parts: Tensor) -> str:
     """Return a fingerprint of tensors: of their types, shapes and bytes."""
-    return _sealed.digest_of({str(place): part.cpu().numpy() for place, part in enumerate(parts)})
+    return sealed.digest_of({str(place): part.cpu().numpy() for place, part in enumerate(parts)})
 
 
 def _build() -> str:

@@ -19,7 +19,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from latents.estimators._devices import device_of_fitted, resolve_device
-from latents.estimators._memory import check_memory
 from latents.estimators._persistence import Learned, PersistentEstimator, check_learned
 from latents.estimators.conditional_vae import evaluation, latent_space
 from latents.estimators.conditional_vae.batches import Batches, pixels_of
@@ -36,6 +35,7 @@ from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
 from latents.estimators.conditional_vae.priors import PRIORS
 from latents.estimators.conditional_vae.schedules import SCHEDULES
 from latents.estimators.conditional_vae.training import EpochMeans
+from latents.memory import check_memory
 from latents.messages import shown
 
 OnEpoch = Callable[["ConditionalVAE", int], Mapping[str, float] | None]

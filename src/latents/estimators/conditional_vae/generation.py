@@ -9,9 +9,9 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from latents.estimators._memory import check_memory
 from latents.estimators.conditional_vae import latent_space
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
+from latents.memory import check_memory
 
 _STEPS = 9
 # Latents are drawn from Gaussians near N(0, I). A network would make numbers of much larger ones that are none, on

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture, _memory
-from latents.estimators._memory import check_memory, memory_bytes
+from latents import memory
+from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture
 from latents.estimators.conditional_vae.networks import NETWORKS, build, n_weights
+from latents.memory import check_memory, memory_bytes
 from tests.estimators.test_conditional_vae_training import seeded
 
 HUGE = 10**9
@@ -90,7 +91,7 @@ def test_a_mixture_of_many_components(monkeypatch):
     counts = sparse.csr_array(np.random.default_rng(0).poisson(1.0, (50, 9)))
     with pytest.raises(ValueError, match="exceeds the number of documents: n_samples=50"):
         MultinomialMixture(HUGE).fit(counts)
-    monkeypatch.setattr(_memory, "memory_bytes", lambda: 10_000)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 10_000)
     with pytest.raises(
         ValueError, match=r"n_components=50 needs too much memory: a fit to these counts would"
     ):
@@ -102,7 +103,7 @@ def test_a_mixture_of_many_components(monkeypatch):
 
 def test_a_covariance_that_no_memory_holds(monkeypatch):
     X = np.random.default_rng(0).normal(size=(30, 40))
-    monkeypatch.setattr(_memory, "memory_bytes", lambda: 20_000)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 20_000)
     said = r"svd_solver='covariance_eigh' needs too much memory: its 40 x 40 matrix would"
     pca = MinimumErrorPCA(2, svd_solver="covariance_eigh")
     for fit in (lambda: pca.fit(X), lambda: pca.fit([X]), lambda: pca.partial_fit(X)):

@@ -12,8 +12,8 @@ from safetensors import safe_open
 from safetensors.numpy import save as to_safetensors
 
 from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture, load
-from latents.estimators._sealed import digest_of, read_sealed
 from latents.estimators.conditional_vae import checkpoints
+from latents.sealed import digest_of, read_sealed
 from tests.conftest import SAVED
 from tests.damage import damaged_bytes, damaged_json, nested, repeated
 
