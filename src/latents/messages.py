@@ -38,3 +38,13 @@ def unquoted(value: object) -> str:
 def printable(text: str) -> str:
     """Return a text that a log can write: halves of characters, which no UTF-8 has, become their numbers."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def first_repeated(names: Iterable[str]) -> str | None:
+    """Return the first of some names that was there before, if any was."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from latents.files import whole_file
-from latents.messages import printable
+from latents.messages import first_repeated, printable
 
 _DIGEST = "digest"
 
@@ -115,8 +115,7 @@ def _no_constant(name: str) -> NoReturn:
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice")
+        raise ValueError(f"{first_repeated(name for name, _ in pairs)!r} is there twice")
     return found
 
 

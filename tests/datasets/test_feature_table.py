@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from kedro.io import DatasetError
 
 from latents.datasets import DocumentTableDataset, FeatureTableDataset
-from latents.datasets.files import first_repeated
+from latents.messages import first_repeated
 from latents.pipelines.shared import truth_values
+from tests.tables import write_table
 
 KINDS = [".csv", ".tsv", ".csv.gz", ".parquet"]
 
@@ -21,10 +22,7 @@ KINDS = [".csv", ".tsv", ".csv.gz", ".parquet"]
 def table(tmp_path, content, name="a.csv", **options):
     path = tmp_path / name
     if isinstance(content, pd.DataFrame):
-        if name.endswith(".parquet"):
-            content.to_parquet(path)
-        else:
-            content.to_csv(path, index=False, sep="\t" if ".tsv" in name else ",")
+        write_table(content, path)
     else:
         content = content if isinstance(content, bytes) else content.encode()
         path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)

@@ -55,9 +55,6 @@ def test_files_of_others_are_read_as_they_are(tmp_path):
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_texts_come_back_and_none_is_a_formula(tmp_path, texts):
-    texts = [
-        text.replace("\r", "") for text in texts
-    ]  # which pandas writes bare, and reads as the end of a row
     dataset = entry(tmp_path, dtype=str, keep_default_na=False, skip_blank_lines=False)
     dataset.save(pd.DataFrame({"a": texts, "b": "x"}))
     assert dataset.load()["a"].tolist() == texts

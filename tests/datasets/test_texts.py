@@ -10,6 +10,7 @@ import pytest
 from kedro.io import DatasetError
 
 from latents.datasets import DocumentTableDataset, FeatureTableDataset, TextFolderDataset
+from tests.tables import write_table
 
 
 def folder_of(tmp_path, files):
@@ -96,12 +97,7 @@ class TestTable:
     def test_texts_stay_what_they_are(self, tmp_path, name):
         rows = pd.DataFrame(ROWS)
         path = tmp_path / name
-        if ".csv" in name or ".tsv" in name:
-            rows.to_csv(path, index=False, sep="\t" if "tsv" in name else ",")
-        elif "parquet" in name:
-            rows.to_parquet(path)
-        else:
-            rows.to_json(path, orient="records", lines=True)
+        write_table(rows, path)
         quoting = {"quoting": True} if name == "a.tsv" else {}
         assert DocumentTableDataset(str(path), **quoting).load().to_dict("list") == ROWS
 

@@ -23,6 +23,7 @@ from latents.pipelines.documents import IngestParameters, texts_and_names
 from latents.pipelines.images import as_rows, check_images
 from latents.pipelines.pca import nodes as pca
 from latents.pipelines.shared import SplitParameters, split_rows
+from tests.tables import write_table
 
 INGEST = IngestParameters(text_column="text", label_column="label")
 FEATURES = FeaturesParameters(
@@ -259,12 +260,8 @@ class TestOtherTables:
         path = tmp_path / name
         if name == "b.parquet":
             rows.astype({"label": "category"}).to_parquet(path)
-        elif name == "a.parquet":
-            rows.to_parquet(path)
-        elif name == "a.jsonl":
-            rows.to_json(path, orient="records", lines=True)
         else:
-            rows.to_csv(path, index=False, sep="\t" if name == "a.tsv" else ",")
+            write_table(rows, path)
         documents, _ = corpus.ingest(DocumentTableDataset(str(path)).load(), INGEST)
         assert documents["label"].tolist() == labels
 

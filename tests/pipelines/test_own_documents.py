@@ -20,6 +20,7 @@ from latents.pipelines.clustering.parameters import FeaturesParameters
 from latents.pipelines.documents import IngestParameters
 from tests.conftest import ROOT
 from tests.datasets.bags.h5ad_files import write_h5ad
+from tests.tables import write_table
 
 MANUAL = (ROOT / "docs/data.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(clustering\.raw_documents:.*?)```", MANUAL, flags=re.DOTALL)
@@ -158,12 +159,7 @@ def test_a_table(project, ending):
     path = project.path / f"data/01_raw/documents{ending}"
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame({"text": TEXTS, "label": LABELS})
-    if ending == ".parquet":
-        table.to_parquet(path)
-    elif ending == ".jsonl":
-        table.to_json(path, orient="records", lines=True)
-    else:
-        table.to_csv(path, index=False, sep="," if ending == ".csv" else "\t")
+    write_table(table, path)
     run(project, TABLE.replace("documents.csv", f"documents{ending}"))
     counts, documents = check(project)
     np.testing.assert_array_equal(counts, COUNTS)

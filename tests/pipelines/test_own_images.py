@@ -18,6 +18,7 @@ from tests.conftest import ROOT
 from tests.datasets.test_image_table import IMAGE, cells, classes
 from tests.datasets.test_image_table import write as write_pictures
 from tests.datasets.test_own_arrays import idx
+from tests.tables import write_table
 
 MANUAL = (ROOT / "docs/data.md").read_text()
 BLOCKS = re.findall(r"```yaml\n(pca\.raw_images:.*?)```", MANUAL, flags=re.DOTALL)
@@ -86,13 +87,6 @@ def check(project, images, labels=LABELS):
     assert metrics["n_features"] == images[0].size
     assert metrics["distortion_gap"] < 1e-6
     assert "</html>" in (data / "08_reporting/pca/report.html").read_text()
-
-
-def write_table(path, table):
-    if path.suffix == ".parquet":
-        table.to_parquet(path)
-    else:
-        table.to_csv(path, index=False, sep="," if path.suffix == ".csv" else "\t")
 
 
 def test_the_manual_has_an_example_of_each():
@@ -240,13 +234,13 @@ def test_medmnist(project):
     np.testing.assert_array_equal(held_out, np.arange(20) >= 18)
 
 
-def test_emnist(project):
-    sideways = np.ascontiguousarray(IMAGES.swapaxes(1, 2))
-    path = place(project, EMNIST)
-    path.write_bytes(gzip.compress(idx(sideways)))
-    labels = yaml.safe_load(EMNIST)["pca.raw_images"]["labels"]
+@pytest.mark.parametrize(("entry", "images"), [(IDX, IMAGES), (EMNIST, IMAGES.swapaxes(1, 2))])
+def test_idx(project, entry, images):
+    path = place(project, entry)
+    path.write_bytes(gzip.compress(idx(np.ascontiguousarray(images))))
+    labels = yaml.safe_load(entry)["pca.raw_images"]["labels"]
     (path.parent / labels).write_bytes(gzip.compress(idx(LABELS.astype(np.uint8))))
-    run(project, EMNIST)
+    run(project, entry)
     check(project, IMAGES)
 
 
@@ -259,15 +253,6 @@ def test_qmnist(project):
     columns[:, 0] = LABELS
     (path.parent / labels).write_bytes(gzip.compress(idx(columns)))
     run(project, entry)
-    check(project, IMAGES)
-
-
-def test_idx(project):
-    path = place(project, IDX)
-    path.write_bytes(gzip.compress(idx(IMAGES)))
-    labels = yaml.safe_load(IDX)["pca.raw_images"]["labels"]
-    (path.parent / labels).write_bytes(gzip.compress(idx(LABELS.astype(np.uint8))))
-    run(project, IDX)
     check(project, IMAGES)
 
 
@@ -289,7 +274,7 @@ def test_npz(project):
 def test_a_table_of_pixels(project, ending):
     entry = TABLE.replace("images.csv", f"images{ending}")
     table = pd.DataFrame(IMAGES.reshape(20, -1).astype(int)).add_prefix("pixel")
-    write_table(place(project, entry), table.assign(label=LABELS))
+    write_table(table.assign(label=LABELS), place(project, entry))
     run(project, entry)
     check(project, IMAGES)
 
@@ -298,10 +283,8 @@ def test_a_table_of_features(project):
     entry = TABLE.replace("  image_shape: [28, 28]\n", "  label: species\n  drop: [id]\n")
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(20, 4)), columns=["length", "width", "height", "weight"])
-    write_table(
-        place(project, entry),
-        table.assign(species=["a", "b"] * 10, id=range(20), name=[*"abcdefghijklmnopqrst"]),
-    )
+    marks = {"species": ["a", "b"] * 10, "id": range(20), "name": [*"abcdefghijklmnopqrst"]}
+    write_table(table.assign(**marks), place(project, entry))
     run(project, entry)
     checked = arrays(project.path / "data/02_intermediate/pca/images")
     assert checked["feature_names"].tolist() == ["length", "width", "height", "weight"]
@@ -319,7 +302,7 @@ def test_a_table_of_features(project):
 def test_a_broken_file_stops_the_run(project):
     table = pd.DataFrame(IMAGES.reshape(20, -1)).add_prefix("pixel").astype(object)
     table.loc[3, "pixel7"] = None
-    write_table(place(project, TABLE), table)
+    write_table(table, place(project, TABLE))
     with pytest.raises(DatasetError, match=r"images\.csv, line 5: column 'pixel7' is empty"):
         run(project, TABLE)
     assert not list((project.path / "data").rglob("images.npy"))

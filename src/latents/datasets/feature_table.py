@@ -128,6 +128,8 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         data = images_or_features(self._filepath, X, self._image_shape, "columns of features")
         if "features" in data:
             data["feature_names"] = np.array(columns.features)
+        if "labels" in others:
+            others["labels"] = numbers_if_whole(others["labels"])
         return {**data, **others}
 
     def _meanings(self, names: list[str]) -> _Columns:
@@ -199,8 +201,6 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             if not np.isfinite(X).all():
                 return None
             arrays = {meaning: column.to_numpy().astype(str) for meaning, column in cells.items()}
-            if "labels" in arrays:
-                arrays["labels"] = numbers_if_whole(arrays["labels"])
             if "held_out" in cells:
                 marks = [truth_of(mark) for mark in cells["held_out"].to_list()]
                 if None in marks:
@@ -236,10 +236,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
                 others[meaning].append(mark)
         _tell(path, [f"line {line}" for line in unlabelled], columns)
         X = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns.features))
-        arrays = {meaning: np.array(cells) for meaning, cells in others.items()}
-        if "labels" in arrays:
-            arrays["labels"] = numbers_if_whole(arrays["labels"])
-        return X, arrays
+        return X, {meaning: np.array(cells) for meaning, cells in others.items()}
 
     def _numbers(self, line: int, names: list[str], cells: list[str]) -> NDArray[np.float64]:
         number = _NUMBERS[self._decimal]
@@ -278,10 +275,11 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             elif missing.size:
                 raise DatasetError(f"{path}, row {missing[0]}: column {name!r:.80} is empty")
         X = _side_by_side([_finite(path, name, cells[name]) for name in columns.features], len(table))
-        others = {meaning: _plain(path, name, cells[name]) for meaning, name in columns.others.items()}
-        if "labels" in others:
-            others["labels"] = numbers_if_whole(others["labels"])
-        return X, columns, others
+        return (
+            X,
+            columns,
+            {meaning: _plain(path, name, cells[name]) for meaning, name in columns.others.items()},
+        )
 
     def _describe(self) -> dict[str, Any]:
         return {

@@ -3,7 +3,7 @@
 import codecs
 import csv
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -11,7 +11,7 @@ from typing import IO
 from kedro.io import DatasetError
 
 from latents.datasets.unpacking import gunzipped
-from latents.messages import some_of
+from latents.messages import first_repeated, some_of
 
 # What begins a file of an encoding that says so itself; none of it is UTF-8. The longer ones come first.
 _MARKS = {
@@ -222,13 +222,3 @@ def _check_names(path: Path, line: int, names: Sequence[str], quoting: bool) -> 
             line,
             "NUL characters in the names of columns; another encoding has them (encoding: utf-16-le)",
         )
-
-
-def first_repeated(names: Iterable[str]) -> str | None:
-    """Return the first of some names that was there before, if any was."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from kedro.io import DatasetError
 
-from latents.datasets.files import first_repeated
 from latents.datasets.split_folders import files_within
 from latents.datasets.unpacking import check_unpacked
+from latents.messages import first_repeated
 
 # What pandas calls an index without a name: it is no column of the user's.
 _UNNAMED_INDEX = re.compile(r"__index_level_\d+__")

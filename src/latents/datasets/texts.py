@@ -13,7 +13,6 @@ from latents.datasets.files import (
     check_quoting,
     check_separator,
     fields_of,
-    first_repeated,
     lines_of,
     malformed,
     text_of,
@@ -22,6 +21,7 @@ from latents.datasets.parquet import parquet_of
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.split_folders import files_within, labels_and_split
 from latents.datasets.unpacking import Size, bytes_of
+from latents.messages import first_repeated
 
 
 class _Absent:

@@ -33,7 +33,7 @@ class ConfigurationHook:
 
     @hook_impl(wrapper=True, tryfirst=True)
     def after_context_created(self, context: KedroContext) -> Iterator[None]:
-        """Register the resolvers."""
+        """Register the resolvers, before the wrapper that asks the store, whose place they resolve."""
         check_environment(context)
         warn_of_unread_files(context)
         register_places(Path(context.project_path))

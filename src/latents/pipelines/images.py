@@ -85,7 +85,11 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
                 )
             if missing.any() and marks.dtype.kind != "f":  # texts can tell of a missing one: it is empty
                 marks = np.where(missing, "", marks.astype(str))
-            checked[name] = {"names": marks.astype(str), "labels": numbers_if_whole(marks)}.get(name, marks)
+            if name == "names":
+                marks = marks.astype(str)
+            elif name == "labels":
+                marks = numbers_if_whole(marks)
+            checked[name] = marks
     constant = _check_values(checked)
     if to_learn and constant.all():
         raise ValueError(f"all {len(values)} {one}s are the same: there is nothing to learn")

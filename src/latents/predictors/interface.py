@@ -56,7 +56,7 @@ class Predictor(ABC):
             "predictor": type(self).__name__,
             "settings": self._settings(),
         }
-        json.dumps(content, allow_nan=False)
+        json.dumps(content, allow_nan=False)  # or fail, before anything is written
         final = Path(folder)
         for path in [final] if final.is_file() else final.glob("*"):
             if path.name not in (MODEL, SETTINGS) and not path.name.startswith("."):  # such as .DS_Store

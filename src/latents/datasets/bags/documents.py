@@ -22,7 +22,6 @@ from latents.datasets.bags.numbers import (
     lines_of,
     numbers_of,
     pair_of,
-    shown,
     whole_number,
 )
 from latents.datasets.bags.words import (
@@ -35,6 +34,7 @@ from latents.datasets.bags.words import (
 )
 from latents.datasets.files import decoded, malformed, opened
 from latents.features.numbering import Numbering
+from latents.messages import shown
 
 # What scikit-learn writes before the documents, if it is given a comment.
 _SAYS = re.compile(rb"# Column indices are (zero|one)-based\s*")
@@ -288,14 +288,14 @@ def _rows(path: Path, first_line: int, block: bytes, split: _Split) -> Iterator[
 def _after_id(path: Path, line: int, row: bytes) -> tuple[bytes, bytes]:
     head, tab, pairs = row.partition(b"\t")
     if not tab or not head.strip():
-        raise malformed(path, line, f"{shown(row)} does not begin with the document's id and a tab")
+        raise _misbegun(path, line, row, "the document's id and a tab")
     return head, pairs
 
 
 def _after_length(path: Path, line: int, row: bytes) -> tuple[bytes, bytes]:
     head, _, pairs = row.removeprefix(BOM_UTF8).replace(b"\t", b" ").strip().partition(b" ")
     if not head or b":" in head:
-        raise malformed(path, line, f"{shown(row)} does not begin with the number of the document's words")
+        raise _misbegun(path, line, row, "the number of the document's words")
     return head, pairs
 
 
@@ -305,8 +305,12 @@ def _after_label(path: Path, line: int, row: bytes) -> tuple[bytes, bytes] | Non
         return None
     head, _, pairs = content.replace(b"\t", b" ").partition(b" ")
     if b":" in head or b"\0" in head:
-        raise malformed(path, line, f"{shown(row)} does not begin with a label")
+        raise _misbegun(path, line, row, "a label")
     return head, pairs
+
+
+def _misbegun(path: Path, line: int, row: bytes, allowed: str) -> DatasetError:
+    return malformed(path, line, f"{shown(row.decode(errors='replace'))} does not begin with {allowed}")
 
 
 def _pairs(path: Path, line: int, pairs: bytes, known: Known) -> Iterator[tuple[int, int]]:

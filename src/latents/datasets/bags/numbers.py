@@ -119,8 +119,3 @@ def _whole(text: str) -> int:
     if "_" in text or not value.is_integer():  # NaN and the infinities are none either
         raise ValueError(f"{text} is no whole number")
     return int(value)
-
-
-def shown(row: bytes) -> str:
-    """Return the beginning of a line, for a message."""
-    return repr(row[:40].decode(errors="replace"))

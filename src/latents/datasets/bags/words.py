@@ -1,5 +1,6 @@
 """The words that the numbers of a bag of words stand for, and the files that tell them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,9 +109,7 @@ def read_features(path: Path, max_unpacked: int | None) -> Vocabulary:
 
 def distinct(names: Sequence[str], ids: Sequence[str]) -> list[str]:
     """Return the names, those that are there more than once with their ids in brackets."""
-    times: dict[str, int] = {}
-    for name in names:
-        times[name] = times.get(name, 0) + 1
+    times = Counter(names)
     return [f"{name} ({own})" if times[name] > 1 else name for name, own in zip(names, ids, strict=True)]
 
 
