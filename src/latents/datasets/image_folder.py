@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latents.datasets.decoding import PictureForm
+from latents.datasets.folders import files_within, labels_and_split
 from latents.datasets.pictures import Source, read_pictures
 from latents.datasets.read_only import ReadOnlyDataset
-from latents.datasets.split_folders import files_within, labels_and_split
 
 _BATCH = 256  # pictures that are waited for together
 _WAY_OUT = "mend or remove it, or leave it out by `pattern`"

@@ -13,10 +13,10 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 
 from latents.datasets.decoding import PictureForm
+from latents.datasets.folders import files_within, split_of
 from latents.datasets.parquet import opened_parquet
 from latents.datasets.pictures import Source, read_pictures
 from latents.datasets.read_only import ReadOnlyDataset
-from latents.datasets.split_folders import files_within, split_of
 from latents.datasets.unpacking import Size, bytes_of, check_unpacked
 from latents.features.labels import numbers_if_whole
 from latents.messages import some_of

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from kedro.io import DatasetError
 
-from latents.datasets.split_folders import files_within
+from latents.datasets.folders import files_within
 from latents.datasets.unpacking import check_unpacked
 from latents.messages import first_repeated
 

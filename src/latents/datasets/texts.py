@@ -17,9 +17,9 @@ from latents.datasets.files import (
     malformed,
     text_of,
 )
+from latents.datasets.folders import files_within, labels_and_split
 from latents.datasets.parquet import parquet_of
 from latents.datasets.read_only import ReadOnlyDataset
-from latents.datasets.split_folders import files_within, labels_and_split
 from latents.datasets.unpacking import Size, bytes_of
 from latents.messages import first_repeated
 

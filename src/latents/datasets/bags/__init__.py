@@ -6,7 +6,7 @@ from typing import Any
 
 from kedro.io import DatasetError
 
-from latents.datasets.bags import documents, h5ad, matrix_market, scipy_npz, uci
+from latents.datasets.bags import h5ad, lines, matrix_market, scipy_npz, uci
 from latents.datasets.bags.matrix import MAX_EMPTY, Options
 from latents.datasets.files import check_truth
 from latents.datasets.read_only import ReadOnlyDataset
@@ -14,9 +14,9 @@ from latents.datasets.unpacking import Size, bytes_of
 
 _READERS: dict[str, Callable[[Path, Options], dict[str, Any]]] = {
     "uci": uci.read,
-    "svmlight": documents.read_svmlight,
-    "numbered": documents.read_numbered,
-    "lda-c": documents.read_lda_c,
+    "svmlight": lines.read_svmlight,
+    "numbered": lines.read_numbered,
+    "lda-c": lines.read_lda_c,
     "mtx": matrix_market.read,
     "npz": scipy_npz.read,
     "h5ad": h5ad.read,

@@ -6,7 +6,7 @@ import os
 import pytest
 from kedro.io import DatasetError
 
-from latents.datasets.split_folders import files_within, labels_and_split, split_of
+from latents.datasets.folders import files_within, labels_and_split, split_of
 
 
 def make(root, *names):
