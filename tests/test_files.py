@@ -2,10 +2,12 @@
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -111,6 +113,61 @@ def test_writers_at_work_are_let_alone(folder):
     assert sorted(os.listdir(folder.parent)) == ["file", "folder"]
     assert (folder.parent / "file").read_text() == "whole"
     assert (folder / "a.txt").read_text() == "new"
+
+
+@pytest.fixture
+def vanishing(monkeypatch):
+    """Let a place that is there go, once, between being asked for and being looked at, as by another process."""
+    went = []
+    mkdir = os.mkdir
+
+    def vanish(path, *arguments, **keywords):
+        path = Path(path)
+        if path.name.startswith(".writing-") and path.is_dir() and not went:
+            went.append(path)
+            if (path / "old").is_dir():
+                (path / "old").rename(path.parent / "folder")
+            shutil.rmtree(path)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        return mkdir(path, *arguments, **keywords)
+
+    monkeypatch.setattr("os.mkdir", vanish)
+    return went
+
+
+def test_who_reads_does_not_mind_that_the_writer_has_just_cleared_up(folder, vanishing):
+    killed(folder, BETWEEN)
+    restore(folder)
+    assert vanishing
+    assert os.listdir(folder.parent) == ["folder"]
+    assert (folder / "a.txt").read_text() == "old"
+
+
+def test_who_writes_begins_anew_where_its_place_has_just_been_swept(folder, vanishing):
+    with whole_folder(folder) as new:
+        (new / "a.txt").write_text("new")
+    assert vanishing
+    assert os.listdir(folder.parent) == ["folder"]
+    assert (folder / "a.txt").read_text() == "new"
+
+
+def test_of_writers_at_once_each_ends_well_and_the_last_ones_is_left(folder, monkeypatch):
+    rename, others = Path.rename, [f"of another, {i}" for i in range(3)]
+
+    def after_another(self, target):
+        if self.name == "new" and not folder.exists() and others:
+            with_text = folder.parent / "ready"
+            with_text.mkdir()
+            (with_text / "a.txt").write_text(others.pop())
+            rename(with_text, folder)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", after_another)
+    with whole_folder(folder) as new:
+        (new / "a.txt").write_text("mine")
+    assert not others
+    assert os.listdir(folder.parent) == ["folder"]
+    assert (folder / "a.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])

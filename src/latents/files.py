@@ -21,6 +21,8 @@ _LOCK = ".lock"
 _NEW, _OLD = "new", "old"
 # Of network file systems whose server keeps no locks; for those that know none, filelock has a way of its own.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+# A place that another process removes while it is locked is missing for the lock, or there no more for its folder.
+_GONE = (FileNotFoundError, FileExistsError)
 # Earlier versions put the replaced folder beside the new one, and held no locks.
 _PLACE = re.compile(r"\.(?:writing|replaced)-[0-9a-f]{12,32}-(?P<name>.+)", re.DOTALL)
 
@@ -47,16 +49,16 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary folder to write to, and put it in the place of `path` when the block ends well.
 
     The folder that was there before is then removed; when the block raises, it stays as it was. Of a process that
-    is killed between the two renames, ``sweep`` and ``restore`` put it back.
+    is killed between the two renames, ``sweep`` and ``restore`` put it back. Of several writers at once the last
+    one's is left.
     """
     final = Path(path).resolve()
     with _place_for(final) as place:
         (place / _NEW).mkdir()
         try:
             yield place / _NEW
-            if final.exists():
-                final.rename(place / _OLD)
-            (place / _NEW).rename(final)
+            while not _exchange(place, final):
+                shutil.rmtree(place / _OLD, ignore_errors=True)
         finally:
             _put_back(place / _OLD, final)
 
@@ -139,7 +141,7 @@ def _locked_place(final: Path, attempts: int = 5) -> tuple[Path, FileLock]:
         if (place / _LOCK).exists():
             return place, lock
         lock.release()
-    except (FileNotFoundError, Timeout):
+    except (*_GONE, Timeout):
         pass
     except OSError as error:
         if error.errno not in _NO_LOCKS:
@@ -160,7 +162,7 @@ def _claim(place: Path, patience: float = 0.0) -> Iterator[bool]:
     lock = FileLock(place / _LOCK, timeout=patience)
     try:
         lock.acquire()
-    except (FileNotFoundError, Timeout):  # its writer has just cleared up, or is at work
+    except (*_GONE, Timeout):  # its writer has just cleared up, or is at work
         yield False
         return
     try:
@@ -189,8 +191,23 @@ def _replaced(place: Path) -> Path:
     return place if place.name.startswith(".replaced-") else place / _OLD
 
 
+def _exchange(place: Path, final: Path) -> bool:
+    """Put the new folder in the place of the old one; tell whether no other writer was quicker."""
+    with suppress(FileNotFoundError):
+        final.rename(place / _OLD)
+    return _moved(place / _NEW, final)
+
+
 def _put_back(old: Path, final: Path) -> bool:
-    if not old.is_dir() or final.exists():
+    return old.is_dir() and not final.exists() and _moved(old, final)
+
+
+def _moved(folder: Path, final: Path) -> bool:
+    """Move a folder to where there may be one by now; tell whether there was none."""
+    try:
+        folder.rename(final)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
         return False
-    old.rename(final)
     return True
