@@ -42,6 +42,29 @@ with whole_folder(sys.argv[1]) as new:
 """
 FIRST, BETWEEN = 1, 2
 
+# An interrupt at the first call of something, which Python then does not come back to.
+INTERRUPTED = """
+import os, shutil, sys
+from pathlib import Path
+from filelock import FileLock
+from latents.files import whole_folder
+
+owner, name = {"rmtree": shutil, "acquire": FileLock, "rename": Path}[sys.argv[2]], sys.argv[2]
+called = getattr(owner, name)
+
+def interrupted(*arguments, **keywords):
+    setattr(owner, name, called)
+    if sys.argv[2] == "rename":
+        called(*arguments, **keywords)
+    raise KeyboardInterrupt
+
+with whole_folder(sys.argv[1]) as new:
+    (new / "a.txt").write_text("old")
+setattr(owner, name, interrupted)
+with whole_folder(sys.argv[1]) as new:
+    (new / "a.txt").write_text("new")
+"""
+
 
 def killed(folder, at):
     done = subprocess.run([sys.executable, "-c", KILLED, folder, str(at)], check=False)
@@ -89,6 +112,15 @@ def test_who_cannot_put_it_back_says_where_it_is(folder):
     (place / ".lock").mkdir()  # even root cannot take that for a lock
     with pytest.raises(FileNotFoundError, match=r"folder is missing: .* was killed .* It is now .*/old"):
         restore(folder)
+
+
+@pytest.mark.parametrize(("at", "text"), [("acquire", "old"), ("rename", "old"), ("rmtree", "new")])
+def test_interrupted_at_any_moment_a_writer_leaves_nothing(tmp_path, at, text):
+    code = [sys.executable, "-c", INTERRUPTED, tmp_path / "folder", at]
+    done = subprocess.run(code, check=False, capture_output=True, text=True)
+    assert done.stderr.endswith("KeyboardInterrupt\n")
+    assert os.listdir(tmp_path) == ["folder"]
+    assert (tmp_path / "folder" / "a.txt").read_text() == text
 
 
 def test_who_writes_the_same_again_clears_up_first(folder):

@@ -2,10 +2,12 @@
 
 What is being written lies in a folder of its own beside its final place, ``.writing-<number>-<name>``, whose lock
 the writer holds until all is done. The operating system frees the lock of a writer that is killed: who can take it
-knows that nobody writes there any more, and clears up (``sweep``, ``restore``). On a file system that has no locks
-files and folders are written all the same, and nothing is cleared up.
+knows that nobody writes there any more, and clears up (``sweep``, ``restore``). What an interrupt, which may come
+between any two lines, kept a writer from clearing up goes when Python ends (``remove_own``). On a file system that
+has no locks files and folders are written all the same, and nothing is cleared up.
 """
 
+import atexit
 import errno
 import os
 import re
@@ -25,6 +27,8 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 _GONE = (FileNotFoundError, FileExistsError)
 # Earlier versions put the replaced folder beside the new one, and held no locks.
 _PLACE = re.compile(r"\.(?:writing|replaced)-[0-9a-f]{12,32}-(?P<name>.+)", re.DOTALL)
+# Of this process, each with its number, which is another's after a fork.
+_own: dict[Path, int] = {}
 
 
 @contextmanager
@@ -119,6 +123,14 @@ def restore(path: str | os.PathLike[str]) -> None:
             ) from error
 
 
+@atexit.register
+def remove_own() -> None:
+    """Clear up what this process is writing, or was when it was interrupted; for its very end."""
+    for place in [place for place, process in _own.items() if process == os.getpid()]:
+        _put_back(_replaced(place), _final(place))
+        _remove(place)
+
+
 @contextmanager
 def _place_for(final: Path) -> Iterator[Path]:
     """Give a fresh folder beside a file or folder to be, locked for the length of the block, and remove it."""
@@ -128,12 +140,18 @@ def _place_for(final: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        _remove(place)
         lock.release()
+
+
+def _remove(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    _own.pop(place, None)
 
 
 def _locked_place(final: Path, attempts: int = 5) -> tuple[Path, FileLock]:
     place = final.with_name(f".writing-{uuid4().hex[:12]}-{final.name}")
+    _own[place] = os.getpid()
     place.mkdir()
     lock = FileLock(place / _LOCK, timeout=0)
     try:
@@ -148,6 +166,7 @@ def _locked_place(final: Path, attempts: int = 5) -> tuple[Path, FileLock]:
             raise
         return place, lock
     # Swept in the instant before it was locked.
+    _remove(place)
     if not attempts:
         raise FileNotFoundError(f"{place} is removed again and again by another process")
     return _locked_place(final, attempts - 1)

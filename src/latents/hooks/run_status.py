@@ -16,6 +16,7 @@ import mlflow
 from kedro.framework.hooks import hook_impl
 from mlflow.exceptions import MlflowException
 
+from latents import files
 from latents.tracking import store
 from latents.tracking.child_run import end_open_children
 from latents.tracking.current_run import current_run
@@ -182,6 +183,7 @@ def _is_run_command() -> bool:
 
 
 def _exit_at_once(number: int) -> None:
+    files.remove_own()
     if sys.stdout.isatty():
         os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # a progress bar hides the cursor
     os._exit(128 + number)
