@@ -24,8 +24,8 @@ from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from threadpoolctl import threadpool_info
 
 from latents.datasets import DocstringsDataset, NewsgroupsDataset
-from latents.estimators.clustering_metrics import matched_accuracy
-from latents.estimators.conditional_vae.pace import multiplies_bfloat16
+from latents.estimators.conditional_vae.training import multiplies_bfloat16
+from latents.estimators.multinomial_mixture.metrics import matched_accuracy
 from latents.features.tokens import pattern_of
 
 ROOT = Path(__file__).resolve().parents[1]

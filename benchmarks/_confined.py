@@ -29,8 +29,9 @@ _PRELOADED = [
     *("latents.datasets.arrays", "latents.datasets.bags", "latents.datasets.feature_table"),
     *("latents.datasets.idx", "latents.datasets.image_folder", "latents.datasets.npy"),
     *("latents.datasets.texts", "latents.pipelines.clustering.corpus", "latents.pipelines.images"),
-    *("latents.estimators.conditional_vae", "latents.estimators.minimum_error_pca"),
-    *("latents.estimators.multinomial_mixture", "latents.predictors.clustering", "latents.predictors.cvae"),
+    *("latents.estimators.conditional_vae.estimator", "latents.estimators.minimum_error_pca.estimator"),
+    "latents.estimators.multinomial_mixture.estimator",
+    *("latents.predictors.clustering", "latents.predictors.cvae"),
     *("latents.predictors.pca", "pyarrow.parquet", "torch._dynamo", "torchvision.datasets", "IPython"),
     *("sklearn.datasets", "sklearn.feature_extraction.text", "sklearn.metrics"),
 ]

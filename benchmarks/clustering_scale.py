@@ -30,8 +30,8 @@ from _common import OUTPUT, interleaved, machine, markdown, positive, quality, r
 from _synthetic import LABELS, write_corpus
 from latents.datasets.count_blocks import CountBlocks
 from latents.estimators import MultinomialMixture
-from latents.estimators._multinomial_em import Parameters, e_step, m_step
-from latents.estimators._sparse_counts import Counts
+from latents.estimators.multinomial_mixture.counts import Counts
+from latents.estimators.multinomial_mixture.em import Parameters, e_step, m_step
 from latents.reporting.style import CATEGORY_COLOURS
 
 SMOOTHING = 0.3

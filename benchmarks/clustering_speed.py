@@ -30,8 +30,8 @@ from _common import (
     timed,
 )
 from _methods import METHODS, OURS, REFERENCE
-from latents.estimators._multinomial_em import Parameters, e_step, m_step
-from latents.estimators._sparse_counts import Counts
+from latents.estimators.multinomial_mixture.counts import Counts
+from latents.estimators.multinomial_mixture.em import Parameters, e_step, m_step
 from latents.features.words import count_words
 
 SMOOTHING = 0.3

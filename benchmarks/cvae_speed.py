@@ -29,11 +29,10 @@ from latents.estimators import ConditionalVAE
 from latents.estimators.conditional_vae import evaluation
 from latents.estimators.conditional_vae.batches import Batches, pixels_of
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
-from latents.estimators.conditional_vae.learner import Learner, learner_with_adam
 from latents.estimators.conditional_vae.networks import build
 from latents.estimators.conditional_vae.objective import elbo
-from latents.estimators.conditional_vae.pace import choose_pace, multiplies_bfloat16
-from latents.estimators.conditional_vae.training import train
+from latents.estimators.conditional_vae.steps import Learner, learner_with_adam
+from latents.estimators.conditional_vae.training import choose_pace, multiplies_bfloat16, train
 
 N_LATENTS, WIDTH, N_CLASSES, RATE = 40, 500, 10, 1e-3
 N_IMAGES, N_EPOCHS = 60_000, 30  # of a whole training

@@ -22,7 +22,7 @@ _context.set_forkserver_preload(
         "kedro.framework.cli.project",
         "kedro_mlflow.framework.hooks",
         "latents.datasets",
-        "latents.estimators.conditional_vae",
+        "latents.estimators.conditional_vae.estimator",
         "latents.pipeline_registry",
         "latents.settings",
         "matplotlib.backends.backend_agg",

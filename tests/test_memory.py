@@ -10,7 +10,7 @@ from latents import memory
 from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture
 from latents.estimators.conditional_vae.networks import NETWORKS, build, n_weights
 from latents.memory import check_memory, memory_bytes
-from tests.estimators.test_conditional_vae_training import seeded
+from tests.estimators.conditional_vae.test_training import seeded
 
 HUGE = 10**9
 IMAGES = np.random.default_rng(0).random((8, 5)), np.arange(8) % 2

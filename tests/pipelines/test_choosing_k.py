@@ -13,7 +13,7 @@ from scipy import sparse
 
 from latents import estimators
 from latents.estimators import MultinomialMixture
-from latents.estimators.clustering_metrics import npmi_coherence
+from latents.estimators.multinomial_mixture.metrics import npmi_coherence
 from latents.pipelines.clustering import selection
 
 ARGUMENTS = {"random_state": 0, "steps_per_length": 1}

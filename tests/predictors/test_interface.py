@@ -216,10 +216,11 @@ def test_two_files_of_different_trainings_are_no_predictor(pca_predictor, digits
         predictors.load(tmp_path / "one")
 
 
+@pytest.mark.parametrize("version", ["format_1", "format_2"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_predictors_without_digests_are_loaded(kind, tmp_path):
-    expected = json.loads((SAVED / "format_1" / "expected.json").read_text())
-    predictor = predictors.load(SAVED / "format_1" / kind)
+def test_predictors_of_earlier_versions_are_loaded(kind, version, tmp_path):
+    expected = json.loads((SAVED / "expected.json").read_text())
+    predictor = predictors.load(SAVED / version / kind)
     if kind == "clustering":
         found = predictor.predict(["sea ship ship", "the star sky"])[["p_0", "p_1"]]
     elif kind == "pca":

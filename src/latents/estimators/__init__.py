@@ -7,19 +7,21 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from latents.estimators._persistence import read
+from latents.estimators.common.persistence import read
 
 if TYPE_CHECKING:
-    from latents.estimators.conditional_vae import ConditionalVAE, bayes, binarise
-    from latents.estimators.minimum_error_pca import MinimumErrorPCA
-    from latents.estimators.multinomial_mixture import MultinomialMixture
+    from latents.estimators.conditional_vae.estimator import ConditionalVAE
+    from latents.estimators.conditional_vae.objective import bayes
+    from latents.estimators.conditional_vae.pixels import binarise
+    from latents.estimators.minimum_error_pca.estimator import MinimumErrorPCA
+    from latents.estimators.multinomial_mixture.estimator import MultinomialMixture
 
 _HOMES = {
-    "ConditionalVAE": "latents.estimators.conditional_vae",
-    "MinimumErrorPCA": "latents.estimators.minimum_error_pca",
-    "MultinomialMixture": "latents.estimators.multinomial_mixture",
-    "bayes": "latents.estimators.conditional_vae",
-    "binarise": "latents.estimators.conditional_vae",
+    "ConditionalVAE": "conditional_vae.estimator",
+    "MinimumErrorPCA": "minimum_error_pca.estimator",
+    "MultinomialMixture": "multinomial_mixture.estimator",
+    "bayes": "conditional_vae.objective",
+    "binarise": "conditional_vae.pixels",
 }
 _ESTIMATORS = ("ConditionalVAE", "MinimumErrorPCA", "MultinomialMixture")
 
@@ -52,4 +54,4 @@ def load(path: "str | PathLike[str]") -> "ConditionalVAE | MinimumErrorPCA | Mul
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from latents import estimators
-from latents.estimators.reading import log_odds_by_word, runners_up
+from latents.estimators.multinomial_mixture.reading import log_odds_by_word, runners_up
 from latents.features.numbering import Numbering, settled, with_room
 from latents.features.tokens import compiled
 from latents.features.words import WordRules, composed, count_vocabulary, take_vocabulary

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from pandas.api.extensions import ExtensionDtype
 from pandas.api.types import is_numeric_dtype
 
-from latents.estimators._pca_centred import first_too_far
-from latents.estimators.minimum_error_pca import MinimumErrorPCA
+from latents.estimators import MinimumErrorPCA
+from latents.estimators.minimum_error_pca.centred import first_too_far
 from latents.features.images import Shape, finite_pieces, images_of_shape
 from latents.messages import some_of
 from latents.predictors.interface import Predictor, check_model, check_shape

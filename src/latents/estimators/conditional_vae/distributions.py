@@ -1,11 +1,11 @@
-"""Densities and divergences in nats: diagonal Gaussians over latents, Bernoulli pixels as logits."""
+"""The distributions of latents, p(z | y) and q(z | x, y): diagonal Gaussians, log densities and KL in nats."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch import Tensor, nn
 
 
 class Gaussian(NamedTuple):
@@ -17,20 +17,6 @@ class Gaussian(NamedTuple):
     def draw(self, noise: Tensor) -> Tensor:
         """Return mean + sigma * noise, (..., n, L), differentiable in the parameters."""
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
-
-
-def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
-    """Return log p(x) of independent Bernoulli pixels in nats, summed over the last axis.
-
-    Parameters
-    ----------
-    x : Tensor of shape (..., p)
-        Pixels, 0 or 1. A value between them gives x log s(l) + (1 - x) log(1 - s(l)), the
-        expectation over its binarisations.
-    logits : Tensor of shape (..., p)
-        l = log p(x = 1) - log p(x = 0).
-    """
-    return -binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
 
 
 def gaussian_log_density(z: Tensor, gaussian: Gaussian) -> Tensor:
@@ -49,3 +35,46 @@ def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
     log_ratio = q.log_variance - p.log_variance
     distance = (q.mean - p.mean).square() * torch.exp(-p.log_variance)
     return 0.5 * (torch.expm1(log_ratio) - log_ratio + distance).sum(-1)
+
+
+class StandardPrior(nn.Module):
+    """p(z | y) = N(0, I), whatever y."""
+
+    def __init__(self, n_latents: int) -> None:
+        super().__init__()
+        # Buffers follow the module from device to device; there is nothing to learn or to save.
+        self.register_buffer("zeros", torch.zeros(n_latents), persistent=False)
+        self.zeros: Tensor
+
+    def forward(self, y: Tensor) -> Gaussian:
+        """Return p(z | y) for classes y, parameters (n, L)."""
+        zeros = self.zeros.expand(len(y), -1)
+        return Gaussian(zeros, zeros)
+
+
+class PerClassPrior(nn.Module):
+    """p(z | y) = N(m_y, diag exp v_y), m and v learned, from N(0, I) at the start.
+
+    Between classes, at weights w_y, it is the Gaussian of the weighted means of m and v.
+    """
+
+    def __init__(self, n_classes: int, n_latents: int) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(n_classes, n_latents))
+        self.log_variance = nn.Parameter(torch.zeros(n_classes, n_latents))
+
+    def forward(self, y: Tensor) -> Gaussian:
+        """Return p(z | y) for classes y, codes (n,) or weights (n, C), parameters (n, L)."""
+        return Gaussian(rows_of(self.mean, y), rows_of(self.log_variance, y))
+
+
+def rows_of(table: Tensor, y: Tensor) -> Tensor:
+    """Return a row of `table` (C, d) for each class, (n, d): by codes y (n,), or weighted means by y (n, C)."""
+    return y @ table if y.is_floating_point() else table[y]
+
+
+# Name -> (n_classes, n_latents) -> p(z | y)
+PRIORS: dict[str, Callable[[int, int], nn.Module]] = {
+    "standard": lambda _, n_latents: StandardPrior(n_latents),
+    "per_class": PerClassPrior,
+}

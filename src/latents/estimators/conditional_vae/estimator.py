@@ -18,23 +18,27 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from latents.estimators._devices import device_of_fitted, resolve_device
-from latents.estimators._persistence import Learned, PersistentEstimator, check_learned
-from latents.estimators.conditional_vae import evaluation, latent_space
+from latents.estimators.common.devices import device_of_fitted, resolve_device
+from latents.estimators.common.persistence import Learned, PersistentEstimator, check_learned
+from latents.estimators.conditional_vae import evaluation
 from latents.estimators.conditional_vae.batches import Batches, pixels_of
 from latents.estimators.conditional_vae.checkpoints import Checkpoints, digest_of
-from latents.estimators.conditional_vae.fitting import Callback, Progress, carry_out
-from latents.estimators.conditional_vae.generation import LatentMethods, to_numpy
+from latents.estimators.conditional_vae.distributions import PRIORS
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.ladder import check_levels
-from latents.estimators.conditional_vae.learner import learner_with_adam
+from latents.estimators.conditional_vae.latents import LatentMethods, posterior_means, to_numpy
 from latents.estimators.conditional_vae.networks import NETWORKS, build, n_weights
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
-from latents.estimators.conditional_vae.pace import PRECISIONS, choose_pace
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
-from latents.estimators.conditional_vae.priors import PRIORS
-from latents.estimators.conditional_vae.schedules import SCHEDULES
-from latents.estimators.conditional_vae.training import EpochMeans
+from latents.estimators.conditional_vae.steps import SCHEDULES, learner_with_adam
+from latents.estimators.conditional_vae.training import (
+    PRECISIONS,
+    Callback,
+    EpochMeans,
+    Progress,
+    carry_out,
+    choose_pace,
+)
 from latents.memory import check_memory
 from latents.messages import shown
 
@@ -546,7 +550,7 @@ class ConditionalVAE(
             If y is missing, a label is unknown or a value of X lies outside [0, 1].
         """
         check_is_fitted(self)
-        return to_numpy(latent_space.codes(self.network_, *self._check(X, y)))
+        return to_numpy(posterior_means(self.network_, *self._check(X, y)))
 
     def fit_transform(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> NDArray[np.float32]:
         """Fit the model and return the means of q(z | x, y) of its images, (N, n_latents)."""

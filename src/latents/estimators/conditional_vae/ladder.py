@@ -27,10 +27,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, silu
 
-from latents.estimators.conditional_vae.distributions import Gaussian
+from latents.estimators.conditional_vae.distributions import Gaussian, rows_of
 from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage, Sizes
 from latents.estimators.conditional_vae.pixels import PixelModel
-from latents.estimators.conditional_vae.priors import rows_of
 from latents.messages import shown
 
 # Latents of a posterior are compared with its prior through so many hidden units for each of them.

@@ -1,4 +1,4 @@
-"""Pixels: checking grey images, drawing binary ones, and the two distributions p(x | z, y) over them."""
+"""The distributions of pixels, p(x | z, y): Bernoulli and Gaussian; and drawing binary images of grey ones."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,8 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
-
-from latents.estimators.conditional_vae.distributions import bernoulli_log_likelihood
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 # Standard deviation of what rounding to 256 levels leaves out, 1 / (256 sqrt(12)): no 8-bit image says more.
 _LEAST_VARIANCE = 1 / (256**2 * 12)
@@ -32,6 +31,20 @@ class PixelModel(nn.Module, ABC):
     @abstractmethod
     def begin(self, grey: Tensor) -> None:
         """Look at the training images (N, p) before the first step."""
+
+
+def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
+    """Return log p(x) of independent Bernoulli pixels in nats, summed over the last axis.
+
+    Parameters
+    ----------
+    x : Tensor of shape (..., p)
+        Pixels, 0 or 1. A value between them gives x log s(l) + (1 - x) log(1 - s(l)), the
+        expectation over its binarisations.
+    logits : Tensor of shape (..., p)
+        l = log p(x = 1) - log p(x = 0).
+    """
+    return -binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
 
 
 class BernoulliPixels(PixelModel):

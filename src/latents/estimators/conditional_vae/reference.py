@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from latents.estimators.conditional_vae.distributions import Gaussian
+from latents.estimators.conditional_vae.distributions import PRIORS, Gaussian, StandardPrior
 from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage, Sizes
 from latents.estimators.conditional_vae.pixels import PixelModel
-from latents.estimators.conditional_vae.priors import PRIORS, StandardPrior
 
 
 class Encoder(nn.Module):

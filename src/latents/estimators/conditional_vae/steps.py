@@ -1,22 +1,132 @@
 """A step of training on one batch: the gradient of the objective, and what it does to the weights.
 
-It is made in either of two ways. The plain one is torch's own, operation by operation. Of the other, torch
-compiles everything into one graph: gradients go into the weights in the type that products left them in,
-nothing between is written to memory or looked up, and a step is one call.
+A ``Learner`` is a network and what changes its weights. A step of it is made in either of two ways. The plain
+one is torch's own, operation by operation. Of the other, torch compiles everything into one graph: gradients go
+into the weights in the type that products left them in, nothing between is written to memory or looked up, and a
+step is one call.
 """
 
+import math
+import platform
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.compiler import set_stance
 from torch.func import functional_call, grad
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
-from latents.estimators.conditional_vae.learner import Learner
 from latents.estimators.conditional_vae.objective import Objective
-from latents.estimators.conditional_vae.pace import compiler_options
+
+SCHEDULES = ("constant", "cosine")
+
+_WARM_UP = 0.02  # share of the steps: longer than batch norm and Adam take to know their scales
+_END = 0.01  # of the rate: the last steps still count for something
+# The width of vectors that torch compiles for, by what it says of an x86 processor. Those of others it finds out.
+_VECTOR_BITS = {"AVX512": 512, "AVX2": 256, "DEFAULT": 1}
+
+
+@dataclass
+class Learner:
+    """A network and what changes its weights.
+
+    Every part says all that it remembers by ``state_dict``, so that a checkpoint of the parts is one of
+    the learner, whatever network, optimiser and schedule these are.
+
+    Parameters
+    ----------
+    network : ConditionalNetwork
+    optimizer : Optimizer
+        Of the network's parameters.
+    schedule : LRScheduler, optional
+        Advanced after each step.
+    kl_warm_up : int
+        Steps over which the weight of the KL term rises to 1, in even steps.
+    """
+
+    network: ConditionalNetwork
+    optimizer: Optimizer
+    schedule: LRScheduler | None = None
+    kl_warm_up: int = 0
+    n_steps: int = field(default=0, init=False)  # made so far
+    untrained_bound: float | None = field(default=None, init=False)  # of the first batch, per image
+
+    @property
+    def kl_weight(self) -> float:
+        """Of the next step."""
+        return min(1.0, (self.n_steps + 1) / (self.kl_warm_up + 1))
+
+    def step(self) -> None:
+        """Follow the gradient that the network's parameters have."""
+        self.optimizer.step()
+        self.advance()
+
+    def advance(self) -> None:
+        """Take note of a step that has been made."""
+        if self.schedule is not None:
+            self.schedule.step()
+        self.n_steps += 1
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        parts = {"network": self.network, "optimizer": self.optimizer, "schedule": self.schedule}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of each part by name; tensors are shared, not copied."""
+        state = {name: part.state_dict() for name, part in self._parts.items()}
+        return {**state, "n_steps": self.n_steps, "untrained_bound": self.untrained_bound}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up a state that ``state_dict`` gave."""
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+        self.n_steps, self.untrained_bound = state["n_steps"], state["untrained_bound"]
+
+
+def learner_with_adam(
+    network: ConditionalNetwork,
+    n_steps: int,
+    *,
+    learning_rate: float,
+    beta_2: float,
+    schedule: str,
+    kl_warm_up: float,
+) -> Learner:
+    """Return what trains a network for `n_steps` by Adam; the other arguments are ``ConditionalVAE``'s."""
+    # The fused step updates all parameters in one kernel.
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(0.9, beta_2), fused=True)
+    steps_of_schedule = make_schedule(schedule, optimizer, n_steps)
+    return Learner(network, optimizer, steps_of_schedule, kl_warm_up=round(kl_warm_up * n_steps))
+
+
+def make_schedule(name: str, optimizer: Optimizer, n_steps: int) -> LRScheduler | None:
+    """Return what sets the optimiser's rate after each step; None where it stays as it is.
+
+    Parameters
+    ----------
+    name : {"constant", "cosine"}
+        The cosine rises to the rate in even steps, over a fiftieth of the training, and then falls by half a
+        wave to a hundredth of it (Loshchilov, Hutter 2017, "SGDR").
+    optimizer : Optimizer
+    n_steps : int
+        Of the whole training.
+    """
+    if name == "constant":
+        return None
+    warm_up = _WARM_UP * n_steps
+
+    def share(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / (warm_up + 1)
+        gone = min(1.0, (step - warm_up) / (n_steps - warm_up))
+        return _END + (1 - _END) * 0.5 * (1 + math.cos(math.pi * gone))
+
+    return LambdaLR(optimizer, share)
 
 
 class Loss(nn.Module):
@@ -113,7 +223,7 @@ class CompiledStep:
         self._is_compiled = False
         # Apart from those of other trainings, of which torch would only keep so many.
         self._graph = torch.compile(  # type: ignore[call-overload]  # which lacks the last one
-            self._step, dynamic=False, fullgraph=True, isolate_recompiles=True, options=compiler_options()
+            self._step, dynamic=False, fullgraph=True, isolate_recompiles=True, options=_compiler_options()
         )
 
     @torch.no_grad()
@@ -164,6 +274,19 @@ class CompiledStep:
     def _split(self, vector: Tensor) -> Sequence[Tensor]:
         parts = torch.split(vector, self._sizes)
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
+
+
+def _compiler_options() -> dict[str, int]:
+    """Return what torch is told when it compiles: the width of vectors, which it would find out by itself.
+
+    It keeps what it has compiled on disk, and takes it up again by its options: without the width among them, what
+    was compiled for a wider processor, or a wider setting of ``ATEN_CPU_CAPABILITY``, would be taken up on a
+    narrower one, where it does not even compile.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return {}
+    bits = _VECTOR_BITS.get(torch.backends.cpu.get_cpu_capability())
+    return {} if bits is None else {"cpp.simdlen": bits}
 
 
 def _is_special(optimizer: torch.optim.Adam) -> bool:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from latents import estimators, reporting
-from latents.estimators.clustering_metrics import lift
-from latents.estimators.document_map import MIN_DOCUMENTS, evidence, plane
-from latents.estimators.reading import log_lift, relevance, runners_up, typicality
+from latents.estimators.multinomial_mixture.document_map import MIN_DOCUMENTS, evidence, plane
+from latents.estimators.multinomial_mixture.reading import lift, log_lift, relevance, runners_up, typicality
 from latents.pipelines.clustering.parameters import EvaluateParameters
 from latents.pipelines.documents import excerpt
 

@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from latents import estimators, reporting
-from latents.estimators.clustering_metrics import matched_accuracy
+from latents.estimators.multinomial_mixture.metrics import matched_accuracy
 from latents.features.words import WordRules
 from latents.pipelines import bags
 from latents.pipelines.clustering import description

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from latents import estimators
-from latents.estimators.clustering_metrics import npmi_coherence
+from latents.estimators.multinomial_mixture.metrics import npmi_coherence
 from latents.pipelines.shared import Monitor
 from latents.reporting.selection import CRITERIA, best_fit, near_best
 

@@ -1,0 +1,1 @@
+"""What all three estimators share: blocks, devices, threads, warnings, persistence."""

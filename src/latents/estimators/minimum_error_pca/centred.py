@@ -1,0 +1,147 @@
+"""Centred data as an operator: multiplied from both sides without a centred copy."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator
+
+from latents.estimators.minimum_error_pca.moments import block_rows, working_dtype
+
+FloatArray = NDArray[np.floating[Any]]
+
+# So many rows are worth what a product with few columns adds up.
+_ROWS = 16
+
+
+def largest_deviation(n_features: int, dtype: np.dtype[Any]) -> float:
+    """Return how far from the mean a number may lie that is projected or rebuilt: sqrt(max / 64 p).
+
+    The squares of a row then add up to a 64th of what the type can hold, in any order.
+    """
+    return float(np.sqrt(np.finfo(dtype).max / (64 * n_features)))
+
+
+def first_too_far(X: Any, mean: FloatArray) -> tuple[int, int] | None:
+    """Return row and column of the first number of X (N, p) beyond ``largest_deviation``; None where none is.
+
+    Each number is compared with the mean by itself: what a processor would make of their sums decides nothing.
+    X is dense, or sparse in CSR form, and finite.
+    """
+    most, mean = largest_deviation(X.shape[1], working_dtype(X)), mean.astype(np.float64)
+    # Where the outermost numbers are near enough, all are. Of whole numbers one need not look for them.
+    largest = max(abs(float(X.max())), abs(float(X.min()))) if X.dtype.kind == "f" else 2.0**64
+    if largest + float(np.abs(mean).max()) <= most:
+        return None
+    rows, is_sparse = block_rows(X.shape[1], 8, _ROWS), sp.issparse(X)
+    for start in range(0, X.shape[0], rows):
+        block = X[start : start + rows]
+        with np.errstate(over="ignore"):
+            far = np.abs(np.subtract(block.toarray() if is_sparse else block, mean)) > most
+        if far.any():
+            row, column = np.argwhere(far)[0].tolist()
+            return start + row, column
+    return None
+
+
+class Centred:
+    """A = X - 1 mean' (N, p), where X is an array of numbers or a sparse matrix.
+
+    Rows of an array are centred a block at a time. A sparse X stays sparse: A M = X M - 1 (mean' M). What cancels
+    there takes the digits of columns far from zero, so that sparse float32 data are multiplied in float64.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix of shape (N, p)
+    mean : ndarray of shape (p,)
+    """
+
+    def __init__(self, X: Any, mean: FloatArray) -> None:
+        self.X, self.shape, self.dtype = X, X.shape, working_dtype(X)
+        self.is_sparse = bool(sp.issparse(X))
+        if self.is_sparse:
+            self.X = X.astype(np.float64, copy=False)
+        self.mean = mean.astype(np.float64 if self.is_sparse else self.dtype, copy=False)
+
+    def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield blocks of centred rows, dense, and where they belong."""
+        rows = block_rows(self.shape[1], self.dtype.itemsize, _ROWS)
+        for start in range(0, self.shape[0], rows):
+            which = slice(start, min(start + rows, self.shape[0]))
+            block = self.X[which].toarray() if self.is_sparse else self.X[which]
+            yield which, np.subtract(block, self.mean, dtype=self.dtype, casting="unsafe")
+
+    def projected(self, basis: FloatArray) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
+        """Yield the rows of a block, their coordinates (n, d) and their squared distances from the plane (n,)."""
+        for rows, block in self.blocks():
+            Z = block @ basis.T
+            residuals = block - Z @ basis
+            yield rows, Z, np.einsum("ij,ij->i", residuals, residuals)
+
+    def dense(self, *, in_place: bool) -> "Centred":
+        """Return the same with A itself, as one array, in place of X, whose memory it may take."""
+        out = self.X if in_place and self.X.dtype == self.dtype else None
+        array = np.subtract(self.X, self.mean, out=out, dtype=self.dtype, casting="unsafe")
+        return Centred(array, np.zeros_like(self.mean))
+
+    def times(self, M: FloatArray) -> FloatArray:
+        """Return A M, of shape (N, k), or A v, of shape (N,)."""
+        if self.is_sparse:
+            return self._rounded(self.X @ M - self.mean @ M, M)
+        product = np.empty((self.shape[0], *M.shape[1:]), np.result_type(self.dtype, M))
+        for rows, block in self.blocks():
+            np.matmul(block, M, out=product[rows])
+        return product
+
+    def transposed_times(self, Q: FloatArray) -> FloatArray:
+        """Return A' Q, of shape (p, k), or A' v, of shape (p,)."""
+        if self.is_sparse:
+            sums = Q.sum(axis=0, dtype=np.float64)
+            return self._rounded(self.X.T @ Q - np.multiply.outer(self.mean, sums), Q)
+        product = np.zeros((self.shape[1], *Q.shape[1:]), np.result_type(self.dtype, Q))
+        for rows, block in self.blocks():
+            product += block.T @ Q[rows]
+        return product
+
+    def gram(self) -> NDArray[np.float64]:
+        """Return A A' (N, N), summed over blocks of features in float64."""
+        n, p = self.shape
+        if self.is_sparse:
+            gram: NDArray[np.float64] = (self.X @ self.X.T).toarray()
+            from_mean = self.X @ self.mean
+            gram -= from_mean
+            gram -= from_mean[:, np.newaxis]
+            gram += self.mean @ self.mean
+            return gram
+        gram = np.zeros((n, n))
+        columns = block_rows(n, self.dtype.itemsize)
+        for start in range(0, p, columns):
+            which = slice(start, start + columns)
+            block = np.subtract(self.X[:, which], self.mean[which], dtype=self.dtype, casting="unsafe")
+            gram += block @ block.T
+        return gram
+
+    def squared_length(self) -> float:
+        """Return sum_n |x_n - mean|^2, the trace of A A'."""
+        if self.is_sparse:
+            X = self.X
+            if not X.has_canonical_format:  # numbers may be given in parts
+                X = X.copy()
+                X.sum_duplicates()
+            # What is given, less the mean of its column, and the zeros between: nothing cancels.
+            given = X.data - self.mean[X.indices]
+            n_zeros = self.shape[0] - np.bincount(X.indices, minlength=self.shape[1])
+            return float(given @ given + n_zeros @ np.square(self.mean))
+        return sum(float(np.einsum("ij,ij->", b, b, dtype=np.float64)) for _, b in self.blocks())
+
+    def squared(self) -> LinearOperator:
+        """Return A'A or, where that is smaller, A A' as an operator for SciPy's iterative solvers."""
+        n, p = self.shape
+        first, second = (self.times, self.transposed_times) if p <= n else (self.transposed_times, self.times)
+        return LinearOperator((min(n, p),) * 2, matvec=lambda v: second(first(v)), dtype=self.dtype)
+
+    def _rounded(self, product: FloatArray, M: FloatArray) -> FloatArray:
+        """Return a product with M in the type that it has of dense data."""
+        return product.astype(np.result_type(self.dtype, M), copy=False)

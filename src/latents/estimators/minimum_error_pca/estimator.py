@@ -1,0 +1,677 @@
+"""``MinimumErrorPCA``: PCA in the minimum-error formulation as a scikit-learn estimator."""
+
+from collections.abc import Iterable, Iterator
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import assert_all_finite
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from latents.estimators.common.blocks import are_blocks, in_block
+from latents.estimators.common.persistence import Learned, PersistentEstimator, check_learned
+from latents.estimators.common.warnings import warn_caller
+from latents.estimators.minimum_error_pca.centred import Centred, first_too_far, largest_deviation
+from latents.estimators.minimum_error_pca.dimension import Wanted, falling_sums
+from latents.estimators.minimum_error_pca.moments import Moments, working_dtype
+from latents.estimators.minimum_error_pca.probabilistic import ProbabilisticPCA
+from latents.estimators.minimum_error_pca.solvers import (
+    FULL_SPECTRUM,
+    SOLVERS,
+    Decomposition,
+    FloatArray,
+    arpack_svd,
+    check_squares,
+    check_wanted,
+    choose_solver,
+    full_svd,
+    gram_eigh,
+    randomized_svd,
+    scatter_eigh,
+)
+from latents.memory import check_memory
+
+_DTYPES = [np.float64, np.float32]
+
+
+def _sums_blocks(pca: "MinimumErrorPCA") -> bool:
+    if pca.svd_solver not in ("auto", "covariance_eigh"):
+        raise ValueError(
+            f"blocks are summed into a covariance, which svd_solver={pca.svd_solver!r} does not use; allowed are "
+            "'auto' and 'covariance_eigh'"
+        )
+    return True
+
+
+class MinimumErrorPCA(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    PersistentEstimator,
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
+    """The d-dimensional approximation of the data with the least mean squared error.
+
+    In a complete orthonormal basis mu_1..mu_p every point is x_n = sum_i (x_n' mu_i) mu_i. Keep d
+    coordinates z_ni of each point, let all points share the other coordinates b_i, and write
+
+        x~_n = sum_{i<=d} z_ni mu_i + sum_{i>d} b_i mu_i,    J = (1/N) sum_n |x_n - x~_n|^2.
+
+    J is least for z_ni = x_n' mu_i and b_i = mean' mu_i, and is then J = sum_{i>d} mu_i' S mu_i
+    with S = (1/N) sum_n (x_n - mean)(x_n - mean)'. Hence the basis is that of the eigenvectors of
+    S, eigenvalues lambda_i falling, and J = sum_{i>d} lambda_i.
+
+    Arguments, attributes, signs and dtypes are those of ``sklearn.decomposition.PCA``;
+    ``max_distortion`` and ``max_distortion_share``, ``distortion_``, ``distortion_curve_``, ``offsets_``,
+    ``svd_solver_``, the solver "gram", sparse data for all solvers but one, ``partial_fit`` and fits over
+    blocks are added.
+
+    Parameters
+    ----------
+    n_components : int, float in (0, 1), "mle" or None, default=None
+        d: a number; the smallest number that explains more than that fraction of the variance;
+        Minka's choice by evidence (needs N >= p); or, for None, as many as there are: min(N, p),
+        and one less with "arpack", unless an error is given below. A fraction, "mle" and an error need
+        a solver that computes the whole spectrum.
+    copy : bool, default=True
+        False lets ``fit`` and ``fit_transform`` with "full" centre floating-point input in place. The
+        other solvers make no copy.
+    whiten : bool, default=False
+        Scale the coordinates that ``transform`` gives to unit variance (divisor N - 1).
+    svd_solver : {"auto", "full", "covariance_eigh", "gram", "arpack", "randomized"}, default="auto"
+        "full" is LAPACK's SVD of the centred data, which it copies. "covariance_eigh" is the
+        eigendecomposition of the p x p covariance, for more samples than features; "gram" that of the N x N
+        matrix of inner products, for more features than samples (see Notes on both). "arpack" and
+        "randomized" find the leading d directions only, the former by Lanczos iteration to about the
+        precision of the data, the latter approximately. "auto" is "full" where neither N nor p is over 500;
+        "arpack" where d is at most an eighth of min(N, p) and X is sparse enough or that is over 10,000;
+        else "covariance_eigh" or "gram". All but "full" take sparse data, which stay sparse.
+    tol : float, default=0.0
+        Tolerance of "arpack" on the singular values; 0 is machine precision.
+    iterated_power : int or "auto", default="auto"
+        Power iterations of "randomized".
+    n_oversamples : int, default=10
+        Random directions that "randomized" takes beyond d.
+    power_iteration_normalizer : {"auto", "QR", "LU", "none"}, default="auto"
+        How "randomized" keeps its power iterations stable.
+    random_state : int, RandomState instance or None, default=None
+        Seed of "arpack" and "randomized".
+    max_distortion : float >= 0, optional
+        Instead of ``n_components``: d is the smallest number with J(d) at most this, in squared input units.
+    max_distortion_share : float in [0, 1], optional
+        The same as a share of J(0), the total variance.
+    device : str, default="auto"
+        Where "covariance_eigh" sums over dense data: "cpu", or a torch device such as "cuda". "auto" is CUDA where
+        there is one and N p^2 is over 10^12, which takes a CPU longer than loading torch. Everything else is done
+        by LAPACK on the CPU.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (d, p)
+        The basis mu_1..mu_d as rows, each row's entry of largest magnitude positive.
+    distortion_ : float
+        J at d = ``n_components_``: squared input units per sample, divisor N.
+    distortion_curve_ : ndarray of shape (k + 1,)
+        J(d) for d = 0..k, with k the number of eigenvalues known: min(N, p) for "full" and
+        "gram", p for "covariance_eigh", ``n_components_`` for the others. J(0) is the trace of S.
+        For these others the error of the last point is the trace less the known eigenvalues.
+    offsets_ : ndarray of shape (p,)
+        sum_{i>d} b_i mu_i, the part of x~ that all points share, so that x~_n = sum_i z_ni mu_i +
+        ``offsets_`` with the source's uncentred z_ni = x_n' mu_i, that is ``X @ components_.T``.
+        (``transform`` gives scikit-learn's centred coordinates, (x_n - mean)' mu_i.)
+    explained_variance_ : ndarray of shape (d,)
+        Variance along each basis vector with divisor N - 1: lambda_i N / (N - 1).
+    explained_variance_ratio_ : ndarray of shape (d,)
+        lambda_i as a share of the trace; 0 throughout where the data have no variance.
+    singular_values_ : ndarray of shape (d,)
+        Singular values of the centred data, sqrt(N lambda_i).
+    mean_ : ndarray of shape (p,)
+        Mean of the training data.
+    n_components_ : int
+        d.
+    n_samples_ : int
+        N.
+    noise_variance_ : float
+        sigma^2 of probabilistic PCA: mean of the discarded eigenvalues, divisor N - 1, over the
+        min(N, p) - d of them that the sample can show ("covariance_eigh": over all p - d). As in
+        scikit-learn, 0 when d = min(N, p).
+    svd_solver_ : str
+        The solver that was used.
+    scatter_, scatter_mean_ : ndarray of shape (p, p) and (p,)
+        After ``partial_fit`` only: N S and the mean in float64, to go on from.
+    n_features_in_ : int
+        p.
+    feature_names_in_ : ndarray of shape (p,)
+        Names of the features, where X has string column names.
+
+    Notes
+    -----
+    Numbers are refused by their size alone, the same on every processor: in ``fit`` where the squared deviations
+    from the mean add up to more than max / (2^10 p) in float32 or max / (2^32 p) in float64, with max the largest
+    number of the type; in a fitted model where a number lies farther than sqrt(max / (64 p)) from its mean. What
+    is allowed overflows nowhere.
+
+    "covariance_eigh" and "gram" square the conditioning. An SVD of the data finds a singular value s_i to
+    about eps s_1, hence lambda_i down to eps^2 lambda_1; the covariance finds lambda_i itself only
+    to about eps lambda_1 with eps = 2e-16. Eigenvalues below 1e-15 lambda_1, which are the
+    directions along which the data spread less than 3e-8 as far as along the first, and a J made of
+    such eigenvalues, are then rounding errors. Use "full" where that tail matters. Dense float32 data are
+    multiplied in float32, a few MiB at a time, and added up in float64: eigenvalues are then good to about 1e-7
+    lambda_1. Bytes lose nothing: their sums are exact.
+
+    The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
+    Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
+    across it. It does not depend on ``whiten``.
+
+    References
+    ----------
+    The source, section 2: PCA, minimum-error formulation (after Bishop, Pattern Recognition and
+    Machine Learning, 12.1.2). M. Tipping and C. Bishop, Probabilistic principal component analysis,
+    JRSS B, 1999.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latents.estimators import MinimumErrorPCA
+    >>> X = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 4.0]])
+    >>> pca = MinimumErrorPCA(1).fit(X)
+    >>> bool(np.isclose(pca.distortion_, pca.reconstruction_errors(X).mean()))
+    True
+    """
+
+    _parameter_constraints = {  # noqa: RUF012
+        "n_components": [
+            Interval(Integral, 0, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            StrOptions({"mle"}),
+            None,
+        ],
+        "copy": ["boolean"],
+        "whiten": ["boolean"],
+        "svd_solver": [StrOptions({"auto", *SOLVERS})],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "iterated_power": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "n_oversamples": [Interval(Integral, 1, None, closed="left")],
+        "power_iteration_normalizer": [StrOptions({"auto", "QR", "LU", "none"})],
+        "random_state": ["random_state"],
+        "max_distortion": [Interval(Real, 0, None, closed="left"), None],
+        "max_distortion_share": [Interval(Real, 0, 1, closed="both"), None],
+        "device": [str],
+    }
+
+    _learned: ClassVar = {
+        "components_": Learned("f", ("d", "p")),
+        "mean_": Learned("f", ("p",)),
+        "offsets_": Learned("f", ("p",)),
+        "singular_values_": Learned("f", ("d",)),
+        "explained_variance_": Learned("f", ("d",)),
+        "explained_variance_ratio_": Learned("f", ("d",)),
+        "distortion_": Learned("f"),
+        "distortion_curve_": Learned("f", ("known",)),
+        "noise_variance_": Learned("f"),
+        "n_components_": Learned("i"),
+        "n_samples_": Learned("i"),
+        "svd_solver_": Learned("U"),
+        "scatter_": Learned("f", ("p", "p"), is_optional=True),
+        "scatter_mean_": Learned("f", ("p",), is_optional=True),
+        "n_features_in_": Learned("i"),
+        "feature_names_in_": Learned("U", ("p",), is_optional=True),
+    }
+
+    def __init__(
+        self,
+        n_components: int | float | str | None = None,
+        *,
+        copy: bool = True,
+        whiten: bool = False,
+        svd_solver: str = "auto",
+        tol: float = 0.0,
+        iterated_power: int | str = "auto",
+        n_oversamples: int = 10,
+        power_iteration_normalizer: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        max_distortion: float | None = None,
+        max_distortion_share: float | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.n_components = n_components
+        self.copy = copy
+        self.whiten = whiten
+        self.svd_solver = svd_solver
+        self.tol = tol
+        self.iterated_power = iterated_power
+        self.n_oversamples = n_oversamples
+        self.power_iteration_normalizer = power_iteration_normalizer
+        self.random_state = random_state
+        self.max_distortion = max_distortion
+        self.max_distortion_share = max_distortion_share
+        self.device = device
+
+    def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
+        """Find the basis of least error, forgetting what was learned before.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (N, p), or an iterable of such blocks
+            At least two samples. Float32 data give float32 results, all other numbers float64; dense ones
+            are copied to floats in blocks only, and a memory map is read as it is needed. Sparse data stay
+            sparse, and are multiplied in float64. Blocks are read once, in any order, which changes nothing but
+            the last digits: what is kept of them is p numbers and p x p more.
+        y : ignored
+            For scikit-learn's convention.
+
+        Returns
+        -------
+        MinimumErrorPCA
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not allowed, on its own, for the shape of X and the solver, or for blocks; if X
+            has one sample, missing or infinite values, or values whose squares are too large (see Notes); for
+            "arpack" on data without any variance; or if torch cannot use the device.
+        """
+        if are_blocks(X):
+            self._fit_blocks(X)
+        else:
+            self._fit(X)
+        return self
+
+    @available_if(_sums_blocks)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
+        """Learn from one more block of samples, exactly: as ``fit`` would from all blocks seen so far together.
+
+        As long as there are fewer samples than ``n_components`` asks for (p of them for "mle"), as many
+        directions as samples are kept. Every call decomposes a p x p matrix anew: ``fit`` of an iterable of
+        blocks does so once.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n, p)
+            One sample or more.
+        y : ignored
+
+        Raises
+        ------
+        AttributeError
+            If ``svd_solver`` is another than "auto" or "covariance_eigh".
+        ValueError
+            As ``fit``.
+
+        Warns
+        -----
+        UserWarning
+            After ``fit``, which keeps no p x p numbers to go on from: what it learned is forgotten. To go on,
+            begin with ``partial_fit``, which learns from its first block as ``fit`` does with "covariance_eigh".
+        """
+        self._validate_params()
+        first = not hasattr(self, "scatter_")
+        if first and hasattr(self, "components_"):
+            warn_caller(
+                f"partial_fit begins anew: fit kept no sums over its n_samples_={self.n_samples_} to go on from."
+                " To go on, call partial_fit in place of fit"
+            )
+        data = self._checked(X, reset=first, ensure_min_samples=1)
+        self._check_square("covariance_eigh", data.shape)
+        moments = Moments.of(data, self.device)
+        if not first:
+            moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
+        dtype = np.result_type(*([] if first else [self.mean_]), working_dtype(data))
+        self._learn_from_blocks(moments, self._wanted().so_far(moments.n_samples, len(moments.mean)), dtype)
+        self.scatter_: NDArray[np.float64] = moments.scatter
+        self.scatter_mean_: NDArray[np.float64] = moments.mean
+        return self
+
+    def fit_transform(self, X: Any, y: object = None) -> FloatArray:  # noqa: ARG002
+        """Fit, and return the coordinates (N, d) of X, as ``transform`` would."""
+        return self._project(self._fit(X))
+
+    def transform(self, X: ArrayLike) -> FloatArray:
+        """Return the centred coordinates (x_n - mean)' mu_i of X, whitened if so asked.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+
+        Returns
+        -------
+        ndarray of shape (N, d)
+
+        Raises
+        ------
+        ValueError
+            If X has other features than the training data, missing or infinite values, or one too far from the
+            mean to be squared (see Notes). So do all methods that take X.
+        """
+        return self._project(self._centred(X))
+
+    def inverse_transform(self, X: ArrayLike) -> FloatArray:
+        """Return the points x~ (N, p) of given coordinates, undoing ``transform`` on the plane.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, d)
+            Coordinates as ``transform`` gives them (centred, whitened if ``whiten``).
+
+        Raises
+        ------
+        ValueError
+            If X does not have d columns, or has missing or infinite values, or coordinates beyond what
+            ``transform`` can give.
+        """
+        check_is_fitted(self)
+        Z = check_array(X, input_name="X", dtype=_DTYPES, ensure_min_features=0)
+        if Z.shape[1] != self.n_components_:
+            raise ValueError(
+                f"X has {Z.shape[1]} columns; coordinates have n_components_={self.n_components_}"
+            )
+        if self.whiten:
+            Z = Z * self._scale()
+        most = largest_deviation(1, Z.dtype)
+        if Z.size and not max(abs(float(Z.max())), abs(float(Z.min()))) <= most:
+            row, column = np.argwhere(~(np.abs(Z) <= most))[0].tolist()
+            raise ValueError(
+                f"X[{row}, {column}] stands for a length of {Z[row, column]:.3g}; allowed in {Z.dtype} are "
+                f"lengths of at most {most:.3g}"
+            )
+        points: FloatArray = Z @ self.components_ + self.mean_
+        return points
+
+    def reconstruction_errors(self, X: ArrayLike) -> FloatArray:
+        """Return |x_n - x~_n|^2 for every sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+
+        Returns
+        -------
+        ndarray of shape (N,)
+            Squared input units. On the training data their mean is ``distortion_``.
+        """
+        A = self._centred(X)
+        errors = np.empty(A.shape[0], np.result_type(A.dtype, self.components_))
+        for rows, _, squares in A.projected(self.components_):
+            errors[rows] = squares
+        return errors
+
+    def distortion(self, X: ArrayLike) -> float:
+        """Return (1/N) sum_n |x_n - x~_n|^2 of any data under the fitted basis and mean."""
+        return float(self.reconstruction_errors(X).mean(dtype=np.float64))
+
+    def distortion_curve(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the mean squared error of any data for every number of dimensions up to d.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+
+        Returns
+        -------
+        ndarray of shape (d + 1,)
+            Entry e is the error when mu_1..mu_e are kept: the error at d plus the mean squares of
+            the coordinates e + 1..d (Pythagoras). The last entry is ``distortion(X)``.
+        """
+        A = self._centred(X)
+        rest, squares = 0.0, np.zeros(self.n_components_)
+        for _, Z, errors in A.projected(self.components_):
+            rest += float(errors.sum(dtype=np.float64))
+            squares += np.square(Z).sum(axis=0, dtype=np.float64)
+        return falling_sums(squares / A.shape[0], rest / A.shape[0])
+
+    def get_covariance(self) -> FloatArray:
+        """Return C = sum_{i<=d} (v_i - sigma^2) mu_i mu_i' + sigma^2 I of shape (p, p).
+
+        v is ``explained_variance_`` and sigma^2 ``noise_variance_``; the divisor is N - 1.
+        """
+        return self._probabilistic().covariance()
+
+    def get_precision(self) -> FloatArray:
+        """Return the inverse of ``get_covariance()``, from the basis instead of by inversion.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If the covariance is singular to working precision.
+        """
+        return self._probabilistic().precision()
+
+    def score_samples(self, X: ArrayLike) -> FloatArray:
+        """Return log N(x_n | mean, C) of every sample, in nats.
+
+        With the coordinates z and the reconstruction error e of a sample, and v and sigma^2 as in
+        ``get_covariance``,
+
+            -2 log p = p log 2 pi + sum_i (log v_i + z_i^2 / v_i)
+                       + (p - d) log sigma^2 + e / sigma^2.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+
+        Returns
+        -------
+        ndarray of shape (N,)
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If the covariance is singular to working precision, so that there is no density.
+        """
+        model, A = self._probabilistic(), self._centred(X)
+        log_density = np.empty(A.shape[0], np.result_type(A.dtype, self.components_))
+        for rows, Z, errors in A.projected(self.components_):
+            log_density[rows] = model.log_density(Z, errors)
+        return log_density
+
+    def score(self, X: ArrayLike, y: object = None) -> float:  # noqa: ARG002
+        """Return the mean of ``score_samples(X)``: nats per sample."""
+        return float(self.score_samples(X).mean(dtype=np.float64))
+
+    @np.errstate(over="ignore", invalid="ignore")  # which check_squares tells
+    def _fit(self, X: Any) -> Centred:
+        """Learn everything from X; return X centred."""
+        self._validate_params()
+        data = self._checked(X, reset=True, force_writeable=not self.copy, ensure_all_finite=False)
+        wanted = self._wanted()
+        n_nonzeros = data.nnz if sp.issparse(data) else None  # type: ignore[attr-defined]
+        solver = choose_solver(self.svd_solver, data.shape, n_nonzeros, wanted)
+        if solver == "full" and n_nonzeros is not None:
+            raise ValueError(
+                "svd_solver='full' would make X dense; allowed for sparse X are "
+                + ", ".join(name for name in SOLVERS if name != "full")
+            )
+        if wanted == Wanted():
+            wanted = Wanted(number=min(data.shape) - (solver == "arpack"))
+        check_wanted(wanted, self.n_components, solver, data.shape)
+        if solver in ("covariance_eigh", "gram"):
+            self._check_square(solver, data.shape)
+        if solver == "covariance_eigh":
+            moments = Moments.of(data, self.device)
+            # What is not finite shows in the sums: only then is it worth a look at all data.
+            if not np.isfinite(moments.scatter.diagonal()).all():
+                self._check_finite(data)
+            self._learn_from_moments(moments, wanted, working_dtype(data))
+            return Centred(data, self.mean_)
+        self._check_finite(data)
+        mean = np.asarray(data.mean(axis=0, dtype=np.float64)).ravel()
+        A = Centred(data, mean)
+        if solver == "full":
+            A = A.dense(in_place=not self.copy)
+        trace = 0.0 if solver == "gram" else A.squared_length()  # "gram" has it on its diagonal
+        check_squares(trace, A.shape[1], A.dtype)
+        decomposition = self._solve(solver, A, wanted)
+        whole = solver in FULL_SPECTRUM
+        total = float(decomposition.eigenvalues.sum()) if whole else trace / A.shape[0]
+        self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype)
+        return A
+
+    def _check_square(self, solver: str, shape: tuple[int, int]) -> None:
+        """Refuse data of whose p x p, or N x N, products two matrices outgrow the memory."""
+        side = shape[1] if solver == "covariance_eigh" else shape[0]
+        check_memory(
+            {"svd_solver": solver},
+            lambda svd_solver: 16 * side**2 if svd_solver == solver else 0,
+            f"its {side} x {side} matrix",
+        )
+
+    def _fit_blocks(self, blocks: Iterable[Any]) -> None:
+        self._validate_params()
+        _sums_blocks(self)
+        dtypes: list[np.dtype[Any]] = []
+        moments = Moments.of_blocks(self._checked_blocks(blocks, dtypes), self.device)
+        if moments.n_samples < 2:
+            raise ValueError("there is 1 sample in all; a minimum of 2 is required by MinimumErrorPCA")
+        self._learn_from_blocks(moments, self._wanted(), np.result_type(*dtypes))
+
+    def _checked_blocks(self, blocks: Iterable[Any], dtypes: list[np.dtype[Any]]) -> Iterator[Any]:
+        """Yield the blocks, each checked, and note their types."""
+        for number, block in enumerate(blocks):
+            with in_block(number):
+                data = self._checked(block, reset=number == 0, ensure_min_samples=1)
+            self._check_square("covariance_eigh", data.shape)
+            dtypes.append(working_dtype(data))
+            yield data
+
+    def _learn_from_blocks(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
+        shape = moments.n_samples, len(moments.mean)
+        if wanted == Wanted():
+            wanted = Wanted(number=min(shape))
+        check_wanted(wanted, self.n_components, "covariance_eigh", shape)
+        self._learn_from_moments(moments, wanted, dtype)
+
+    def _learn_from_moments(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
+        n = moments.n_samples
+        check_squares(float(moments.scatter.trace()), len(moments.mean), dtype)
+        decomposition = scatter_eigh(moments.scatter, n, lambda values: wanted.dimension(values, n))
+        total = float(decomposition.eigenvalues.sum())
+        self._keep(decomposition, "covariance_eigh", moments.mean, total, n, dtype)
+
+    def _solve(self, solver: str, A: Centred, wanted: Wanted) -> Decomposition:
+        def dimension(eigenvalues: NDArray[np.float64]) -> int:
+            return wanted.dimension(eigenvalues, A.shape[0])
+
+        if solver == "full":
+            return full_svd(A.X, dimension)
+        if solver == "gram":
+            return gram_eigh(A, dimension)
+        d = dimension(np.empty(0))
+        if solver == "arpack":
+            return arpack_svd(A, d, tol=self.tol, seed=self.random_state)
+        return randomized_svd(
+            A,
+            d,
+            n_oversamples=self.n_oversamples,
+            n_iter=self.iterated_power,
+            normalizer=self.power_iteration_normalizer,
+            seed=self.random_state,
+        )
+
+    def _keep(
+        self,
+        decomposition: Decomposition,
+        solver: str,
+        mean: NDArray[np.float64],
+        total: float,
+        n_samples: int,
+        dtype: np.dtype[Any],
+    ) -> None:
+        """Set what is learned: `total` is the trace of S."""
+        eigenvalues, basis = decomposition
+        d, shortest = len(basis), min(n_samples, len(mean))
+        unbiased = n_samples / max(n_samples - 1, 1)
+        ratios = eigenvalues[:d] / total if total > 0 else np.zeros(d)
+        rest = 0.0 if solver in FULL_SPECTRUM else max(total - float(eigenvalues.sum()), 0.0)
+
+        self.svd_solver_ = solver
+        self.n_samples_ = n_samples
+        self.n_components_ = d
+        self.mean_ = mean.astype(dtype)
+        self.components_ = basis.astype(dtype)
+        self.singular_values_ = np.sqrt(eigenvalues[:d] * n_samples).astype(dtype)
+        self.explained_variance_ = (eigenvalues[:d] * unbiased).astype(dtype)
+        self.explained_variance_ratio_ = ratios.astype(dtype)
+
+        self.distortion_curve_ = falling_sums(eigenvalues, rest)
+        self.distortion_ = float(self.distortion_curve_[d])
+        for name in ("scatter_", "scatter_mean_"):  # of an earlier partial_fit
+            self.__dict__.pop(name, None)
+        directions = self.components_.astype(np.float64)
+        self.offsets_ = (mean - (directions @ mean) @ directions).astype(dtype)
+
+        # scikit-learn's convention: the covariance shows p eigenvalues, the SVDs min(N, p).
+        n_eigenvalues = max(eigenvalues.size, shortest)
+        is_complete = d >= shortest
+        self.noise_variance_ = 0.0 if is_complete else self.distortion_ * unbiased / (n_eigenvalues - d)
+
+    def _wanted(self) -> Wanted:
+        return Wanted.of(self.n_components, self.max_distortion, self.max_distortion_share)
+
+    def _checked(self, X: Any, *, reset: bool, **how: Any) -> Any:
+        """Return X checked: floats and whole numbers as they are, CSR if sparse."""
+        if are_blocks(X):
+            raise ValueError(
+                "X is an iterable of blocks, which only fit takes; give every other method one block at a time"
+            )
+        sparse_or_odd = sp.issparse(X) or getattr(X, "dtype", None) in (np.float16, np.longdouble)
+        how = {"ensure_min_samples": 2 if reset else 1, **how}
+        dtype = _DTYPES if sparse_or_odd else "numeric"
+        return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
+
+    def _check_finite(self, data: Any) -> None:
+        assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
+
+    def _centred(self, X: Any) -> Centred:
+        check_is_fitted(self)
+        data = self._checked(X, reset=False)
+        if (place := first_too_far(data, self.mean_)) is not None:
+            dtype = working_dtype(data)
+            most = largest_deviation(data.shape[1], dtype)
+            raise ValueError(
+                f"X[{place[0]}, {place[1]}] is {data[place]:.3g}, too far from the mean of the training data to "
+                f"be squared; allowed in {dtype} is what lies within {most:.3g} of it"
+            )
+        return Centred(data, self.mean_)
+
+    def _project(self, A: Centred) -> FloatArray:
+        Z = A.times(self.components_.T)
+        if self.whiten:
+            Z /= self._scale()
+        return Z
+
+    def _scale(self) -> FloatArray:
+        """Return the standard deviations, floored so that null directions whiten finitely."""
+        deviations: FloatArray = np.sqrt(self.explained_variance_)
+        scale: FloatArray = np.maximum(deviations, np.finfo(deviations.dtype).eps)
+        return scale
+
+    def _probabilistic(self) -> ProbabilisticPCA:
+        check_is_fitted(self)
+        return ProbabilisticPCA(self.components_, self.explained_variance_, self.noise_variance_)
+
+    def _check_state(self, state: dict[str, Any]) -> None:
+        lengths = check_learned(state, self._learned)
+        for name, axis in (("n_features_in_", "p"), ("n_components_", "d")):
+            if state[name] != lengths[axis]:
+                raise ValueError(
+                    f"components_ are {lengths['d']} of {lengths['p']} numbers; {name} is {state[name]}"
+                )
+        if lengths["known"] <= lengths["d"] or state["n_samples_"] < 1 or state["svd_solver_"] not in SOLVERS:
+            raise ValueError("distortion_curve_, n_samples_ or svd_solver_ is of no fit")
+        if ("scatter_" in state) != ("scatter_mean_" in state):
+            raise ValueError("of scatter_ and scatter_mean_ one is missing")
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.n_components_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self.svd_solver != "full"
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

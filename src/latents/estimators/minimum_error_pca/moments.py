@@ -1,0 +1,242 @@
+"""Mean and scatter of data, summed over blocks in any order: all that PCA of tall data needs to know."""
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from latents.estimators.common.threads import n_blas_threads, one_blas_thread
+
+if TYPE_CHECKING:
+    import torch
+
+Array = NDArray[np.float64]
+FloatArray = NDArray[np.floating[Any]]
+
+# Rows are copied in blocks of about this many bytes, so that no float copy of the data is ever made; and no more
+# than this many are multiplied at a time, so that float32 adds up no more products than that.
+_BLOCK_BYTES, _BLOCK_ROWS = 2**23, 4096
+# Bytes less 128 are at most 128 in size: the products of 1,024 such rows add up exactly in float32, 2^24 at most.
+_BYTE_SHIFT, _BYTE_ROWS = 128.0, 1024
+# Data whose mean is no farther from the origin than they spread are summed as they lie: what cancels is then less
+# than a digit, and no row has to be copied.
+_FAR = 1.0
+# Loading torch takes seconds: so many products of two numbers take longer.
+_MANY_PRODUCTS = 1e12
+# A thread is worth its while from this many rows on.
+_THREAD_ROWS = 1024
+
+
+def block_rows(n_features: int, itemsize: int, least: int = 256) -> int:
+    """Return how many rows of floats make a block; `least` are worth a sum of p x p."""
+    return min(max(least, _BLOCK_BYTES // (n_features * itemsize)), _BLOCK_ROWS)
+
+
+def working_dtype(X: Any) -> np.dtype[Any]:
+    """Return float32 for float32 data, else float64: the type of what is learned from X."""
+    return np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What some rows x_n add up to; ``a + b`` is the same for both sets of rows together.
+
+    Attributes
+    ----------
+    n_samples : int
+        N.
+    mean : ndarray of shape (p,)
+        (1/N) sum_n x_n.
+    scatter : ndarray of shape (p, p)
+        sum_n (x_n - mean)(x_n - mean)' = N S.
+    """
+
+    n_samples: int
+    mean: Array
+    scatter: Array
+
+    @classmethod
+    def of(cls, X: Any, device: str = "cpu") -> "Moments":
+        """Sum over the rows of X (N, p), dense or sparse, of any numeric type.
+
+        Float32 data are multiplied in float32, a block of rows at a time, and blocks added up in
+        float64. Sums over bytes are exact. Data that are not finite, or whose squares overflow their type,
+        show on the diagonal of the scatter, without a warning.
+        """
+        return cls.of_blocks([X], device)
+
+    @classmethod
+    @np.errstate(over="ignore", invalid="ignore")
+    def of_blocks(cls, blocks: Iterable[Any], device: str = "cpu") -> "Moments":
+        """Sum over the rows of blocks, each as in ``of``; those of dense data on the device (see ``sums_on``).
+
+        Raises
+        ------
+        ValueError
+            If there are no blocks, or torch cannot use the device.
+        """
+        done: Moments | None = None
+        sums: Sums | None = None
+        for X in blocks:
+            plan = None if sp.issparse(X) else Plan.of(X)
+            if sums is not None and not (plan and sums.plan.agrees(plan)):
+                done, sums = sums.moments() + done, None
+            if plan is None:
+                done = _sparse_moments(X) + done
+            else:
+                sums = sums or sums_on(device, plan, X.shape)
+                sums.add(X)
+        if sums is not None:
+            done = sums.moments() + done
+        if done is None:
+            raise ValueError("X has no blocks: there is nothing to fit to")
+        return done
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def __add__(self, other: "Moments | None") -> "Moments":
+        """Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm", 1979; None is no rows."""
+        if other is None:
+            return self
+        n = self.n_samples + other.n_samples
+        apart = other.mean - self.mean
+        scatter = self.scatter + other.scatter
+        scatter += (self.n_samples * other.n_samples / n) * np.outer(apart, apart)
+        return Moments(n, self.mean + apart * (other.n_samples / n), scatter)
+
+
+def _sparse_moments(X: Any) -> Moments:
+    X = X.astype(np.float64)
+    return _moments(X.shape[0], np.asarray(X.sum(axis=0)).ravel(), (X.T @ X).toarray(), 0.0)
+
+
+def _moments(n: int, sums: Array, products: Array, shift: Any) -> Moments:
+    """Return the moments by the sums of x - shift and of (x - shift)(x - shift)', which it overwrites."""
+    from_shift = sums / n
+    products -= n * np.outer(from_shift, from_shift)
+    return Moments(n, shift + from_shift, products)
+
+
+def sums_on(device: str, plan: "Plan", shape: tuple[int, int]) -> "Sums":
+    """Return sums on the device; "auto" is CUDA, where there is one, for data of `shape` that take long."""
+    if device == "cpu" or (device == "auto" and shape[0] * shape[1] ** 2 < _MANY_PRODUCTS):
+        return Sums(plan, shape[1])
+    from latents.estimators.common.devices import resolve_device
+
+    resolved = resolve_device(device)
+    if resolved.type == "mps":
+        raise ValueError(
+            f"device is {device!r}, which has no float64 to add up in; allowed are 'auto', 'cpu' and 'cuda'"
+        )
+    return Sums(plan, shape[1]) if resolved.type == "cpu" else TorchSums(plan, shape[1], resolved)
+
+
+class Plan(NamedTuple):
+    """How rows are multiplied: less what, in which type, how many at a time, and whether as they lie."""
+
+    shift: Any
+    dtype: np.dtype[Any]
+    rows: int
+    in_place: bool
+
+    @classmethod
+    def of(cls, X: NDArray[Any]) -> "Plan":
+        """Choose by the type of X and its first rows."""
+        if X.dtype.kind == "b" or X.dtype == np.uint8:
+            return cls(np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False)
+        dtype = working_dtype(X)
+        first = X[:64].astype(np.float64)
+        mean, spread = first.mean(axis=0), first.var(axis=0).sum()
+        if X.dtype == dtype and mean @ mean <= _FAR**2 * spread:
+            return cls(dtype.type(0), dtype, _BLOCK_ROWS, True)
+        return cls(mean.astype(dtype), dtype, block_rows(X.shape[1], dtype.itemsize), False)
+
+    def agrees(self, other: "Plan") -> bool:
+        """Tell whether sums by either may be added."""
+        return self.dtype == other.dtype and np.array_equal(self.shift, other.shift)
+
+
+class Sums:
+    """Sums by one plan over blocks of rows.
+
+    Parts of a block are summed side by side, each by one thread of BLAS: sooner done than products on all threads.
+    """
+
+    def __init__(self, plan: Plan, n_features: int) -> None:
+        self.plan, self.n_features, self.n_samples = plan, n_features, 0
+        self._parts: list[tuple[Array, Array]] = []
+        self._scratch: list[FloatArray] = []  # of each part, for the products of a few rows
+
+    def add(self, X: NDArray[Any]) -> None:
+        """Add the rows of X (n, p)."""
+        n_parts = self._n_parts(X)
+        for _ in range(len(self._parts), n_parts):
+            square = (self.n_features, self.n_features)
+            self._parts.append((np.zeros(self.n_features), np.zeros(square)))
+            self._scratch.append(np.empty(square, self.plan.dtype))
+        self.n_samples += len(X)
+        if n_parts == 1:
+            self._add_to(0, X)
+            return
+        edges = np.linspace(0, len(X), n_parts + 1).astype(int)
+        with one_blas_thread(), ThreadPoolExecutor(n_parts) as pool:
+            list(pool.map(lambda part: self._add_to(part, X[edges[part] : edges[part + 1]]), range(n_parts)))
+
+    def moments(self) -> Moments:
+        """Return what was added; nothing can be added any more."""
+        (sums, products), *others = self._parts
+        for more, more_products in others:
+            sums += more
+            products += more_products
+        return _moments(self.n_samples, sums, products, self.plan.shift)
+
+    def _n_parts(self, X: NDArray[Any]) -> int:
+        # All that the threads sum into is no larger than the data.
+        affordable = X.nbytes // (self.n_features**2 * (8 + self.plan.dtype.itemsize))
+        return max(1, min(n_blas_threads(), affordable, len(X) // _THREAD_ROWS))
+
+    @np.errstate(over="ignore", invalid="ignore")  # which is told to each thread by itself
+    def _add_to(self, part: int, X: NDArray[Any]) -> None:
+        (sums, products), partial = self._parts[part], self._scratch[part]
+        shift, dtype, rows, in_place = self.plan
+        copied = np.empty((0 if in_place else min(rows, len(X)), self.n_features), dtype)
+        ones = np.ones(min(rows, len(X)), dtype)
+        for start in range(0, len(X), rows):
+            block = X[start : start + rows]
+            if not in_place:
+                block = np.subtract(block, shift, out=copied[: len(block)], dtype=dtype, casting="unsafe")
+            np.matmul(block.T, block, out=partial)
+            products += partial
+            sums += ones[: len(block)] @ block
+
+
+class TorchSums(Sums):
+    """The same sums, by the same plan, on another device: products in the plan's type, added up in float64."""
+
+    def __init__(self, plan: Plan, n_features: int, device: "torch.device") -> None:
+        import torch
+
+        super().__init__(plan, n_features)
+        self._torch = torch
+        self._shift = torch.tensor(plan.shift, device=device)
+        self._sums = torch.zeros(n_features, dtype=torch.float64, device=device)
+        self._products = torch.zeros(n_features, n_features, dtype=torch.float64, device=device)
+
+    def add(self, X: NDArray[Any]) -> None:
+        """Add the rows of X (n, p)."""
+        self.n_samples += len(X)
+        for start in range(0, len(X), self.plan.rows):
+            rows = self._torch.tensor(
+                X[start : start + self.plan.rows]
+            )  # in their own type, which may be bytes
+            block = rows.to(self._shift.device).to(self._shift.dtype) - self._shift
+            self._products += block.T @ block
+            self._sums += block.sum(dim=0)
+
+    def moments(self) -> Moments:
+        """Return what was added; nothing can be added any more."""
+        self._parts = [(self._sums.cpu().numpy(), self._products.cpu().numpy())]
+        return super().moments()

@@ -1,0 +1,191 @@
+"""Expectation-maximisation for a mixture of multinomials (source 1.2), as functions of torch tensors.
+
+``e_step`` turns documents into additive ``Statistics``; ``m_step`` turns statistics into ``Parameters``. Shards
+of a corpus summed are one full pass, which is all that streaming over blocks needs. EM is in float64, but the
+search for its start, in ``annealing``, in float32.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from scipy.special import gammaln
+from torch import Tensor
+
+from latents.estimators.multinomial_mixture.counts import Counts
+
+# Dirichlet concentration of the random starting responsibilities. Near-uniform ones put every component near
+# the corpus mean, from where EM finds better optima than from components that already disagree at random.
+_CONCENTRATION = 100.0
+
+
+class Parameters(NamedTuple):
+    """The model: `log_weights` log pi (K,) and `log_words` log mu transposed (W, K), as products need it."""
+
+    log_weights: Tensor
+    log_words: Tensor
+
+    @classmethod
+    def of(cls, weights: NDArray[np.float64], word_probabilities: NDArray[np.float64]) -> Self:
+        """Take pi (K,) and mu (K, W) as arrays."""
+        return cls(
+            torch.log(torch.tensor(weights, dtype=torch.float64)),
+            torch.log(torch.tensor(word_probabilities.T, dtype=torch.float64).contiguous()),
+        )
+
+    def arrays(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return pi (K,) and mu (K, W) as arrays whose rows sum to 1."""
+        pi = torch.exp(self.log_weights).cpu().numpy()
+        mu = np.ascontiguousarray(torch.exp(self.log_words).cpu().numpy().T)
+        return pi / pi.sum(), mu / mu.sum(axis=1, keepdims=True)
+
+    def to(self, device: torch.device) -> "Parameters":
+        """Return the same parameters on a device."""
+        return Parameters(self.log_weights.to(device), self.log_words.to(device))
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What an E step yields for some documents; ``a + b`` is its yield for both sets together.
+
+    Attributes
+    ----------
+    word_counts : Tensor of shape (W, K)
+        (gamma' T)', the words each component answers for.
+    document_counts : Tensor of shape (K,)
+        N_k = sum_d gamma(z_kd).
+    log_likelihood : float
+        sum_d log sum_k pi_k prod_w mu_kw^T_dw in nats, without the multinomial coefficient, which
+        does not depend on the parameters.
+    n_documents : float
+        A number of documents; a fraction where statistics were scaled.
+    """
+
+    word_counts: Tensor
+    document_counts: Tensor
+    log_likelihood: float
+    n_documents: float
+
+    @classmethod
+    def of(
+        cls, parameters: Parameters, words_per_component: Tensor, n_documents: float, smoothing: float
+    ) -> Self:
+        """Return the statistics whose M step gives `parameters`.
+
+        mu_kw (words_k + W smoothing) - smoothing, with words_k = sum_w (gamma' T)_kw; what only the E step knows,
+        the log-likelihood, is 0.
+        """
+        totals = words_per_component + smoothing * len(parameters.log_words)
+        words = (torch.exp(parameters.log_words) * totals - smoothing).clamp(min=0)
+        return cls(words, torch.exp(parameters.log_weights) * n_documents, 0.0, n_documents)
+
+    def __add__(self, other: "Statistics") -> "Statistics":
+        return Statistics(
+            self.word_counts + other.word_counts,
+            self.document_counts + other.document_counts,
+            self.log_likelihood + other.log_likelihood,
+            self.n_documents + other.n_documents,
+        )
+
+    def scaled(self, factor: float) -> "Statistics":
+        """Return the yield of `factor` times as many documents of the same kind."""
+        return Statistics(
+            self.word_counts * factor,
+            self.document_counts * factor,
+            self.log_likelihood * factor,
+            self.n_documents * factor,
+        )
+
+
+class ImpossibleDocumentError(ValueError):
+    """A document has probability 0 under every component."""
+
+    def __init__(self, row: int) -> None:
+        super().__init__(f"row {row} is impossible under every component")
+        self.row = row
+
+
+def log_joint(counts: Counts, parameters: Parameters) -> Tensor:
+    """Return log pi_k + sum_w T_dw log mu_kw, of shape (D, K), with 0 log 0 = 0.
+
+    Stored zeros must have been dropped from the counts: a sparse product then meets log 0 only where
+    a document has a word that the component rules out, and -inf is the right answer.
+    """
+    return counts.by_documents(parameters.log_words).add_(parameters.log_weights)
+
+
+def posterior(log_scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Normalise rows of log scores: responsibilities gamma (D, K) and the log normalisers (D,).
+
+    Raises
+    ------
+    ImpossibleDocumentError
+        If a row is -inf throughout.
+    """
+    # Not exp(log_softmax): exponentials whose results are subnormal numbers take many times as long.
+    gamma = torch.softmax(log_scores, dim=1)
+    log_normalisers = log_scores.amax(dim=1) - torch.log(gamma.amax(dim=1))
+    impossible = torch.isnan(log_normalisers)
+    if impossible.any():
+        raise ImpossibleDocumentError(int(impossible.nonzero()[0]))
+    return gamma, log_normalisers
+
+
+def e_step(counts: Counts, parameters: Parameters) -> Statistics:
+    """Collect the statistics of documents, with responsibilities gamma of source 1.2.
+
+    gamma(z_kd) = pi_k prod_w mu_kw^T_dw / sum_j pi_j prod_w mu_jw^T_dw.
+    """
+    gamma, log_normalisers = posterior(log_joint(counts, parameters))
+    return Statistics(
+        counts.by_words(gamma), gamma.sum(dim=0), float(log_normalisers.sum()), counts.n_documents
+    )
+
+
+def m_step(statistics: Statistics, smoothing: float) -> Parameters:
+    """Return the maximising parameters, pi_k = N_k / sum_j N_j and mu_kw ~ (gamma' T)_kw + smoothing.
+
+    For a component that answers for no word every mu_k is as good when `smoothing` is 0; it gets
+    the corpus's word frequencies.
+    """
+    words = statistics.word_counts + smoothing
+    totals = words.sum(dim=0)
+    if (totals == 0).any():
+        words = torch.where(totals > 0, words, words.sum(dim=1, keepdim=True))
+        totals = words.sum(dim=0)
+    return Parameters(
+        torch.log(statistics.document_counts / statistics.document_counts.sum()),
+        torch.log(words).sub_(torch.log(totals)),
+    )
+
+
+def log_prior(parameters: Parameters, smoothing: float) -> float:
+    """Return smoothing * sum_kw log mu_kw, the log Dirichlet prior of mu up to its constant."""
+    return smoothing * float(parameters.log_words.sum()) if smoothing > 0 else 0.0
+
+
+def log_coefficients(T: sp.csr_array) -> NDArray[np.float64]:
+    """Return log(n_d! / prod_w T_dw!) of shape (D,), with gamma functions for fractions."""
+    log_factorials = np.zeros(T.nnz)
+    repeated = T.data != 1  # log 1! = 0, and most counts are 1
+    log_factorials[repeated] = gammaln(T.data[repeated] + 1)
+    per_document: NDArray[np.float64] = sp.csr_array(
+        (log_factorials, T.indices, T.indptr), shape=T.shape
+    ).sum(axis=1)
+    coefficients: NDArray[np.float64] = gammaln(T.sum(axis=1) + 1) - per_document
+    return coefficients
+
+
+def random_responsibilities(counts: Counts, n_components: int, rng: np.random.RandomState) -> Tensor:
+    """Draw gamma (D, K) near 1 / K for every document."""
+    gamma = rng.dirichlet(np.full(n_components, _CONCENTRATION), size=counts.n_documents)
+    return torch.as_tensor(gamma, dtype=counts.dtype, device=counts.device)
+
+
+def m_step_from(counts: Counts, gamma: Tensor, smoothing: float) -> Parameters:
+    """Return the maximising parameters for given responsibilities gamma (D, K)."""
+    words, documents = counts.by_words(gamma).double(), gamma.double().sum(dim=0)
+    return m_step(Statistics(words, documents, -np.inf, counts.n_documents), smoothing)

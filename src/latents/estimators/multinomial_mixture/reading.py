@@ -1,0 +1,221 @@
+"""Measures by which people read a mixture: telling words, typical and uncertain documents."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+class RunnersUp(NamedTuple):
+    """The second choice for each document, and the log-odds of the first against it."""
+
+    clusters: NDArray[np.intp]
+    log_odds: Array
+
+
+def lift(word_probabilities: ArrayLike, counts: Any) -> Array:
+    """Return how much likelier each word is in a topic than in the corpus: mu_kw / p(w).
+
+    Parameters
+    ----------
+    word_probabilities : array-like of shape (K, W)
+        mu.
+    counts : array-like or sparse matrix of shape (D, W)
+        Word counts of the corpus; p(w) is a word's share of all words.
+
+    Returns
+    -------
+    ndarray of shape (K, W)
+        0 for words the corpus does not have, of which it says nothing.
+
+    Raises
+    ------
+    ValueError
+        If the two differ in W.
+    """
+    mu = np.asarray(word_probabilities, dtype=np.float64)
+    totals = np.asarray(sp.csc_array(counts).sum(axis=0), dtype=np.float64)
+    if mu.shape[1] != totals.size:
+        raise ValueError(f"word_probabilities has {mu.shape[1]} words, counts has {totals.size}")
+    ratio: Array = np.divide(mu * totals.sum(), totals, out=np.zeros_like(mu), where=totals > 0)
+    return ratio
+
+
+def relevance(word_probabilities: ArrayLike, counts: Any, weight: float = 0.6) -> Array:
+    r"""Return how well each word tells of each cluster, by probability and lift together.
+
+    Sievert and Shirley ("LDAvis", 2014), with weight lambda:
+
+    .. math:: r_{kw} = \lambda \log \mu_{kw} + (1 - \lambda) \log \frac{\mu_{kw}}{p_w}
+
+    1 ranks by probability, which every cluster's common words win, 0 by lift, which rare words win.
+    The default is what their readers named topics best by.
+
+    Parameters
+    ----------
+    word_probabilities : array-like of shape (K, W)
+        mu.
+    counts : array-like or sparse matrix of shape (D, W)
+        Word counts of the corpus; p(w) is a word's share of all words.
+    weight : float in [0, 1], default=0.6
+        lambda.
+
+    Returns
+    -------
+    ndarray of shape (K, W)
+        In nats; -inf for words the corpus or the cluster does not have.
+
+    Raises
+    ------
+    ValueError
+        If `weight` is outside [0, 1], or the two differ in W.
+    """
+    if not 0 <= weight <= 1:
+        raise ValueError(f"weight={weight}; allowed are 0 to 1")
+    mu = np.asarray(word_probabilities, dtype=np.float64)
+    ratio = lift(mu, counts)
+    told = ratio > 0
+    result = np.full(mu.shape, -np.inf)
+    result[told] = weight * np.log(mu[told]) + (1 - weight) * np.log(ratio[told])
+    return result
+
+
+def log_lift(word_probabilities: ArrayLike, counts: Any, floor: float = 0.01) -> Array:
+    r"""Return what each word says for each cluster against the corpus, in nats and bounded below.
+
+    .. math:: s_{kw} = \log\left((1 - \epsilon) \frac{\mu_{kw}}{p_w} + \epsilon\right)
+
+    This is the log lift of mu mixed with a share epsilon of the corpus, so that one word the cluster
+    lacks takes no more than log(1/epsilon) from it. A mixture fitted without smoothing rules whole
+    clusters out by single words; here it can still be said which of them comes close.
+
+    Parameters
+    ----------
+    word_probabilities : array-like of shape (K, W)
+        mu.
+    counts : array-like or sparse matrix of shape (D, W)
+        Word counts of the corpus; p(w) is a word's share of all words.
+    floor : float in (0, 1), default=0.01
+        epsilon.
+
+    Returns
+    -------
+    ndarray of shape (K, W)
+        0 for words the corpus does not have, of which it says nothing.
+
+    Raises
+    ------
+    ValueError
+        If `floor` is outside (0, 1), or the two differ in W.
+    """
+    if not 0 < floor < 1:
+        raise ValueError(f"floor={floor}; allowed are numbers above 0 and below 1")
+    ratio = lift(word_probabilities, counts)
+    scores: Array = np.log((1 - floor) * ratio + floor)
+    scores[:, np.asarray(sp.csc_array(counts).sum(axis=0)) == 0] = 0.0
+    return scores
+
+
+def typicality(counts: Any, scores: Array, clusters: ArrayLike) -> Array:
+    r"""Return how much each document speaks the language of its cluster, in nats per word.
+
+    .. math:: t_d = \frac{1}{V_d + \bar V} \sum_{w \in d} s_{z_d w}
+
+    is the mean score of the document's different words (V_d of them) under its cluster z_d, drawn
+    towards 0 as if there were `\bar V` more words that say nothing: the median of V_d. A few telling
+    words therefore do not outrank a whole document of them, and neither does one word repeated. Responsibilities
+    cannot rank documents so: on texts of some length they are all 1.
+
+    Parameters
+    ----------
+    counts : array-like or sparse matrix of shape (D, W)
+        T; only whether a count is positive matters.
+    scores : ndarray of shape (K, W)
+        s, from ``log_lift``.
+    clusters : array-like of int, of shape (D,)
+        z, the cluster of each document.
+
+    Returns
+    -------
+    ndarray of shape (D,)
+        0 for documents without words.
+    """
+    present = sp.csr_array(counts).astype(bool).astype(np.float64)
+    n_words = np.asarray(present.sum(axis=1))
+    usual = np.median(n_words[n_words > 0]) if present.nnz else 1.0
+    assigned = np.asarray(clusters)
+    total = np.zeros(present.shape[0])
+    for cluster in np.unique(assigned):
+        rows = np.flatnonzero(assigned == cluster)
+        total[rows] = present[rows] @ scores[cluster]
+    result: Array = total / (n_words + usual)
+    return result
+
+
+def runners_up(log_joint: Array, clusters: ArrayLike) -> RunnersUp:
+    r"""Return the best cluster but the assigned one for each document, and the log-odds between the two.
+
+    .. math:: o_d = J_{d z_d} - \max_{k \ne z_d} J_{dk}, \qquad J_{dk} = \log \pi_k + \sum_w T_{dw} \log \mu_{kw}
+
+    is the log of the ratio of two responsibilities, exact where the smaller one rounds to 0.
+
+    Parameters
+    ----------
+    log_joint : ndarray of shape (D, K)
+        J (``MultinomialMixture.predict_joint_log_proba``), of two components or more.
+    clusters : array-like of int, of shape (D,)
+        z, the cluster of each document.
+
+    Returns
+    -------
+    RunnersUp
+        Arrays of shape (D,); the log-odds are in nats, and inf where no other cluster is possible.
+
+    Raises
+    ------
+    ValueError
+        If there is only one component.
+    """
+    if log_joint.shape[1] < 2:
+        raise ValueError("there is one component: no document has a second choice")
+    rows, own = np.arange(len(log_joint)), np.asarray(clusters)
+    others = log_joint.copy()
+    others[rows, own] = -np.inf
+    best = others.argmax(axis=1)
+    # Where every other cluster is impossible, the first of them stands for all.
+    second = np.where(best == own, 1, best)
+    return RunnersUp(second, log_joint[rows, own] - others[rows, second])
+
+
+def log_odds_by_word(
+    counts: Any, word_probabilities: ArrayLike, clusters: ArrayLike, others: ArrayLike
+) -> sp.csr_array:
+    r"""Return what each word of a document adds to the log-odds of its cluster against another one, in nats.
+
+    .. math:: e_{dw} = T_{dw} (\log \mu_{z_d w} - \log \mu_{o_d w})
+
+    so that a row adds up to the log-odds but for the two mixing weights.
+
+    Parameters
+    ----------
+    counts : array-like or sparse matrix of shape (D, W)
+        T.
+    word_probabilities : array-like of shape (K, W)
+        mu.
+    clusters, others : array-like of int, of shape (D,)
+        z, a cluster that allows all words of the document, and o, the one it is held against (``runners_up``).
+
+    Returns
+    -------
+    csr_array of shape (D, W)
+        Positive where a word speaks for the cluster; inf where the other one rules it out.
+    """
+    T = sp.csr_array(counts)
+    rows = np.repeat(np.arange(T.shape[0]), np.diff(T.indptr))
+    with np.errstate(divide="ignore"):
+        log_mu = np.log(np.asarray(word_probabilities, dtype=np.float64))
+    own, other = (log_mu[np.asarray(which)[rows], T.indices] for which in (clusters, others))
+    return sp.csr_array((T.data * (own - other), T.indices, T.indptr), shape=T.shape)

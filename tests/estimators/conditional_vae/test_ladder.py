@@ -1,0 +1,233 @@
+"""The ladder network against quadrature over its latents, torch's own divergences, and itself."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch.distributions import Normal
+from torch.distributions import kl_divergence as torch_kl
+
+from latents.estimators import ConditionalVAE, binarise, load
+from latents.estimators.conditional_vae import evaluation
+from latents.estimators.conditional_vae.ladder import Normalise
+from latents.estimators.conditional_vae.networks import build
+from latents.estimators.conditional_vae.objective import bound_terms, log_importance_weights
+from latents.estimators.conditional_vae.pixels import bernoulli_log_likelihood
+
+N_PIXELS, N_CLASSES = 5, 3
+SIZES = {"n_pixels": N_PIXELS, "n_classes": N_CLASSES, "n_latents": 2, "hidden": (6, 6)}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(n_class=3, return_X_y=True)
+    return binarise(X / 16, 0), y
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def ladder(prior="per_class", **changes):
+    """A ladder in evaluation mode whose weights are large enough for every level to matter."""
+    network = build("ladder", prior, **{**SIZES, **changes}, generator=seeded())
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=seeded(1)))
+    return network.eval()
+
+
+def images(n=4):
+    return torch.randint(0, 2, (n, N_PIXELS), generator=seeded(3)).float(), torch.arange(n) % N_CLASSES
+
+
+def normal_grid(n_latents):
+    """Nodes (S, L) and log weights (S,) of E f(e), e ~ N(0, I), by Gauss and Hermite: all is smooth here."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    points = torch.tensor(list(itertools.product(nodes, repeat=n_latents)), dtype=torch.float32)
+    logs = torch.tensor(list(itertools.product(np.log(weights / math.sqrt(2 * math.pi)), repeat=n_latents)))
+    return points, logs.sum(dim=1).float()
+
+
+def normal(gaussian):
+    return Normal(gaussian.mean, torch.exp(0.5 * gaussian.log_variance))
+
+
+def exact_log_likelihood(network, x, y):
+    """Log p(x | y) by quadrature over the noise of all levels, from the way down alone."""
+    points, log_weights = normal_grid(network.n_latents)
+    through = network.passage(y, noise=points[:, None].expand(-1, len(y), -1))
+    return torch.logsumexp(bernoulli_log_likelihood(x, through.outputs) + log_weights[:, None], dim=0)
+
+
+@pytest.mark.parametrize("prior", ["standard", "per_class"])
+@torch.no_grad()
+def test_importance_sampling_is_quadrature(prior):
+    network = ladder(prior)
+    x, y = images()
+    noise = torch.randn(30_000, len(x), network.n_latents, generator=seeded())
+    weights = log_importance_weights(network, x, y, noise).double().exp()
+    error = weights.std(dim=0) / weights.mean(dim=0) / math.sqrt(len(weights))
+    assert (error < 0.05).all()
+    exact = exact_log_likelihood(network, x, y).double()
+    assert ((weights.mean(dim=0).log() - exact).abs() < 4 * error + 1e-4).all()
+    assert ((evaluation.log_likelihood(network, x, y, 30_000) - exact).abs() < 5 * error + 1e-4).all()
+
+
+@pytest.mark.parametrize("prior", ["standard", "per_class"])
+@torch.no_grad()
+def test_the_bound_is_the_exact_one_on_average(prior):
+    """E_q log p(x | z, y) - KL by quadrature over q, the divergences of the levels by torch."""
+    network = ladder(prior)
+    x, y = images()
+    points, log_weights = normal_grid(network.n_latents)
+    through = network.passage(y, x=x, noise=points[:, None].expand(-1, len(y), -1))
+    kl = torch_kl(normal(through.posterior), normal(through.prior)).sum(dim=-1)
+    exact = log_weights.exp() @ (bernoulli_log_likelihood(x, through.outputs) - kl)
+    draws = 20_000
+    noise = torch.randn(draws, len(x), network.n_latents, generator=seeded())
+    terms = bound_terms(network, x, y, noise)
+    bounds = terms.reconstruction - terms.kl
+    assert terms.kl.shape == (draws, len(x))
+    error = bounds.std(dim=0) / math.sqrt(draws)
+    assert ((bounds.mean(dim=0) - exact).abs() < 5 * error).all()
+    assert (exact < exact_log_likelihood(network, x, y)).all()
+
+
+@torch.no_grad()
+def test_the_divergence_is_that_of_the_draws():
+    network = ladder(n_latents=5, hidden=(6, 6, 6))
+    x, y = images()
+    noise = torch.randn(40_000, len(x), 5, generator=seeded())
+    kl = network.infer(x, y, noise)[1]
+    log_ratio = network.weigh(x, y, noise)[1]
+    difference = kl + log_ratio
+    assert (difference.mean(dim=0).abs() < 5 * difference.std(dim=0) / 200).all()
+    assert log_ratio.std(dim=0).min() > 0.01
+
+
+def test_latents_are_dealt_out_from_the_top():
+    assert ladder(n_latents=5, hidden=(6, 6, 6)).sizes == [2, 2, 1]
+    assert ladder(n_latents=8, hidden=(6,)).sizes == [8]
+    assert ladder(n_latents=6, hidden=(6, 6, 6)).sizes == [2, 2, 2]
+
+
+@pytest.mark.parametrize("hidden", [(), (8, 6), (6, 6, 6)])
+def test_an_impossible_ladder_is_refused(hidden):
+    with pytest.raises(ValueError, match=r"hidden is \[.*a level for each entry, all of the same width"):
+        ladder(hidden=hidden)
+
+
+def test_an_impossible_ladder_leaves_a_model_as_it_was(digits):
+    model = ConditionalVAE(n_latents=2, hidden=(5, 5), epochs=1, random_state=0).fit(*digits)
+    before = model.score(*digits)
+    with pytest.raises(ValueError, match="a level for each entry"):
+        model.set_params(hidden=(5, 5, 5)).fit(*digits)
+    assert model.score(*digits) == before
+
+
+def test_a_passage_needs_a_way():
+    with pytest.raises(TypeError, match="noise or z"):
+        ladder().passage(torch.tensor([0]))
+
+
+@pytest.mark.parametrize("prior", ["standard", "per_class"])
+@torch.no_grad()
+def test_noise_and_latents_are_two_names_of_one_thing(prior):
+    network = ladder(prior, n_latents=5, hidden=(6, 6, 6))
+    y = torch.tensor([2, 0, 1])
+    noise = torch.randn(7, 3, 5, generator=seeded())
+    drawn = network.passage(y, noise=noise)
+    torch.testing.assert_close(network.standardise(drawn.z, y), noise, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(network.decode(drawn.z, y), drawn.outputs, atol=1e-4, rtol=1e-4)
+    corners = torch.eye(N_CLASSES)[y]
+    torch.testing.assert_close(network.generate(corners, noise), drawn.z)
+    top = network.top_prior(y)
+    torch.testing.assert_close(normal(top).mean + normal(top).stddev * noise[..., :2], drawn.z[..., :2])
+    assert torch.equal(top.mean, torch.zeros(3, 2)) == (prior == "standard")
+
+
+@torch.no_grad()
+def test_another_prior_changes_the_divergence_of_the_top_level_alone():
+    network = ladder(n_latents=4, hidden=(6, 6))
+    x, y = images()
+    noise = torch.randn(len(x), 4, generator=seeded())
+    own, other = (n.passage(y, x=x, noise=noise) for n in (network, network.under_standard_prior()))
+    for one, same in zip(own.posterior, other.posterior, strict=True):
+        assert torch.equal(one, same)
+    assert torch.equal(own.outputs, other.outputs)
+    assert torch.equal(own.prior.mean[:, 2:], other.prior.mean[:, 2:])
+    assert not other.prior.mean[:, :2].any()
+    assert own.prior.mean[:, :2].any()
+    assert not network.has_standard_prior
+
+
+@pytest.mark.parametrize("prior", ["standard", "per_class"])
+def test_every_weight_has_a_part_in_the_bound(prior):
+    network = ladder(prior, n_latents=4, hidden=(6, 6)).train()
+    x, y = images(9)
+    reconstruction, kl = network.infer(x, y, torch.randn(9, 4, generator=seeded()))
+    (reconstruction - kl).sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad.abs().max() > 1e-6, name
+
+
+def test_one_image_looks_up_what_many_have_measured():
+    norm, batch = Normalise(3), torch.randn(4, 50, 3, generator=seeded()) * 5 + 2
+    for _ in range(200):
+        norm(batch)
+    flat = batch.flatten(0, 1)
+    torch.testing.assert_close(norm.running_mean, flat.mean(dim=0), rtol=1e-3, atol=1e-3)
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    alone = norm(flat[:1])
+    torch.testing.assert_close(alone, (flat[:1] - flat.mean(dim=0)) / flat.std(dim=0), rtol=1e-2, atol=1e-2)
+    for name, value in norm.state_dict().items():
+        assert torch.equal(value, before[name])
+    torch.testing.assert_close(norm.eval()(flat[:1]), alone)
+
+
+def test_a_last_batch_of_one_image_is_trained_on():
+    X, y = np.random.default_rng(0).random((9, 6)), np.arange(9) % 2
+    model = ConditionalVAE(n_latents=2, hidden=(5, 5), batch_size=4, epochs=2, random_state=0).fit(X, y)
+    assert np.isfinite(model.history_["lower_bound"]).all()
+    assert not model.network_.training
+
+
+def test_an_image_is_measured_alike_in_any_company():
+    X, y = np.random.default_rng(0).integers(0, 2, (40, 6)), np.arange(40) % 2
+    model = ConditionalVAE(n_latents=3, hidden=(5, 5), batch_size=8, epochs=2, random_state=0).fit(X, y)
+    np.testing.assert_allclose(model.transform(X, y)[7:8], model.transform(X[7:8], y[7:8]), atol=1e-6)
+
+
+def test_images_and_latents_of_all_levels(digits):
+    X, y = digits
+    model = ConditionalVAE(n_latents=5, hidden=(16, 16, 16), epochs=10, batch_size=32, random_state=0)
+    Z = model.fit(X, y).transform(X[:20], y[:20])
+    rebuilt = model.reconstruct(X[:20], y[:20])
+    np.testing.assert_allclose(model.inverse_transform(Z, y[:20]), rebuilt, atol=1e-5)
+    np.testing.assert_allclose(model.restyle(X[:20], y[:20], y[:20]), rebuilt, atol=1e-4)
+    paths = model.interpolate(X[:10], y[:10], X[10:20], y[10:20], steps=3)
+    np.testing.assert_allclose(paths[:, [0, 2]], np.stack([rebuilt[:10], rebuilt[10:]], axis=1), atol=1e-4)
+    # From noise 0 one latent moves, of whichever level, and the images with it.
+    moved = model.traverse([0], latents=range(5), values=[-2, 0, 2])[0]
+    assert (np.abs(moved - moved[:, 1:2]).max(axis=(1, 2)) > 1e-3).all()
+    np.testing.assert_allclose(moved[:, 1], np.repeat(moved[:1, 1], 5, axis=0), atol=1e-6)
+    means, spreads = model.class_priors()
+    assert means.shape == spreads.shape == (3, 2)
+    assert model.score(X, y) < model.log_likelihood(X, y, n_samples=50).mean()
+    assert (model.predict(X[:50], n_samples=20) == y[:50]).mean() > 0.9
+
+
+@pytest.mark.parametrize("changes", [{"likelihood": "gaussian"}, {"objective": "iwae", "n_particles": 3}])
+def test_every_option_goes_with_a_ladder(digits, tmp_path, changes):
+    X, y = digits
+    model = ConditionalVAE(n_latents=4, hidden=(8, 8), epochs=4, batch_size=64, random_state=0, **changes)
+    history = model.fit(X, y).history_["lower_bound"]
+    assert history[-1] > history[0]
+    model.save(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(
+        load(tmp_path / "model.safetensors").score_samples(X, y), model.score_samples(X, y)
+    )

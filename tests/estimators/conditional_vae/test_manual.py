@@ -1,0 +1,75 @@
+"""What `docs/models.md` says of the VAE: its example, and its parameters."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from latents.estimators import ConditionalVAE
+from latents.pipelines.cvae.parameters import FitParameters
+
+ROOT = Path(__file__).parents[3]
+MANUAL = (ROOT / "docs/models.md").read_text()
+
+
+def base_fit():
+    return yaml.safe_load((ROOT / "conf/base/parameters_cvae.yml").read_text())["cvae"]["fit"]
+
+
+def test_both_ways_between_images_and_latents():
+    (code,) = re.findall(r"```python\n([^`]*binarise[^`]*)```", MANUAL)
+    names = {}
+    exec(compile(code, "models.md", "exec"), names)
+    images, labels = names["images"], names["labels"]
+    assert names["bound"] > -64 * np.log(2) + 15
+    assert (names["shares"].argmax(axis=1) == labels).mean() > 0.7
+    assert names["z"].shape == (297, 8)
+    for pixels in (names["means"], names["as_threes"]):
+        assert pixels.shape == images.shape
+    assert np.abs(names["means"] - images).mean() < 0.8 * np.abs(names["means"] - images[::-1]).mean()
+    assert names["sevens"].shape == (10, 64)
+    assert (names["model"].predict(names["as_threes"].round()) == 3).mean() > 0.7
+    assert names["path"].shape == (1, 9, 64)
+    assert names["moved"].shape == (2, 3, 6, 64)
+
+
+def test_the_options_are_parameters():
+    (block,) = re.findall(r"```yaml\n(cvae:\n  fit:\n.*?)```", MANUAL, flags=re.DOTALL)
+    given = yaml.safe_load(block)["cvae"]["fit"]
+    base = base_fit()
+    fit = FitParameters(**base | given)
+    assert (fit.prior, fit.likelihood, fit.objective, fit.n_particles) == ("per_class", "gaussian", "iwae", 5)
+
+
+def test_the_benchmark_has_our_defaults():
+    base, benchmark = (
+        yaml.safe_load((ROOT / f"conf/{env}/parameters_cvae.yml").read_text())["cvae"]["fit"]
+        for env in ("base", "benchmark")
+    )
+    defaults = ConditionalVAE().get_params()
+    for name, value in (base | benchmark).items():
+        if name not in {"checkpoint_every", "random_state"}:
+            assert value == (list(defaults[name]) if name == "hidden" else defaults[name]), name
+
+
+def test_the_larger_network_is_the_benchmarks_but_for_its_size():
+    benchmark, large = (
+        yaml.safe_load((ROOT / f"conf/{env}/parameters_cvae.yml").read_text())["cvae"]
+        for env in ("benchmark", "large")
+    )
+    differ = {name for name in benchmark["fit"] if benchmark["fit"][name] != large["fit"].get(name)}
+    assert differ == {"hidden", "n_latents", "learning_rate"}
+    assert {**large, "fit": None} == {**benchmark, "fit": None}
+    assert FitParameters(**base_fit() | large["fit"]).n_latents == 64
+    for name in ("catalog_cvae.yml", "catalog_cvae_inference.yml"):
+        assert (ROOT / "conf/large" / name).read_text() == (ROOT / "conf/benchmark" / name).read_text()
+
+
+@pytest.mark.parametrize("hidden", [[], [8, 6], [4] * 13])
+def test_an_impossible_ladder_is_refused_with_the_parameters(hidden):
+    base = base_fit()
+    with pytest.raises(ValueError, match="a ladder has a level for each entry"):
+        FitParameters(**base | {"hidden": hidden})
+    FitParameters(**base | {"hidden": hidden, "network": "reference"})
