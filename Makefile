@@ -8,7 +8,7 @@ NOTEBOOKS_PORT := 8888
 # Neither Kedro nor MLflow reports usage from here.
 export DO_NOT_TRACK := true
 
-.PHONY: help run test lint viz ui notebooks clean constraints
+.PHONY: help run test lint docs viz ui notebooks clean constraints
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 20
@@ -28,6 +28,11 @@ lint: .venv/installed-dev ## check style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: .venv/installed-docs ## build the site of the pages and docstrings; a broken link or an undocumented name ends it
+	@echo "==> sphinx"
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs/site --doctree-dir build/doctrees . build/site
+	@echo "==> done: open build/site/index.html"
 
 viz: .venv/installed ## show the pipelines in Kedro-Viz
 	@echo "==> Kedro-Viz on http://127.0.0.1:$(VIZ_PORT) (Ctrl-C ends it)"
@@ -69,6 +74,11 @@ constraints: .venv/installed-dev ## resolve constraints.txt anew from pyproject.
 .venv/installed-dev: .venv/installed
 	@echo "==> installing the development tools"
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	@echo "==> installing Sphinx"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	touch $@
 
 .venv/installed-notebooks: .venv/installed

@@ -300,7 +300,7 @@ def test_single_runs_can_be_removed(project):
 
 def test_make_help_lists_the_commands(project):
     done = make(project)
-    for target in ("run", "test", "lint", "viz", "ui", "notebooks", "clean"):
+    for target in ("run", "test", "lint", "docs", "viz", "ui", "notebooks", "clean"):
         assert f"make {target} " in done.stdout
 
 
@@ -333,7 +333,10 @@ def anchors(page):
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("name", ["README.md", *(f"docs/{name}" for name in MANUAL)])
+OTHER_PAGES = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "benchmarks/RECORD.md"]
+
+
+@pytest.mark.parametrize("name", [*OTHER_PAGES, *(f"docs/{name}" for name in MANUAL)])
 def test_links_lead_somewhere(name):
     page = (ROOT / name).read_text()
     links = re.findall(r"(?<!!)\[[^\]]*\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page)
