@@ -54,12 +54,15 @@ class MinimumErrorPCA(
     TransformerMixin,  # type: ignore[misc]
     BaseEstimator,  # type: ignore[misc]
 ):
-    """The d-dimensional approximation of the data with the least mean squared error.
+    r"""The d-dimensional approximation of the data with the least mean squared error.
 
     In a complete orthonormal basis mu_1..mu_p every point is x_n = sum_i (x_n' mu_i) mu_i. Keep d
     coordinates z_ni of each point, let all points share the other coordinates b_i, and write
 
-        x~_n = sum_{i<=d} z_ni mu_i + sum_{i>d} b_i mu_i,    J = (1/N) sum_n |x_n - x~_n|^2.
+    .. math::
+
+        \tilde x_n = \sum_{i \le d} z_{ni} \mu_i + \sum_{i > d} b_i \mu_i, \qquad
+        J = \frac{1}{N} \sum_n \lVert x_n - \tilde x_n \rVert^2.
 
     J is least for z_ni = x_n' mu_i and b_i = mean' mu_i, and is then J = sum_{i>d} mu_i' S mu_i
     with S = (1/N) sum_n (x_n - mean)(x_n - mean)'. Hence the basis is that of the eigenvectors of
