@@ -37,3 +37,22 @@ def deferred(*names: str) -> Iterator[None]:
         for name, module in standing_in.items():
             if sys.modules.get(name) is module:
                 del sys.modules[name]
+
+
+@contextmanager
+def ipython_unasked() -> Iterator[None]:
+    """Answer for IPython, for the length of the block, that no session of it runs here, if it is not loaded.
+
+    MLflow asks it, and would load it for that, with its terminal, completion and debugger.
+    """
+    if "IPython" in sys.modules:
+        yield
+        return
+    standing_in = ModuleType("IPython")
+    vars(standing_in)["get_ipython"] = lambda: None
+    sys.modules["IPython"] = standing_in
+    try:
+        yield
+    finally:
+        if sys.modules.get("IPython") is standing_in:
+            del sys.modules["IPython"]
