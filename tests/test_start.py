@@ -14,17 +14,8 @@ from latents import garbage
 from latents.deferral import deferred, ipython_unasked
 
 ROOT = Path(__file__).parents[1]
-# Beside Kedro's own: what the command line of kedro-mlflow imports, which Kedro loads for every command.
-HEAVY = {
-    "torch",
-    "torchvision",
-    "matplotlib",
-    "alembic",
-    "sklearn.metrics",
-    "sklearn.manifold",
-    "scipy.stats",
-    "IPython",
-}
+# The command line of kedro-mlflow, which Kedro loads for every command, imports MLflow, pandas and polars anyway.
+HEAVY = {"torch", "matplotlib", "alembic", "sklearn.metrics", "sklearn.manifold", "scipy.stats", "IPython"}
 _TELL = "import atexit, json, sys; atexit.register(lambda: print('\\n' + json.dumps(sorted(sys.modules)))); "
 _COMMAND = f"{_TELL}from kedro.framework.cli import main; sys.argv[0] = 'kedro'; main()"
 
