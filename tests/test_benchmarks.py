@@ -131,6 +131,23 @@ def test_pca_speed_tells_seconds_errors_and_memory(program, capsys, monkeypatch)
     assert all(float(row[4]) >= 0 for row in cells)
 
 
+def test_start_tells_seconds_and_modules_of_both_checkouts(program, capsys):
+    start = program("start")
+    command = "from latents.estimators import MinimumErrorPCA"
+    start.main([str(ROOT), "--commands", command, "--repetitions", "1"])
+    printed = capsys.readouterr().out
+    rows = [row.strip("| ").split(" | ") for row in printed.splitlines() if row.startswith(f"| {command}")]
+    assert [row[1].strip() for row in rows] == ["the other", "this"]
+    assert len({row[-1].strip() for row in rows}) == 1  # the same sources load the same
+    assert float(rows[1][2]) > 0
+
+
+def test_start_does_not_time_a_command_that_fails(program, tmp_path):
+    start = program("start")
+    with pytest.raises(SystemExit, match="No such command"):
+        start.run(tmp_path, start.COMMANDS["kedro registry list"])
+
+
 def test_speed_stops_where_an_implementation_computes_something_else(program, monkeypatch):
     speed = program("clustering_speed")
     T = sparse.csr_array(np.random.default_rng(0).poisson(1.0, (30, 12)).astype(float))

@@ -4,7 +4,11 @@ import warnings
 
 from kedro.pipeline import Pipeline
 
-from latents.pipelines import clustering, clustering_inference, cvae, cvae_inference, pca, pca_inference
+from latents.deferral import deferred
+
+# Half of what scikit-learn takes to load, for functions that few of its classes call.
+with deferred("scipy.stats"):
+    from latents.pipelines import clustering, clustering_inference, cvae, cvae_inference, pca, pca_inference
 
 # Nodes have previews, of which Kedro would say at every command that they are new.
 warnings.filterwarnings("ignore", message="The 'preview_fn' feature is experimental")

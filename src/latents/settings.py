@@ -1,36 +1,49 @@
 """Kedro project settings."""
 
 import warnings
+from collections.abc import Iterator
+from functools import cached_property
 
-from latents.hooks import (
-    ArtifactHook,
-    CheckpointHook,
-    ConfigurationHook,
-    DeadRunHook,
-    ModelRegistryHook,
-    OutputLockHook,
-    ParameterHook,
-    RunStatusHook,
-    StoreHook,
-)
+from latents.garbage import collect_seldom
+
+collect_seldom()  # until a run begins (``StartHook``)
 
 # Kedro and kedro-mlflow use a function that OmegaConf has renamed; users can do nothing about it.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 # Kedro warns of names that its own namespaces have made, where one pipeline reads the data of another.
 warnings.filterwarnings("ignore", message=r"One or more dataset names contain '\.' characters")
 
-# Of hooks that go first, Kedro calls the last one first: models are registered while the run is still current.
-HOOKS = (
-    ConfigurationHook(),
-    ParameterHook(),
-    OutputLockHook(),
-    RunStatusHook(),
-    DeadRunHook(),
-    StoreHook(),
-    ArtifactHook(),
-    CheckpointHook(),
-    ModelRegistryHook(),
-)
+
+class _Hooks:
+    """The hooks, made when the first session asks for them.
+
+    They import MLflow, scikit-learn and SQLAlchemy, which ``kedro run --help`` does without.
+    """
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._made)
+
+    @cached_property
+    def _made(self) -> tuple[object, ...]:
+        from latents import hooks
+
+        # Of hooks that go first, Kedro calls the last one first: models are registered while the run is still
+        # current.
+        return (
+            hooks.ConfigurationHook(),
+            hooks.ParameterHook(),
+            hooks.OutputLockHook(),
+            hooks.RunStatusHook(),
+            hooks.DeadRunHook(),
+            hooks.StoreHook(),
+            hooks.ArtifactHook(),
+            hooks.CheckpointHook(),
+            hooks.ModelRegistryHook(),
+            hooks.StartHook(),
+        )
+
+
+HOOKS = _Hooks()
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

@@ -9,7 +9,7 @@ import pytest
 from latents.reporting import images as pictures
 from latents.reporting import pages, pca, render_report
 from latents.reporting.report import Section
-from latents.reporting.thumbnails import shrink
+from latents.reporting.shrinking import shrink
 from tests.reporting.test_report import Page
 
 HOSTILE = "</script><b>x"

@@ -7,7 +7,11 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from latents.estimators.common.persistence import read
+from latents.deferral import deferred
+
+# scikit-learn imports these for functions that no estimator calls: they take longer than all else.
+with deferred("pandas", "scipy.stats"):
+    from latents.estimators.common.persistence import read
 
 if TYPE_CHECKING:
     from latents.estimators.conditional_vae.estimator import ConditionalVAE

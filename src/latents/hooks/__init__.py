@@ -7,6 +7,7 @@ from latents.hooks.dead_runs import DeadRunHook
 from latents.hooks.locking import OutputLockHook
 from latents.hooks.model_registry import ModelRegistryHook
 from latents.hooks.run_status import RunStatusHook
+from latents.hooks.start import StartHook
 from latents.hooks.store import StoreHook
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "OutputLockHook",
     "ParameterHook",
     "RunStatusHook",
+    "StartHook",
     "StoreHook",
 ]

@@ -21,7 +21,7 @@ from plotly.offline import get_plotlyjs
 
 from latents.reporting import style
 from latents.reporting.pca.slider import Slider
-from latents.reporting.thumbnails import Thumbnails
+from latents.reporting.shrinking import Thumbnails
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,18 @@
 
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import mlflow
 from mlflow.models import infer_signature
+from mlflow.utils import requirements_utils
 
 import latents
+from latents.deferral import ipython_unasked
 from latents.predictors import Candidate
 from latents.tracking import served_model
 from latents.tracking.current_run import current_run
@@ -51,7 +55,7 @@ def log_model(name: str, candidate: Candidate) -> str:
     signature = infer_signature(example, predictor.predict(example))
     packages = (*_REQUIREMENTS, *predictor.requirements)
     # MLflow hands a model made from code over in a global variable: one thread at a time.
-    with _one_at_a_time, TemporaryDirectory() as folder:
+    with _one_at_a_time, ipython_unasked(), _requirements_unchecked(), TemporaryDirectory() as folder:
         path = Path(folder) / "predictor"
         predictor.save(path)
         logged = mlflow.pyfunc.log_model(
@@ -65,3 +69,18 @@ def log_model(name: str, candidate: Candidate) -> str:
             input_example=example,
         )
     return str(logged.model_id)
+
+
+@contextmanager
+def _requirements_unchecked() -> Iterator[None]:
+    """Spare MLflow to look for every file of every installed package, which takes half a second.
+
+    It would hold the requirements against the versions that are installed, which is where they come from. There is
+    no option for it, so the function is replaced; one thread at a time.
+    """
+    check = requirements_utils._check_requirement_satisfied
+    requirements_utils._check_requirement_satisfied = lambda requirement_str: None  # noqa: ARG005
+    try:
+        yield
+    finally:
+        requirements_utils._check_requirement_satisfied = check

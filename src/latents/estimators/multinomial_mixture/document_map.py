@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.manifold import TSNE
 
 Array = NDArray[np.float64]
 
@@ -76,6 +75,8 @@ def plane(points: Array, random_state: int | np.random.RandomState | None = None
     ValueError
         If there are too few points or dimensions.
     """
+    from sklearn.manifold import TSNE  # slow to load
+
     n_points, n_dimensions = points.shape
     if n_points < MIN_DOCUMENTS or n_dimensions < 2:
         raise ValueError(

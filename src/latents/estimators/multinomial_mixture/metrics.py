@@ -7,7 +7,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
-from sklearn.metrics.cluster import contingency_matrix
 from sklearn.utils import check_consistent_length
 
 
@@ -32,6 +31,8 @@ def matched_accuracy(labels: ArrayLike, clusters: ArrayLike) -> float:
     ValueError
         If the two differ in length or are empty.
     """
+    from sklearn.metrics.cluster import contingency_matrix  # slow to load
+
     check_consistent_length(labels, clusters)
     table = contingency_matrix(labels, clusters)
     if table.sum() == 0:

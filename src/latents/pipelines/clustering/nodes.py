@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from latents import estimators, reporting
 from latents.estimators.multinomial_mixture.metrics import matched_accuracy
@@ -121,6 +120,8 @@ def evaluate(
         "fit_seconds": fit_record["fit_seconds"],
     }
     if "label" in documents:
+        from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score  # slow to load
+
         labels = documents["label"].to_numpy()[split["train"]]
         clusters = assignments["cluster"].to_numpy()[split["train"]]
         metrics["nmi"] = float(normalized_mutual_info_score(labels, clusters))

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.neighbors import NearestNeighbors
 
 from latents import reporting
 from latents.pipelines import bags
@@ -110,6 +109,8 @@ def find_nearest(
     ValueError
         If the predictor and the tables of training, or these among themselves, are of different trainings.
     """
+    from sklearn.neighbors import NearestNeighbors  # slow to load
+
     _check_one_training("word", predictor.vocabulary, "vocabulary", trained_vocabulary["word"])
     _check_one_training("cluster", predictor.cluster_names, "clusters", trained_clusters["name"])
     _check_sizes("clustering.counts", trained_counts.shape, (len(trained_documents), len(trained_vocabulary)))

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from latents import estimators, reporting
 from latents.pipelines.images import evenly
@@ -112,6 +111,8 @@ def draw_latents(
     model: estimators.ConditionalVAE, table: pd.DataFrame, metrics: Mapping[str, float], n_points: int
 ) -> dict[str, Any]:
     """Return ``latents`` and ``priors``: codes in the plane in which they vary most, and in that of the priors."""
+    from sklearn.decomposition import PCA  # slow to load
+
     z = table.filter(regex=r"^z\d+$").to_numpy()
     shown = evenly(len(z), n_points)
     labels = table["label"].to_numpy()[shown]

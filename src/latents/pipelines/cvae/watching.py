@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from latents import estimators, reporting
@@ -15,6 +14,9 @@ from latents.pipelines.cvae import measuring
 from latents.pipelines.cvae.parameters import WatchParameters
 from latents.pipelines.images import evenly
 from latents.pipelines.shared import Monitor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from latents.reporting import images as pictures
 from latents.reporting import style
-from latents.reporting.thumbnails import shrink
+from latents.reporting.shrinking import shrink
 
 LARGEST_D = 200
 _LONGEST_SIDE = 64

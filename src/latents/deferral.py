@@ -1,0 +1,58 @@
+"""Libraries that another library imports at its head, and that are loaded when they are first used."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+
+class _Deferred(ModuleType):
+    """Stands in for a module until something of it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return getattr(import_module(self.__name__), name)
+
+
+@contextmanager
+def deferred(*names: str) -> Iterator[None]:
+    """Let imports of some modules wait, for the length of the block, until something of them is asked for.
+
+    After the block they are what they were: not loaded, unless they were used, and ``import`` loads them. Whoever
+    imported one in the block keeps a stand-in, which looks everything up in the module itself.
+
+    Parameters
+    ----------
+    names : str
+        The modules. Those that are loaded already stay.
+    """
+    standing_in = {name: _Deferred(name) for name in names if name not in sys.modules}
+    sys.modules.update(standing_in)
+    try:
+        yield
+    finally:
+        for name, module in standing_in.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+
+
+@contextmanager
+def ipython_unasked() -> Iterator[None]:
+    """Answer for IPython, for the length of the block, that no session of it runs here, if it is not loaded.
+
+    MLflow asks it, and would load it for that, with its terminal, completion and debugger.
+    """
+    if "IPython" in sys.modules:
+        yield
+        return
+    standing_in = ModuleType("IPython")
+    vars(standing_in)["get_ipython"] = lambda: None
+    sys.modules["IPython"] = standing_in
+    try:
+        yield
+    finally:
+        if sys.modules.get("IPython") is standing_in:
+            del sys.modules["IPython"]
