@@ -71,6 +71,20 @@ def test_leaves_metrics_figures_and_a_report(finished, pipeline):
     assert "</html>" in (folder / "report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *(
+            (f"06_models/{name}/model.safetensors", f"06_models/{name}/predictor/model.safetensors")
+            for name in FIGURES
+        ),
+    ],
+)
+def test_what_has_two_names_is_on_the_disk_once(finished, one, other):
+    data = finished.path / "data/test"
+    assert (data / one).samefile(data / other)
+
+
 def test_environments_do_not_touch_one_another(finished):
     written = [path for path in (finished.path / "data").rglob("*") if path.is_file()]
     outside = {path.name for path in written if finished.path / "data/test" not in path.parents}
@@ -84,7 +98,7 @@ def test_the_three_pipelines_have_the_same_nodes(template):
         for name in ("clustering", "pca", "cvae")
     }
     assert set(map(tuple, names.values())) == {
-        ("ingest", "features", "split", "fit", "evaluate", "export", "report")
+        ("ingest", "features", "split", "fit", "evaluate", "draw", "export", "report")
     }
 
 

@@ -4,7 +4,6 @@ import threading
 import warnings
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import mlflow
 from mlflow.models import infer_signature
@@ -30,7 +29,7 @@ _REQUIREMENTS = (
 )
 
 
-def log_model(name: str, candidate: Candidate) -> str:
+def log_model(name: str, candidate: Candidate, folder: Path) -> str:
     """Log a predictor to the active MLflow run, with signature, input example and requirements.
 
     Parameters
@@ -39,6 +38,8 @@ def log_model(name: str, candidate: Candidate) -> str:
         The model's name in the run.
     candidate : Candidate
         The predictor and its example.
+    folder : Path
+        Where the predictor is saved.
 
     Returns
     -------
@@ -51,13 +52,11 @@ def log_model(name: str, candidate: Candidate) -> str:
     signature = infer_signature(example, predictor.predict(example))
     packages = (*_REQUIREMENTS, *predictor.requirements)
     # MLflow hands a model made from code over in a global variable: one thread at a time.
-    with _one_at_a_time, TemporaryDirectory() as folder:
-        path = Path(folder) / "predictor"
-        predictor.save(path)
+    with _one_at_a_time:
         logged = mlflow.pyfunc.log_model(
             name=name,
             python_model=served_model.__file__,
-            artifacts={"predictor": str(path)},
+            artifacts={"predictor": str(folder)},
             code_paths=[str(Path(latents.__file__).parent)],
             # A local build's suffix ("+cpu") is known to no package index.
             pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in packages],
