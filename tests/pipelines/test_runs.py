@@ -78,6 +78,7 @@ def test_leaves_metrics_figures_and_a_report(finished, pipeline):
             (f"06_models/{name}/model.safetensors", f"06_models/{name}/predictor/model.safetensors")
             for name in FIGURES
         ),
+        ("02_intermediate/pca/images/images.npy", "04_feature/pca/pixels/X.npy"),
     ],
 )
 def test_what_has_two_names_is_on_the_disk_once(finished, one, other):
@@ -166,7 +167,7 @@ def test_scores_rebuild_the_images(finished):
     folder = finished.path / "data/test"
     scores = pd.read_parquet(folder / "07_model_output/pca/scores.parquet")
     model = estimators.load(folder / "06_models/pca/model.safetensors")
-    pixels = np.load(folder / "04_feature/pca/pixels/X.npy")
+    pixels = np.load(folder / "04_feature/pca/pixels/X.npy").reshape(len(scores), -1)  # a file of images
     rebuilt = model.inverse_transform(scores.filter(like="pc").to_numpy())
     np.testing.assert_allclose(((pixels - rebuilt) ** 2).sum(axis=1), scores["error"])
 
