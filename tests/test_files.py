@@ -17,7 +17,8 @@ from scipy import sparse
 from latents import predictors
 from latents.datasets import CountBlocksDataset, NpyFolderDataset, PredictorDataset
 from latents.datasets.count_blocks import CountBlocks
-from latents.files import restore, sweep, whole_file, whole_folder
+from latents.files import restore, share, sweep, whole_file, whole_folder
+from latents.predictors import Candidate, Headline
 
 # A process that kills itself, by a signal that it cannot heed, at the rename of this number.
 KILLED = """
@@ -260,8 +261,9 @@ def test_many_killed_writers_and_readers_at_once_lose_nothing(folder):
 def test_datasets_find_what_a_killed_writer_took_away(kind, tmp_path, pca_predictor):
     path = tmp_path / kind
     counts = sparse.csr_array(np.eye(3))
+    candidate = Candidate(pca_predictor, np.zeros((2, 8, 8)), Headline("distortion", 1.0, False, {}))
     dataset, saved = {
-        "predictor": (PredictorDataset(str(path), trained_by="pca"), pca_predictor),
+        "predictor": (PredictorDataset(str(path), trained_by="pca"), candidate),
         "arrays": (NpyFolderDataset(str(path)), {"a": np.arange(3)}),
         "counts": (CountBlocksDataset(str(path)), [counts]),
     }[kind]
@@ -280,3 +282,28 @@ def test_datasets_find_what_a_killed_writer_took_away(kind, tmp_path, pca_predic
         assert loaded.n_nonzeros == 3
     dataset.save(saved)
     assert os.listdir(tmp_path) == [kind]
+
+
+def test_two_files_of_one_content_become_one_that_either_name_keeps(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "folder/other"
+    other.parent.mkdir()
+    for path in (one, other):
+        path.write_text("model")
+    share(one, other)
+    assert one.samefile(other)
+    with whole_file(one) as temporary:
+        temporary.write_text("the next one")
+    assert (one.read_text(), other.read_text()) == ("the next one", "model")
+    assert os.listdir(other.parent) == ["other"]
+
+
+def test_where_there_are_no_hard_links_both_files_stay(tmp_path, monkeypatch):
+    def refuse(*paths):
+        raise PermissionError("no links here")
+
+    for name in "ab":
+        (tmp_path / name).write_text("model")
+    monkeypatch.setattr(os, "link", refuse)
+    share(tmp_path / "a", tmp_path / "b")
+    assert not (tmp_path / "a").samefile(tmp_path / "b")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]

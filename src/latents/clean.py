@@ -30,7 +30,7 @@ _IN_FOLDER = {
     "SnapshotsDataset": ("epoch_*.npz", "epoch_*.png"),
 }
 # Read and written by fits while they run: to Kedro an input.
-_WRITTEN_INPUTS = ("CheckpointDataset", "SnapshotsDataset")
+_WRITTEN_INPUTS = ("FitMonitorDataset", "SnapshotsDataset")
 _OF_LOCKS = (".lock", ".run")
 _SHOWN = 20
 # What Kedro, OmegaConf and YAML raise of a configuration by which no run could begin.

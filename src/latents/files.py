@@ -67,6 +67,18 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             _put_back(place / _OLD, final)
 
 
+def share(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> None:
+    """Make `other`, a file of the same content, a second name of the file at `path` (a hard link).
+
+    Files written by `whole_file` and `whole_folder` are replaced and never changed: the other name keeps what it
+    has. Where the file system has no such names, or the two are on different ones, both files stay.
+    """
+    final = Path(other)
+    with _place_for(final) as place, suppress(OSError):
+        os.link(path, place / final.name)
+        (place / final.name).replace(final)
+
+
 def sweep(folder: str | os.PathLike[str], name: str | None = None) -> list[Path]:
     """Clear up in a folder what writers have left that were killed; those at work are let alone.
 

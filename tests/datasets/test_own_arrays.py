@@ -296,6 +296,38 @@ class TestNpyFolder:
         np.testing.assert_array_equal(entry.load()["X"], IMAGES[:, ::-1].reshape(6, -1))
         assert [path.name for path in entry._filepath.parent.iterdir()] == ["b"]
 
+    def test_rows_of_another_folder_are_the_same_file(self, tmp_path):
+        images = NpyFolderDataset(str(tmp_path / "images"))
+        rows = NpyFolderDataset(str(tmp_path / "rows"), rows_of={"filepath": str(tmp_path / "images")})
+        expected = IMAGES.reshape(6, -1)
+        for array, is_shared in ((IMAGES, True), (expected, True), (np.asfortranarray(IMAGES), False)):
+            images.save({"images": array})
+            rows.save({"X": images.load()["images"].reshape(6, -1)})
+            files = tmp_path / "images/images.npy", tmp_path / "rows/X.npy"
+            assert files[0].samefile(files[1]) == is_shared
+            images.save({"images": IMAGES + 1})  # as the next run does
+            assert lies_on_the_disk(rows.load()["X"])
+            np.testing.assert_array_equal(rows.load()["X"], expected)
+
+    def test_rows_of_nothing_but_a_whole_file_of_that_folder_are_written(self, tmp_path, monkeypatch):
+        images, own = (NpyFolderDataset(str(tmp_path / name)) for name in ("images", "own"))
+        rows = NpyFolderDataset(str(tmp_path / "rows"), rows_of={"filepath": str(tmp_path / "images")})
+        images.save({"images": IMAGES})
+        own.save({"images": IMAGES})  # a user's, which may change
+        kept = images.load()["images"]
+        for array in (IMAGES, own.load()["images"], kept[:5], kept[::-1], kept[:, 1:]):
+            rows.save({"X": array.reshape(len(array), -1)})
+            assert (tmp_path / "rows/X.npy").stat().st_nlink == 1
+            np.testing.assert_array_equal(rows.load()["X"], array.reshape(len(array), -1))
+
+        def refuse(*paths):
+            raise PermissionError("no links here")
+
+        monkeypatch.setattr("os.link", refuse)
+        rows.save({"X": kept.reshape(6, -1)})
+        assert (tmp_path / "rows/X.npy").stat().st_nlink == 1
+        np.testing.assert_array_equal(rows.load()["X"], IMAGES.reshape(6, -1))
+
     def test_what_cannot_be_saved_leaves_what_was_there(self, tmp_path):
         entry = NpyFolderDataset(str(tmp_path / "a"))
         entry.save({"X": IMAGES})

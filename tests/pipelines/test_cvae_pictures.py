@@ -71,8 +71,9 @@ LABELS = np.array(["bar", "cross <b>", "frame"])
 class Watching:
     """A monitor that writes down what it is told."""
 
-    def __init__(self):
+    def __init__(self, checkpoint):
         self.told = []
+        self.checkpoint = checkpoint
 
     @contextmanager
     def watch(self, task, total=None, log_metrics=True):
@@ -111,26 +112,26 @@ class Outcome:
             "hardest_table",
             "paths",
         ]
-        return nodes.report(
+        figures = nodes.draw(
             self.model,
             *(self.results[name] for name in [*names, "traversals", "metrics"]),
             self.snapshots,
             ReportParameters(n_scatter_points=10),
-            {"fit": self.fit},
         )
+        page = nodes.report(self.results["metrics"], {"fit": self.fit}, **figures)
+        return {**figures, "page": page}
 
 
 def run(tmp_path, data, watch=None, **fit):
     """Run all nodes; return what they have made."""
-    monitor = Watching()
+    monitor = Watching(tmp_path / "checkpoint.safetensors")
     params = FitParameters(**FIT | fit)
     images = nodes.ingest(data)
     pixels = nodes.scale_pixels(images, FeaturesParameters(white=255.0))
     split, test = nodes.split(pixels, images, SplitParameters(held_out_fraction=0.3, random_state=0), params)
     snapshots = SnapshotsDataset(path=str(tmp_path / "epochs"), artifact_path="cvae").load()
     watching = WatchParameters(**WATCH | (watch or {}))
-    checkpoint = tmp_path / "checkpoint.safetensors"
-    model, record = nodes.fit(pixels, split, test, images, params, watching, monitor, snapshots, checkpoint)
+    model, record = nodes.fit(pixels, split, test, images, params, watching, monitor, snapshots)
     results = nodes.evaluate(model, test, images, record, EVALUATE, monitor)
     return Outcome(model, test, snapshots, results, monitor, FIT | fit)
 

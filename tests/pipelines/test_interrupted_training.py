@@ -98,6 +98,12 @@ def test_what_is_ended_in_the_evaluation_does_not_train_again(project, end_in_th
     assert not (project.path / CHECKPOINT).exists()
 
 
+def test_a_run_that_trains_nothing_keeps_the_checkpoint(project, end_in_the_evaluation):
+    end_in_the_evaluation()
+    project.run("cvae", from_nodes=["cvae.evaluate"])
+    assert epoch_of(project) == 3
+
+
 def test_other_parameters_begin_anew_and_say_so(project, finished, end_in_the_evaluation, caplog):
     end_in_the_evaluation(params={"cvae": {"fit": {"learning_rate": 0.004}}})
     project.run("cvae", to_nodes=["cvae.fit"])

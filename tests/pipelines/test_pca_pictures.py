@@ -45,11 +45,14 @@ def run(data, d=3, n_held_out=15, whiten=False, fit=None):
     X = X.reshape(len(X), -1)
     split = {"train": np.arange(n_held_out, len(X)), "held_out": np.arange(n_held_out)}
     model = MinimumErrorPCA(d, svd_solver="full", whiten=whiten).fit(X[split["train"]])
-    told = {"fit": FIT | (fit or {"n_components": d})}
+    asked = FIT | (fit or {"n_components": d})
     results = nodes.evaluate(model, {"X": X}, data, split, {"fit_seconds": 0.5}, EVALUATE)
-    names = ["scores", "distortions", "reconstructions", "worst", "worst_table", "metrics"]
-    drawn = nodes.report(model, data, *(results[name] for name in names), REPORT, told)
-    return model, X, split, results, drawn
+    names = ["scores", "distortions", "reconstructions"]
+    shared = (model, data, *(results[name] for name in names))
+    figures = nodes.draw(*shared, results["worst"], results["worst_table"], FitParameters(**asked), REPORT)
+    told = (results["worst_table"], results["metrics"], REPORT, {"fit": asked})
+    page, slider_page = nodes.report(*shared, *told, **figures)
+    return model, X, split, results, {**figures, "page": page, "slider_page": slider_page}
 
 
 @pytest.mark.parametrize("whiten", [False, True])

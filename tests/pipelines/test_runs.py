@@ -71,6 +71,21 @@ def test_leaves_metrics_figures_and_a_report(finished, pipeline):
     assert "</html>" in (folder / "report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *(
+            (f"06_models/{name}/model.safetensors", f"06_models/{name}/predictor/model.safetensors")
+            for name in FIGURES
+        ),
+        ("02_intermediate/pca/images/images.npy", "04_feature/pca/pixels/X.npy"),
+    ],
+)
+def test_what_has_two_names_is_on_the_disk_once(finished, one, other):
+    data = finished.path / "data/test"
+    assert (data / one).samefile(data / other)
+
+
 def test_environments_do_not_touch_one_another(finished):
     written = [path for path in (finished.path / "data").rglob("*") if path.is_file()]
     outside = {path.name for path in written if finished.path / "data/test" not in path.parents}
@@ -84,7 +99,7 @@ def test_the_three_pipelines_have_the_same_nodes(template):
         for name in ("clustering", "pca", "cvae")
     }
     assert set(map(tuple, names.values())) == {
-        ("ingest", "features", "split", "fit", "evaluate", "export", "report")
+        ("ingest", "features", "split", "fit", "evaluate", "draw", "export", "report")
     }
 
 
@@ -152,7 +167,7 @@ def test_scores_rebuild_the_images(finished):
     folder = finished.path / "data/test"
     scores = pd.read_parquet(folder / "07_model_output/pca/scores.parquet")
     model = estimators.load(folder / "06_models/pca/model.safetensors")
-    pixels = np.load(folder / "04_feature/pca/pixels/X.npy")
+    pixels = np.load(folder / "04_feature/pca/pixels/X.npy").reshape(len(scores), -1)  # a file of images
     rebuilt = model.inverse_transform(scores.filter(like="pc").to_numpy())
     np.testing.assert_allclose(((pixels - rebuilt) ** 2).sum(axis=1), scores["error"])
 

@@ -8,7 +8,6 @@ from importlib import import_module
 _HOMES = {
     "BagOfWordsDataset": "bags",
     "CSVDataset": "whole",
-    "CheckpointDataset": "checkpoints",
     "CountBlocksDataset": "count_blocks",
     "DigitsDataset": "images",
     "DocstringsDataset": "documents",
@@ -23,7 +22,6 @@ _HOMES = {
     "MatplotlibDataset": "whole",
     "MedMNISTDataset": "medmnist",
     "MetricsDataset": "tracking",
-    "MlflowModelDataset": "tracking",
     "NewsgroupsDataset": "documents",
     "NpyDataset": "npy",
     "NpyFolderDataset": "npy",

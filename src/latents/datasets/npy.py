@@ -1,6 +1,8 @@
 """Arrays as NumPy's ``.npy`` files, mapped into memory: images or rows of one's own, and those between nodes."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -71,19 +73,32 @@ class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArra
     ----------
     filepath : str
         The folder.
+    rows_of : mapping, optional
+        The ``filepath`` of another such entry, whose arrays are saved here as rows, (N, p). They take no disk of
+        their own: the file there gets a second name here (a hard link, where the file system has such), and is
+        read as rows.
     metadata : dict, optional
         For Kedro's plugins.
     """
 
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        filepath: str,
+        rows_of: Mapping[str, str] | None = None,  # of a key whose path Kedro takes to be within the project
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
         self._filepath = Path(filepath)
+        self._rows_of = None if rows_of is None else Path(rows_of["filepath"])
         self.metadata = metadata
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
         if not self._exists():
             raise DatasetError(f"there is no folder {self._filepath}")
-        return {path.stem: _mapped(path) for path in sorted(self._filepath.glob("*.npy"))}
+        arrays = {path.stem: _mapped(path) for path in sorted(self._filepath.glob("*.npy"))}
+        if self._rows_of is not None:
+            arrays = {name: array.reshape(len(array), -1) for name, array in arrays.items()}
+        return arrays
 
     def save(self, data: dict[str, NDArray[Any]]) -> None:
         """Write the arrays in the place of those that were there, whole or not at all."""
@@ -93,14 +108,33 @@ class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArra
         try:
             with whole_folder(self._filepath) as folder:
                 for name, array in data.items():
-                    np.save(folder / f"{name}.npy", array, allow_pickle=False)
+                    if not self._is_linked(array, folder / f"{name}.npy"):
+                        np.save(folder / f"{name}.npy", array, allow_pickle=False)
         except ValueError as error:
             raise DatasetError(
                 f"array {name!r:.80} holds Python objects; allowed are numbers, truth values and strings"
             ) from error
 
+    def _is_linked(self, array: NDArray[Any], path: Path) -> bool:
+        """Let a file of `rows_of` that an array is the whole of have a second name; files there never change."""
+        if self._rows_of is None or not isinstance(array, np.memmap) or not array.filename:
+            return False
+        source = Path(array.filename)
+        if source.parent.resolve() != self._rows_of.resolve():
+            return False
+        whole = _mapped(source)
+        is_all = array.dtype == whole.dtype and array.shape == (len(whole), whole.size // len(whole))
+        if not is_all or not array.flags.c_contiguous or not whole.flags.c_contiguous:
+            return False
+        with suppress(OSError):
+            os.link(source, path)
+        return path.exists()
+
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        return {
+            "filepath": str(self._filepath),
+            "rows_of": None if self._rows_of is None else str(self._rows_of),
+        }
 
     def _exists(self) -> bool:
         restore(self._filepath)

@@ -1,23 +1,36 @@
 """Trained models with all that it takes to use them, between the pipeline that trains and the one that uses."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
 from latents import predictors
-from latents.files import restore
+from latents.files import restore, share
+from latents.predictors.interface import MODEL
+from latents.sealed import seal_of
+from latents.tracking.current_run import current_run
+from latents.tracking.model import log_model
+
+logger = logging.getLogger(__name__)
 
 
-class PredictorDataset(AbstractDataset[predictors.Predictor, predictors.Predictor]):
+class PredictorDataset(AbstractDataset[predictors.Candidate, predictors.Predictor]):
     """A predictor of this project, of whichever class, as a folder of safetensors and JSON.
+
+    Where the pipeline has kept the estimator beside the folder, the folder's file is a second name of that one (a
+    hard link, where the file system has such) and no copy.
+
+    Saved, it is also a model of the MLflow run in progress, which registers it when it has ended well. MLflow
+    keeps a copy of the folder: a version in its registry outlives the next run, and may be served elsewhere.
 
     Parameters
     ----------
     filepath : str
         The folder.
     trained_by : str
-        The pipeline that saves it, for the message where it has not yet.
+        The pipeline that saves it: the model's name in MLflow, and in the message where there is no folder yet.
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -36,9 +49,17 @@ class PredictorDataset(AbstractDataset[predictors.Predictor, predictors.Predicto
             )
         return predictors.load(self._filepath)
 
-    def save(self, data: predictors.Predictor) -> None:
-        """Write the predictor, whole or not at all."""
-        data.save(self._filepath)
+    def save(self, data: predictors.Candidate) -> None:
+        """Write the predictor, whole or not at all, log it, and note it for the registry."""
+        data.predictor.save(self._filepath)
+        kept, saved = self._filepath.parent / MODEL, self._filepath / MODEL
+        if kept.is_file() and seal_of(kept) == seal_of(saved):
+            share(kept, saved)
+        if current_run.run_id is None:
+            logger.info("MLflow is off: no model is logged")
+            return
+        model_id = log_model(self._trained_by, data, self._filepath)
+        current_run.logged_models[self._trained_by] = (model_id, data.headline)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "trained_by": self._trained_by}

@@ -1,16 +1,14 @@
 """Catalog entries that speak to MLflow, so that nodes need not know of it."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import mlflow
-from kedro.io import AbstractDataset, DatasetError
 
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.whole import JSONDataset
-from latents.predictors import Candidate
 from latents.tracking.current_run import current_run
-from latents.tracking.model import log_model
 from latents.tracking.monitor import FitMonitor
 
 logger = logging.getLogger(__name__)
@@ -23,20 +21,32 @@ class FitMonitorDataset(ReadOnlyDataset[FitMonitor]):
     ----------
     prefix : str
         The pipeline's name, put before the names of its metrics.
+    filepath : str, optional
+        The checkpoint: a file that the fit writes to and reads from, again and again, while it runs. It outlives
+        the fit, so that a run that ends while the fitted model is evaluated loses nothing; a run that ends well
+        discards it (``latents.hooks.CheckpointHook``).
     metadata : dict, optional
         For Kedro's plugins.
     """
 
-    def __init__(self, prefix: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, prefix: str, filepath: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
         self._prefix = prefix
+        self._filepath = None if filepath is None else Path(filepath)
         super().__init__(metadata)
 
     def load(self) -> FitMonitor:
         """Return a monitor for the run in progress."""
-        return FitMonitor(self._prefix)
+        return FitMonitor(self._prefix, checkpoint=self._filepath)
+
+    def discard(self) -> None:
+        """Remove the checkpoint, if there is one."""
+        if self._filepath is not None:
+            self._filepath.unlink(missing_ok=True)
 
     def _describe(self) -> dict[str, Any]:
-        return {"prefix": self._prefix}
+        return {"prefix": self._prefix, "filepath": None if self._filepath is None else str(self._filepath)}
 
 
 class MetricsDataset(JSONDataset):
@@ -65,33 +75,3 @@ class MetricsDataset(JSONDataset):
         mlflow.log_metrics(
             {f"{self._prefix}/{name}": value for name, value in data.items()}, run_id=current_run.run_id
         )
-
-
-class MlflowModelDataset(AbstractDataset[Candidate, None]):
-    """Logs a predictor as a model of the MLflow run in progress, which registers it when it has ended well.
-
-    Parameters
-    ----------
-    name : str
-        The model's name in the run, and a part of its name in the registry.
-    metadata : dict, optional
-        For Kedro's plugins.
-    """
-
-    def __init__(self, name: str, metadata: dict[str, Any] | None = None) -> None:
-        self._name = name
-        self.metadata = metadata
-
-    def load(self) -> None:
-        """Refuse: the predictor itself is another entry of the catalog."""
-        raise DatasetError("read the predictor from the catalog's predictor entry, or from MLflow")
-
-    def save(self, data: Candidate) -> None:
-        """Log the predictor, and note it for the registry."""
-        if current_run.run_id is None:
-            logger.info("MLflow is off: no model is logged")
-            return
-        current_run.logged_models[self._name] = (log_model(self._name, data), data.headline)
-
-    def _describe(self) -> dict[str, Any]:
-        return {"name": self._name}

@@ -1,6 +1,7 @@
 """Kedro's own datasets for tables, text and figures, made to appear whole or not at all."""
 
 import csv
+import io
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,6 +14,7 @@ from kedro_datasets.pandas import ParquetDataset as KedroParquetDataset
 from kedro_datasets.plotly import JSONDataset as KedroPlotlyDataset
 from kedro_datasets.text import TextDataset as KedroTextDataset
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from latents.datasets.formulas import armed, disarmed, has_returns
 from latents.files import whole_file
@@ -98,8 +100,19 @@ class MatplotlibDataset(WholeFile, KedroMatplotlibDataset):  # type: ignore[misc
     """``kedro_datasets.matplotlib.MatplotlibDataset``, whole or not at all, and its pictures load."""
 
     def load(self) -> Image.Image:
-        """Return the picture that was drawn; notebooks show it."""
+        """Return the picture that was drawn; notebooks and reports show it."""
         with self._fs.open(get_filepath_str(self._get_load_path(), self._protocol)) as file:
-            picture = Image.open(file)
-            picture.load()
-        return picture
+            content = file.read()
+        picture = Image.open(io.BytesIO(content))
+        return _PNG(content) if picture.format == "PNG" else picture
+
+
+class _PNG(PngImageFile):
+    """A picture that is shown as its file has it, not coded anew."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content))
+        self._content = content
+
+    def _repr_png_(self) -> bytes:
+        return self._content

@@ -4,8 +4,6 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from latents.datasets.checkpoints import CheckpointDataset
-
 
 class CheckpointHook:
     """Discards the checkpoints of a run once all its outputs are there, whatever MLflow does.
@@ -15,8 +13,9 @@ class CheckpointHook:
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Remove the checkpoints that the run's fits have written."""
-        for name in pipeline.inputs():
-            dataset = catalog.get(name)
-            if isinstance(dataset, CheckpointDataset):
-                dataset.discard()
+        """Remove the checkpoints that the run's fits have written; nodes after them take the same monitors."""
+        for node in pipeline.nodes:
+            for name in node.inputs if node.name.endswith(".fit") else ():
+                discard = getattr(catalog.get(name), "discard", None)
+                if discard is not None:
+                    discard()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Annotated, Any, Protocol, Self
 
 import numpy as np
@@ -63,6 +64,9 @@ def plain(value: Any) -> Any:
 
 class Monitor(Protocol):
     """What a node hands to a long computation to be watched by (``latents.datasets.FitMonitorDataset``)."""
+
+    checkpoint: Path | None
+    """The file from which a fit goes on that was ended."""
 
     def watch(
         self, task: str, total: int | None = None, log_metrics: bool = True

@@ -6,11 +6,8 @@ without `pyplot` and without touching `rcParams`, so that nodes may draw in seve
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,24 +30,6 @@ _CHARACTER = 0.085
 warnings.filterwarnings("ignore", message="Glyph .* missing from font", module=__name__.replace(".", r"\."))
 
 
-class Picture(Figure):
-    """A figure that is drawn once as PNG, though a file and a page both show it; complete when first saved."""
-
-    @cached_property
-    def png(self) -> bytes:
-        """The file's content."""
-        content = io.BytesIO()
-        super().savefig(content, format="png")
-        return content.getvalue()
-
-    def savefig(self, fname: Any, **options: Any) -> None:
-        """Save as other figures do."""
-        if isinstance(fname, io.BytesIO) and options in ({}, {"format": "png"}):
-            fname.write(self.png)
-        else:
-            super().savefig(fname, **options)
-
-
 class Sheet:
     """A blank page measured in inches from its top left corner.
 
@@ -65,14 +44,14 @@ class Sheet:
 
     Attributes
     ----------
-    figure : Picture
-        The page; draws and saves like any other figure.
+    figure : Figure
+        The page.
     """
 
     def __init__(self, width: float, height: float, title: str, subtitle: str) -> None:
         needed = 2 * MARGIN + max(0.118 * len(title), 0.078 * len(subtitle))
         self.width, self.height = max(width, needed), height
-        self.figure = Picture(figsize=(self.width, height), dpi=_DPI, facecolor="white")
+        self.figure = Figure(figsize=(self.width, height), dpi=_DPI, facecolor="white")
         self._axes: Axes = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self._axes.set(xlim=(0.0, self.width), ylim=(height, 0.0), autoscale_on=False)
         self._axes.set_axis_off()

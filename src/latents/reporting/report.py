@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from latents.reporting import style
@@ -77,7 +78,9 @@ class PicturedChart:
     thumbnails: Thumbnails
 
 
-Picture: TypeAlias = go.Figure | PicturedChart | Slider | Figure | pd.DataFrame | Sequence[Quotations]
+Picture: TypeAlias = (
+    go.Figure | PicturedChart | Slider | Figure | Image.Image | pd.DataFrame | Sequence[Quotations]
+)
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,9 @@ class Section:
         Heading.
     text : str
         What to read in the figure; a blank line starts a new paragraph.
-    figure : plotly Figure, PicturedChart, Slider, matplotlib Figure, DataFrame or sequence of Quotations
+    figure : plotly Figure, PicturedChart, Slider, matplotlib Figure, Image, DataFrame or sequence of Quotations
         Drawn as interactive chart, without or with images of its points, images with a slider, PNG, table or
-        passages to unfold.
+        passages to unfold. An image is what a file has of a Matplotlib figure.
     """
 
     title: str
@@ -261,7 +264,13 @@ class _Shown:
                 return cls(anchor, section, slider=slider, slider_json=_escape_json(json.dumps(slider.data)))
             case Figure() as picture:
                 inches = float(picture.get_size_inches()[0])
-                return cls(anchor, section, picture=_png_uri(picture), width=round(96 * inches))
+                buffer = io.BytesIO()
+                picture.savefig(buffer, format="png")
+                return cls(anchor, section, picture=_png_uri(buffer.getvalue()), width=round(96 * inches))
+            case Image.Image() as picture:
+                inches = picture.width / picture.info["dpi"][0]
+                content = picture._repr_png_() or b""  # the PNG that notebooks show
+                return cls(anchor, section, picture=_png_uri(content), width=round(96 * inches))
             case pd.DataFrame() as table:
                 return cls(anchor, section, table=table)
             case [*passages] if all(isinstance(group, Quotations) for group in passages):
@@ -316,10 +325,8 @@ def _flatten(parameters: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[
             yield f"{prefix}{name}", value
 
 
-def _png_uri(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+def _png_uri(content: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
 
 @cache

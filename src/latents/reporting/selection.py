@@ -80,27 +80,12 @@ def criteria_over_k(selection: pd.DataFrame, criterion: str) -> go.Figure:
     Raises
     ------
     ValueError
-        If there are fewer than two fits, not exactly one is chosen, or `criterion` cannot have chosen it.
+        As ``best_by_criterion``.
     """
-    chosen = selection.loc[selection["chosen"].astype(bool), "n_components"]
-    if len(selection) < 2 or len(chosen) != 1:
-        raise ValueError(
-            f"selection must hold at least two fits, one of them chosen; got {len(selection)} fits, "
-            f"{len(chosen)} of them chosen"
-        )
-    measured = {key: CRITERIA[key] for key in CRITERIA if selection[key].notna().all()}
-    if criterion not in measured:
-        raise ValueError(
-            f"criterion must be among those that were measured, {', '.join(measured)}; got {criterion!r}"
-        )
+    best = best_by_criterion(selection, criterion)
     table = selection.sort_values("n_components")
-    k, chosen_k = table["n_components"].to_numpy(), int(chosen.iloc[0])
-    best = {key: int(k[best_fit(k, table[key], key)]) for key in measured}
-    if chosen_k != best[criterion]:
-        raise ValueError(
-            f"K = {chosen_k} was chosen, which is not the best by {criterion!r}: the criterion has changed since "
-            "the fits"
-        )
+    k, chosen_k = table["n_components"].to_numpy(), best[criterion]
+    measured = {key: CRITERIA[key] for key in best}
     rows, columns = (2, 2) if len(measured) == 4 else (1, len(measured))
     figure = make_subplots(
         rows=rows,
@@ -136,6 +121,40 @@ def criteria_over_k(selection: pd.DataFrame, criterion: str) -> go.Figure:
         height=680 if rows == 2 else 440,
     )
     return figure.update_layout(margin={"t": 130})
+
+
+def best_by_criterion(selection: pd.DataFrame, criterion: str) -> dict[str, int]:
+    """Return the best K by every criterion that was measured, sure that `criterion` has chosen.
+
+    Parameters
+    ----------
+    selection, criterion
+        As for `criteria_over_k`.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two fits, not exactly one is chosen, or `criterion` cannot have chosen it.
+    """
+    chosen = selection.loc[selection["chosen"].astype(bool), "n_components"]
+    if len(selection) < 2 or len(chosen) != 1:
+        raise ValueError(
+            f"selection must hold at least two fits, one of them chosen; got {len(selection)} fits, "
+            f"{len(chosen)} of them chosen"
+        )
+    measured = [key for key in CRITERIA if selection[key].notna().all()]
+    if criterion not in measured:
+        raise ValueError(
+            f"criterion must be among those that were measured, {', '.join(measured)}; got {criterion!r}"
+        )
+    k, chosen_k = selection["n_components"].to_numpy(), int(chosen.iloc[0])
+    best = {key: int(k[best_fit(k, selection[key], key)]) for key in measured}
+    if chosen_k != best[criterion]:
+        raise ValueError(
+            f"K = {chosen_k} was chosen, which is not the best by {criterion!r}: the criterion has changed since "
+            "the fits"
+        )
+    return best
 
 
 def _line(table: pd.DataFrame, criterion: str, best: int) -> go.Scatter:

@@ -2,15 +2,11 @@
 
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import mlflow
 from mlflow.models import infer_signature
-from mlflow.utils import requirements_utils
 
 import latents
 from latents.deferral import ipython_unasked
@@ -34,7 +30,7 @@ _REQUIREMENTS = (
 )
 
 
-def log_model(name: str, candidate: Candidate) -> str:
+def log_model(name: str, candidate: Candidate, folder: Path) -> str:
     """Log a predictor to the active MLflow run, with signature, input example and requirements.
 
     Parameters
@@ -43,6 +39,8 @@ def log_model(name: str, candidate: Candidate) -> str:
         The model's name in the run.
     candidate : Candidate
         The predictor and its example.
+    folder : Path
+        Where the predictor is saved.
 
     Returns
     -------
@@ -55,13 +53,11 @@ def log_model(name: str, candidate: Candidate) -> str:
     signature = infer_signature(example, predictor.predict(example))
     packages = (*_REQUIREMENTS, *predictor.requirements)
     # MLflow hands a model made from code over in a global variable: one thread at a time.
-    with _one_at_a_time, ipython_unasked(), _requirements_unchecked(), TemporaryDirectory() as folder:
-        path = Path(folder) / "predictor"
-        predictor.save(path)
+    with _one_at_a_time, ipython_unasked():
         logged = mlflow.pyfunc.log_model(
             name=name,
             python_model=served_model.__file__,
-            artifacts={"predictor": str(path)},
+            artifacts={"predictor": str(folder)},
             code_paths=[str(Path(latents.__file__).parent)],
             # A local build's suffix ("+cpu") is known to no package index.
             pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in packages],
@@ -69,18 +65,3 @@ def log_model(name: str, candidate: Candidate) -> str:
             input_example=example,
         )
     return str(logged.model_id)
-
-
-@contextmanager
-def _requirements_unchecked() -> Iterator[None]:
-    """Spare MLflow to look for every file of every installed package, which takes half a second.
-
-    It would hold the requirements against the versions that are installed, which is where they come from. There is
-    no option for it, so the function is replaced; one thread at a time.
-    """
-    check = requirements_utils._check_requirement_satisfied
-    requirements_utils._check_requirement_satisfied = lambda requirement_str: None  # noqa: ARG005
-    try:
-        yield
-    finally:
-        requirements_utils._check_requirement_satisfied = check

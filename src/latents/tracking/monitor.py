@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, Self
 
 import rich
@@ -37,6 +38,8 @@ class FitMonitor:
     find_run : callable, optional
         Gives the MLflow run that is written to, or None where there is none: by default the run in progress,
         which may start after the monitor is made.
+    checkpoint : Path, optional
+        A file that the fit itself writes to and goes on from, where there is one for it; it need not be there.
     """
 
     def __init__(
@@ -45,11 +48,13 @@ class FitMonitor:
         flush_seconds: float = 1.0,
         log_seconds: float = 10.0,
         find_run: FindRun = lambda: current_run.run_id,
+        checkpoint: Path | None = None,
     ) -> None:
         self._prefix = prefix
         self._flush_seconds = flush_seconds
         self._log_seconds = log_seconds
         self._find_run = find_run
+        self.checkpoint = checkpoint
 
     @contextmanager
     def watch(self, task: str, total: int | None = None, log_metrics: bool = True) -> Iterator[Callback]:

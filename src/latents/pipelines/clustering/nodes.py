@@ -143,18 +143,16 @@ def export(
     split: Rows,
     clusters: pd.DataFrame,
     metrics: dict[str, float],
-) -> tuple[ClusteringPredictor, Candidate]:
+) -> Candidate:
     """Put the mixture together with all that it takes to read texts.
 
     A mixture of a bag of words finds these in texts by the word rules, as far as these find them at all.
 
     Returns
     -------
-    predictor : ClusteringPredictor
-        Texts in, clusters out.
-    mlflow_model : Candidate
-        The same for MLflow. Models of as many components compare by their held-out perplexity, or by their
-        likelihood where nothing is held out, on the same counts, words and split.
+    Candidate
+        Of a predictor: texts in, clusters out. Models of as many components compare by their held-out perplexity,
+        or by their likelihood where nothing is held out, on the same counts, words and split.
 
     Raises
     ------
@@ -191,33 +189,30 @@ def export(
         },
     )
     example = pd.DataFrame({"text": [text[:_EXAMPLE_CHARACTERS] for text in train[:2]]})
-    return predictor, Candidate(predictor, example, headline)
+    return Candidate(predictor, example, headline)
 
 
-def report(
+def draw(
     model: estimators.MultinomialMixture,
     documents: pd.DataFrame,
     assignments: pd.DataFrame,
     topics: pd.DataFrame,
     clusters: pd.DataFrame,
-    examples: pd.DataFrame,
     positions: pd.DataFrame,
-    metrics: dict[str, float],
     selection: pd.DataFrame,
-    parameters: dict[str, Any],
+    select: SelectParameters,
 ) -> dict[str, Any]:
-    """Draw the figures, over the training documents but for the map, and write the report page.
+    """Draw the figures, over the training documents but for the map.
 
     Returns
     -------
     mapping
-        ``bound``, ``topics``, ``labels``, ``sizes``, ``map`` and ``selection`` (Plotly figures), ``page`` and
-        ``map_page`` (HTML).
+        ``bound``, ``topics``, ``labels``, ``sizes``, ``map`` and ``selection`` (Plotly figures). Those that the
+        data do not allow say why.
     """
-    given = plain(parameters)
     names = clusters["name"].tolist()
     train = assignments[~assignments["held_out"]]
-    figures = {
+    return {
         "bound": reporting.clustering.bound_per_iteration(model.lower_bounds_, model.tempered_bounds_),
         "topics": reporting.clustering.topic_words(topics[topics["cluster"].isin(train["cluster"])], names),
         "sizes": reporting.clustering.cluster_sizes(train["cluster"], names, model.weights_),
@@ -229,13 +224,41 @@ def report(
             )
         ),
         "map": description.draw_map(positions, documents, assignments, names),
+        "selection": (
+            reporting.selection.criteria_over_k(selection, select.criterion)
+            if len(selection) > 1
+            else reporting.absent(
+                "Choosing K",
+                "One number of clusters was fitted; clustering.fit.n_components may be a list of several.",
+            )
+        ),
     }
-    if len(selection) > 1:
-        figures["selection"] = reporting.selection.criteria_over_k(selection, given["select"]["criterion"])
+
+
+def report(
+    clusters: pd.DataFrame,
+    examples: pd.DataFrame,
+    metrics: dict[str, float],
+    fits: pd.DataFrame,
+    parameters: dict[str, Any],
+    **figures: Any,
+) -> tuple[str, str]:
+    """Write the pages: the report of the figures that `draw` has left, and the map by itself.
+
+    Returns
+    -------
+    report, map_page : str
+        HTML.
+
+    Raises
+    ------
+    ValueError
+        If another criterion than the given one has chosen the number of components.
+    """
+    given = plain(parameters)
+    if len(fits) > 1:
+        reporting.selection.best_by_criterion(fits, given["select"]["criterion"])
+    else:
+        del figures["selection"]
     page = reporting.pages.clustering(figures, description.quote(examples, clusters), metrics, given)
-    map_page = reporting.pages.document_map(figures["map"])
-    single = reporting.absent(
-        "Choosing K",
-        "One number of clusters was fitted; clustering.fit.n_components may be a list of several.",
-    )
-    return {"selection": single, **figures, "page": page, "map_page": map_page}
+    return page, reporting.pages.document_map(figures["map"])

@@ -4,6 +4,8 @@ from kedro.pipeline import Pipeline, node
 
 from latents.pipelines.clustering import corpus, nodes, preview
 
+FIGURES = {name: f"{name}_figure" for name in ("bound", "topics", "labels", "sizes", "map", "selection")}
+
 
 def create_pipeline() -> Pipeline:
     """Return the pipeline, its nodes and datasets named ``clustering.*``."""
@@ -51,33 +53,35 @@ def create_pipeline() -> Pipeline:
                     "clusters",
                     "metrics",
                 ],
-                ["predictor", "mlflow_model"],
+                "predictor",
                 name="export",
             ),
             node(
-                nodes.report,
+                nodes.draw,
                 [
                     "model",
                     "documents",
                     "assignments",
                     "topics",
                     "clusters",
-                    "examples",
                     "map",
-                    "metrics",
                     "selection",
-                    "params:clustering",
+                    "params:select",
                 ],
+                FIGURES,
+                name="draw",
+            ),
+            node(
+                nodes.report,
                 {
-                    "bound": "bound_figure",
-                    "topics": "topics_figure",
-                    "labels": "labels_figure",
-                    "sizes": "sizes_figure",
-                    "map": "map_figure",
-                    "selection": "selection_figure",
-                    "page": "report",
-                    "map_page": "map_page",
+                    "clusters": "clusters",
+                    "examples": "examples",
+                    "metrics": "metrics",
+                    "fits": "selection",
+                    "parameters": "params:clustering",
+                    **FIGURES,
                 },
+                ["report", "map_page"],
                 name="report",
             ),
         ],

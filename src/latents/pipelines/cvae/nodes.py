@@ -3,7 +3,6 @@
 from __future__ import annotations  # so that naming ConditionalVAE in a signature does not import torch
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,11 +112,10 @@ def fit(
     watch: WatchParameters,
     monitor: Monitor,
     snapshots: Snapshots,
-    checkpoint: Path,
 ) -> tuple[estimators.ConditionalVAE, dict[str, float]]:
     """Train the model; the test bound is watched, and nothing is selected by it.
 
-    A training of the same data and parameters that was ended goes on from `checkpoint`.
+    A training of the same data and parameters that was ended goes on from the monitor's checkpoint.
 
     Returns
     -------
@@ -136,7 +134,7 @@ def fit(
             validation=(test["X"], test["y"]),
             callback=callback,
             on_epoch=look,
-            checkpoint=checkpoint,
+            checkpoint=monitor.checkpoint,
             checkpoint_every=params.checkpoint_every,
         )
     return model, {"fit_seconds": model.fit_seconds_}
@@ -226,16 +224,15 @@ def export(
     split: Rows,
     test: Arrays,
     metrics: dict[str, float],
-) -> tuple[CVAEPredictor, Candidate]:
+) -> Candidate:
     """Put the model together with what it takes to read images.
 
     Returns
     -------
-    predictor : CVAEPredictor
-        Images in, classes, bounds and latents out.
-    mlflow_model : Candidate
-        The same for MLflow. Models of any network and number of latents compare, by the bound on the same test
-        images (binarised alike) under the same likelihood, after training on the same ones.
+    Candidate
+        Of a predictor: images in, classes, bounds and latents out. Models of any network and number of latents
+        compare, by the bound on the same test images (binarised alike) under the same likelihood, after training
+        on the same ones.
 
     Raises
     ------
@@ -255,10 +252,10 @@ def export(
         },
     )
     example = images["images"][split["train"][:2]].astype(np.float64)
-    return predictor, Candidate(predictor, example, headline)
+    return Candidate(predictor, example, headline)
 
 
-def report(
+def draw(
     model: estimators.ConditionalVAE,
     latents: pd.DataFrame,
     class_table: pd.DataFrame,
@@ -271,23 +268,26 @@ def report(
     metrics: dict[str, float],
     snapshots: Snapshots,
     params: ReportParameters,
-    parameters: dict[str, Any],
 ) -> dict[str, Any]:
-    """Draw the figures and write the report page.
+    """Draw the figures.
 
     Returns
     -------
     mapping
         ``bound``, ``class_bounds``, ``confusion``, ``latents`` and ``priors`` (Plotly figures), ``generated``,
         ``learning``, ``interpolations``, ``class_paths``, ``styles``, ``traversals``, ``reconstructions`` and
-        ``hardest`` (Matplotlib figures) and ``page`` (HTML). Those that the model does not allow say why.
+        ``hardest`` (Matplotlib figures). Those that the model does not allow say why.
     """
     shape = generated["images"].shape[2:]
-    figures = {
+    return {
         **drawing.draw_training(model, snapshots.load(), generated["images"]),
         **drawing.draw_paths(paths, traversals, model.classes_, shape),
         **drawing.draw_classes(model, latents, class_table),
         **drawing.draw_pairs(reconstructions, hardest, hardest_table, metrics["lower_bound_test"], shape),
         **drawing.draw_latents(model, latents, metrics, params.n_scatter_points),
     }
-    return {**figures, "page": reporting.pages.cvae(figures, metrics, plain(parameters))}
+
+
+def report(metrics: dict[str, float], parameters: dict[str, Any], **figures: Any) -> str:
+    """Write the report of the figures that `draw` has left (HTML)."""
+    return reporting.pages.cvae(figures, metrics, plain(parameters))

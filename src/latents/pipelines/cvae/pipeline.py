@@ -4,6 +4,14 @@ from kedro.pipeline import Pipeline, node
 
 from latents.pipelines.cvae import nodes, preview
 
+FIGURES = {
+    name: f"{name}_figure"
+    for name in (
+        *("generated", "learning", "bound", "class_bounds", "confusion", "reconstructions", "hardest"),
+        *("interpolations", "class_paths", "styles", "traversals", "latents", "priors"),
+    )
+}
+
 
 def create_pipeline() -> Pipeline:
     """Return the pipeline, its nodes and datasets named ``cvae.*``."""
@@ -28,7 +36,6 @@ def create_pipeline() -> Pipeline:
                     "params:watch",
                     "monitor",
                     "snapshots",
-                    "checkpoint",
                 ],
                 ["model", "fit_record"],
                 name="fit",
@@ -53,11 +60,11 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.export,
                 ["model", "images", "pixels", "split", "test", "metrics"],
-                ["predictor", "mlflow_model"],
+                "predictor",
                 name="export",
             ),
             node(
-                nodes.report,
+                nodes.draw,
                 [
                     "model",
                     "latents",
@@ -71,24 +78,14 @@ def create_pipeline() -> Pipeline:
                     "metrics",
                     "snapshots",
                     "params:report",
-                    "params:cvae",
                 ],
-                {
-                    "generated": "generated_figure",
-                    "learning": "learning_figure",
-                    "bound": "bound_figure",
-                    "class_bounds": "class_bounds_figure",
-                    "confusion": "confusion_figure",
-                    "reconstructions": "reconstructions_figure",
-                    "hardest": "hardest_figure",
-                    "interpolations": "interpolations_figure",
-                    "class_paths": "class_paths_figure",
-                    "styles": "styles_figure",
-                    "traversals": "traversals_figure",
-                    "latents": "latents_figure",
-                    "priors": "priors_figure",
-                    "page": "report",
-                },
+                FIGURES,
+                name="draw",
+            ),
+            node(
+                nodes.report,
+                {"metrics": "metrics", "parameters": "params:cvae", **FIGURES},
+                "report",
                 name="report",
             ),
         ],

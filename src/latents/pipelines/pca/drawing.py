@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from latents import reporting
 from latents.estimators import MinimumErrorPCA
 from latents.pipelines.images import evenly
-from latents.pipelines.pca.parameters import ReportParameters
 from latents.pipelines.shared import are_one_class
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -73,7 +72,6 @@ def draw_basis(model: MinimumErrorPCA, data: Arrays, n_shown: int) -> dict[str, 
 
 
 def draw_images(
-    model: MinimumErrorPCA,
     data: Arrays,
     distortions: pd.DataFrame,
     reconstructions: Arrays,
@@ -81,12 +79,11 @@ def draw_images(
     worst_table: pd.DataFrame,
     mean_error: float,
 ) -> dict[str, Any]:
-    """Return ``reconstructions``, ``worst`` and ``slider``, or why there are none."""
+    """Return ``reconstructions`` and ``worst``, or why there are none."""
     if "images" not in data:
         return {
             "reconstructions": reporting.absent_picture("Images rebuilt", _NO_IMAGES),
             "worst": reporting.absent_picture("Images rebuilt worst", _NO_IMAGES + " See worst.csv."),
-            "slider": _NO_IMAGES,
         }
     shape = data["images"].shape[1:]
     originals = reconstructions["originals"].reshape(-1, *shape)
@@ -97,9 +94,6 @@ def draw_images(
     }
     by_d = distortions.set_index("d")
     errors = by_d.get("heldout_measured", by_d["measured"])  # of the images that are shown
-    curves = {"training images": by_d["distortion"].to_numpy()}
-    if "heldout" in by_d:
-        curves = {"held-out images": by_d["heldout"].dropna().to_numpy(), **curves}
     return {
         "reconstructions": reporting.pca.reconstructions(originals, rebuilt, {d: errors[d] for d in rebuilt}),
         "worst": reporting.pca.worst_images(
@@ -109,21 +103,31 @@ def draw_images(
             captions(data, worst["rows"]),
             mean_error,
         ),
-        "slider": reporting.pca.slider(
-            originals, model.mean_, model.components_, captions(data, reconstructions["rows"]), curves
-        ),
     }
 
 
-def draw_plane(
-    model: MinimumErrorPCA, data: Arrays, scores: pd.DataFrame, params: ReportParameters
-) -> tuple[Any, Any]:
-    """Return the chart of the first two components, and the same with images to its points for the page."""
+def slider(model: MinimumErrorPCA, data: Arrays, distortions: pd.DataFrame, reconstructions: Arrays) -> Any:
+    """Return the slider over d, or why there is none."""
+    if "images" not in data:
+        return _NO_IMAGES
+    by_d = distortions.set_index("d")
+    curves = {"training images": by_d["distortion"].to_numpy()}
+    if "heldout" in by_d:
+        curves = {"held-out images": by_d["heldout"].dropna().to_numpy(), **curves}
+    return reporting.pca.slider(
+        reconstructions["originals"].reshape(-1, *data["images"].shape[1:]),
+        model.mean_,
+        model.components_,
+        captions(data, reconstructions["rows"]),
+        curves,
+    )
+
+
+def draw_plane(model: MinimumErrorPCA, data: Arrays, scores: pd.DataFrame, n_points: int) -> Any:
+    """Return the chart of the first two components."""
     if "pc2" not in scores:
-        absent = reporting.absent("First two components", "The model has one component only.")
-        return absent, absent
-    train = np.flatnonzero(~scores["held_out"].to_numpy())
-    rows = train[evenly(len(train), params.n_scatter_points)]
+        return reporting.absent("First two components", "The model has one component only.")
+    train, rows = _points(scores, n_points)
     drawn = scores.iloc[rows]
     texts = [
         "\n".join([*filter(None, caption), f"error {reporting.number(error)}"])
@@ -133,7 +137,7 @@ def draw_plane(
     if labels is not None and are_one_class(labels.to_numpy()):
         labels = None
     ratio = model.explained_variance_ratio_
-    chart = reporting.pca.scatter(
+    return reporting.pca.scatter(
         drawn[["pc1", "pc2"]].to_numpy(),
         labels,
         shares=(float(ratio[0]), float(ratio[1])),
@@ -142,9 +146,20 @@ def draw_plane(
         noun=noun(data),
         n_rows=len(train),
     )
-    if "images" not in data:
-        return chart, chart
-    return chart, reporting.PicturedChart(chart, reporting.thumbnails(data["images"][rows]))
+
+
+def pictured(chart: Any, data: Arrays, scores: pd.DataFrame, n_points: int) -> Any:
+    """Return the chart of `draw_plane` with the images of its points, where there are any."""
+    if "pc2" not in scores or "images" not in data:
+        return chart
+    _, rows = _points(scores, n_points)
+    return reporting.PicturedChart(chart, reporting.thumbnails(data["images"][rows]))
+
+
+def _points(scores: pd.DataFrame, n_points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows of training, and those of them that are points of the chart."""
+    train = np.flatnonzero(~scores["held_out"].to_numpy())
+    return train, train[evenly(len(train), n_points)]
 
 
 def captions(data: Arrays, rows: NDArray[np.intp]) -> list[tuple[str, str]]:

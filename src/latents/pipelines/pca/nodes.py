@@ -157,18 +157,14 @@ def evaluate(
     }
 
 
-def export(
-    model: MinimumErrorPCA, images: Images, split: Rows, metrics: dict[str, float]
-) -> tuple[PCAPredictor, Candidate]:
+def export(model: MinimumErrorPCA, images: Images, split: Rows, metrics: dict[str, float]) -> Candidate:
     """Put the basis together with what it takes to read images, or rows of features.
 
     Returns
     -------
-    predictor : PCAPredictor
-        Images in, coordinates and errors out.
-    mlflow_model : Candidate
-        The same for MLflow. Models of as many components compare by their error on held-out images, or by
-        J(d) where none is held out, on the same pixels and split.
+    Candidate
+        Of a predictor: images in, coordinates and errors out. Models of as many components compare by their error
+        on held-out images, or by J(d) where none is held out, on the same pixels and split.
 
     Raises
     ------
@@ -195,10 +191,10 @@ def export(
             "split": digest(split["train"], split["held_out"]),
         },
     )
-    return predictor, Candidate(predictor, example, headline)
+    return Candidate(predictor, example, headline)
 
 
-def report(
+def draw(
     model: MinimumErrorPCA,
     images: Images,
     scores: pd.DataFrame,
@@ -206,32 +202,50 @@ def report(
     reconstructions: dict[str, NDArray[Any]],
     worst: dict[str, NDArray[Any]],
     worst_table: pd.DataFrame,
-    metrics: dict[str, float],
+    fit: FitParameters,
     params: ReportParameters,
-    parameters: dict[str, Any],
 ) -> dict[str, Any]:
-    """Draw the figures, and write the report page and the slider's own.
+    """Draw the figures.
 
     Returns
     -------
     mapping
         ``eigenimages``, ``reconstructions`` and ``worst`` (Matplotlib figures), ``distortion``, ``spectrum``,
-        ``scatter``, ``errors`` and ``loadings`` (Plotly figures), ``page`` and ``slider_page`` (HTML). Those
-        that the data do not allow say why.
+        ``scatter``, ``errors`` and ``loadings`` (Plotly figures). Those that the data do not allow say why.
     """
-    given = plain(parameters)
-    largest_error = given["fit"]["max_distortion"]
-    if given["fit"]["max_distortion_share"] is not None:
-        largest_error = given["fit"]["max_distortion_share"] * float(distortions["distortion"].iloc[0])
-    chart, pictured = drawing.draw_plane(model, images, scores, params)
-    figures = {
+    largest_error = fit.max_distortion
+    if fit.max_distortion_share is not None:
+        largest_error = fit.max_distortion_share * float(distortions["distortion"].iloc[0])
+    return {
         **drawing.draw_curves(model, images, scores, distortions, worst_table, largest_error),
         **drawing.draw_basis(model, images, params.n_eigenimages),
         **drawing.draw_images(
-            model, images, distortions, reconstructions, worst, worst_table, float(scores["error"].mean())
+            images, distortions, reconstructions, worst, worst_table, float(scores["error"].mean())
         ),
-        "scatter": chart,
+        "scatter": drawing.draw_plane(model, images, scores, params.n_scatter_points),
     }
-    page = reporting.pages.pca({**figures, "scatter": pictured}, worst_table, metrics, given)
-    slider_page = reporting.pages.slider(figures.pop("slider"))
-    return {**figures, "page": page, "slider_page": slider_page}
+
+
+def report(
+    model: MinimumErrorPCA,
+    images: Images,
+    scores: pd.DataFrame,
+    distortions: pd.DataFrame,
+    shown: dict[str, NDArray[Any]],
+    worst_table: pd.DataFrame,
+    metrics: dict[str, float],
+    params: ReportParameters,
+    parameters: dict[str, Any],
+    **figures: Any,
+) -> tuple[str, str]:
+    """Write the pages: the report of the figures that `draw` has left, and the slider by itself.
+
+    Returns
+    -------
+    report, slider_page : str
+        HTML. The slider rebuilds the images `shown`; points of the scatter show theirs.
+    """
+    slider = drawing.slider(model, images, distortions, shown)
+    figures["scatter"] = drawing.pictured(figures["scatter"], images, scores, params.n_scatter_points)
+    page = reporting.pages.pca({**figures, "slider": slider}, worst_table, metrics, plain(parameters))
+    return page, reporting.pages.slider(slider)

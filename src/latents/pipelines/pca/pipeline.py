@@ -4,6 +4,14 @@ from kedro.pipeline import Pipeline, node
 
 from latents.pipelines.pca import nodes, preview
 
+FIGURES = {
+    name: f"{name}_figure"
+    for name in (
+        *("eigenimages", "reconstructions", "distortion", "spectrum"),
+        *("scatter", "worst", "errors", "loadings"),
+    )
+}
+
 
 def create_pipeline() -> Pipeline:
     """Return the pipeline, its nodes and datasets named ``pca.*``."""
@@ -35,11 +43,11 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.export,
                 ["model", "images", "split", "metrics"],
-                ["predictor", "mlflow_model"],
+                "predictor",
                 name="export",
             ),
             node(
-                nodes.report,
+                nodes.draw,
                 [
                     "model",
                     "images",
@@ -48,22 +56,27 @@ def create_pipeline() -> Pipeline:
                     "reconstructions",
                     "worst",
                     "worst_table",
-                    "metrics",
+                    "params:fit",
                     "params:report",
-                    "params:pca",
                 ],
+                FIGURES,
+                name="draw",
+            ),
+            node(
+                nodes.report,
                 {
-                    "eigenimages": "eigenimages_figure",
-                    "reconstructions": "reconstructions_figure",
-                    "distortion": "distortion_figure",
-                    "spectrum": "spectrum_figure",
-                    "scatter": "scatter_figure",
-                    "worst": "worst_figure",
-                    "errors": "errors_figure",
-                    "loadings": "loadings_figure",
-                    "slider_page": "slider_page",
-                    "page": "report",
+                    "model": "model",
+                    "images": "images",
+                    "scores": "scores",
+                    "distortions": "distortions",
+                    "shown": "reconstructions",
+                    "worst_table": "worst_table",
+                    "metrics": "metrics",
+                    "params": "params:report",
+                    "parameters": "params:pca",
+                    **FIGURES,
                 },
+                ["report", "slider_page"],
                 name="report",
             ),
         ],
