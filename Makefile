@@ -2,16 +2,17 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
 VIZ_PORT := 4141
 UI_PORT := 5000
 NOTEBOOKS_PORT := 8888
 # Neither Kedro nor MLflow reports usage from here.
 export DO_NOT_TRACK := true
 
-.PHONY: help run test lint docs viz ui notebooks clean constraints
+.PHONY: help run test test-all lint docs viz ui notebooks clean constraints
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
 
 run: .venv/installed ## fit all three models on the embedded data
 	@echo "==> kedro run: clustering, pca and cvae on the embedded data"
@@ -20,7 +21,11 @@ run: .venv/installed ## fit all three models on the embedded data
 
 test: .venv/installed-dev ## run the tests, or some: make test TESTS=tests/estimators
 	@echo "==> pytest $(TESTS)"
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal $(TESTS)
+	$(PYTEST) $(TESTS)
+
+test-all: .venv/installed-dev ## run what a release needs too, such as every command of every page
+	@echo "==> pytest $(TESTS), all of them"
+	$(PYTEST) -m "" $(TESTS)
 
 lint: .venv/installed-dev ## check style, types and the direction of imports
 	@echo "==> ruff, mypy, import-linter"

@@ -63,9 +63,16 @@ class Project:
         env: str | None = "test",
         params: dict[str, Any] | None = None,
         runner: AbstractRunner | None = None,
+        until: str | None = None,
         **selection: Any,
     ) -> None:
-        """Run pipelines in this process (a second session costs a fraction of a second one process)."""
+        """Run pipelines in this process (a second session costs a fraction of a second one process).
+
+        `until` is the last node of each, where what follows would be what other tests look at: figures and pages
+        take longer than all before them.
+        """
+        if until is not None:
+            selection["to_nodes"] = [f"{pipeline}.{until}" for pipeline in pipelines]
         # MLflow sets this variable for child processes; to the next project it would look like the user's wish.
         os.environ.pop("MLFLOW_TRACKING_URI", None)
         bootstrap_project(self.path)

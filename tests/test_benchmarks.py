@@ -39,6 +39,7 @@ def no_newsgroups(monkeypatch, tmp_path, offline):
     monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
 
 
+@pytest.mark.release
 def test_quality_fits_each_method_once_and_keeps_what_is_done(program, tmp_path, capsys, monkeypatch):
     quality = program("clustering_quality")
     output = tmp_path / "new" / "quality.csv"
@@ -116,6 +117,7 @@ def test_word_counting_compares_equal_counts(program, capsys):
         counting.check(found, expected, vectorizer.get_feature_names_out().tolist())
 
 
+@pytest.mark.release
 def test_pca_speed_tells_seconds_errors_and_memory(program, capsys, monkeypatch):
     speed = program("pca_speed")
     names = (speed.REFERENCE, speed.OURS)
@@ -172,6 +174,7 @@ def test_speed_needs_the_method_that_others_are_held_against(program, capsys):
     assert "must have lsa-k-means" in capsys.readouterr().err
 
 
+@pytest.mark.release
 def test_scale_makes_fits_compares_and_sweeps(program, tmp_path, capsys):
     scale = program("clustering_scale")
     arguments = [
@@ -295,6 +298,7 @@ def test_tables_are_aligned(program):
     assert common.spread([3, 1, 2], 1) == "2.0 (1.0..3.0)"
 
 
+@pytest.mark.release
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="settings of x86 processors")
 def test_figures_name_the_processor(program):
     first, second = program("_common").machine().splitlines()
@@ -348,6 +352,7 @@ def test_cvae_speed_compares_loops_that_train_the_same_network(
         speed.main([*small, "--loops", *loops, "another"])
 
 
+@pytest.mark.release
 def test_robustness_reads_what_is_hostile_and_says_what_survived(program, tmp_path, capsys):
     robustness = program("robustness")
     table = tmp_path / "robustness.csv"

@@ -43,8 +43,8 @@ def make(project, *words):
 
 
 def test_the_table_has_every_command():
-    targets = re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    told = {command.split()[1] for command in re.findall(r"`?make \w+", README)}
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    told = {command.split()[1] for command in re.findall(r"`?make [a-z-]+", README)}
     assert set(targets) - told <= {"help", "constraints"}
     assert len(COMMANDS) >= 10
 
@@ -66,6 +66,7 @@ def python_of(page, imported):
     return code
 
 
+@pytest.mark.release
 def test_make_run_fits_all_three_and_everything_the_readme_says_is_there(project):
     # The defaults, but for the epochs and importance samples that most of the time would go into.
     few = "cvae: {fit: {epochs: 10}, evaluate: {n_importance_samples: 100}}\n"
@@ -113,6 +114,7 @@ def in_the_test_environment(command):
 KEDRO_COMMANDS = {shlex.join(in_the_test_environment(c)): None for c in COMMANDS if c.startswith("kedro")}
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("command", KEDRO_COMMANDS)
 def test_kedro_commands(continued, command):
     """The data of the other environments have tests of their own."""
@@ -176,6 +178,7 @@ def test_clean_removes_what_runs_wrote_and_nothing_else(continued):
     assert again.returncode == 0, again.stdout + again.stderr
 
 
+@pytest.mark.release
 def test_clean_waits_for_no_run_and_removes_nothing_meanwhile(continued):
     before = files_of(continued.path)
     with FileLock(continued.path / "data/test/07_model_output/pca/.lock"):
@@ -195,6 +198,7 @@ UNREADABLE = {
 }
 
 
+@pytest.mark.release
 def test_clean_goes_by_every_environment_that_can_be_read(continued):
     for name, text in UNREADABLE.items():
         continued.write(f"conf/{name}", text)
@@ -208,6 +212,7 @@ def test_clean_goes_by_every_environment_that_can_be_read(continued):
     assert files_of(continued.path / "data") == {"README.md"}
 
 
+@pytest.mark.release
 def test_clean_does_not_look_around_where_an_output_was_sent_elsewhere(continued):
     continued.write(
         "conf/test/catalog_own.yml", "pca.scores: {type: pandas.CSVDataset, filepath: scores.csv}\n"
@@ -244,6 +249,7 @@ def test_no_figure_of_the_readme_is_left_open():
     assert not re.findall(r"\b(?:REF|BENCH|MEM)_[A-Z]+\b", README)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(("target", "path"), [("viz", "api/main"), ("ui", "")])
 def test_servers_answer_on_this_machine_alone(finished, target, path):
     port = f"{target.upper()}_PORT={free_port()}"
@@ -276,6 +282,7 @@ def test_servers_answer_on_this_machine_alone(finished, target, path):
             process.communicate(timeout=60)
 
 
+@pytest.mark.release
 def test_single_runs_can_be_removed(project):
     command = re.search(r"`(mlflow gc [^`]*)`", MANUAL["kedro.md"])[1]
     project.run("pca")
@@ -300,7 +307,7 @@ def test_single_runs_can_be_removed(project):
 
 def test_make_help_lists_the_commands(project):
     done = make(project)
-    for target in ("run", "test", "lint", "docs", "viz", "ui", "notebooks", "clean"):
+    for target in ("run", "test", "test-all", "lint", "docs", "viz", "ui", "notebooks", "clean"):
         assert f"make {target} " in done.stdout
 
 

@@ -73,6 +73,7 @@ def test_what_a_run_has_left_can_be_loaded_again(finished, monkeypatch):
     assert catalog.load("cvae.generated_figure").format == "PNG"
 
 
+@pytest.mark.release
 def test_ipython_has_the_catalog_of_the_environment(finished):
     code = "print(catalog.load('pca.model').n_components_, sorted(pipelines), context.env)"
     done = finished.command("kedro", "ipython", "--env", "test", "-c", code)
@@ -80,6 +81,7 @@ def test_ipython_has_the_catalog_of_the_environment(finished):
     assert f"4 {sorted(('__default__', *PIPELINES))} test" in done.stdout
 
 
+@pytest.mark.release
 def test_viz_builds_a_site_with_layers_and_previews(finished, monkeypatch):
     monkeypatch.setenv("KEDRO_ENV", "test")
     done = finished.command("kedro", "viz", "build", "--include-previews")
@@ -128,6 +130,7 @@ def package(tmp_path_factory):
     return next(path.glob("*.whl")), archive
 
 
+@pytest.mark.release
 def test_the_archive_leaves_out_what_the_manual_says(package):
     """Of the user's own configuration: the archive is made here as Kedro makes it."""
     _, archive = package
@@ -138,6 +141,7 @@ def test_the_archive_leaves_out_what_the_manual_says(package):
     assert [name for name in names if name.startswith("conf/local/")] == ["conf/local/credentials.json"]
 
 
+@pytest.mark.release
 def test_the_package_runs_elsewhere(package, tmp_path):
     wheel, archive = package
     environment = tmp_path / "environment"

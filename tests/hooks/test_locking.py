@@ -54,6 +54,7 @@ def test_of_two_runs_at_once_the_second_stops(project):
     assert [run.info.status for run in project.runs()] == ["KILLED"]
 
 
+@pytest.mark.release
 def test_two_first_runs_at_once_share_a_new_database(project):
     (project.path / "mlflow.db").unlink()
     both = [project.start("run", "--env", "test", "--pipelines", name) for name in ("pca", "clustering")]

@@ -88,7 +88,7 @@ def test_who_sets_up_the_file_for_too_long_is_told_of(project, monkeypatch):
     assert not isinstance(error.value.__cause__, Timeout)
 
 
-@pytest.mark.parametrize("state", ["close", "silence"])
+@pytest.mark.parametrize("state", ["close", pytest.param("silence", marks=pytest.mark.release)])
 @pytest.mark.parametrize(
     ("number", "code", "options"),
     [(signal.SIGINT, 130, []), (signal.SIGTERM, 143, ["--runner", "ThreadRunner"])],

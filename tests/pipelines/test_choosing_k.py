@@ -274,7 +274,7 @@ def test_a_fit_that_breaks_says_so_in_its_own_run(project, monkeypatch, error, s
     monkeypatch.setattr(MultinomialMixture, "fit", breaks)
     with pytest.raises(error, match="the fit broke"):
         project.run("clustering", params=searching(2, 4, 3))
-    project.run("pca")  # in a process that lives on, an interrupted run is ended by the next
+    project.run("pca", until="ingest")  # in a process that lives on, an interrupted run is ended by the next
     runs = {run.info.run_name: run.info.status for run in project.runs()}
     assert runs == {
         "pca": "FINISHED",
@@ -285,7 +285,11 @@ def test_a_fit_that_breaks_says_so_in_its_own_run(project, monkeypatch, error, s
 
 
 @pytest.mark.parametrize(
-    ("runner", "number"), [("SequentialRunner", signal.SIGTERM), ("ThreadRunner", signal.SIGINT)]
+    ("runner", "number"),
+    [
+        pytest.param("SequentialRunner", signal.SIGTERM, marks=pytest.mark.release),
+        ("ThreadRunner", signal.SIGINT),
+    ],
 )
 def test_an_interrupt_from_outside_ends_parent_and_child_as_killed(project, runner, number):
     write_parameters(project, "fit: {n_components: [2, 3], n_init: 1000000}")
@@ -335,5 +339,5 @@ def test_a_second_interrupt_leaves_no_child_running(project, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             project.run("clustering", params=searching(2, 3))
     assert [run.info.status for run in project.runs()] == ["RUNNING", "RUNNING"]
-    project.run("pca")
+    project.run("pca", until="ingest")
     assert [run.info.status for run in project.runs()] == ["FINISHED", "KILLED", "KILLED"]

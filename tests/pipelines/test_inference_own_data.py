@@ -42,7 +42,7 @@ def documents(project):
         "conf/local/parameters.yml",
         "clustering: {features: {min_df: 1, max_df: 1.0}, fit: {n_components: 2}}\n",
     )
-    project.run("clustering", env=None)
+    project.run("clustering", env=None, until="export")
     return project
 
 
@@ -106,7 +106,7 @@ def test_texts_after_a_bag_of_words(project, caplog):
         "conf/local/parameters.yml",
         "clustering: {features: {min_df: 1, max_df: 1.0}, fit: {n_components: 2}}\n",
     )
-    project.run("clustering", env=None)
+    project.run("clustering", env=None, until="export")
     assert "1 of 9 words of the bag, such as 'air-port'" in caplog.text
     project.write(f"{path_of(TEXTS)}/a.txt", "Harbour! Wave.")
     assignments, nearest = infer(project, TEXTS)
@@ -140,7 +140,7 @@ def pictures(project):
         "cvae: {features: {white: 255.0}, fit: {epochs: 40, hidden: [32], n_latents: 2, learning_rate: 1.0e-2, "
         "compiled: false}, watch: {every: null}, evaluate: {n_importance_samples: 10}}\n",
     )
-    project.run("pca", "cvae", env=None)
+    project.run("pca", "cvae", env=None, until="export")
     return project
 
 

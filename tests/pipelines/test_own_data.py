@@ -65,7 +65,7 @@ def test_without_labels_the_run_goes_on(own):
     with np.load(own.path / "own/images.npz") as file:
         images = file["images"]
     np.savez(own.path / "own/images.npz", images=images)
-    own.run("clustering", "pca", env="own")
+    own.run("clustering", "pca", env="own", until="draw")
     assert not {"nmi", "ari", "accuracy"} & metrics_of(own, "clustering", "own").keys()
     assert "no labels" in (own.path / "data/own/08_reporting/clustering/labels.json").read_text()
     assert "label" not in pd.read_parquet(own.path / "data/own/07_model_output/pca/scores.parquet")
@@ -85,7 +85,7 @@ def test_documents_without_words_are_kept_and_assigned_by_the_weights(own):
     texts.loc[[2, 5], "body"] = [None, "..."]
     texts["held_out"] = texts.index.isin([5, 6])
     texts.to_csv(own.path / "own/texts.csv", index=False)
-    own.run("clustering", env="own")
+    own.run("clustering", env="own", until="evaluate")
     assignments = pd.read_csv(own.path / "data/own/07_model_output/clustering/assignments.csv")
     model = estimators.load(own.path / "data/own/06_models/clustering/model.safetensors")
     assert assignments.loc[[2, 5], "n_tokens"].tolist() == [0, 0]
@@ -101,7 +101,7 @@ def test_labels_that_look_like_nothing(own):
         "conf/own/catalog.yml",
         catalog.replace("texts.csv}", "texts.csv, load_args: {keep_default_na: false}}"),
     )
-    own.run("clustering", env="own")
+    own.run("clustering", env="own", until="draw")
     assert metrics_of(own, "clustering", "own")["nmi"] == pytest.approx(1)
     assert "null" in (own.path / "data/own/08_reporting/clustering/labels.json").read_text()
 
@@ -134,7 +134,7 @@ def test_held_out_documents_without_words_have_no_perplexity(own):
     texts.loc[5, "body"] = "..."
     texts["held_out"] = texts.index == 5
     texts.to_csv(own.path / "own/texts.csv", index=False)
-    own.run("clustering", env="own")
+    own.run("clustering", env="own", until="evaluate")
     assert "heldout_perplexity" not in metrics_of(own, "clustering", "own")
 
 
@@ -160,7 +160,7 @@ def test_an_empty_table(own):
 
 
 def test_counts_from_elsewhere_are_checked(own):
-    own.run("clustering", env="own")
+    own.run("clustering", env="own", until="features")
     path = own.path / "data/own/04_feature/clustering/counts.npz"
     counts = sparse.load_npz(path).astype(float)
     counts.data[0] = 0.5
@@ -173,7 +173,7 @@ def test_images_of_one_channel(own):
     with np.load(own.path / "own/images.npz") as file:
         images, labels = file["images"][..., :1], file["labels"]
     np.savez(own.path / "own/images.npz", images=images, labels=labels)
-    own.run("pca", env="own")
+    own.run("pca", env="own", until="evaluate")
     assert metrics_of(own, "pca", "own")["n_features"] == 20
 
 
@@ -191,9 +191,8 @@ def test_likelihoods_are_of_all_classes_when_images_come_sorted(own):
         order = np.argsort(file["labels"], kind="stable")
         images, labels = file["images"][order], file["labels"][order]
     np.savez(own.path / "own/images.npz", images=images, labels=labels, held_out=np.arange(30) % 3 == 0)
-    own.run(
-        "cvae", env="own", params={"cvae": {"evaluate": {"n_marginal_images": 4, "n_reconstructions": 4}}}
-    )
+    few = {"cvae": {"evaluate": {"n_marginal_images": 4, "n_reconstructions": 4}}}
+    own.run("cvae", env="own", params=few, until="evaluate")
     assert metrics_of(own, "cvae", "own")["n_marginal_images"] == 4
     with np.load(own.path / "data/own/07_model_output/cvae/reconstructions.npz") as file:
         assert set(file["labels"]) == {"bar", "none"}
@@ -208,7 +207,7 @@ def test_a_local_override_of_the_base_environment(project):
     project.write(
         "conf/local/parameters.yml", "clustering: {features: {max_df: 1.0}, fit: {n_components: 2}}\n"
     )
-    project.run("clustering", env=None)
+    project.run("clustering", env=None, until="evaluate")
     metrics = json.loads((project.path / "data/08_reporting/clustering/metrics.json").read_text())
     assert metrics["n_documents"] == 9
     assert metrics["n_components"] == 2
@@ -243,6 +242,7 @@ def downloads(project, tmp_path, monkeypatch):
     return home
 
 
+@pytest.mark.release
 @pytest.mark.usefixtures("downloads")
 @pytest.mark.parametrize("env", ["reference", "benchmark"])
 def test_the_other_environments_on_small_data_in_the_same_layouts(project, env):
@@ -305,7 +305,7 @@ def test_another_of_torchvisions_sets_by_one_parameter(project, downloads):
     fit = {"epochs": 1, "hidden": [16], "n_latents": 2}
     evaluate = {"n_marginal_images": 10, **FEW, **FEW_PICTURES}
     params = {"cvae": {"fit": fit, "evaluate": evaluate}, "dataset": "KMNIST"}
-    project.run("cvae", env="benchmark", params=params)
+    project.run("cvae", env="benchmark", params=params, until="features")
     with np.load(project.path / "data/benchmark/02_intermediate/cvae/images.npz") as images:
         assert images["images"].shape == (60, 28, 28)
     with pytest.raises(DatasetError, match="'ImageNet'; allowed are MNIST, FashionMNIST, KMNIST"):
@@ -329,7 +329,7 @@ def test_labels_of_one_class_are_no_labels(own, caplog):
     with np.load(own.path / "own/images.npz") as file:
         images = file["images"]
     np.savez(own.path / "own/images.npz", images=images, labels=np.array(["all"] * 30))
-    own.run("clustering", "pca", env="own")
+    own.run("clustering", "pca", env="own", until="draw")
     assert not {"nmi", "ari", "accuracy"} & metrics_of(own, "clustering", "own").keys()
     assert "all training documents have the label '0', which tells nothing apart" in caplog.text
     assert "all labels are 'all', which tells nothing apart" in caplog.text
@@ -347,6 +347,6 @@ def test_one_class_to_train_on_is_no_labelling(own, caplog):
     texts = pd.read_csv(own.path / "own/texts.csv")
     texts["held_out"] = texts["topic"] == "sky"
     texts.to_csv(own.path / "own/texts.csv", index=False)
-    own.run("clustering", env="own")
+    own.run("clustering", env="own", until="evaluate")
     assert not {"nmi", "ari", "accuracy"} & metrics_of(own, "clustering", "own").keys()
     assert "all training documents have the label 'sea'" in caplog.text

@@ -108,10 +108,8 @@ def versions(project, name):
 
 
 def test_runs_in_one_process_compete_where_they_can(project):
-    project.run("pca")
-    project.run("pca")
-    project.run("pca", params={"pca": {"fit": {"n_components": 6}}})
-    project.run("pca", params={"pca": {"split": {"random_state": 5}}})
+    for changed in ({}, {}, {"fit": {"n_components": 6}}, {"split": {"random_state": 5}}):
+        project.run("pca", params={"pca": changed}, until="export")
     name = name_of("pca")
     assert [model.name for model in project.client.search_registered_models()] == [name]
     assert versions(project, name) == [1, 2, 3, 4]
@@ -120,7 +118,7 @@ def test_runs_in_one_process_compete_where_they_can(project):
 
 def test_a_plain_run_is_of_the_environment_base(project):
     project.write("conf/local/parameters.yml", "pca: {fit: {n_components: 3}}\n")
-    project.run("pca", env=None)
+    project.run("pca", env=None, until="export")
     assert [model.name for model in project.client.search_registered_models()] == ["latents-pca-base"]
 
 
@@ -144,7 +142,7 @@ def test_a_registry_that_is_away_costs_neither_the_training_nor_the_run(project,
         raise mlflow.MlflowException("database is locked")
 
     monkeypatch.setattr(mlflow.MlflowClient, "create_registered_model", away)
-    project.run("pca")
+    project.run("pca", until="export")
     (run,) = project.runs()
     assert run.info.status == "FINISHED"
     assert "did not take it as latents-pca-test (database is locked); register it" in caplog.text
