@@ -165,7 +165,7 @@ def test_pca_alone_does_not_wait_for_what_it_does_without(project):
         "from kedro.framework.startup import bootstrap_project; bootstrap_project(Path.cwd()); "
         "session = KedroSession.create(Path.cwd(), env='test'); session.run(pipeline_names=['pca']); "
         "names = ('torch', 'IPython', 'scipy.stats', 'sklearn.metrics'); "
-        "sys.exit(' '.join(name for name in names if name in sys.modules))"
+        "sys.exit(' '.join(name for name in names if name in sys.modules) or None)"
     )
     done = project.command(sys.executable, "-c", code)
     assert done.returncode == 0, done.stderr
