@@ -148,8 +148,7 @@ def test_the_manual_has_an_example_of_each():
 def test_a_folder_of_texts(project):
     for i, (label, text) in enumerate(zip(LABELS, TEXTS, strict=True)):
         project.write(f"data/01_raw/texts/{label}/{i:02}.txt", text)
-    entry = SVMLIGHT.format(name="clustering", more="vocabulary: words.txt\n  zero_based: true")
-    run(project, entry, until="features")project, FOLDER)
+    run(project, FOLDER)
     _, documents = check(project)
     assert documents["label"].tolist() == sorted(LABELS)
     assert documents["name"][0] == "sea/00.txt"
@@ -162,8 +161,7 @@ def test_a_table(project, ending):
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pd.DataFrame({"text": TEXTS, "label": LABELS})
     write_table(table, path)
-    entry = SVMLIGHT.format(name="clustering", more="vocabulary: words.txt\n  zero_based: true")
-    run(project, entry, until="features")project, TABLE.replace("documents.csv", f"documents{ending}"), until="evaluate")
+    run(project, TABLE.replace("documents.csv", f"documents{ending}"), until="evaluate")
     counts, documents = check(project)
     np.testing.assert_array_equal(counts, COUNTS)
     assert documents["text"].tolist() == TEXTS
@@ -173,8 +171,7 @@ def test_a_table(project, ending):
 def test_a_bag_of_words(project, block):
     entry = entry_of(block)
     write_bag(project, entry)
-    entry = SVMLIGHT.format(name="clustering", more="vocabulary: words.txt\n  zero_based: true")
-    run(project, entry, until="features")project, block, until="export")
+    run(project, block, until="export")
     counts, documents = check(project, labels=entry["format"] in WITH_LABELS)
     np.testing.assert_array_equal(counts, COUNTS)
     for text, row in zip(documents["text"], COUNTS, strict=True):
@@ -216,8 +213,7 @@ def test_new_documents_are_numbered_as_those_of_the_training(project, vocabulary
         options = {"zero_based": first is None, "comment": first and "from 1"}
         dump_svmlight_file(sparse.csr_array(np.array(rows)), [0] * len(rows), new, **options)
         if first is None:
-            entry = SVMLIGHT.format(name="clustering", more="vocabulary: words.txt\n  zero_based: true")
-    run(project, entry, until="features")project, "".join(entries), until="export")
+            run(project, "".join(entries), until="export")
         project.run("clustering_inference", env=None)
         assigned = assignments(project)
         assert assigned["n_tokens"].tolist() == [sum(row) for row in rows]
@@ -235,11 +231,9 @@ def test_a_training_whose_numbers_may_begin_at_0_or_1_is_refused(project):
     path = str(project.path / "data/01_raw/clustering.svm")
     dump_svmlight_file(sparse.csr_array(counts), np.arange(20) % 2, path)
     with pytest.raises(ValueError, match=r"clustering\.svm does not tell whether .* say `zero_based: true`"):
-        entry = SVMLIGHT.format(name="clustering", more="vocabulary: words.txt\n  zero_based: true")
-    run(project, entry, until="features")project, SVMLIGHT.format(name="clustering", more="vocabulary: words.txt"))
+        run(project, SVMLIGHT.format(name="clustering", more="vocabulary: words.txt"))
     assert not list((project.path / "data").rglob("documents.parquet"))
-    entry = SVMLIGHT.format(name="clustering", more="vocabulary: words.txt\n  zero_based: true")
-    run(project, entry, until="features")
+    run(
         project,
         SVMLIGHT.format(name="clustering", more="vocabulary: words.txt\n  zero_based: true"),
         until="features",
