@@ -17,7 +17,7 @@ help: ## list the commands
 run: .venv/installed ## fit all three models on the embedded data
 	@echo "==> kedro run: clustering, pca and cvae on the embedded data"
 	$(BIN)/kedro run
-	@echo "==> done: open data/08_reporting/<pipeline>/report.html; 'make ui' and 'make viz' show the rest"
+	@echo "==> done: open the reports named above; 'make ui' and 'make viz' show the rest"
 
 test: .venv/installed-dev ## run the tests, or some: make test TESTS=tests/estimators
 	@echo "==> pytest $(TESTS)"

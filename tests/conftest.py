@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import AbstractRunner
 from sklearn.datasets import load_digits
+
+with warnings.catch_warnings(record=True):
+    # Its model has no type hints, of which MLflow warns past all filters.
+    import kedro_mlflow.mlflow  # noqa: F401
 
 from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture
 from latents.features.words import count_words

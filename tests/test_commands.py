@@ -73,7 +73,9 @@ def test_make_run_fits_all_three_and_everything_the_readme_says_is_there(project
     project.write("conf/local/parameters.yml", few)
     done = make(project, "run")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Pipeline execution completed" in done.stdout.replace("\n", " ")
+    assert re.search(
+        r"^Done: \d+ nodes in \S+ (s|min)\. The whole log: data/logs/\S+\.log$", done.stdout, re.MULTILINE
+    )
     for pipeline in ("clustering", "pca", "cvae"):
         folder = project.path / "data/08_reporting" / pipeline
         assert (folder / "report.html").stat().st_size > 100_000

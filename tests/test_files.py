@@ -203,6 +203,7 @@ def test_of_writers_at_once_each_ends_well_and_the_last_ones_is_left(folder, mon
     assert (folder / "a.txt").read_text() == "mine"
 
 
+@pytest.mark.filterwarnings("ignore:flock not supported on this filesystem:UserWarning")
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS])
 def test_without_locks_files_are_written_all_the_same(folder, monkeypatch, code):
     killed(folder, FIRST)

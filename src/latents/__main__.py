@@ -5,6 +5,11 @@ included, goes to the working folder.
 """
 
 import os
+from pathlib import Path
+
+# Kedro reads this when it is imported: what is said where there is no folder ``conf``.
+if not Path("conf/logging.yml").is_file():
+    os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(Path(__file__).with_name("logging.yml")))
 
 from kedro.framework.cli.utils import find_run_command
 from kedro.framework.project import configure_project

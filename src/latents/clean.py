@@ -20,6 +20,7 @@ from yaml import YAMLError
 
 from latents.files import sweep
 from latents.hooks.configuration import register_places
+from latents.hooks.run_log import LOGS
 from latents.predictors.interface import MODEL, SETTINGS
 
 # The files of a dataset that is a folder.
@@ -103,6 +104,10 @@ def clean(project: Path, outputs: set[Output]) -> list[Path]:
                 (folder / name).unlink(missing_ok=True)
     for folder, root in folders.items():
         _remove_empty(folder, root)
+    for root in {output.root for output in outputs}:
+        for log in (*root.glob(LOGS), *root.glob(f"*/{LOGS}")):
+            log.unlink()
+            _remove_empty(log.parent, root)
     (project / "data" / ".mlflow-setup.lock").unlink(missing_ok=True)
     return left
 

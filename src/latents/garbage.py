@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import sys
 
 _usual = gc.get_threshold()
 _is_start_over = False
@@ -14,7 +15,12 @@ def collect_seldom() -> None:
     and again meanwhile, and twice more when the process ends: a third of a short run's time.
     """
     gc.set_threshold(100_000, 10, 10)
-    atexit.register(gc.freeze)
+    atexit.register(_spare_the_end)
+
+
+def _spare_the_end() -> None:
+    if "triton" not in sys.modules:  # which torch loads, and which says of all that is left that it leaks
+        gc.freeze()
 
 
 def collect_as_usual() -> None:

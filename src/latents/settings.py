@@ -1,10 +1,15 @@
 """Kedro project settings."""
 
+import logging
+import os
 import warnings
 from collections.abc import Iterator
 from functools import cached_property
 
 from latents.garbage import collect_seldom
+
+# The logging configuration says what is shown of MLflow's log, too. MLflow reads this when it is imported.
+os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
 
 collect_seldom()  # until a run begins (``StartHook``)
 
@@ -12,6 +17,10 @@ collect_seldom()  # until a run begins (``StartHook``)
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 # Kedro warns of names that its own namespaces have made, where one pipeline reads the data of another.
 warnings.filterwarnings("ignore", message=r"One or more dataset names contain '\.' characters")
+# kedro-mlflow has a model of its own, which MLflow advises, in colour and past all filters, to have type hints.
+logging.getLogger("py.warnings").addFilter(
+    lambda record: "Add type hints to the `predict` method" not in record.getMessage()
+)
 
 
 class _Hooks:
@@ -39,6 +48,7 @@ class _Hooks:
             hooks.ArtifactHook(),
             hooks.CheckpointHook(),
             hooks.ModelRegistryHook(),
+            hooks.SummaryHook(),
             hooks.StartHook(),
         )
 

@@ -24,6 +24,12 @@ from latents.features.words import (
     take_vocabulary,
 )
 
+# CountVectorizer's opinion of the patterns and lists that it is tried with.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Your stop_words may be inconsistent:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Possible (nested set|set [a-z]+) at position:FutureWarning"),
+]
+
 # Letters that upset tokenisers: capital İ (two characters in lower case), final sigma, combining marks, digits
 # that are no decimals, letter numbers, circled letters, joiners, ideographs, vowel signs, a lone surrogate.
 ODD = "aAbB12_ '-.\n\t\x1cİßΣ\u03c3ς\u0301é²½ⅣⓐⒶ\u200d\u200c日本हिन्दी٣͜\U0001d4b3🙂\ud800\u00a0\u2019"

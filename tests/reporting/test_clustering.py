@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latents.reporting import clustering, style
+from latents.reporting import clustering
 
 
 def make_topics(n_clusters, rankings=("relevance", "probability", "lift"), n_words=4):
@@ -33,7 +33,7 @@ def test_bound_without_annealing_is_one_panel_counted_from_the_start():
     np.testing.assert_array_equal(trace.y, [-9.0, -7.5, -7.25])
     assert figure.layout.xaxis.title.text == "EM steps taken"
     assert figure.layout.yaxis.title.text == "objective<br>(nats per document)"
-    assert figure.layout.title.text == f"EM reached {style.MINUS}7.250 nats per document after 2 steps"
+    assert figure.layout.title.text == "EM reached \N{MINUS SIGN}7.25 nats per document after 2 steps"
     assert not figure.layout.shapes
     assert not figure.layout.annotations
 
@@ -53,7 +53,7 @@ def test_annealed_steps_are_shaded_and_their_objective_has_a_scale_of_its_own():
     assert figure.layout.xaxis.matches == "x2"  # zooming into one panel zooms into both
     # The third annealed step starts at 2 and ends at 3, where documents are whole.
     assert [(shape.x0, shape.x1) for shape in figure.layout.shapes] == [(0, 3), (0, 3)]
-    assert figure.layout.title.text == f"EM reached {style.MINUS}6 nats per document after 4 steps"
+    assert figure.layout.title.text == "EM reached \N{MINUS SIGN}6.00 nats per document after 4 steps"
 
 
 @pytest.mark.parametrize(("lower_bounds", "tempered_bounds"), [([], []), ([-1.0], [-1.0])])
@@ -157,7 +157,7 @@ def test_a_permuted_clustering_shows_its_diagonal(permutation, seed):
     labels[:7] = range(7)
     figure = clustering.label_by_cluster(labels, np.array(permutation)[labels], make_names(7))
     np.testing.assert_array_equal(figure.data[0].z, np.eye(7))
-    assert figure.layout.title.text.startswith("100%")
+    assert figure.layout.title.text.startswith("100.0%")
 
 
 def test_columns_follow_the_matching_not_the_largest_cell():
@@ -166,7 +166,7 @@ def test_columns_follow_the_matching_not_the_largest_cell():
     clusters = [0] * 5 + [1] * 4 + [0] * 4
     figure = clustering.label_by_cluster(labels, clusters, ["x", "y"])
     assert list(figure.data[0].x) == ["y", "x"]
-    assert figure.layout.title.text.startswith(f"{8 / 13:.0%}")
+    assert figure.layout.title.text.startswith(f"{8 / 13:.1%}")
 
 
 def test_a_cluster_left_over_stands_beside_its_label():

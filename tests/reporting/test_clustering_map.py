@@ -73,7 +73,7 @@ def test_the_switch_recolours_the_same_points():
         [style.GREY] * 20,
         [style.ORANGE] * 20,
     ]
-    assert "33%" in modes["by agreement"][1]["title.subtitle.text"]
+    assert "33.3%" in modes["by agreement"][1]["title.subtitle.text"]
     assert modes["by cluster"][0]["marker.color"] == [trace.marker.color for trace in figure.data]
     assert [relayout["showlegend"] for _, relayout in modes.values()] == [True, False, False]
     assert (tags(figure), tags(figure, visible=False)) == (NAMES[:3], ["sea", "sky"])

@@ -38,7 +38,7 @@ def test_classes_stand_from_the_hardest_down():
     assert len({trace.xaxis for trace in figure.data}) == 4
     assert drawn["accuracy"].error_x.array is None
     assert figure.layout.title.text == (
-        "The hardest class is c (\N{MINUS SIGN}110 nats), the easiest a (\N{MINUS SIGN}90 nats)"
+        "The hardest class is c (\N{MINUS SIGN}110.00 nats), the easiest a (\N{MINUS SIGN}90.00 nats)"
     )
     assert figure.layout.xaxis4.tickformat == ".0%"
 
@@ -126,8 +126,8 @@ def test_priors_are_ellipses_of_one_standard_deviation():
 def test_priors_say_what_they_save():
     figure = priors()
     assert figure.layout.title.text == "The priors of the classes save 3.50 nats of KL an image"
-    assert "KL to p(z | y) 20 nats, to N(0, I) 23.50" in figure.layout.title.subtitle.text
-    assert "cost 1 nats" in priors(kl_standard=19.0).layout.title.text
+    assert "KL to p(z | y) 20.00 nats, to N(0, I) 23.50" in figure.layout.title.subtitle.text
+    assert "cost 1.00 nats" in priors(kl_standard=19.0).layout.title.text
     with pytest.raises(ValueError, match="means has 2"):
         priors(means=np.zeros((2, 2)))
 

@@ -137,8 +137,8 @@ def test_the_hardest_stand_above_what_is_made_of_them(count):
     said = texts(figure)
     assert said.count("4, taken for 9") == count
     assert sum(text.endswith(f"{i}.png") for i in range(count) for text in said) >= count
-    assert f"\N{MINUS SIGN}{300 - (count - 1)} nats" in said
-    assert said[0].startswith("The hardest test image has a bound of \N{MINUS SIGN}300 nats")
+    assert f"\N{MINUS SIGN}{300 - (count - 1)}.00 nats" in said
+    assert said[0].startswith("The hardest test image has a bound of \N{MINUS SIGN}300.00 nats")
     assert "\N{MINUS SIGN}90.50" in said[0]
 
 

@@ -74,7 +74,7 @@ def test_reconstructions_stand_in_rows_by_d_on_the_originals_scale(shape):
     written = texts(figure)
     names = [text for text in written if text.startswith(("original", "d ="))]
     assert names == ["original", "d = 3", "d = 7", "d = 20"]
-    assert {"30.50", "1,235", "0.2500"} <= set(written)
+    assert {"30.5", "1,235", "0.250"} <= set(written)
     assert "(squared input units)" in written
 
 

@@ -192,9 +192,9 @@ def test_the_pages_program_rebuilds_what_numpy_does(shape, top):
         np.testing.assert_allclose(pixels[..., :3], np.broadcast_to(grey, (*grey.shape[:2], 3)), atol=2)
         assert (pixels[..., 3] == 255).all()
         for text, error in zip(seen["errors"], errors[d, :3], strict=True):
-            assert float(text.replace(",", "").replace("−", "-")) == pytest.approx(error, rel=5e-3)  # noqa: RUF001
+            assert float(text.replace(",", "").replace("−", "-")) == pytest.approx(error, rel=6e-3)  # noqa: RUF001
             assert len(text) <= len("999,900,000")  # more would break over lines
-        assert f"{errors[d].mean() / errors[0].mean():.1%}".replace("%", " %") in seen["read"]
+        assert f"{errors[d].mean() / errors[0].mean():.1%}" in seen["read"]
 
 
 def test_limits_of_flat_images_are_apart():

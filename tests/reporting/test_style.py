@@ -1,27 +1,6 @@
-import math
-
 import pytest
 
 from latents.reporting import absent, style
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (-92.0617, "\N{MINUS SIGN}92.06"),
-        (18846, "18,846"),
-        (1234567.8, "1,234,568"),
-        (0.63124, "0.6312"),
-        (0.0, "0"),
-        (1.23e-5, "1.23e\N{MINUS SIGN}05"),
-        (4.41e12 + 0.5, "4.41e+12"),
-        (math.inf, "∞"),
-        (-math.inf, "\N{MINUS SIGN}∞"),
-        (math.nan, "not a number"),
-    ],
-)
-def test_numbers_are_written_for_people(value, text):
-    assert style.number(value) == text
 
 
 def test_thirty_categories_look_different():

@@ -1,4 +1,4 @@
-"""What surrounds a run: configuration, locks on outputs, checkpoints, MLflow's store, status and registry."""
+"""What surrounds a run: configuration, locks, checkpoints, MLflow's store, status, registry, and what is said."""
 
 from latents.hooks.artifacts import ArtifactHook
 from latents.hooks.checkpoints import CheckpointHook
@@ -9,6 +9,7 @@ from latents.hooks.model_registry import ModelRegistryHook
 from latents.hooks.run_status import RunStatusHook
 from latents.hooks.start import StartHook
 from latents.hooks.store import StoreHook
+from latents.hooks.summary import SummaryHook
 
 __all__ = [
     "ArtifactHook",
@@ -21,4 +22,5 @@ __all__ = [
     "RunStatusHook",
     "StartHook",
     "StoreHook",
+    "SummaryHook",
 ]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         render_slider,
     )
     from latents.reporting.shrinking import thumbnails
-    from latents.reporting.style import absent, number
+    from latents.reporting.style import absent
 
 _PARTS = ("clustering", "cvae", "pages", "pca", "selection")
 _HOMES = {
@@ -32,7 +32,6 @@ _HOMES = {
     "Section": "report",
     "absent": "style",
     "absent_picture": "images",
-    "number": "style",
     "render_chart": "report",
     "render_report": "report",
     "render_slider": "report",
@@ -49,7 +48,6 @@ __all__ = [
     "absent_picture",
     "clustering",
     "cvae",
-    "number",
     "pages",
     "pca",
     "render_chart",

@@ -5,8 +5,6 @@ from typing import Any
 
 from latents.reporting.report import Section, chosen, render_report
 
-_NATS = "nats per image"
-
 
 def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> str:
     """Return the report of the cvae pipeline as an HTML page.
@@ -25,61 +23,29 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
     numbers = chosen(
         metrics,
         [
-            (
-                "lower_bound_test",
-                "Test lower bound",
-                "Lower bound of log p(x | y), one sample of z an image; higher is better.",
-                _NATS,
-            ),
-            (
-                "lower_bound_train",
-                "Training lower bound",
-                "Mean over the last epoch, while the weights still move.",
-                _NATS,
-            ),
+            ("lower_bound_test", "Lower bound of log p(x | y), one sample of z an image; higher is better."),
+            ("lower_bound_train", "Mean over the last epoch, while the weights still move."),
             (
                 "reconstruction",
-                "Reconstruction",
                 "Expected log-likelihood of a test image given its code: the bound's first term.",
-                _NATS,
             ),
-            ("kl", "KL", "What the code costs: the bound's second term.", _NATS),
+            ("kl", "What the code costs: the bound's second term."),
             (
                 "kl_standard_prior",
-                "KL to N(0, I)",
-                "What it would cost were p(z | y), of a ladder its top level, N(0, I): what learned priors save.",
-                _NATS,
+                "What it would cost were p(z | y), of a ladder its top level, N(0, I): what learned priors "
+                "save.",
             ),
             (
                 "log_likelihood_test",
-                "log p(x | y)",
                 f"The bound, and what importance sampling of {likelihood:,} test images adds to it.",
-                _NATS,
             ),
             (
                 "log_marginal_test",
-                "log p(x)",
                 f"The class summed out: log p(x | y), and what {marginal:,} test images add to it.",
-                _NATS,
             ),
-            (
-                "accuracy_bayes",
-                "Accuracy of p(y | x)",
-                f"Test images, of {marginal:,}, whose likeliest class by Bayes is their own.",
-                "",
-            ),
-            (
-                "active_units",
-                "Active units",
-                f"Latents that tell anything, of {parameters['fit']['n_latents']}.",
-                "",
-            ),
-            (
-                "seconds_per_epoch",
-                "Epoch",
-                "Wall time of one pass over the training images.",
-                "s",
-            ),
+            ("accuracy_bayes", f"Test images, of {marginal:,}, whose likeliest class by Bayes is their own."),
+            ("active_units", f"Latents that tell anything, of {parameters['fit']['n_latents']}."),
+            ("seconds_per_epoch", "Wall time of one pass over the training images."),
         ],
     )
     return render_report(

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from latents.reporting.cvae_page import cvae
 from latents.reporting.pca_page import pca, slider
 from latents.reporting.report import Quotations, Section, chosen, render_chart, render_report
+from latents.rounding import whole
 
 __all__ = ["clustering", "cvae", "document_map", "pca", "slider"]
 
@@ -35,39 +36,20 @@ def clustering(
     numbers = chosen(
         metrics,
         [
-            (
-                "nmi",
-                "NMI",
-                "Agreement with the labels, 0 (none) to 1 (the same groups); higher is better.",
-                "",
-            ),
-            (
-                "ari",
-                "ARI",
-                "Pairs of documents on which clusters and labels agree, 0 by chance, 1 at best.",
-                "",
-            ),
-            (
-                "accuracy",
-                "Accuracy",
-                "Documents whose label is that of their cluster, after optimal matching.",
-                "",
-            ),
+            ("nmi", "Agreement with the labels, 0 (none) to 1 (the same groups); higher is better."),
+            ("ari", "Pairs of documents on which clusters and labels agree, 0 by chance, 1 at best."),
+            ("accuracy", "Documents whose label is that of their cluster, after optimal matching."),
             (
                 "heldout_perplexity",
-                "Held-out perplexity",
                 "As unsure of the next word of an unseen document as a choice among so many; lower is better.",
-                "words",
             ),
             (
                 "npmi",
-                "NPMI",
                 "Whether the top words of a cluster occur in the same documents, -1 to 1; higher is better. "
                 "Empty clusters are left out.",
-                "",
             ),
-            ("n_iter", "EM steps", "Steps of EM, those of the annealing included.", ""),
-            ("fit_seconds", "Fit", "Wall time of the fit.", "s"),
+            ("n_iter", "Steps of EM, those of the annealing included."),
+            ("fit_seconds", "Wall time of the fit."),
         ],
     )
     return render_report(
@@ -127,8 +109,8 @@ def clustering(
         ],
         parameters,
         "All but the map and the held-out perplexity is over the training documents. Log-likelihood "
-        f"{metrics['log_likelihood']:,.0f} nats, BIC {metrics['bic']:,.0f}, ICL {metrics['icl']:,.0f} (lower is "
-        "better; with vocabularies of thousands of words both prefer few clusters).",
+        f"{whole(metrics['log_likelihood'])} nats, BIC {whole(metrics['bic'])}, ICL {whole(metrics['icl'])} "
+        "(lower is better; with vocabularies of thousands of words both prefer few clusters).",
     )
 
 

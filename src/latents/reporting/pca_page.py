@@ -5,11 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from latents.reporting import style
+from latents.key_numbers import error_unit
 from latents.reporting.pca.slider import Slider
 from latents.reporting.report import Section, chosen, render_report, render_slider
-
-_UNIT = "squared input units"
 
 
 def pca(
@@ -34,37 +32,23 @@ def pca(
     """
     are_images = isinstance(figures["slider"], Slider)
     one = "image" if are_images else "row"
-    asked = _asked(parameters["fit"], int(metrics["n_components"]))
+    shape = figures["slider"].data["shape"] if are_images else (int(metrics["n_features"]),)
+    unit = error_unit(shape)
+    asked = _asked(parameters["fit"], int(metrics["n_components"]), unit)
     numbers = chosen(
         metrics,
         [
-            ("n_components", "Components", f"Numbers kept of each {one}. {asked}".strip(), ""),
+            ("n_components", f"Numbers kept of each {one}. {asked}".strip()),
             (
                 "distortion",
-                "J",
                 f"Mean squared error of a rebuilt training {one}, from the discarded eigenvalues.",
-                _UNIT,
             ),
-            (
-                "heldout_distortion",
-                "Held-out error",
-                f"The same, measured on {one}s not trained on.",
-                _UNIT,
-            ),
-            (
-                "explained_variance_ratio",
-                "Variance kept",
-                "Share of the total variance along the components.",
-                "",
-            ),
-            (
-                "distortion_gap",
-                "Gap",
-                "Relative difference between J and the measured error: rounding.",
-                "",
-            ),
-            ("fit_seconds", "Fit", "Wall time of the fit.", "s"),
+            ("heldout_distortion", f"The same, measured on {one}s not trained on."),
+            ("explained_variance_ratio", "Share of the total variance along the components."),
+            ("distortion_gap", "Relative difference between J and the measured error: rounding."),
+            ("fit_seconds", "Wall time of the fit."),
         ],
+        {"distortion": unit, "heldout_distortion": unit},
     )
     what = "pixels" if are_images else "features"
     return render_report(
@@ -83,12 +67,12 @@ def slider(figure: Slider | str) -> str:
     return render_slider("What is left of an image", figure)
 
 
-def _asked(fit: Mapping[str, Any], d: int) -> str:
+def _asked(fit: Mapping[str, Any], d: int, unit: str) -> str:
     """Say what was asked for, where the number of components was not."""
     if (share := fit["max_distortion_share"]) is not None:
         return f"Asked: an error of at most {_percent(share)} of the total → d = {d}."
     if (error := fit["max_distortion"]) is not None:
-        return f"Asked: an error of at most {style.number(error)} {_UNIT} → d = {d}."
+        return f"Asked: an error of at most {error:,g} {unit} → d = {d}."
     if fit["n_components"] == "mle":
         return f"Asked: Minka's choice by evidence → d = {d}."
     if isinstance(fit["n_components"], float):

@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
+from latents import rounding
+from latents.key_numbers import KEY_NUMBERS
 from latents.reporting import style
 from latents.reporting.pca.slider import Slider
 from latents.reporting.shrinking import Thumbnails
@@ -125,15 +127,17 @@ class Section:
     figure: Picture
 
 
-def chosen(metrics: Mapping[str, float], wanted: Sequence[tuple[str, str, str, str]]) -> list[KeyNumber]:
-    """Return of the wanted numbers (key, name, meaning, unit) those that a run has.
+def chosen(
+    metrics: Mapping[str, float], wanted: Sequence[tuple[str, str]], units: Mapping[str, str] | None = None
+) -> list[KeyNumber]:
+    """Return of the wanted numbers (their name in ``metrics.json``, meaning) those that a run has.
 
-    Those of labels or held-out rows may be absent.
+    Those of labels or held-out rows may be absent. Their units are those of `KEY_NUMBERS`, or of `units`.
     """
+    named = [(KEY_NUMBERS[key], key, meaning) for key, meaning in wanted if key in metrics]
     return [
-        KeyNumber(name=name, value=metrics[key], meaning=meaning, unit=unit)
-        for key, name, meaning, unit in wanted
-        if key in metrics
+        KeyNumber(about.name, about.write(metrics[key]), meaning, (units or {}).get(key, about.unit))
+        for about, key, meaning in named
     ]
 
 
@@ -304,7 +308,7 @@ def _is_number(value: object) -> bool:
 
 def _cell(value: Any) -> str:
     """Write a result for people: numbers rounded, other values as they stand."""
-    return style.number(value) if _is_number(value) else _exact(value)
+    return rounding.number(value) if _is_number(value) else _exact(value)
 
 
 def _exact(value: Any) -> str:

@@ -73,7 +73,7 @@ def scatter_by_label(
                 name=name,
                 marker={"size": size, "color": colour, "symbol": symbol, "opacity": 0.65},
                 hovertemplate=("%{text}<br>" if hover else "")
-                + "%{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>",
+                + "%{x:,.3r}, %{y:,.3r}<extra>%{fullData.name}</extra>",
             )
         )
 

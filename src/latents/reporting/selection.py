@@ -18,13 +18,14 @@ class _Criterion(NamedTuple):
     better: str  # "lowest" or "highest"
     unit: str
     tick_format: str
+    value_format: str
 
 
 CRITERIA = {
-    "heldout_perplexity": _Criterion("Held-out perplexity", "lowest", " words", ",.6~g"),
-    "npmi": _Criterion("NPMI coherence", "highest", "", ".3~f"),
-    "bic": _Criterion("BIC", "lowest", "", ".4~s"),
-    "icl": _Criterion("ICL", "lowest", "", ".4~s"),
+    "heldout_perplexity": _Criterion("Held-out perplexity", "lowest", " words", ",.6~g", ",.3r"),
+    "npmi": _Criterion("NPMI coherence", "highest", "", ".3~f", ".2f"),
+    "bic": _Criterion("BIC", "lowest", "", ".4~s", ",.0f"),
+    "icl": _Criterion("ICL", "lowest", "", ".4~s", ",.0f"),
 }
 # Clusters that nobody needs stay empty and change a criterion by rounding alone.
 TOLERANCE = 1e-4
@@ -160,7 +161,6 @@ def best_by_criterion(selection: pd.DataFrame, criterion: str) -> dict[str, int]
 def _line(table: pd.DataFrame, criterion: str, best: int) -> go.Scatter:
     about = CRITERIA[criterion]
     ring = (table["n_components"] == best).to_numpy()
-    value_format = ".4f" if criterion == "npmi" else ",.1f"
     return go.Scatter(
         x=table["n_components"],
         y=table[criterion],
@@ -176,8 +176,8 @@ def _line(table: pd.DataFrame, criterion: str, best: int) -> go.Scatter:
             "color": np.where(ring, style.ORANGE, style.BLUE),
         },
         hovertemplate=(
-            f"K = %{{x}}<br>{about.name} %{{y:{value_format}}}{about.unit}"
-            "<br>fitted in %{customdata:,.3~g} s<extra></extra>"
+            f"K = %{{x}}<br>{about.name} %{{y:{about.value_format}}}{about.unit}"
+            "<br>fitted in %{customdata:,.2r} s<extra></extra>"
         ),
     )
 

@@ -9,7 +9,6 @@ such as Kedro-Viz or the report at night, exchanges for its own.
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -18,8 +17,6 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 
 FONT_FAMILY = 'Inter, "Segoe UI", "Helvetica Neue", Helvetica, Arial, "DejaVu Sans", sans-serif'
-
-MINUS = "\N{MINUS SIGN}"
 
 # For whoever turns a chart into a page: plotly.js otherwise offers a button that uploads the data.
 PLOTLY_CONFIG = {
@@ -222,24 +219,6 @@ def shorten_inside(text: object, length: int) -> str:
     whole = str(text)
     head = (length - 1) // 3
     return whole if len(whole) <= length else f"{whole[:head]}…{whole[len(whole) - (length - 1 - head) :]}"
-
-
-def number(value: float, digits: int = 4) -> str:
-    """Write a number for people: `digits` significant digits, a true minus, thousands apart.
-
-    Integers keep all their digits; very large and very small magnitudes turn scientific.
-
-    >>> number(-92.0617), number(18846), number(0.0000123)
-    ('−92.06', '18,846', '1.23e−05')
-    """
-    if not math.isfinite(value):
-        return {math.inf: "∞", -math.inf: f"{MINUS}∞"}.get(value, "not a number")
-    if float(value).is_integer() and abs(value) < 1e12:
-        return f"{int(value):,}".replace("-", MINUS)
-    magnitude = math.floor(math.log10(abs(value)))
-    if magnitude < -4 or magnitude >= 9:
-        return f"{value:.{digits - 1}g}".replace("-", MINUS)
-    return f"{value:,.{max(digits - 1 - magnitude, 0)}f}".replace("-", MINUS)
 
 
 def in_order(labels: npt.ArrayLike) -> list[Any]:

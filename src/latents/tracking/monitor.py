@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from latents.key_numbers import written
 from latents.tracking.child_run import child_run
 from latents.tracking.current_run import RunInterrupted, current_run
 from latents.tracking.store import PATIENCE, briefly, reason
@@ -80,7 +81,7 @@ class FitMonitor:
                     add(name, value, step)
                 shown = shown or name  # of several values, the one that comes first is the one to watch
                 if name == shown:
-                    advance(step, f"{name} {value:.6g}" if log_metrics else "")
+                    advance(step, f"{name} {written(name, value)}" if log_metrics else "")
 
             yield callback
 

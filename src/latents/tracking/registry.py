@@ -5,6 +5,7 @@ import logging
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from latents.key_numbers import written
 from latents.predictors import Headline
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ def register(name: str, model_id: str, run_id: str, headline: Headline) -> None:
 
 def _is_champion(client: MlflowClient, name: str, version: str, headline: Headline) -> bool:
     """Decide, and say why."""
-    this = f"{name}, version {version} ({headline.metric} {headline.value:.6g})"
+    shown = written(headline.metric, headline.value)
+    this = f"{name}, version {version} ({headline.metric} {shown})"
     present = client.get_registered_model(name).aliases.get(CHAMPION)
     if present is None:
         if headline.beats(float("nan")):
@@ -76,5 +78,8 @@ def _is_champion(client: MlflowClient, name: str, version: str, headline: Headli
         return False
     wins = headline.beats(float(tags[_VALUE]))
     verb = "is champion: it beats" if wins else "does not beat the champion,"
-    logger.info("%s %s version %s (%.6g)", this, verb, present, float(tags[_VALUE]))
+    other = written(headline.metric, float(tags[_VALUE]))
+    logger.info(
+        "%s %s version %s (%s)", this, verb, present, f"{other}, rounded" if other == shown else other
+    )
     return wins

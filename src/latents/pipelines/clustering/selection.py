@@ -13,6 +13,7 @@ from scipy import sparse
 
 from latents import estimators
 from latents.estimators.multinomial_mixture.metrics import npmi_coherence
+from latents.key_numbers import written
 from latents.pipelines.shared import Monitor
 from latents.reporting.selection import CRITERIA, best_fit, near_best
 
@@ -143,7 +144,9 @@ def fit_and_choose(
             trial.record(row)
         measured = {key: row[key] for key in CRITERIA if key in row}
         monitor.record(measured, step=candidate["n_components"], group="select")
-        logger.info("%s: %s", name, ", ".join(f"{key} {value:,.6g}" for key, value in measured.items()))
+        logger.info(
+            "%s: %s", name, ", ".join(f"{key} {written(key, value)}" for key, value in measured.items())
+        )
         rows.append(row)
         near = near_best([row[criterion] for row in rows], criterion)
         models = {number: model for number, model in models.items() if near[number]}

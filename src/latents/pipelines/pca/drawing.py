@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from latents import reporting
+from latents import reporting, rounding
 from latents.estimators import MinimumErrorPCA
 from latents.pipelines.images import evenly
 from latents.pipelines.shared import are_one_class
@@ -130,7 +130,7 @@ def draw_plane(model: MinimumErrorPCA, data: Arrays, scores: pd.DataFrame, n_poi
     train, rows = _points(scores, n_points)
     drawn = scores.iloc[rows]
     texts = [
-        "\n".join([*filter(None, caption), f"error {reporting.number(error)}"])
+        "\n".join([*filter(None, caption), f"error {rounding.number(error)}"])
         for caption, error in zip(captions(data, rows), drawn["error"], strict=True)
     ]
     labels = drawn.get("label")

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from latents import rounding
 from latents.reporting import style
 
 
@@ -57,7 +58,7 @@ def bound_per_iteration(lower_bounds: npt.ArrayLike, tempered_bounds: npt.ArrayL
                 mode="lines+markers" if values.size <= 80 else "lines",
                 line={"color": colour, "width": 2.5},
                 marker={"size": 5},
-                hovertemplate=f"after %{{x}} EM steps<br>{name} %{{y:,.4f}} nats per document<extra></extra>",
+                hovertemplate=f"after %{{x}} EM steps<br>{name} %{{y:,.2f}} nats per document<extra></extra>",
             ),
             row=row,
             col=1,
@@ -91,7 +92,7 @@ def bound_per_iteration(lower_bounds: npt.ArrayLike, tempered_bounds: npt.ArrayL
         )
     steps = bounds.size - 1
     title = (
-        f"EM reached {style.number(float(bounds[-1]))} nats per document "
+        f"EM reached {rounding.nats(float(bounds[-1]))} nats per document "
         f"after {steps:,} step{'' if steps == 1 else 's'}"
     )
     return style.finish(figure, title, subtitle, height=620 if tempered.size else 460)

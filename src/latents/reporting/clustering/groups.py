@@ -108,7 +108,7 @@ def label_by_cluster(labels: npt.ArrayLike, clusters: npt.ArrayLike, names: Sequ
     figure.update_xaxes(tickangle=-45 if len(names) <= 24 else -90)
     return style.finish(
         figure,
-        f"{n_agreeing / label_of.size:.0%} of the documents are in the cluster matched to their label",
+        f"{n_agreeing / label_of.size:.1%} of the documents are in the cluster matched to their label",
         "Rows are labels; a row with one dark cell is a label that one cluster has found."
         + (" Numbers are documents." if numbered else ""),
         height=310 + max(26 * len(label_names), 260),

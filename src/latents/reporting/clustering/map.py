@@ -187,7 +187,7 @@ def _add_switch(
     modes["by agreement"] = (
         [np.where(agreeing[rows], style.GREY, style.ORANGE).tolist() for rows in members],
         ["circle"] * len(members),
-        f"Orange: the {1 - agreeing.mean():.0%} of these documents whose cluster is not matched to their label.",
+        f"Orange: the {1 - agreeing.mean():.1%} of these documents whose cluster is not matched to their label.",
     )
     buttons = [
         {

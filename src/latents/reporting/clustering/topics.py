@@ -124,7 +124,7 @@ def _traces(words: pd.DataFrame, ranking: str, cluster: str) -> list[Any]:
         marker={"color": style.ORANGE if column == "lift" else style.BLUE},
         customdata=words[["probability", "lift"]].to_numpy(),
         hovertemplate=(
-            "%{y}<br>%{customdata[0]:.3%} of the cluster's words<br>%{customdata[1]:.3g} times likelier than in "
+            "%{y}<br>%{customdata[0]:.2p} of the cluster's words<br>%{customdata[1]:,.2r} times likelier than in "
             f"all documents<extra>{cluster}</extra>"
         ),
     )
@@ -136,7 +136,7 @@ def _traces(words: pd.DataFrame, ranking: str, cluster: str) -> list[Any]:
         mode="markers",
         name=f"{cluster}, {ranking}, corpus",
         marker={"symbol": "line-ns", "size": 11, "line": {"width": 2, "color": style.ORANGE}},
-        hovertemplate=f"%{{y}}<br>%{{x:.3%}} of all words<extra>{cluster}</extra>",
+        hovertemplate=f"%{{y}}<br>%{{x:.2p}} of all words<extra>{cluster}</extra>",
     )
     return [bars, marks]
 

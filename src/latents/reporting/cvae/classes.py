@@ -10,6 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from latents import rounding
 from latents.messages import some_of
 from latents.reporting import heat_map, style
 
@@ -87,7 +88,7 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
     figure.update_annotations(font={"size": 14})
     lowest, highest = (
         f"{style.plain(style.shorten(ordered['label'].iloc[i]))} "
-        f"({style.number(float(ordered['lower_bound'].iloc[i]))} nats)"
+        f"({rounding.nats(float(ordered['lower_bound'].iloc[i]))} nats)"
         for i in (0, -1)
     )
     style.finish(

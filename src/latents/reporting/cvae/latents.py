@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
+from latents import rounding
 from latents.reporting import style
 from latents.reporting.scatter import scatter_by_label
 
@@ -102,11 +103,11 @@ def class_priors(
         labels,
         axis_titles=axis_names,
         title=(
-            f"The priors of the classes {'save' if saved >= 0 else 'cost'} {style.number(abs(saved), 3)} nats "
+            f"The priors of the classes {'save' if saved >= 0 else 'cost'} {rounding.nats(abs(saved))} nats "
             f"of KL an image"
         ),
         subtitle=(
-            f"KL to p(z | y) {style.number(kl)} nats, to N(0, I) {style.number(kl_standard)}. "
+            f"KL to p(z | y) {rounding.nats(kl)} nats, to N(0, I) {rounding.nats(kl_standard)}. "
             "Ellipses: mean and one standard deviation of p(z | y); dotted: of N(0, I)."
         ),
         name_medians=False,
@@ -141,7 +142,7 @@ def class_priors(
                 name=f"p(z | {style.plain(style.shorten(name, 16))})",
                 legendgroup=style.plain(name),
                 line={"color": colour, "width": 2.5},
-                hovertemplate="%{x:.3g}, %{y:.3g}<extra>%{fullData.name}</extra>",
+                hovertemplate="%{x:,.3r}, %{y:,.3r}<extra>%{fullData.name}</extra>",
             )
         )
         figure.add_annotation(style.name_tag(name, centre, colour))

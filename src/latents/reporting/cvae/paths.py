@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from latents import rounding
 from latents.reporting import images, style
 from latents.reporting.cvae.rows import Row, sheet_of_rows
 
@@ -191,14 +192,14 @@ def traversals(
         sheet.text(
             x0 + len(values) * (width + images.GAP) - images.GAP,
             y0 - 0.33,
-            f"variance {style.number(variance, 2)}",
+            f"variance {rounding.number(variance, 2)}",
             size=8,
             colour=images.MUTED,
             align="right",
         )
         for j, value in enumerate(values):
             x = x0 + j * (width + images.GAP)
-            shown = f"{value:+g}".replace("-", style.MINUS) if value else "0"
+            shown = f"{value:+g}".replace("-", rounding.MINUS) if value else "0"
             sheet.text(x + width / 2, y0 - 0.1, shown, size=8, colour=images.MUTED, align="center")
         for i, (name, row) in enumerate(zip(names, panel, strict=True)):
             y = y0 + i * (height + images.GAP)

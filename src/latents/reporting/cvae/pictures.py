@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from latents import rounding
 from latents.reporting import images, style
 from latents.reporting.cvae.rows import Row, sheet_of_rows
 
@@ -127,13 +128,13 @@ def hardest(
     values = np.asarray(bounds, dtype=np.float64)
     style.check_lengths(originals=truth, captions=captions, bounds=values)
     return _sheet_of_pairs(
-        f"The hardest test image has a bound of {style.number(float(values[0]))} nats, "
-        f"the mean is {style.number(mean_bound)}",
+        f"The hardest test image has a bound of {rounding.nats(float(values[0]))} nats, "
+        f"the mean is {rounding.nats(mean_bound)}",
         "Above the image as the model saw it, below the pixel means decoded from its posterior.",
         truth,
         rebuilt,
         [
-            (name, remark, f"{style.number(float(value))} nats")
+            (name, remark, f"{rounding.nats(float(value))} nats")
             for (name, remark), value in zip(captions, values, strict=True)
         ],
         _HARDEST_PER_ROW,

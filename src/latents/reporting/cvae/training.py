@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from matplotlib.figure import Figure
 from plotly.subplots import make_subplots
 
+from latents import rounding
 from latents.reporting import images, style
 from latents.reporting.cvae.rows import Row, sheet_of_rows
 
@@ -81,7 +82,7 @@ def bound_per_epoch(history: Mapping[str, Sequence[float]]) -> go.Figure:
                 marker={"size": 5},
                 connectgaps=True,
                 showlegend=column == 1 and several,
-                hovertemplate=f"epoch %{{x}}<br>{name} %{{y:.3f}} nats<extra></extra>",
+                hovertemplate=f"epoch %{{x}}<br>{name} %{{y:.2f}} nats<extra></extra>",
             ),
             row=row,
             col=column,
@@ -90,15 +91,15 @@ def bound_per_epoch(history: Mapping[str, Sequence[float]]) -> go.Figure:
     figure.update_xaxes(title_text="epoch", row=1, col=1)
     figure.update_yaxes(title_text="nats per image")
     figure.update_annotations(font={"size": 14})
-    last = f"train {style.number(float(given['lower_bound'][-1]))}"
+    last = f"train {rounding.nats(float(given['lower_bound'][-1]))}"
     tested = given.get("lower_bound_test", np.array([]))
     tested = tested[np.isfinite(tested)]
     if tested.size:
-        last += f", test {style.number(float(tested[-1]))}"
+        last += f", test {rounding.nats(float(tested[-1]))}"
     style.finish(
         figure,
         f"The lower bound after {epochs.size} epoch{'s' if epochs.size > 1 else ''}: {last} nats",
-        f"Bound = reconstruction {style.MINUS} divergence, per image; higher is better.",
+        f"Bound = reconstruction {rounding.MINUS} divergence, per image; higher is better.",
         height=520,
         legend="top" if several else "none",
     )
@@ -140,7 +141,7 @@ def learning(
         "What the model drew as it learned",
         "The same z for each class every time. On the right log p(x | y) of test images, nats per image.",
         [
-            Row(row, f"epoch {epoch}", style.number(likelihoods[epoch]) if epoch in likelihoods else "")
+            Row(row, f"epoch {epoch}", rounding.nats(likelihoods[epoch]) if epoch in likelihoods else "")
             for epoch, row in tiles.items()
         ],
         columns=class_names,

@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from plotly.subplots import make_subplots
 
+from latents import rounding
 from latents.reporting import images, style
 
 _EIGENIMAGE_COLUMNS = 8
@@ -101,7 +102,7 @@ def _weight_bar(sheet: images.Sheet) -> None:
         (1 - 1.0 / sheet.width, bottom / sheet.height, 0.12 / sheet.width, tall / sheet.height)
     )
     bar = sheet.figure.colorbar(ScalarMappable(Normalize(-1, 1), "RdBu_r"), cax=axes, ticks=[-1, 0, 1])
-    bar.ax.set_yticklabels([f"{style.MINUS}1", "0", "+1"], fontsize=8)
+    bar.ax.set_yticklabels([f"{rounding.MINUS}1", "0", "+1"], fontsize=8)
     bar.set_label("weight / largest", fontsize=8)
     bar.outline.set_visible(False)
 

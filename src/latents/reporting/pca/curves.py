@@ -10,6 +10,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from latents import rounding
 from latents.reporting import style
 
 _MAX_BARS = 100
@@ -76,7 +77,7 @@ def distortion_curve(
         ]
     )
     verb = "component leaves" if n_components == 1 else "components leave"
-    title = f"{n_components} {verb} an error of {style.number(kept)}"
+    title = f"{n_components} {verb} an error of {rounding.number(kept)}"
     title += f", {kept / total:.1%} of the variance" if total > 0 else ""
     reading = "Marks on the lines: the error measured is the sum of the discarded eigenvalues."
     drawn = [theory[: end + 1], error]
@@ -101,19 +102,19 @@ def distortion_curve(
         if kept > _SMALLEST_SHARE * total:
             excess = unseen[-1] / kept - 1
             reading = (
-                f"Held out, the error at d = {n_components} is {style.number(float(unseen[-1]))}: "
+                f"Held out, the error at d = {n_components} is {rounding.number(float(unseen[-1]))}: "
                 f"{abs(excess):.1%} {'above' if excess >= 0 else 'below'} that of training."
             )
     figure.add_vline(
         x=n_components,
         line={"dash": "dot", "color": style.GREY, "width": 1.5},
-        annotation={"text": f"d = {n_components}<br>J = {style.number(kept)}", "align": "left"},
+        annotation={"text": f"d = {n_components}<br>J = {rounding.number(kept)}", "align": "left"},
         annotation_position="top right" if n_components < 0.8 * end else "top left",
     )
     if largest_error is not None:
         figure.add_hline(y=largest_error, line={"dash": "dot", "color": style.GREY, "width": 1.5})
         figure.add_annotation(
-            text=f"asked: at most {style.number(largest_error)}",
+            text=f"asked: at most {largest_error:,g}",
             x=1,
             xref="paper",
             xanchor="right",
@@ -141,7 +142,7 @@ def _line(name: str, x: Any, y: Any, colour: str, what: str, total: float) -> go
         name=name,
         mode="lines",
         line={"color": colour, "width": 2.5},
-        hovertemplate=f"d = %{{x}}<br>{what} %{{y:.5g}}<br>%{{customdata:.3~%}} of the total<extra></extra>",
+        hovertemplate=f"d = %{{x}}<br>{what} %{{y:,.3r}}<br>%{{customdata:.1%}} of the total<extra></extra>",
     )
 
 
@@ -153,7 +154,7 @@ def _marks(name: str, x: Any, y: Any, colour: str, symbol: str, total: float) ->
         name=name,
         mode="markers",
         marker={"size": 10, "symbol": symbol, "color": colour, "line": {"width": 2}},
-        hovertemplate="d = %{x}<br>rebuilt %{y:.5g}<br>%{customdata:.3~%} of the total<extra></extra>",
+        hovertemplate="d = %{x}<br>rebuilt %{y:,.3r}<br>%{customdata:.1%} of the total<extra></extra>",
     )
 
 
@@ -224,7 +225,7 @@ def spectrum(explained_variance_ratio: npt.ArrayLike, n_components: int) -> go.F
         ("discarded", style.GREY, slice(n_components, None)),
     ):
         shares = {"x": direction[part], "y": ratio[part], "name": name, "showlegend": True}
-        hover = "direction %{x}<br>%{y:.2%} of the variance<extra></extra>"
+        hover = "direction %{x}<br>%{y:.1%} of the variance<extra></extra>"
         if ratio.size <= _MAX_BARS:
             trace = go.Bar(**shares, marker={"color": colour}, hovertemplate=hover)
         else:
@@ -240,7 +241,7 @@ def spectrum(explained_variance_ratio: npt.ArrayLike, n_components: int) -> go.F
             mode="lines+markers" if ratio.size == 1 else "lines",
             line={"color": style.ORANGE, "width": 2.5},
             showlegend=False,
-            hovertemplate="first %{x} directions<br>%{y:.2%} of the variance<extra></extra>",
+            hovertemplate="first %{x} directions<br>%{y:.1%} of the variance<extra></extra>",
         ),
         row=2,
         col=1,
@@ -347,11 +348,11 @@ def error_spread(
             go.Scatter(
                 x=np.repeat(edges, 2)[1:-1],
                 y=np.repeat(share, 2),
-                name=f"{name}, mean {style.number(means[name])}",
+                name=f"{name}, mean {rounding.number(means[name])}",
                 mode="lines",
                 fill="tozeroy",
                 line={"color": colour, "width": 2},
-                hovertemplate=f"error about %{{x:.4g}}<br>%{{y:.2%}} of the {name} {noun}<extra></extra>",
+                hovertemplate=f"error about %{{x:,.3r}}<br>%{{y:.1%}} of the {name} {noun}<extra></extra>",
             )
         )
     figure.add_trace(
@@ -362,11 +363,12 @@ def error_spread(
             name=f"the worst {len(marked)}",
             mode="markers",
             marker={"symbol": "line-ns-open", "size": 12, "color": style.GREY, "line": {"width": 2}},
-            hovertemplate="%{text}<br>error %{x:.5g}<extra></extra>",
+            hovertemplate="%{text}<br>error %{x:,.3r}<extra></extra>",
         )
     )
     figure.update_xaxes(
-        title_text=f"error |x {style.MINUS} x̃|² (squared input units)" + (", logarithmic" if is_log else ""),
+        title_text=f"error |x {rounding.MINUS} x̃|² (squared input units)"
+        + (", logarithmic" if is_log else ""),
         type="log" if is_log else "linear",
     )
     figure.update_yaxes(title_text=f"share of the {noun}", tickformat=".3~%", rangemode="tozero")
@@ -374,11 +376,11 @@ def error_spread(
     if mean <= 0:
         title, subtitle = f"All {noun} are rebuilt without an error", ""
     else:
-        times = style.number(high / mean, 2)
+        times = rounding.number(high / mean, 2)
         title = f"The worst of {len(error):,} {noun} is {times} times as far off as the mean"
         subtitle = ""
         if len(error) >= _ENOUGH_FOR_A_HUNDREDTH:
-            subtitle = f"One in a hundred is over {style.number(limit / mean, 2)} times as far off."
+            subtitle = f"One in a hundred is over {rounding.number(limit / mean, 2)} times as far off."
         if len(means) == 2:
             excess = means["held-out"] / means["training"] - 1
             subtitle += (

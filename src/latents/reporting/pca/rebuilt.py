@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from latents import rounding
 from latents.reporting import images, style
 
 _COLUMNS = 8
@@ -62,7 +63,7 @@ def reconstructions(
         "Each row rebuilds the images of the top row from d numbers.",
     )
     rows = [("original", "", truth)]
-    rows += [(f"d = {d}", style.number(errors[d]), pictures) for d, pictures in rebuilt.items()]
+    rows += [(f"d = {d}", rounding.number(errors[d]), pictures) for d, pictures in rebuilt.items()]
     sheet.text(right_column, top - 0.17, "mean squared error", size=8, colour=images.MUTED)
     sheet.text(right_column, top - 0.03, "(squared input units)", size=8, colour=images.MUTED)
     y = top
@@ -111,12 +112,12 @@ def worst_images(
     style.check_lengths(originals=truth, errors=error, captions=captions)
     times = error / mean_error if mean_error > 0 else np.ones_like(error)
     return _sheet_of_triples(
-        f"The worst-rebuilt image is {style.number(float(times[0]), 2)} times as far off as the mean one",
+        f"The worst-rebuilt image is {rounding.number(float(times[0]), 2)} times as far off as the mean one",
         truth,
         back,
         captions,
         [
-            (style.number(float(one)), f"{style.number(float(many), 2)} x mean")
+            (rounding.number(float(one)), f"{rounding.number(float(many), 2)} x mean")
             for one, many in zip(error, times, strict=True)
         ],
     )
@@ -159,7 +160,7 @@ def rebuilt_images(
         truth,
         back,
         captions,
-        [(style.number(float(one)), "") for one in error],
+        [(rounding.number(float(one)), "") for one in error],
     )
 
 

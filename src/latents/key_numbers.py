@@ -1,0 +1,65 @@
+"""What the numbers in ``metrics.json`` are called, their units, and how they are rounded for people."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from latents import rounding
+
+
+class KeyNumber(NamedTuple):
+    """The name of a metric, how its values are written, and their unit (none for seconds, which carry it)."""
+
+    name: str
+    write: Callable[[float], str]
+    unit: str = ""
+
+
+_NATS = "nats per image"
+
+KEY_NUMBERS = {
+    # clustering
+    "nmi": KeyNumber("NMI", rounding.score),
+    "ari": KeyNumber("ARI", rounding.score),
+    "accuracy": KeyNumber("Accuracy", rounding.share),
+    "heldout_perplexity": KeyNumber("Held-out perplexity", rounding.number, "words"),
+    "npmi": KeyNumber("NPMI", rounding.score),
+    "lower_bound": KeyNumber("Objective", rounding.nats),  # as a fit goes on
+    "tempered_bound": KeyNumber("Tempered objective", rounding.nats),
+    "log_likelihood": KeyNumber("Log-likelihood", rounding.whole, "nats"),
+    "bic": KeyNumber("BIC", rounding.whole),
+    "icl": KeyNumber("ICL", rounding.whole),
+    "n_iter": KeyNumber("EM steps", rounding.whole),
+    # pca, of which the unit of errors depends on what the samples are (error_unit)
+    "n_components": KeyNumber("Components", rounding.whole),
+    "distortion": KeyNumber("J", rounding.number),
+    "heldout_distortion": KeyNumber("Held-out error", rounding.number),
+    "explained_variance_ratio": KeyNumber("Variance kept", rounding.share),
+    "distortion_gap": KeyNumber("Gap", lambda value: rounding.number(value, 2)),
+    "fit_seconds": KeyNumber("Fit", rounding.seconds),
+    # cvae
+    "lower_bound_test": KeyNumber("Test lower bound", rounding.nats, _NATS),
+    "lower_bound_train": KeyNumber("Training lower bound", rounding.nats, _NATS),
+    "reconstruction": KeyNumber("Reconstruction", rounding.nats, _NATS),
+    "kl": KeyNumber("KL", rounding.nats, _NATS),
+    "kl_standard_prior": KeyNumber("KL to N(0, I)", rounding.nats, _NATS),
+    "log_likelihood_test": KeyNumber("log p(x | y)", rounding.nats, _NATS),
+    "log_marginal_test": KeyNumber("log p(x)", rounding.nats, _NATS),
+    "accuracy_bayes": KeyNumber("Accuracy of p(y | x)", rounding.share),
+    "active_units": KeyNumber("Active units", rounding.whole),
+    "seconds_per_epoch": KeyNumber("Epoch", rounding.seconds),
+}
+
+
+def written(metric: str, value: float) -> str:
+    """Write the value of a metric for a terminal or a log, without its unit; of one not listed, as any number.
+
+    A minus is the character that one types.
+    """
+    write = KEY_NUMBERS[metric].write if metric in KEY_NUMBERS else rounding.number
+    return write(value).replace(rounding.MINUS, "-")
+
+
+def error_unit(shape: Sequence[int]) -> str:
+    """Return the unit of squared errors of samples of a shape: (height, width[, 3]), or (n_features,)."""
+    units = {2: "squared grey levels per image", 3: "squared colour values per image"}
+    return units.get(len(shape), "squared input units per row")
