@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,14 @@ _CHARACTER = 0.085
 warnings.filterwarnings("ignore", message="Glyph .* missing from font", module=__name__.replace(".", r"\."))
 
 
+class Picture(Figure):
+    """A figure whose missing characters `fonts` tells of: to Python's warnings it is this module that saves."""
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Save as other figures do."""
+        super().savefig(fname, **options)
+
+
 class Sheet:
     """A blank page measured in inches from its top left corner.
 
@@ -44,14 +53,14 @@ class Sheet:
 
     Attributes
     ----------
-    figure : Figure
+    figure : Picture
         The page.
     """
 
     def __init__(self, width: float, height: float, title: str, subtitle: str) -> None:
         needed = 2 * MARGIN + max(0.118 * len(title), 0.078 * len(subtitle))
         self.width, self.height = max(width, needed), height
-        self.figure = Figure(figsize=(self.width, height), dpi=_DPI, facecolor="white")
+        self.figure = Picture(figsize=(self.width, height), dpi=_DPI, facecolor="white")
         self._axes: Axes = self.figure.add_axes((0.0, 0.0, 1.0, 1.0))
         self._axes.set(xlim=(0.0, self.width), ylim=(height, 0.0), autoscale_on=False)
         self._axes.set_axis_off()
