@@ -111,6 +111,7 @@ def test_an_ipython_that_runs_is_asked_itself(monkeypatch):
 
 @pytest.fixture
 def thresholds(monkeypatch):
+    monkeypatch.delitem(sys.modules, "triton", raising=False)
     usual, n_frozen = gc.get_threshold(), gc.get_freeze_count()
     monkeypatch.setattr(garbage, "_usual", usual)
     monkeypatch.setattr(garbage, "_is_start_over", False)

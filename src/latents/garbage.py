@@ -15,12 +15,7 @@ def collect_seldom() -> None:
     and again meanwhile, and twice more when the process ends: a third of a short run's time.
     """
     gc.set_threshold(100_000, 10, 10)
-    atexit.register(_spare_the_end)
-
-
-def _spare_the_end() -> None:
-    if "triton" not in sys.modules:  # which torch loads, and which says of all that is left that it leaks
-        gc.freeze()
+    atexit.register(_freeze)
 
 
 def collect_as_usual() -> None:
@@ -31,5 +26,11 @@ def collect_as_usual() -> None:
     global _is_start_over
     if not _is_start_over:
         _is_start_over = True
-        gc.freeze()
+        _freeze()
         gc.set_threshold(*_usual)
+
+
+def _freeze() -> None:
+    """Leave what is there out of every collection; not where triton is loaded, which would say that it leaks."""
+    if "triton" not in sys.modules:
+        gc.freeze()
