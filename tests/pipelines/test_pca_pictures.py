@@ -142,7 +142,7 @@ def test_names_and_labels_are_shown_where_one_points():
     ("fit", "said"),
     [
         ({"max_distortion_share": 0.05}, "Asked: an error of at most 5 % of the total → d = 3."),
-        ({"max_distortion": 1234.5}, "Asked: an error of at most 1,234 squared input units → d = 3."),
+        ({"max_distortion": 1234.5}, "Asked: an error of at most 1,234.5 squared grey levels per image → d = 3."),
         ({"n_components": 0.9}, "Asked: more than 90 % of the variance → d = 3."),
         ({"n_components": "mle"}, "Asked: Minka's choice by evidence → d = 3."),
         ({"n_components": 3}, None),
@@ -225,6 +225,7 @@ def test_arrays_on_disk_are_never_in_memory_as_a_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(nodes, "_FIT_BLOCK", 2000 * p)
     kept, pixels = (NpyFolderDataset(str(tmp_path / name)) for name in ("images", "pixels"))
     fit = FitParameters(**FIT | {"n_components": 2, "svd_solver": "auto"})
+    run(made_up("grey"))  # what is imported on first use is no array
     tracemalloc.start()
     kept.save(nodes.ingest(NpyDataset(str(tmp_path / "a.npy")).load()))
     pixels.save(nodes.flatten_pixels(kept.load()))

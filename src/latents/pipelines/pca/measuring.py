@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 
 from latents.estimators import MinimumErrorPCA
-from latents.rounding import number
 
 _BLOCK = 4_000_000  # numbers that are floats at a time: 32 MB
 _DEVIATIONS = 4  # features named of a row that deviates
@@ -118,6 +117,6 @@ def _deviations(original: NDArray[Any], rebuilt: NDArray[Any], names: NDArray[An
     squares = (original - rebuilt) ** 2
     total = float(squares.sum()) or 1.0
     return "; ".join(
-        f"{names[j]} {number(original[j])} (rebuilt {number(rebuilt[j])}, {squares[j] / total:.0%} of the error)"
+        f"{names[j]} {original[j]:.4g} (rebuilt {rebuilt[j]:.4g}, {squares[j] / total:.0%} of the error)"
         for j in np.argsort(-squares, kind="stable")[:_DEVIATIONS]
     )
