@@ -219,6 +219,7 @@ _READERS: dict[str, Callable[[Path], Any]] = {
     ".csv": pd.read_csv,
     ".html": _read_html,
     ".json": _read_json,
+    ".log": Path.read_text,  # whole at no time: it grows
     ".npy": lambda path: np.load(path, mmap_mode="r"),
     ".npz": _read_npz,
     ".parquet": pd.read_parquet,

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -226,6 +227,20 @@ def test_logs_are_a_file_a_run_and_the_oldest_go(tmp_path):
     assert [re.findall(r"on day \d+|afterwards", path.read_text()) for path in left[:-1]] == [
         [f"on day {day}"] for day in range(13, 10 + RunLog.KEPT + 3)
     ]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_log_whose_disk_is_full_ends_with_one_warning(tmp_path, caplog, capsys):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/2026-11-10T08.00.00.000Z.log").symlink_to("/dev/full")
+    log = RunLog()
+    log.open(tmp_path, "2026-11-10T08.00.00.000Z")
+    for number in range(3):
+        logging.getLogger("latents").warning("line %d", number)
+    log.close()
+    assert len(re.findall("the log .* ends here: .*No space left", caplog.text)) == 1
+    assert caplog.text.count("line ") == 3
+    assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")

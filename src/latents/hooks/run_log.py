@@ -1,7 +1,9 @@
 """The whole log of a run as a file, and lines that stay lines where there is no terminal."""
 
 import logging
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import rich
@@ -35,7 +37,7 @@ class RunLog:
         path = data / LOGS.replace("????-??-??T*", name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+            self._handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
             for old in sorted(data.glob(LOGS))[: -self.KEPT]:
                 old.unlink(missing_ok=True)
         except OSError as error:
@@ -56,10 +58,23 @@ class RunLog:
     def close(self) -> None:
         """End the file, if one is open."""
         if self._handler is not None:
-            for ending in _ends():
-                ending.removeHandler(self._handler)
-            self._handler.close()
+            _detach(self._handler)
             self._handler = None
+
+
+class _LogFile(logging.FileHandler):
+    """Ends where its disk is full, instead of a traceback for every line from there on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - it is logging's name
+        _detach(self)
+        logger.warning("the log %s ends here: %s", self.baseFilename, sys.exc_info()[1])
+
+
+def _detach(handler: logging.Handler) -> None:
+    for ending in _ends():
+        ending.removeHandler(handler)
+    with suppress(OSError):  # a rest that found no room either
+        handler.close()
 
 
 class PlainHandler(logging.Handler):
