@@ -142,7 +142,10 @@ def test_names_and_labels_are_shown_where_one_points():
     ("fit", "said"),
     [
         ({"max_distortion_share": 0.05}, "Asked: an error of at most 5 % of the total → d = 3."),
-        ({"max_distortion": 1234.5}, "Asked: an error of at most 1,234.5 squared grey levels per image → d = 3."),
+        (
+            {"max_distortion": 1234.5},
+            "Asked: an error of at most 1,234.5 squared grey levels per image → d = 3.",
+        ),
         ({"n_components": 0.9}, "Asked: more than 90 % of the variance → d = 3."),
         ({"n_components": "mle"}, "Asked: Minka's choice by evidence → d = 3."),
         ({"n_components": 3}, None),
