@@ -111,12 +111,14 @@ def test_an_ipython_that_runs_is_asked_itself(monkeypatch):
 
 @pytest.fixture
 def thresholds(monkeypatch):
+    """The usual ones, as if nothing had been started in this process."""
+    before, n_frozen, usual = gc.get_threshold(), gc.get_freeze_count(), (700, 10, 10)
     monkeypatch.delitem(sys.modules, "triton", raising=False)
-    usual, n_frozen = gc.get_threshold(), gc.get_freeze_count()
     monkeypatch.setattr(garbage, "_usual", usual)
     monkeypatch.setattr(garbage, "_is_start_over", False)
-    yield usual
     gc.set_threshold(*usual)
+    yield usual
+    gc.set_threshold(*before)
     if not n_frozen:
         gc.unfreeze()
 
