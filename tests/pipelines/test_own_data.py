@@ -160,7 +160,7 @@ def test_an_empty_table(own):
 
 
 def test_counts_from_elsewhere_are_checked(own):
-    own.run("clustering", env="own", until="features")
+    own.run("clustering", env="own", until="split")
     path = own.path / "data/own/04_feature/clustering/counts.npz"
     counts = sparse.load_npz(path).astype(float)
     counts.data[0] = 0.5
