@@ -70,6 +70,12 @@ def arrays(folder):
     return {path.stem: np.load(path) for path in folder.glob("*.npy")}
 
 
+def rows(data):
+    """The rows that PCA has read: of images, whose file this is, each as one."""
+    X = np.load(data / "04_feature/pca/pixels/X.npy")
+    return X.reshape(len(X), -1)
+
+
 def check(project, images, labels=LABELS):
     """Look at what the run made of twenty images: equal arrays give equal pages, whatever file they came from."""
     data = project.path / "data"
@@ -79,7 +85,7 @@ def check(project, images, labels=LABELS):
     assert ("labels" in checked) == (labels is not None)
     if labels is not None:
         np.testing.assert_array_equal(checked["labels"], labels)
-    X = arrays(data / "04_feature/pca/pixels")["X"]
+    X = rows(data)
     np.testing.assert_array_equal(X, images.reshape(20, -1))
     assert X.dtype == np.uint8
     metrics = json.loads((data / "08_reporting/pca/metrics.json").read_text())
@@ -176,7 +182,7 @@ def test_pictures_of_16_bits(project, caplog):
     project.run("pca", "cvae", env=None, until="export")
     order = np.argsort(LABELS, kind="stable")
     data = project.path / "data"
-    X = arrays(data / "04_feature/pca/pixels")["X"]
+    X = rows(data)
     np.testing.assert_array_equal(X, deep[order].reshape(20, -1))
     assert X.dtype == np.uint16
     with np.load(data / "04_feature/cvae/pixels.npz") as pixels:
@@ -290,7 +296,7 @@ def test_a_table_of_features(project):
     checked = arrays(project.path / "data/02_intermediate/pca/images")
     assert checked["feature_names"].tolist() == ["length", "width", "height", "weight"]
     assert checked["names"].tolist() == [*"abcdefghijklmnopqrst"]
-    X = arrays(project.path / "data/04_feature/pca/pixels")["X"]
+    X = rows(project.path / "data")
     np.testing.assert_allclose(X, table, rtol=1e-15)
     metrics = json.loads((project.path / "data/08_reporting/pca/metrics.json").read_text())
     assert metrics["n_features"] == 4
