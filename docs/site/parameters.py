@@ -27,7 +27,11 @@ def groups(pipeline: str) -> dict[str, type[Parameters]]:
     found = {}
     for node in register_pipelines()[pipeline].nodes:
         hints = get_type_hints(inspect.unwrap(node.func))
-        for argument, dataset in inspect.signature(node.func).bind(*node.inputs).arguments.items():
+        inputs = node._inputs  # by position, or by name
+        by_name = (
+            inputs if isinstance(inputs, dict) else inspect.signature(node.func).bind(*node.inputs).arguments
+        )
+        for argument, dataset in by_name.items():
             kind = hints.get(argument)
             if inspect.isclass(kind) and issubclass(kind, Parameters):
                 found[dataset.removeprefix("params:")] = kind
