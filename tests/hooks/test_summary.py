@@ -16,7 +16,7 @@ from latents.key_numbers import written
 from latents.rounding import MINUS
 from tests.conftest import ROOT
 
-NODES = ["ingest", "features", "split", "fit", "evaluate", "export", "report"]
+NODES = ["ingest", "features", "split", "fit", "evaluate", "draw", "export", "report"]
 
 
 def metrics_of(project, pipeline):
@@ -71,7 +71,7 @@ def test_the_table_has_the_key_figures_of_metrics_json_rounded(finished, log, pi
     report = f"data/test/08_reporting/{pipeline}/report.html"
     assert found.pop("report") == str(finished.path / report)  # it ran from elsewhere
     times = found.pop("nodes").split(", ")
-    assert sorted(name.split()[0] for name in times) == sorted({*NODES, *(t.split()[0] for t in times)})
+    assert sorted(name.split()[0] for name in times) == sorted(NODES)
     assert all(re.fullmatch(r"\w+ (< 0\.01 s|[\d.]+ (s|min))", one) for one in times), times
     assert found == {
         name: f"{written(metric, metrics[metric])}  {unit}".rstrip() for name, (metric, unit) in rows.items()
@@ -107,8 +107,8 @@ def test_a_command_says_nodes_and_a_table_without_escapes_or_warnings(project):
     lines = done.stdout.splitlines()
     assert len(lines) <= 25, done.stdout
     named = [line.split(": ")[1] for line in lines if re.search(r"INFO +\d+ of \d+: ", line)]
-    assert named[: len(NODES) - 1] == [f"pca.{node}" for node in NODES[:-1]]
-    assert f"{len(named)} of {len(named)}: pca.report" in done.stdout
+    assert named == [f"pca.{node}" for node in NODES]
+    assert f"{len(NODES)} of {len(NODES)}: pca.report" in done.stdout
     assert rows_of(done.stdout, "pca")["J"].startswith(
         f"{written('distortion', metrics_of(project, 'pca')['distortion'])} "
     )
@@ -138,7 +138,7 @@ def test_a_run_that_fails_says_where_and_ends_in_the_error(project):
     assert done.returncode == 1
     times = rows_of(done.stdout, "pca")["nodes"]
     assert re.fullmatch(
-        r"ingest .*, features .*, split .*, fit FAILED after .* s, not run: evaluate, export(, draw)?, report",
+        r"ingest .*, features .*, split .*, fit FAILED after .* s, not run: evaluate, draw, export, report",
         times,
     )
     assert list(rows_of(done.stdout, "pca")) == ["nodes"]
@@ -157,7 +157,9 @@ def test_what_cannot_be_read_is_named_with_its_node(continued, capsys):
     with pytest.raises(Exception, match=r"model\.safetensors"):
         continued.run("pca", from_nodes=["pca.evaluate"])
     said = capsys.readouterr().out
-    assert re.match(r"evaluate FAILED after .* s, not run: export", rows_of(said, "pca")["nodes"])
+    assert re.match(
+        r"evaluate FAILED after .* s, not run: draw, export, report", rows_of(said, "pca")["nodes"]
+    )
     assert "The run failed in pca.evaluate" in said
 
 

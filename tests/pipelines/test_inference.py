@@ -199,7 +199,7 @@ class TestNearest:
     CLUSTERS = pd.DataFrame({"name": ["all"]})
     NEW = pd.DataFrame({"text": ["", "", ""]})
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def predictor(self):
         model = MultinomialMixture(1).fit(self.TRAINED)
         return ClusteringPredictor(model, list("abcd"), RULES, ["all"])
