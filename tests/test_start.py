@@ -113,7 +113,8 @@ def test_an_ipython_that_runs_is_asked_itself(monkeypatch):
 def thresholds(monkeypatch):
     """The usual ones, as if nothing had been started in this process."""
     before, n_frozen, usual = gc.get_threshold(), gc.get_freeze_count(), (700, 10, 10)
-    monkeypatch.delitem(sys.modules, "triton", raising=False)
+    for name in ("IPython", "triton"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setattr(garbage, "_usual", usual)
     monkeypatch.setattr(garbage, "_is_start_over", False)
     gc.set_threshold(*usual)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -13,7 +14,7 @@ class _Deferred(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
+            sys.modules.pop(self.__name__, None)
         return getattr(import_module(self.__name__), name)
 
 
@@ -49,6 +50,7 @@ def ipython_unasked() -> Iterator[None]:
         yield
         return
     standing_in = ModuleType("IPython")
+    standing_in.__spec__ = ModuleSpec("IPython", None)
     vars(standing_in)["get_ipython"] = lambda: None
     sys.modules["IPython"] = standing_in
     try:

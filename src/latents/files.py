@@ -74,7 +74,7 @@ def share(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> None:
     has. Where the file system has no such names, or the two are on different ones, both files stay.
     """
     final = Path(other)
-    with _place_for(final) as place, suppress(OSError):
+    with suppress(OSError), _place_for(final) as place:
         os.link(path, place / final.name)
         (place / final.name).replace(final)
 
@@ -136,11 +136,16 @@ def restore(path: str | os.PathLike[str]) -> None:
 
 
 @atexit.register
-def remove_own() -> None:
-    """Clear up what this process is writing, or was when it was interrupted; for its very end."""
-    for place in [place for place, process in _own.items() if process == os.getpid()]:
-        _put_back(_replaced(place), _final(place))
-        _remove(place)
+def remove_own(*, final: bool = True) -> None:
+    """Clear up what this process is writing, or was when it was interrupted; for its very end.
+
+    Where it is not `final`, since other threads may be writing, a folder that was to be replaced is let alone.
+    """
+    for place in [place for place, process in list(_own.items()) if process == os.getpid()]:
+        with suppress(OSError):  # of another thread that is still at work
+            _put_back(_replaced(place), _final(place))
+        if final or not _replaced(place).is_dir():
+            _remove(place)
 
 
 @contextmanager

@@ -12,8 +12,11 @@ def collect_seldom() -> None:
     """Raise the collector's thresholds for the start of a command, and spare its end.
 
     What a command imports, half a million objects, stays until its end. The collector would go through them again
-    and again meanwhile, and twice more when the process ends: a third of a short run's time.
+    and again meanwhile, and twice more when the process ends: a third of a short run's time. A notebook's process
+    is its user's, and stays as it is.
     """
+    if "IPython" in sys.modules:
+        return
     gc.set_threshold(100_000, 10, 10)
     atexit.register(_freeze)
 
@@ -24,7 +27,7 @@ def collect_as_usual() -> None:
     What is there by now is left out for good. Only once a process: later on that could be data of an earlier run.
     """
     global _is_start_over
-    if not _is_start_over:
+    if not _is_start_over and gc.get_threshold() != _usual:
         _is_start_over = True
         _freeze()
         gc.set_threshold(*_usual)

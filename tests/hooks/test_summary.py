@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import rich
 import yaml
 
 from latents.hooks.run_log import RunLog
@@ -242,6 +243,30 @@ def test_a_log_whose_disk_is_full_ends_with_one_warning(tmp_path, caplog, capsys
     assert len(re.findall("the log .* ends here: .*No space left", caplog.text)) == 1
     assert caplog.text.count("line ") == 3
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_line_that_cannot_be_formatted_ends_no_log(tmp_path, capsys):
+    log = RunLog()
+    log.open(tmp_path, "2026-11-10T08.00.00.000Z")
+    # To the file alone: pytest's own handler raises.
+    (file,) = [one for one in logging.root.handlers if one.__class__.__name__ == "_LogFile"]
+    file.handle(logging.LogRecord("lib", logging.WARNING, __file__, 1, "line %d", ("x",), None))
+    logging.getLogger("latents").warning("the line after")
+    written = log.path.read_text()
+    log.close()
+    assert "the line after" in written
+    assert "Logging error" in capsys.readouterr().err
+
+
+def test_a_table_that_cannot_be_printed_fails_no_run(continued, monkeypatch, caplog):
+    def broken(*args, **kwargs):
+        raise BrokenPipeError("nobody reads")
+
+    monkeypatch.setattr(rich.get_console(), "print", broken)
+    continued.run("pca", node_names=["pca.ingest"])
+    assert "the table was not printed: BrokenPipeError('nobody reads')" in caplog.text
+    (run,) = continued.runs()
+    assert run.info.status == "FINISHED"
 
 
 def test_where_no_log_can_be_written_the_run_says_so_and_goes_on(continued, capsys, caplog):

@@ -38,8 +38,6 @@ class RunLog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
-            for old in sorted(data.glob(LOGS))[: -self.KEPT]:
-                old.unlink(missing_ok=True)
         except OSError as error:
             logger.warning("this run has no log file: %s", error)
         if self._handler is not None:
@@ -47,6 +45,9 @@ class RunLog:
             self._handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
             for ending in _ends():
                 ending.addHandler(self._handler)
+            for old in sorted(data.glob(LOGS))[: -self.KEPT]:
+                with suppress(OSError):  # another user's, say
+                    old.unlink()
 
     def write(self, message: str, error: BaseException | None = None) -> None:
         """Write to the file alone; of an error, with its traceback."""
@@ -65,9 +66,13 @@ class RunLog:
 class _LogFile(logging.FileHandler):
     """Ends where its disk is full, instead of a traceback for every line from there on."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002 - it is logging's name
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - it is logging's name
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):  # a line that cannot be formatted
+            super().handleError(record)
+            return
         _detach(self)
-        logger.warning("the log %s ends here: %s", self.baseFilename, sys.exc_info()[1])
+        logger.warning("the log %s ends here: %s", self.baseFilename, error)
 
 
 def _detach(handler: logging.Handler) -> None:

@@ -183,7 +183,9 @@ def _is_run_command() -> bool:
 
 
 def _exit_at_once(number: int) -> None:
-    files.remove_own()
-    if sys.stdout.isatty():
-        os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # a progress bar hides the cursor
-    os._exit(128 + number)
+    try:
+        files.remove_own(final=False)
+        if sys.stdout.isatty():
+            os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # a progress bar hides the cursor
+    finally:
+        os._exit(128 + number)

@@ -15,7 +15,8 @@ class StartHook:
     @hook_impl(wrapper=True)
     def before_pipeline_run(self) -> Generator[None, Any, Any]:
         """Be the last of the start."""
-        with ipython_unasked():
-            result = yield
-        collect_as_usual()
-        return result
+        try:
+            with ipython_unasked():
+                return (yield)
+        finally:
+            collect_as_usual()

@@ -123,25 +123,33 @@ class SummaryHook:
     def after_pipeline_run(self) -> Generator[None, Any, Any]:
         """Show the table, after all that other hooks have to tell."""
         result = yield
+        try:
+            self._end_well()
+        finally:
+            self._log.close()
+        return result
+
+    def _end_well(self) -> None:
         n_nodes, wall = len(self._ended), rounding.seconds(time.monotonic() - self._start)
         if n_nodes:
             self._show(f"Done: {n_nodes} node{'' if n_nodes == 1 else 's'} in {wall}.")
         else:
             self._show("Done: no node was to be run.")
-        self._log.close()
-        return result
 
     @hook_impl(wrapper=True, tryfirst=True)
     def on_pipeline_error(self, error: Exception) -> Generator[None, Any, Any]:
         """Show how far the run came, and where it failed; the error itself follows."""
         unfinished = self._failed or [name for name in self._begun if name not in self._ended]
         where = f" in {', '.join(unfinished)}" if unfinished else ""
-        self._log.write(f"the run failed{where}", error)
-        self._show(f"The run failed{where}: {type(error).__name__}.")
         try:
-            return (yield)
+            self._log.write(f"the run failed{where}", error)
+            self._show(f"The run failed{where}: {type(error).__name__}.")
         finally:
-            self._log.close()
+            try:
+                result = yield
+            finally:
+                self._log.close()
+        return result
 
     def _begin(self, node: Node) -> None:
         with self._lock:
@@ -177,9 +185,16 @@ class SummaryHook:
             ending += f" The whole log: {_short(log)}"
         self._log.write("\n".join([ending, *(line.plain for line in lines)]))
         console = rich.get_console()
-        for line in (*lines, Text(), Text(ending, "bold")):
-            # A line stays one, and a path can be copied; a terminal breaks what is too long for it.
-            console.print(line, soft_wrap=True, highlight=False)
+        try:
+            for line in (*lines, Text(), Text(ending, "bold")):
+                # A line stays one, and a path can be copied; a terminal breaks what is too long for it.
+                console.print(line, soft_wrap=True, highlight=False)
+        except (
+            OSError,
+            UnicodeError,
+            SystemExit,
+        ) as error:  # `kedro run | head`: no reason for a run to fail
+            logger.warning("the table was not printed: %r", error)
 
     def _rows(self, pipeline: str) -> Iterator[Row]:
         metrics = self._data.get(f"{pipeline}.metrics", {})
@@ -200,8 +215,9 @@ class SummaryHook:
     def _places(self, pipeline: str, names: tuple[str, ...]) -> Iterator[Row]:
         for name in names:
             entry = f"{pipeline}.{name}"
-            path = getattr(self._catalog.get(entry), "_filepath", None) if self._catalog else None
-            if entry in self._saved and path is not None:
+            if entry not in self._saved or self._catalog is None:
+                continue
+            if (path := getattr(self._catalog.get(entry), "_filepath", None)) is not None:
                 yield Row(name.removesuffix("_figure"), "", str(_short(Path(path))))
 
     def _times(self, pipeline: str) -> Iterator[str]:

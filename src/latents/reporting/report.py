@@ -272,7 +272,7 @@ class _Shown:
                 picture.savefig(buffer, format="png")
                 return cls(anchor, section, picture=_png_uri(buffer.getvalue()), width=round(96 * inches))
             case Image.Image() as picture:
-                inches = picture.width / picture.info["dpi"][0]
+                inches = picture.width / picture.info.get("dpi", (96, 96))[0]
                 content = picture._repr_png_() or b""  # the PNG that notebooks show
                 return cls(anchor, section, picture=_png_uri(content), width=round(96 * inches))
             case pd.DataFrame() as table:
