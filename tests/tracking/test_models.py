@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from latents import predictors
 from latents.tracking import registry
+from tests.conftest import Project
 
 PIPELINES = ("clustering", "pca", "cvae")
 OUTPUTS = {
@@ -101,6 +103,15 @@ def test_versions_come_from_the_run_and_tell_their_headline(finished, pipeline):
         "cvae": {"likelihood", "pixels", "split", "test pixels"},
     }
     assert version.tags.keys() == {"metric", "value", *(f"same.{name}" for name in same[pipeline])}
+
+
+def test_a_project_in_a_folder_with_a_percent_sign_logs_its_model(template, tmp_path):
+    project = Project(tmp_path / "100%20")
+    shutil.copytree(template, project.path)
+    project.run("pca", until="export")
+    (run,) = project.runs()
+    assert run.info.status == "FINISHED"
+    assert len(project.client.search_logged_models([run.info.experiment_id])) == 1
 
 
 def versions(project, name):

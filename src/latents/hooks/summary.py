@@ -189,11 +189,8 @@ class SummaryHook:
             for line in (*lines, Text(), Text(ending, "bold")):
                 # A line stays one, and a path can be copied; a terminal breaks what is too long for it.
                 console.print(line, soft_wrap=True, highlight=False)
-        except (
-            OSError,
-            UnicodeError,
-            SystemExit,
-        ) as error:  # `kedro run | head`: no reason for a run to fail
+        # Of a pipe that nobody reads (`kedro run | head`), or a full disk: no reason for a run to fail.
+        except (OSError, UnicodeError, SystemExit) as error:
             logger.warning("the table was not printed: %r", error)
 
     def _rows(self, pipeline: str) -> Iterator[Row]:

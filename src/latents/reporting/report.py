@@ -273,7 +273,9 @@ class _Shown:
                 return cls(anchor, section, picture=_png_uri(buffer.getvalue()), width=round(96 * inches))
             case Image.Image() as picture:
                 inches = picture.width / picture.info.get("dpi", (96, 96))[0]
-                content = picture._repr_png_() or b""  # the PNG that notebooks show
+                content = picture._repr_png_()  # the PNG that notebooks show
+                if content is None:
+                    raise ValueError(f"a picture of mode {picture.mode} has no form as PNG, which pages show")
                 return cls(anchor, section, picture=_png_uri(content), width=round(96 * inches))
             case pd.DataFrame() as table:
                 return cls(anchor, section, table=table)

@@ -57,7 +57,7 @@ def log_model(name: str, candidate: Candidate, folder: Path) -> str:
         logged = mlflow.pyfunc.log_model(
             name=name,
             python_model=served_model.__file__,
-            artifacts={"predictor": str(folder)},
+            artifacts={"predictor": folder.resolve().as_uri()},  # of a path MLflow decodes percent signs
             code_paths=[str(Path(latents.__file__).parent)],
             # A local build's suffix ("+cpu") is known to no package index.
             pip_requirements=[f"{package}=={version(package).split('+')[0]}" for package in packages],

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
 from latents.estimators import ConditionalVAE, load
@@ -26,12 +25,6 @@ SMALL = {
     "random_state": 0,
 }
 LABELS = np.array(["nil", "one", "two"])
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(n_class=3, return_X_y=True)
-    return X / 16, LABELS[y]
 
 
 @pytest.fixture(scope="module")

@@ -3,19 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 
 from latents.estimators import ConditionalVAE
 from latents.estimators.conditional_vae.latents import arc
 from latents.estimators.conditional_vae.pixels import binarise
-from tests.estimators.conditional_vae.test_estimator import LABELS, SMALL
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, y = load_digits(n_class=3, return_X_y=True)
-    return X / 16, LABELS[y]
+from tests.estimators.conditional_vae.test_estimator import SMALL
 
 
 @pytest.fixture(scope="module")
