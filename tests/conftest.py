@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -22,10 +23,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
+from kedro.framework import project as kedro_project
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.runner import AbstractRunner
 from sklearn.datasets import load_digits
+from sqlalchemy import Engine, event
 
 with warnings.catch_warnings(record=True):
     # Its model has no type hints, of which MLflow warns past all filters.
@@ -44,6 +47,15 @@ settings.register_profile(
     "latents", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("latents")
+
+
+@event.listens_for(Engine, "connect")
+def _spare_the_disk(connection: Any, record: Any) -> None:  # noqa: ARG001
+    """Let MLflow's files of tests go to the disk when the system likes: kedro-mlflow commits each parameter."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
+
+
 SAVED = ROOT / "tests" / "saved"  # by earlier versions
 
 
@@ -80,7 +92,8 @@ class Project:
             selection["to_nodes"] = [f"{pipeline}.{until}" for pipeline in pipelines]
         # MLflow sets this variable for child processes; to the next project it would look like the user's wish.
         os.environ.pop("MLFLOW_TRACKING_URI", None)
-        bootstrap_project(self.path)
+        if kedro_project.PACKAGE_NAME is None:  # once: the package is one for all copies of the project, and this takes 0.2 s
+            bootstrap_project(self.path)
         with KedroSession.create(project_path=self.path, env=env, runtime_params=params) as session:
             session.run(pipeline_names=list(pipelines) or None, runner=runner, **selection)
 
