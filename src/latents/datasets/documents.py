@@ -74,14 +74,6 @@ class DocstringsDataset(ReadOnlyDataset[pd.DataFrame]):
                     continue
                 yield f"{'.'.join(module)}.{node.name}:{node.lineno}", label, text
 
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "package": self._package,
-            "subpackages": self._subpackages,
-            "min_characters": self._min_characters,
-            "limit": self._limit,
-        }
-
 
 def _parse(path: Path, attempts: int = 20) -> ast.Module:
     """Parse a file of Python.
@@ -152,6 +144,3 @@ class NewsgroupsDataset(ReadOnlyDataset[pd.DataFrame]):
         labels = [bunch.target_names[target] for target in bunch.target]
         names = [f"{label}/{Path(file).name}" for label, file in zip(labels, bunch.filenames, strict=True)]
         return pd.DataFrame({"name": names, "label": labels, "text": bunch.data})
-
-    def _describe(self) -> dict[str, Any]:
-        return {"data_home": str(self._data_home), "subset": self._subset, "remove": self._remove}

@@ -281,19 +281,6 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
             {meaning: _plain(path, name, cells[name]) for meaning, name in columns.others.items()},
         )
 
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "filepath": str(self._filepath),
-            "label": self._label,
-            "image_shape": self._image_shape,
-            "drop": self._drop,
-            "separator": self._separator,
-            "encoding": self._encoding,
-            "decimal": self._decimal,
-            "quoting": self._quoting,
-            "max_unpacked": self._max_unpacked,
-        }
-
 
 def _column(named: Any) -> Any:
     """Return the name of a column as an entry gives it: YAML makes numbers of some names."""

@@ -56,13 +56,6 @@ class NpyDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             check_labels(self._labels, data["labels"], self._filepath, len(values))
         return data
 
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "filepath": str(self._filepath),
-            "labels": None if self._labels is None else str(self._labels),
-            "image_shape": self._image_shape,
-        }
-
 
 class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
     """A mapping of names to arrays as a folder of ``.npy`` files, each mapped into memory when it is loaded.

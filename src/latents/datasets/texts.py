@@ -80,14 +80,6 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         }
         return pd.DataFrame({column: values for column, values in columns.items() if values is not None})
 
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "path": str(self._path),
-            "pattern": self._pattern,
-            "encoding": self._encoding,
-            "max_unpacked": self._max_unpacked,
-        }
-
 
 class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
     """A table of documents, of the kind that its file name ends in.
@@ -185,15 +177,6 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
             rows.append(row)
         columns = {key: [row.get(key, ABSENT) for row in rows] for key in dict.fromkeys(chain(*rows))}
         return pd.DataFrame(columns, pd.Index(lines, name="line"), dtype=object)
-
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "filepath": str(self._filepath),
-            "encoding": self._encoding,
-            "separator": self._separator,
-            "quoting": self._quoting,
-            "max_unpacked": self._max_unpacked,
-        }
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
