@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -75,18 +76,16 @@ class DocstringsDataset(ReadOnlyDataset[pd.DataFrame]):
                 yield f"{'.'.join(module)}.{node.name}:{node.lineno}", label, text
 
 
-def _parse(path: Path, attempts: int = 20) -> ast.Module:
+def _parse(path: Path) -> ast.Module:
     """Parse a file of Python.
 
     CPython 3.11 and 3.12 count the depth of syntax trees once for all threads, so that another thread that
     parses at the same moment can upset the count; the file itself is fine, and parses the next time.
     """
     source = path.read_text(encoding="utf-8")
-    for _ in range(attempts - 1):
-        try:
+    for _ in range(19):
+        with suppress(SystemError):
             return ast.parse(source, filename=str(path))
-        except SystemError:
-            continue
     return ast.parse(source, filename=str(path))
 
 
