@@ -141,13 +141,8 @@ def _mapped(path: Path) -> NDArray[Any]:
         raise DatasetError(f"{path} holds several arrays; latents.datasets.NpzDataset reads it")
     try:
         with path.open("rb") as file:
-            shape, kind = npy_header(file)
+            shape, kind = npy_header(file, str(path))
             expected = file.tell() + prod(shape) * kind.itemsize
-        if kind.hasobject:
-            raise DatasetError(
-                f"{path} holds Python objects, which are not read; allowed are numbers, truth values and strings: "
-                "save texts as `array.astype(str)`, and images all in one size"
-            )
         if expected == path.stat().st_size:
             array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
             return array

@@ -117,6 +117,7 @@ class DocumentTableDataset(TableDataset[pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """Return the table."""
+        table: pd.DataFrame
         if self._kind == ".parquet":
             columns = parquet_of(self._filepath, self._max_unpacked)
             table = columns.to_pandas(integer_object_nulls=True)

@@ -158,14 +158,9 @@ def _array(path: Path, archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
         )
     try:
         with archive.open(member) as file:
-            shape, kind = npy_header(file)
-            length = member.file_size - file.tell()
-        if kind.hasobject:
             variable = name if name.isidentifier() and len(name) <= 40 else "array"
-            raise DatasetError(
-                f"{path}: array {name!r:.80} holds Python objects, which are not read; allowed are numbers, truth "
-                f"values and strings: save texts as `{variable}.astype(str)`, and images all in one size"
-            )
+            shape, kind = npy_header(file, f"{path}: array {name!r:.80}", variable)
+            length = member.file_size - file.tell()
         expected = prod(shape) * kind.itemsize
         if length != expected:
             raise DatasetError(
@@ -178,11 +173,19 @@ def _array(path: Path, archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
         raise DatasetError(f"{path}: {name!r:.80} is no array of NumPy's: {error!s:.200}") from error
 
 
-def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def npy_header(file: IO[bytes], what: str, variable: str = "array") -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Read the beginning of a ``.npy`` file: the shape and type of its numbers.
+
+    Parameters
+    ----------
+    file : file of bytes
+    what, variable : str
+        What the array is called in a message, and in Python.
 
     Raises
     ------
+    DatasetError
+        If it holds Python objects.
     Exception
         One of `NO_HEADER`, where it is none.
     """
@@ -191,4 +194,9 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     shape, _, kind = read(file)
     if any(size < 0 for size in shape):
         raise ValueError(f"shape is {shape}; allowed are sizes from 0")
+    if kind.hasobject:
+        raise DatasetError(
+            f"{what} holds Python objects, which are not read; allowed are numbers, truth values and strings: "
+            f"save texts as `{variable}.astype(str)`, and images all in one size"
+        )
     return shape, kind
