@@ -53,14 +53,6 @@ class Output(NamedTuple):
     patterns: tuple[str, ...]
     root: Path
 
-    def files(self) -> Iterator[Path]:
-        """Yield what is there of it."""
-        if self.patterns:
-            for pattern in self.patterns:
-                yield from self.path.glob(pattern)
-        elif self.path.is_file() or self.path.is_symlink():
-            yield self.path
-
 
 def main() -> None:
     """Clean the project in the working folder."""
@@ -151,7 +143,10 @@ def _outputs_of(project: Path, env: str) -> Iterator[Output]:
 
 
 def _remove(output: Output) -> None:
-    for file in list(output.files()):
+    files = [file for pattern in output.patterns for file in output.path.glob(pattern)]
+    if not output.patterns and (output.path.is_file() or output.path.is_symlink()):
+        files = [output.path]
+    for file in files:
         file.unlink()
         if file.parent not in (output.path, output.path.parent):
             _remove_empty(file.parent, output.path)

@@ -106,7 +106,12 @@ class PictureForm:
             Image.open(file, "r", FORMATS) as picture,
         ):
             n_pages = _pages_of_tiff(file) if picture.format == "TIFF" else getattr(picture, "n_frames", 1)
-            _refuse_without_white(picture)
+            if picture.mode in ("I", "F") and picture.format != "PPM" and ";16" not in _stored_as(picture):
+                raise ValueError(
+                    f"its pixels are 32-bit numbers (mode {picture.mode}) without a value that is white"
+                )
+            if _SIGNED in _tag(picture, _SAMPLE_FORMAT):
+                raise ValueError("its pixels are signed numbers, without a value that is black")
             is_deep = self._bits != 8 and _has_16_bits(picture)
             if self._size is not None:
                 # Of a large JPEG only as many frequencies are decoded as the size needs twice over.
@@ -139,13 +144,6 @@ class PictureForm:
 
     def _fitted(self, picture: Image.Image) -> Image.Image:
         return picture if self._size is None else _FITS[self._fit](picture, (self._size[1], self._size[0]))
-
-
-def _refuse_without_white(picture: ImageFile) -> None:
-    if picture.mode in ("I", "F") and picture.format != "PPM" and ";16" not in _stored_as(picture):
-        raise ValueError(f"its pixels are 32-bit numbers (mode {picture.mode}) without a value that is white")
-    if _SIGNED in _tag(picture, _SAMPLE_FORMAT):
-        raise ValueError("its pixels are signed numbers, without a value that is black")
 
 
 def _has_16_bits(picture: ImageFile) -> bool:
