@@ -130,11 +130,7 @@ class TestWhatIsRead:
     def test_decimals_are_numbers(self, tmp_path):
         rows = {"a": [Decimal("1.50"), Decimal("-2.25")], "label": [Decimal(7), Decimal(10)]}
         data = table(tmp_path, pd.DataFrame(rows), "a.parquet").load()
-        assert as_lists(data) == {
-            "features": [[1.5], [-2.25]],
-            "feature_names": ["a"],
-            "labels": [7, 10],
-        }
+        assert as_lists(data) == {"features": [[1.5], [-2.25]], "feature_names": ["a"], "labels": [7, 10]}
 
     def test_a_folder_of_parquet_files(self, tmp_path):
         for number in (0, 1):

@@ -208,11 +208,7 @@ class TestTable:
     @pytest.mark.parametrize(
         ("name", "content", "said"),
         [
-            (
-                "a.csv",
-                "text,label\na,b\nc\n",
-                "line 3: 1 fields; the first line names 2: 'text', 'label'",
-            ),
+            ("a.csv", "text,label\na,b\nc\n", "line 3: 1 fields; the first line names 2: 'text', 'label'"),
             ("a.csv", 'text,label\n"a\nb",c\nd,e,f\n', "line 4: 3 fields; the first line names 2"),
             (
                 "a.csv",

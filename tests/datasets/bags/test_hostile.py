@@ -41,11 +41,7 @@ FILES = {
         f"{MATRIX}general\n2000000000 1 2000000000\n1 1 1\n",
         "line 2: says 2000000000 entries; 1 lines",
     ),
-    "head": (
-        "mtx",
-        f"{MATRIX}general\n%{'0' * 10**6}\n1 1 1\n",
-        "line 2: more than 65536 bytes",
-    ),
+    "head": ("mtx", f"{MATRIX}general\n%{'0' * 10**6}\n1 1 1\n", "line 2: more than 65536 bytes"),
     "svmlight": ("svmlight", "x 2000000000:1\n", "line 1: the word is 2000000000; allowed are"),
     "lda-c": ("lda-c", "2000000000 1:1\n", "line 1: the word is 1; allowed are"),
     "pairs": ("lda-c", "2000000000 0:1\n", "line 1: says 2000000000 different words; 1 pairs follow"),

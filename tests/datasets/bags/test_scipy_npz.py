@@ -101,10 +101,7 @@ ARRAYS = {
         ({"indices": np.array([0, 2, 1, 3])}, "is no whole matrix of 3 x 3: "),
         ({"indices": np.array([0, 2, 1, -1])}, "is no whole matrix of 3 x 3: "),
         ({"indices": np.array([0, 2, 1])}, "is no whole matrix of 3 x 3: "),
-        (
-            {"indices": np.array([0.0, 2, 1, 2])},
-            "is no whole matrix of 3 x 3: indices and indptr must be",
-        ),
+        ({"indices": np.array([0.0, 2, 1, 2])}, "is no whole matrix of 3 x 3: indices and indptr must be"),
         ({"indptr": np.array([0, 4, 2, 4])}, "is no whole matrix of 3 x 3: "),
         ({"indptr": np.array([0, 2, 2, 10**9])}, "is no whole matrix of 3 x 3: "),
         ({"data": np.array(list("abcd"))}, "values are of type <U1; allowed are counts"),
