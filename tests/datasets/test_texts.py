@@ -209,33 +209,17 @@ class TestTable:
             ("a.jsonl", '{"text": "a"}\n["b"]\n', r"line 2: \[\"b\"\] is no object"),
             ("a.jsonl", '{"text": "a"}\n{"text": "\\ud800"}\n', "line 2: .* in 'text' is half a character"),
             ("a.jsonl", b'{"text": "\xe9"}\n', r"line 1: byte b'\\xe9' is no utf-8"),
-            ("a.parquet", b"PAR1 and then something else", "is no whole Parquet file"),
         ],
     )
     def test_refuses_with_file_line_and_reason(self, tmp_path, name, content, said):
         with pytest.raises(DatasetError, match=rf"{name}.*{said}"):
             table(tmp_path, name, content).load()
 
-    @pytest.mark.parametrize("name", ["a.xlsx", "a", "a.parquet.gz", "a.csv.zip"])
-    def test_refuses_other_endings(self, tmp_path, name):
-        with pytest.raises(DatasetError, match=r"allowed are names ending in \.csv, \.tsv"):
-            DocumentTableDataset(str(tmp_path / name))
-
     @pytest.mark.parametrize("dataset", [DocumentTableDataset, FeatureTableDataset, TextFolderDataset])
     @pytest.mark.parametrize("encoding", ["utf-9", "base64", 1252, None, ""])
     def test_refuses_encodings_that_are_none(self, dataset, encoding):
         with pytest.raises(DatasetError, match=r"encoding is .*; allowed are those that Python knows"):
             dataset("a.csv", encoding=encoding)
-
-    @pytest.mark.parametrize("dataset", [DocumentTableDataset, FeatureTableDataset])
-    def test_refuses_other_values_of_quoting(self, dataset):
-        with pytest.raises(DatasetError, match="quoting is 'no'; allowed are true and false"):
-            dataset("a.csv", quoting="no")
-
-    @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-    def test_nothing_there(self, tmp_path, name):
-        with pytest.raises(DatasetError, match=rf"there is no file .*{name}"):
-            DocumentTableDataset(str(tmp_path / name)).load()
 
     def test_columns_that_some_objects_lack(self, tmp_path):
         rows = table(

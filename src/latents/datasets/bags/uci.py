@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
-from latents.datasets.bags.matrix import Options, check_empty, once_each
+from latents.datasets.bags.matrix import Options, check_empty
 from latents.datasets.bags.numbers import (
     LARGEST,
     all_allowed,
@@ -58,13 +59,17 @@ def read(path: Path, options: Options) -> dict[str, Any]:
             n_found += n_lines
             if n_found > n_entries:
                 break
-        more = "at least " if n_found > n_entries else ""
     if n_found != n_entries:
+        more = "at least " if n_found > n_entries else ""
         raise malformed(path, 3, f"says {n_entries} entries; {more}{n_found} lines follow")
     documents, numbers, counts = np.concatenate(blocks).T
-    lines = np.arange(4, 4 + n_entries)
     columns = vocabulary.columns(numbers).astype(np.int32)
-    matrix = once_each(path, documents - 1, columns, counts, (n_documents, n_words), lines)
+    matrix = sparse.csr_array((counts, (documents - 1, columns)), shape=(n_documents, n_words))
+    if matrix.nnz < n_entries:  # what was there twice has been added up
+        places = documents.astype(np.int64) * n_words + columns
+        order = np.argsort(places, kind="stable")
+        again = order[1:][np.diff(places[order]) == 0].min()
+        raise malformed(path, 4 + int(again), f"a word is there twice in document {documents[again]}")
     names = [str(number) for number in range(1, n_documents + 1)]
     return {"counts": matrix, "words": vocabulary.words, "documents": pd.DataFrame({"name": names})}
 
