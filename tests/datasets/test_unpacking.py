@@ -26,7 +26,7 @@ def bomb(path, begin=b"", n_bytes=BOMB):
             file.write(b"0" * 2**20)
 
 
-def refused(load, said=""):
+def refused(load, said=None):
     """Return the message of what is refused, and how much memory that has taken."""
     tracemalloc.start()
     try:
