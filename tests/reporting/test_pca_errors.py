@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latents.reporting import PicturedChart, Section, pca, render_report, thumbnails
+from latents.reporting import pca
+from latents.reporting.report import PicturedChart, Section, render_report
+from latents.reporting.shrinking import thumbnails
 from tests.reporting.test_pca import texts, tiles
 from tests.reporting.test_report import Page
 
@@ -17,7 +19,7 @@ CURVE = np.array([100.0, 40, 20, 10, 5])
 def test_held_out_errors_are_a_second_line_with_marks():
     unseen = np.array([110.0, 50, 30])
     figure = pca.distortion_curve(
-        CURVE, [1, 2], CURVE[1:3], 2, held_out=unseen, held_out_measured=unseen[1:], largest_error=20.0
+        CURVE, [1, 2], CURVE[1:3], 2, held_out=(unseen, unseen[1:]), largest_error=20.0
     )
     theory, measured, line, marks = figure.data
     np.testing.assert_array_equal(line.y, unseen)
@@ -29,7 +31,7 @@ def test_held_out_errors_are_a_second_line_with_marks():
     assert "asked: at most 20" in [note.text for note in figure.layout.annotations]
     assert figure.layout.yaxis.range[1] > 110
     with pytest.raises(ValueError, match="held_out has 2"):
-        pca.distortion_curve(CURVE, [2], [20.0], 2, held_out=[1.0, 2.0])
+        pca.distortion_curve(CURVE, [2], [20.0], 2, held_out=([1.0, 2.0], [1.0]))
 
 
 @pytest.mark.parametrize(("n_components", "last", "kind"), [(2, 5.0, "linear"), (4, 0.5, "log")])
@@ -62,7 +64,7 @@ def test_errors_are_shares_of_their_own_group():
     held_out = np.arange(1000) % 4 == 0
     error[held_out] *= 1.5
     worst = np.sort(error)[:-4:-1]
-    figure = pca.error_spread(error, held_out, worst, ["<a>", "b", "c"])
+    figure = pca.error_spread(error, held_out, worst, ["<a>", "b", "c"], "images")
     training, unseen, marks = figure.data
     for trace in (training, unseen):
         steps, share = np.asarray(trace.x).reshape(-1, 2), np.asarray(trace.y).reshape(-1, 2)
@@ -82,7 +84,7 @@ def test_errors_are_shares_of_their_own_group():
 
 def test_errors_over_decades_have_a_logarithmic_axis():
     error = np.geomspace(0.01, 1000, 300)
-    figure = pca.error_spread(error, np.zeros(300, bool), error[-1:], ["a"])
+    figure = pca.error_spread(error, np.zeros(300, bool), error[-1:], ["a"], "images")
     assert figure.layout.xaxis.type == "log"
     assert len(figure.data) == 2
     assert np.sum(figure.data[0].y) / 2 == pytest.approx(1)

@@ -14,17 +14,9 @@ from matplotlib.image import imread
 from plotly.offline import get_plotlyjs
 
 from latents.datasets import MatplotlibDataset
-from latents.reporting import (
-    KeyNumber,
-    Quotation,
-    Quotations,
-    Section,
-    absent_picture,
-    clustering,
-    render_chart,
-    render_report,
-    report,
-)
+from latents.reporting import clustering, report
+from latents.reporting.images import absent_picture
+from latents.reporting.report import KeyNumber, Quotation, Quotations, Section, render_chart, render_report
 
 HOSTILE = '</script><script>alert("1")</script><img src="http://evil.example/x.png" onerror=alert(1)>&amp;'
 ADDRESSES = {"src", "href", "srcset", "data", "action", "poster", "background"}

@@ -1,6 +1,6 @@
 import pytest
 
-from latents.reporting import absent, style
+from latents.reporting import style
 
 
 def test_thirty_categories_look_different():
@@ -30,7 +30,7 @@ def test_unequal_columns_are_named():
 
 
 def test_an_absent_chart_says_why():
-    figure = absent("Labels <b>", "There are no labels.")
+    figure = style.absent("Labels <b>", "There are no labels.")
     assert figure.layout.title.text == "Labels &lt;b&gt;"
     assert figure.layout.annotations[0].text == "There are no labels."
     assert len(figure.data) == 0

@@ -81,10 +81,6 @@ def template(theme: Literal["light", "dark"] = "light") -> go.layout.Template:
     ----------
     theme : {"light", "dark"}
         Ink on white, or light ink on near-black.
-
-    Returns
-    -------
-    plotly.graph_objects.layout.Template
     """
     axis = {
         "automargin": True,

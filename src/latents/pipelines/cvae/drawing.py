@@ -46,7 +46,7 @@ def draw(
     def as_images(pixels: NDArray[Any]) -> NDArray[Any]:
         return pixels.reshape(*pixels.shape[:-1], *shape)
 
-    learning = reporting.absent_picture(
+    learning = reporting.images.absent_picture(
         "What the model drew as it learned", "No epoch was looked at: see cvae.watch.every."
     )
     if seen := snapshots.load():
@@ -116,7 +116,7 @@ def _latents_and_priors(
     shown = evenly(len(z), n_points)
     labels = table["label"].to_numpy()[shown]
     if z.shape[1] < 2:
-        absent = reporting.absent("Latents", "The model has one latent only.")
+        absent = reporting.style.absent("Latents", "The model has one latent only.")
         return {"latents": absent, "priors": absent}
     has_priors = "kl_standard_prior" in metrics
     plane = PCA(2).fit(z)
@@ -124,14 +124,14 @@ def _latents_and_priors(
     names = f"direction 1 ({first:.0%} of the variance)", f"direction 2 ({second:.0%} of the variance)"
     figures = {"latents": reporting.cvae.latent_scatter(plane.transform(z[shown]), labels, names, has_priors)}
     if not has_priors:
-        figures["priors"] = reporting.absent(
+        figures["priors"] = reporting.style.absent(
             "Priors of the classes",
             "p(z | y), of a ladder that of its top level, is N(0, I) for all classes (cvae.fit.prior: standard).",
         )
         return figures
     means, spreads = model.class_priors()
     if means.shape[1] < 2:
-        figures["priors"] = reporting.absent(
+        figures["priors"] = reporting.style.absent(
             "Priors of the classes", "The top level of the latents has one only, and no plane."
         )
         return figures

@@ -43,12 +43,9 @@ def draw(
     if fit.max_distortion_share is not None:
         largest_error = fit.max_distortion_share * float(total)
     known = distortions.dropna(subset="measured")
-    held_out = {}
+    held_out = None
     if "heldout" in distortions:
-        held_out = {
-            "held_out": distortions["heldout"].dropna().to_numpy(),
-            "held_out_measured": known["heldout_measured"].to_numpy(),
-        }
+        held_out = distortions["heldout"].dropna().to_numpy(), known["heldout_measured"].to_numpy()
     worst_captions = captions(images, worst["rows"])
     figures = {
         "distortion": reporting.pca.distortion_curve(
@@ -56,8 +53,8 @@ def draw(
             known["d"].to_numpy(),
             known["measured"].to_numpy(),
             model.n_components_,
+            held_out=held_out,
             largest_error=largest_error,
-            **held_out,
         ),
         "spectrum": reporting.pca.spectrum(
             -np.diff(curve) / total if total > 0 else np.zeros(len(curve) - 1), model.n_components_
@@ -74,10 +71,10 @@ def draw(
     if "images" not in images:
         return {
             **figures,
-            "eigenimages": reporting.absent_picture("Basis images", _NO_IMAGES + " See loadings."),
+            "eigenimages": reporting.images.absent_picture("Basis images", _NO_IMAGES + " See loadings."),
             "loadings": reporting.pca.loadings(model.components_, images["feature_names"], ratio),
-            "reconstructions": reporting.absent_picture("Images rebuilt", _NO_IMAGES),
-            "worst": reporting.absent_picture("Images rebuilt worst", _NO_IMAGES + " See worst.csv."),
+            "reconstructions": reporting.images.absent_picture("Images rebuilt", _NO_IMAGES),
+            "worst": reporting.images.absent_picture("Images rebuilt worst", _NO_IMAGES + " See worst.csv."),
         }
     shape = images["images"].shape[1:]
     rebuilt = {
@@ -90,7 +87,7 @@ def draw(
     return {
         **figures,
         "eigenimages": reporting.pca.eigenimages(model.components_, shape, ratio, params.n_eigenimages),
-        "loadings": reporting.absent(
+        "loadings": reporting.style.absent(
             "Largest weights", "The features are pixels: see the basis as images, in eigenimages."
         ),
         "reconstructions": reporting.pca.reconstructions(
@@ -126,7 +123,7 @@ def slider(model: MinimumErrorPCA, data: Arrays, distortions: pd.DataFrame, reco
 def draw_plane(model: MinimumErrorPCA, data: Arrays, scores: pd.DataFrame, n_points: int) -> Any:
     """Return the chart of the first two components."""
     if "pc2" not in scores:
-        return reporting.absent("First two components", "The model has one component only.")
+        return reporting.style.absent("First two components", "The model has one component only.")
     train, rows = _points(scores, n_points)
     drawn = scores.iloc[rows]
     texts = [
@@ -153,7 +150,7 @@ def pictured(chart: Any, data: Arrays, scores: pd.DataFrame, n_points: int) -> A
     if "pc2" not in scores or "images" not in data:
         return chart
     _, rows = _points(scores, n_points)
-    return reporting.PicturedChart(chart, reporting.thumbnails(data["images"][rows]))
+    return reporting.report.PicturedChart(chart, reporting.shrinking.thumbnails(data["images"][rows]))
 
 
 def _points(scores: pd.DataFrame, n_points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -216,4 +216,4 @@ def report(
     slider = drawing.slider(model, images, distortions, shown)
     figures["scatter"] = drawing.pictured(figures["scatter"], images, scores, params.n_scatter_points)
     page = reporting.pages.pca({**figures, "slider": slider}, worst_table, metrics, plain(parameters))
-    return page, reporting.pages.slider(slider)
+    return page, reporting.report.render_slider("What is left of an image", slider)

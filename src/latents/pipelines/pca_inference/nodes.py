@@ -109,7 +109,7 @@ def report(
 ) -> Any:
     """Draw images beside what is left of them (a Matplotlib figure), or say why there are none to draw."""
     if predictor.shape is None:
-        return reporting.absent_picture(
+        return reporting.images.absent_picture(
             "Images rebuilt", "The data are a table of features and have no images to show."
         )
     shown = evenly(len(reconstructions["rows"]), params.n_shown)

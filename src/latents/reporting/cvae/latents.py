@@ -36,10 +36,6 @@ def latent_scatter(
         What the coordinates are, as "latent 3".
     has_class_priors : bool
         Whether p(z | y) differs by class, so that classes may lie apart.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
     """
     return scatter_by_label(
         points,

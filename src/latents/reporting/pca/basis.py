@@ -42,10 +42,6 @@ def eigenimages(
     n_max : int
         Images shown at most.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Raises
     ------
     ValueError
