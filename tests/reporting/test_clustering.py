@@ -27,7 +27,7 @@ def make_names(n):
 
 
 def test_bound_without_annealing_is_one_panel_counted_from_the_start():
-    figure = clustering.bound_per_iteration([-9.0, -7.5, -7.25])
+    figure = clustering.bound_per_iteration([-9.0, -7.5, -7.25], [])
     (trace,) = figure.data
     np.testing.assert_array_equal(trace.x, [0, 1, 2])
     np.testing.assert_array_equal(trace.y, [-9.0, -7.5, -7.25])
@@ -160,25 +160,24 @@ def test_a_permuted_clustering_shows_its_diagonal(permutation, seed):
     assert figure.layout.title.text.startswith("100.0%")
 
 
-def test_columns_follow_the_matching_not_the_largest_cell():
-    # Matched greedily, both clusters would go to "a"; the matching gives 4 + 4 over 5 + 0.
-    labels = ["a"] * 9 + ["b"] * 4
-    clusters = [0] * 5 + [1] * 4 + [0] * 4
-    figure = clustering.label_by_cluster(labels, clusters, ["x", "y"])
-    assert list(figure.data[0].x) == ["y", "x"]
-    assert figure.layout.title.text.startswith(f"{8 / 13:.1%}")
-
-
-def test_a_cluster_left_over_stands_beside_its_label():
-    labels = ["a"] * 9 + ["b"] * 5
-    clusters = [2] * 5 + [0] * 4 + [1] * 5
-    (trace,) = clustering.label_by_cluster(labels, clusters, ["x", "y", "z"]).data
-    assert list(trace.x) == ["z", "x", "y"]
-
-
-def test_empty_clusters_stand_at_the_end():
-    (trace,) = clustering.label_by_cluster(["a", "a", "b"], [3, 1, 2], list("wxyz")).data
-    assert list(trace.x) == ["x", "z", "y", "w"]
+@pytest.mark.parametrize(
+    ("labels", "clusters", "columns", "agreeing"),
+    [
+        # Matched greedily, both clusters would go to "a"; the matching gives 4 + 4 over 5 + 0.
+        ("a" * 9 + "b" * 4, [0] * 5 + [1] * 4 + [0] * 4, "yx", 8 / 13),
+        (
+            "a" * 9 + "b" * 5,
+            [2] * 5 + [0] * 4 + [1] * 5,
+            "zxy",
+            10 / 14,
+        ),  # one left over stands beside its label
+        ("aab", [3, 1, 2], "xzyw", 2 / 3),  # an empty one at the end
+    ],
+)
+def test_columns_follow_the_matching_not_the_largest_cell(labels, clusters, columns, agreeing):
+    figure = clustering.label_by_cluster(list(labels), clusters, sorted(columns))
+    assert list(figure.data[0].x) == list(columns)
+    assert figure.layout.title.text.startswith(f"{agreeing:.1%}")
 
 
 def test_labels_alike_at_their_start_keep_their_rows():
@@ -192,7 +191,7 @@ def test_labels_alike_at_their_start_keep_their_rows():
     "draw",
     [
         lambda c: clustering.label_by_cluster(["a"] * 3, c, ["x", "y"]),
-        lambda c: clustering.cluster_sizes(c, ["x", "y"]),
+        lambda c: clustering.cluster_sizes(c, ["x", "y"], [0.5, 0.5]),
     ],
 )
 def test_clusters_out_of_range_name_the_row(draw):
@@ -219,7 +218,7 @@ def test_names_that_shortening_makes_equal_stay_apart():
     names = [f"{'wind' * 8}, {word}" for word in ("sea", "sky", "land")]
     (trace,) = clustering.label_by_cluster(["a", "b", "c"], [0, 1, 2], names).data
     assert len(set(trace.x)) == 3
-    assert len(set(clustering.cluster_sizes([0, 1, 2], names).data[0].y)) == 3
+    assert len(set(clustering.cluster_sizes([0, 1, 2], names, [0.2, 0.3, 0.5]).data[0].y)) == 3
 
 
 def test_cluster_sizes_count_and_expect():
@@ -231,17 +230,9 @@ def test_cluster_sizes_count_and_expect():
     assert [marks.x[list(marks.y).index(name)] for name in "abcd"] == pytest.approx(6 * weights)
     assert figure.layout.title.text == "6 documents in 3 clusters, 1 empty"
     assert figure.layout.xaxis.title.text == "documents"
-    assert len(clustering.cluster_sizes([0, 1], ["a", "b"]).data) == 1
+    assert json.loads(figure.to_json())["layout"]["title"]["text"]
 
 
 def test_cluster_sizes_need_a_weight_each():
     with pytest.raises(ValueError, match=r"shape \(3,\)"):
         clustering.cluster_sizes([0], make_names(3), [0.5, 0.5])
-
-
-def test_charts_become_plotly_json():
-    for figure in (
-        clustering.topic_words(make_topics(2), make_names(2)),
-        clustering.cluster_sizes([0, 1], make_names(2)),
-    ):
-        assert json.loads(figure.to_json())["layout"]["title"]["text"]

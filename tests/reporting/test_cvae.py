@@ -2,14 +2,7 @@ import numpy as np
 import pytest
 
 from latents.reporting import cvae
-
-
-def tiles(figure):
-    return [np.asarray(image.get_array()) for image in figure.axes[0].images]
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
+from tests.reporting.sheets import assert_pairs, texts, tiles
 
 
 def make_history(epochs=4):
@@ -94,13 +87,7 @@ def test_reconstructions_stand_below_their_images(count):
     originals, rebuilt = rng.random((count, 6, 4)) > 0.5, rng.random((count, 6, 4))
     labels = rng.integers(0, 10, count)
     figure = cvae.reconstructions(originals, rebuilt, labels)
-    pictures = figure.axes[0].images
-    assert len(pictures) == 2 * count
-    for i, (above, below) in enumerate(zip(pictures[::2], pictures[1::2], strict=True)):
-        np.testing.assert_array_equal(above.get_array(), originals[i])
-        np.testing.assert_array_equal(below.get_array(), rebuilt[i])
-        assert above.get_extent()[:2] == below.get_extent()[:2]
-        assert above.get_extent()[2] < below.get_extent()[3]
+    assert_pairs(figure, originals, rebuilt)
     assert [text for text in texts(figure) if text.isdigit()] == [str(label) for label in labels]
 
 
@@ -117,7 +104,7 @@ def test_reconstructions_are_checked():
 
 def test_latent_scatter_draws_the_points():
     points = np.arange(6.0).reshape(3, 2)
-    figure = cvae.latent_scatter(points, [4, 4, 7], ("latent 3", "latent 17"))
+    figure = cvae.latent_scatter(points, [4, 4, 7], ("latent 3", "latent 17"), has_class_priors=False)
     np.testing.assert_array_equal(figure.data[0].x, [0.0, 2.0])
     np.testing.assert_array_equal(figure.data[1].y, [5.0])
     assert [trace.name for trace in figure.data] == ["4", "7"]

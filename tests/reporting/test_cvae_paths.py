@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latents.reporting import cvae
-from tests.reporting.test_cvae import texts, tiles
+from tests.reporting.sheets import assert_pairs, texts, tiles
 
 SHAPES = [(8, 8), (5, 7), (4, 4, 3)]
 
@@ -127,13 +127,7 @@ def test_the_hardest_stand_above_what_is_made_of_them(count):
     captions = [(f"folder/a-long-name-{i}.png", "4, taken for 9") for i in range(count)]
     bounds = -300.0 + np.arange(count)
     figure = cvae.hardest(originals, rebuilt, captions, bounds, -90.5)
-    pictures = figure.axes[0].images
-    assert len(pictures) == 2 * count
-    for i, (above, below) in enumerate(zip(pictures[::2], pictures[1::2], strict=True)):
-        np.testing.assert_array_equal(above.get_array(), originals[i])
-        np.testing.assert_array_equal(below.get_array(), rebuilt[i])
-        assert above.get_extent()[:2] == below.get_extent()[:2]
-        assert above.get_extent()[2] < below.get_extent()[3]
+    assert_pairs(figure, originals, rebuilt)
     said = texts(figure)
     assert said.count("4, taken for 9") == count
     assert sum(text.endswith(f"{i}.png") for i in range(count) for text in said) >= count

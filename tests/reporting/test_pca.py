@@ -4,6 +4,7 @@ from matplotlib.colors import Normalize
 from sklearn.datasets import load_digits
 
 from latents.reporting import pca
+from tests.reporting.sheets import texts, tiles
 
 
 @pytest.fixture(scope="module")
@@ -14,14 +15,6 @@ def digits():
     eigenvalues = singular**2 / len(X)
     curve = np.append(eigenvalues.sum() - np.append(0, np.cumsum(eigenvalues))[:-1], 0.0)
     return X, centred, basis, eigenvalues / eigenvalues.sum(), curve
-
-
-def tiles(figure):
-    return [np.asarray(image.get_array()) for image in figure.axes[0].images]
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_eigenimages_are_the_components_symmetric_about_zero(digits):
@@ -42,7 +35,7 @@ def test_eigenimages_are_the_components_symmetric_about_zero(digits):
 def test_eigenimages_in_colour_have_grey_for_zero():
     basis = np.linspace(-2, 1, 2 * 4 * 5 * 3).reshape(2, -1)
     basis[0, 0] = 0.0
-    figure = pca.eigenimages(basis, (4, 5, 3), [0.5, 0.25])
+    figure = pca.eigenimages(basis, (4, 5, 3), [0.5, 0.25], 24)
     first = tiles(figure)[0]
     largest = np.abs(basis[0]).max()
     np.testing.assert_allclose(first.ravel(), 0.5 + basis[0] / (2 * largest))
@@ -50,9 +43,9 @@ def test_eigenimages_in_colour_have_grey_for_zero():
 
 
 def test_constant_eigenimage_and_shapes():
-    pca.eigenimages(np.zeros((1, 6)), (2, 3), [0.0]).canvas.draw()
+    pca.eigenimages(np.zeros((1, 6)), (2, 3), [0.0], 24).canvas.draw()
     with pytest.raises(ValueError, match=r"\(1, 6\) do not hold images of shape \(2, 2\)"):
-        pca.eigenimages(np.zeros((1, 6)), (2, 2), [0.0])
+        pca.eigenimages(np.zeros((1, 6)), (2, 2), [0.0], 24)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 5, 9), (4, 6, 3, 3)])
@@ -136,13 +129,3 @@ def test_spectrum_that_stops_short_is_not_stretched():
     assert figure.data[2].y[-1] == pytest.approx(0.7)
     with pytest.raises(ValueError, match="within 1 and 2"):
         pca.spectrum([0.5, 0.2], 3)
-
-
-def test_scatter_takes_the_first_two_scores():
-    scores = np.arange(12.0).reshape(3, 4)
-    figure = pca.scatter(scores, ["a", "b", "a"])
-    np.testing.assert_array_equal(figure.data[0].x, [0.0, 8.0])
-    np.testing.assert_array_equal(figure.data[1].y, [5.0])
-    assert figure.layout.xaxis.title.text == "score on component 1 (input units)"
-    with pytest.raises(ValueError, match="2 or more"):
-        pca.scatter(scores[:, :1])

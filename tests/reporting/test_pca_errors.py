@@ -10,7 +10,7 @@ from PIL import Image
 from latents.reporting import pca
 from latents.reporting.report import PicturedChart, Section, render_report
 from latents.reporting.shrinking import thumbnails
-from tests.reporting.test_pca import texts, tiles
+from tests.reporting.sheets import texts, tiles
 from tests.reporting.test_report import Page
 
 CURVE = np.array([100.0, 40, 20, 10, 5])
@@ -141,33 +141,40 @@ def test_images_stand_beside_what_is_made_of_them():
 
 def test_loadings_are_the_largest_weights_by_name():
     basis = np.array([[0.1, -0.9, 0.3, 0.0], [0.7, 0.1, -0.2, 0.6]])
-    figure = pca.loadings(basis, ["a", "<b>", "c", "d"], [0.6, 0.3], n_features=2)
+    figure = pca.loadings(basis, ["a", "<b>", "c", "d"], [0.6, 0.3])
     first, second = figure.data
-    np.testing.assert_array_equal(first.x, [0.3, -0.9])
-    assert list(first.customdata) == ["c", "&lt;b&gt;"]
-    np.testing.assert_array_equal(second.x, [0.6, 0.7])
-    assert list(figure.layout.yaxis2.ticktext) == ["d", "a"]
+    np.testing.assert_array_equal(first.x, [0.0, 0.1, 0.3, -0.9])
+    assert list(first.customdata) == ["d", "a", "c", "&lt;b&gt;"]
+    np.testing.assert_array_equal(second.x, [0.1, -0.2, 0.6, 0.7])
+    assert list(figure.layout.yaxis2.ticktext) == ["&lt;b&gt;", "c", "d", "a"]
     assert figure.layout.title.text == "The first pattern is mostly &lt;b&gt;"
-    assert "2 of 4 features" in figure.layout.title.subtitle.text
-    assert len(pca.loadings(basis, list("abcd"), [0.6, 0.3], n_max=1).data) == 1
+    assert "all of 4 features" in figure.layout.title.subtitle.text
+    many = pca.loadings(np.eye(12), list("abcdefghijkl"), np.full(12, 1 / 12))
+    assert [len(trace.x) for trace in many.data] == [8] * 9
+    assert "8 of 12 features" in many.layout.title.subtitle.text
     with pytest.raises(ValueError, match="feature_names has 3"):
         pca.loadings(basis, ["a", "b", "c"], [0.6, 0.3])
 
 
+def plane(z, labels, **options):
+    return pca.scatter(z, labels, shares=(0.5, 0.25), noun="rows", **options)
+
+
 def test_points_know_their_rows_and_texts():
-    z = np.random.default_rng(0).normal(size=(6, 3))
+    z = np.random.default_rng(0).normal(size=(6, 2))
     labels = np.array(list("abcabc"))
-    figure = pca.scatter(
-        z, labels, shares=(0.5, 0.25), texts=[f"row {i}\n<x>" for i in range(6)], is_whitened=True, n_rows=60
-    )
+    figure = plane(z, labels, texts=[f"row {i}\n<x>" for i in range(6)], is_whitened=True, n_rows=60)
     for trace in figure.data:
         for row, x, y, text in zip(trace.customdata[:, 0], trace.x, trace.y, trace.text, strict=True):
-            assert [x, y] == z[row, :2].tolist()
+            assert [x, y] == z[row].tolist()
             assert text == f"row {row}<br>&lt;x&gt;"
             assert labels[row] == trace.name
     assert figure.layout.xaxis.title.text == "score on component 1 (whitened), 50.0% of the variance"
     assert "hold 75% of the variance" in figure.layout.title.text
     assert "Shown: 6 of 60." in figure.layout.title.subtitle.text
+    without = plane(z, None, texts=[""] * 6, is_whitened=False, n_rows=6)
+    assert without.layout.title.subtitle.text == "Both axes share one scale."
+    assert without.layout.xaxis.title.text == "score on component 1 (input units), 50.0% of the variance"
 
 
 def unpacked(sheet):
@@ -190,7 +197,7 @@ def test_every_thumbnail_is_at_its_place(shape):
 
 
 def test_a_chart_with_thumbnails_brings_them_along():
-    chart = pca.scatter(np.eye(3, 2), texts=list("abc"))
+    chart = plane(np.eye(3, 2), None, texts=list("abc"), is_whitened=False, n_rows=3)
     sheet = thumbnails(np.random.default_rng(0).random((3, 8, 8)))
     page = Page(render_report("T", "S", [], [Section("Plane", "Read.", PicturedChart(chart, sheet))], {}))
     (attached,) = [text for attrs, text in page.scripts if attrs.get("class") == "thumbnails"]

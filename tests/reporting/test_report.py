@@ -189,6 +189,7 @@ def test_hostile_text_stays_text():
         titles=[HOSTILE] * 2,
         labels=[HOSTILE, "b"],
         agreeing=[True, False],
+        n_documents=2,
     )
     calm, hostile = (
         Page(
@@ -265,7 +266,9 @@ def test_a_chart_of_its_own_fills_a_page_under_the_same_rules():
 
 
 def test_the_wheel_zooms_into_the_map_alone():
-    document_map = clustering.document_map(np.eye(2), [0, 1], ["a", "b"], texts=["x"] * 2, titles=["y"] * 2)
+    document_map = clustering.document_map(
+        np.eye(2), [0, 1], ["a", "b"], texts=["x"] * 2, titles=["y"] * 2, n_documents=2
+    )
     sections = [Section(text, "Read.", figure) for text, figure in (("Map", document_map), ("Bars", chart()))]
     for html, moved in (
         (render_chart("Map", document_map), ["pan"]),

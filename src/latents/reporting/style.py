@@ -114,7 +114,7 @@ def finish(
     title: str,
     subtitle: str,
     *,
-    height: int = 460,
+    height: int,
     legend: Literal["top", "right", "none"] = "none",
 ) -> go.Figure:
     """Give a chart its title, its height and the style of the house; returns the same figure."""
