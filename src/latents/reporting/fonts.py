@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 OWN = "DejaVu Sans"  # comes with Matplotlib, so that sheets look alike everywhere
 # Not to be chosen: it has a box with the name of the script for every character.
 _BOXES = "Last Resort"
-_NOT_DRAWN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp", "Zs")  # categories: controls, blanks, what stands for no character
+_NOT_DRAWN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp", "Zs")  # categories of what leaves no mark
 # What Debian's package fonts-noto-cjk has; letters of others are in fonts-noto-core.
 _IDEOGRAPHS = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH")
 
