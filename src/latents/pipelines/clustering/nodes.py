@@ -167,7 +167,7 @@ def export(
         vocabulary["word"].tolist(),
         rules,
         clusters["name"].tolist(),
-        bags.first_word_of(bag),
+        int(bag["first_word"]) if "first_word" in bag else None,
     )
     if bag and (unfound := np.flatnonzero(predictor.count(predictor.vocabulary).diagonal() == 0)).size:
         logger.warning(
