@@ -177,10 +177,6 @@ def test_points_know_their_rows_and_texts():
     assert without.layout.xaxis.title.text == "score on component 1 (input units), 50.0% of the variance"
 
 
-def unpacked(sheet):
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(sheet.source.split(",", 1)[1]))).convert("RGB"))
-
-
 @pytest.mark.parametrize("shape", [(7, 16, 24), (5, 12, 12, 3), (3, 64, 32)])
 def test_every_thumbnail_is_at_its_place(shape):
     rng = np.random.default_rng(0)
@@ -189,7 +185,8 @@ def test_every_thumbnail_is_at_its_place(shape):
     sheet = thumbnails(images)
     assert max(sheet.width, sheet.height) <= 32
     assert sheet.width / sheet.height == shape[2] / shape[1]
-    pixels = unpacked(sheet)
+    packed = base64.b64decode(sheet.source.split(",", 1)[1])
+    pixels = np.asarray(Image.open(io.BytesIO(packed)).convert("RGB"))
     for i, level in enumerate(levels):
         x, y = i % sheet.columns * sheet.width, i // sheet.columns * sheet.height
         tile = pixels[y + 3 : y + sheet.height - 3, x + 3 : x + sheet.width - 3]
