@@ -56,12 +56,6 @@ def test_annealed_steps_are_shaded_and_their_objective_has_a_scale_of_its_own():
     assert figure.layout.title.text == "EM reached \N{MINUS SIGN}6.00 nats per document after 4 steps"
 
 
-@pytest.mark.parametrize(("lower_bounds", "tempered_bounds"), [([], []), ([-1.0], [-1.0])])
-def test_bound_needs_a_value_of_whole_documents(lower_bounds, tempered_bounds):
-    with pytest.raises(ValueError, match=rf"got {len(lower_bounds)} and {len(tempered_bounds)}"):
-        clustering.bound_per_iteration(lower_bounds, tempered_bounds)
-
-
 @pytest.mark.parametrize("n_clusters", [1, 2, 13, 30])
 def test_topic_words_draw_every_word_of_every_cluster(n_clusters):
     topics = make_topics(n_clusters)
@@ -116,19 +110,6 @@ def test_a_word_that_the_corpus_lacks_has_no_share_to_mark():
     _, marks, *_ = clustering.topic_words(topics, ["a"]).data
     assert np.isnan(marks.x[1])
     assert np.isfinite(marks.x[0])
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda t: t.drop(columns="rank"), "rank"),
-        (lambda t: t.assign(ranking="tf-idf"), "tf-idf"),
-        (lambda t: t.iloc[:0], "must hold rankings"),
-    ],
-)
-def test_topic_table_is_checked(change, message):
-    with pytest.raises(ValueError, match=message):
-        clustering.topic_words(change(make_topics(2)), make_names(2))
 
 
 @settings(max_examples=40)
@@ -187,25 +168,6 @@ def test_labels_alike_at_their_start_keep_their_rows():
     assert all("…" in short for short in figure.layout.yaxis.labelalias.values())
 
 
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda c: clustering.label_by_cluster(["a"] * 3, c, ["x", "y"]),
-        lambda c: clustering.cluster_sizes(c, ["x", "y"], [0.5, 0.5]),
-    ],
-)
-def test_clusters_out_of_range_name_the_row(draw):
-    with pytest.raises(ValueError, match="got 2 in row 1"):
-        draw([0, 2, 1])
-
-
-def test_heat_map_refuses_nothing_and_unequal_lengths():
-    with pytest.raises(ValueError, match="at least one document"):
-        clustering.label_by_cluster([], [], make_names(2))
-    with pytest.raises(ValueError, match="labels has 1, clusters has 2"):
-        clustering.label_by_cluster(["a"], [0, 1], make_names(2))
-
-
 def test_a_cluster_left_over_is_matched_to_no_label():
     labels = ["a"] * 9 + ["b"] * 5
     names, counts, matched = clustering.matched_clusters(labels, [2] * 5 + [0] * 4 + [1] * 5, 4)
@@ -233,6 +195,24 @@ def test_cluster_sizes_count_and_expect():
     assert json.loads(figure.to_json())["layout"]["title"]["text"]
 
 
-def test_cluster_sizes_need_a_weight_each():
-    with pytest.raises(ValueError, match=r"shape \(3,\)"):
-        clustering.cluster_sizes([0], make_names(3), [0.5, 0.5])
+TOPICS = make_topics(2)
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: clustering.bound_per_iteration([], []), "got 0 and 0"),
+        (lambda: clustering.bound_per_iteration([-1.0], [-1.0]), "got 1 and 1"),
+        (lambda: clustering.topic_words(TOPICS.drop(columns="rank"), ["x", "y"]), "rank"),
+        (lambda: clustering.topic_words(TOPICS.assign(ranking="tf-idf"), ["x", "y"]), "tf-idf"),
+        (lambda: clustering.topic_words(TOPICS.iloc[:0], ["x", "y"]), "must hold rankings"),
+        (lambda: clustering.label_by_cluster([], [], ["x", "y"]), "at least one document"),
+        (lambda: clustering.label_by_cluster(["a"], [0, 1], ["x", "y"]), "labels has 1, clusters has 2"),
+        (lambda: clustering.label_by_cluster(["a"] * 3, [0, 2, 1], ["x", "y"]), "got 2 in row 1"),
+        (lambda: clustering.cluster_sizes([0, 2, 1], ["x", "y"], [0.5, 0.5]), "got 2 in row 1"),
+        (lambda: clustering.cluster_sizes([0], ["x", "y", "z"], [0.5, 0.5]), r"shape \(3,\)"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()
