@@ -1,4 +1,4 @@
-"""The figures of a trained model."""
+"""The node that draws: the figures of a trained model."""
 
 from __future__ import annotations  # so that naming ConditionalVAE in a signature does not import torch
 

@@ -1,4 +1,4 @@
-"""The figures of a fitted basis: of images, or of a table of features."""
+"""The node that draws: the figures of a fitted basis, of images or of a table of features."""
 
 from collections.abc import Mapping
 from typing import Any
