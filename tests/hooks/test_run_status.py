@@ -126,7 +126,7 @@ def test_ignored_signals_stay_ignored(project, monkeypatch):
 
     def look(*args, **kwargs):
         seen.update({number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)})
-        return reporting.absent("", "")
+        return reporting.style.absent("", "")
 
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
