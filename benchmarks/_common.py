@@ -150,7 +150,7 @@ def _newsgroups(name: str, remove: Sequence[str]) -> Corpus:
 def _scipy(name: str) -> Corpus:
     catalog = yaml.safe_load((ROOT / "conf" / "base" / "catalog_clustering.yml").read_text())
     entry = catalog["clustering.raw_documents"]
-    documents = DocstringsDataset(entry["package"], entry["subpackages"], entry["min_characters"]).load()
+    documents = DocstringsDataset(entry["package"], entry["subpackages"]).load()
     return Corpus(name, documents["label"], texts=list(documents["text"]), words=_words("base"))
 
 

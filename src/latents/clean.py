@@ -53,21 +53,14 @@ class Output(NamedTuple):
     patterns: tuple[str, ...]
     root: Path
 
-    def files(self) -> Iterator[Path]:
-        """Yield what is there of it."""
-        if self.patterns:
-            for pattern in self.patterns:
-                yield from self.path.glob(pattern)
-        elif self.path.is_file() or self.path.is_symlink():
-            yield self.path
-
 
 def main() -> None:
     """Clean the project in the working folder."""
     project = Path.cwd()
     bootstrap_project(project)
     register_places(project)
-    outputs = {output for env in _environments(project) for output in _outputs_of(project, env)}
+    environments = (path for path in (project / settings.CONF_SOURCE).iterdir() if path.is_dir())
+    outputs = {output for path in sorted(environments) for output in _outputs_of(project, path.name)}
     left = clean(project, outputs)
     for path in left[:_SHOWN]:
         print(f"==> left, since no run has written it: {_short(path, project)}")
@@ -98,7 +91,8 @@ def clean(project: Path, outputs: set[Output]) -> list[Path]:
                 _remove(output)
         # Where a catalog of the user's sends an output elsewhere, what lies beside it is not among outputs.
         among = [folder for folder, root in folders.items() if root in folder.parents]
-        left = sorted({path for folder in among for path in _files_in(folder)})
+        found = {path for folder in among for path in folder.rglob("*") if path.is_file()}
+        left = sorted(path for path in found if path.name not in _OF_LOCKS)
         for folder in folders:
             for name in _OF_LOCKS:
                 (folder / name).unlink(missing_ok=True)
@@ -112,20 +106,21 @@ def clean(project: Path, outputs: set[Output]) -> list[Path]:
     return left
 
 
-def _environments(project: Path) -> list[str]:
-    """Return all environments; ``local`` is a plain ``kedro run``."""
-    return sorted(path.name for path in (project / settings.CONF_SOURCE).iterdir() if path.is_dir())
-
-
 def _outputs_of(project: Path, env: str) -> Iterator[Output]:
-    """Yield what runs of an environment write to this machine's disk, but for the folder of raw data."""
+    """Yield what runs of an environment write to this machine's disk, but for the folder of raw data.
+
+    ``local`` is a plain ``kedro run``.
+    """
     names = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
     try:
         loader = OmegaConfigLoader(
             str(project / settings.CONF_SOURCE), env=env, **settings.CONFIG_LOADER_ARGS
         )
         data = Path(loader["globals"]["data"])
-        resolver = CatalogConfigResolver(loader["catalog"], _credentials(loader), default_runtime_patterns={})
+        credentials: dict[str, Any] = {}
+        with suppress(MissingConfigException):
+            credentials = dict(loader["credentials"])
+        resolver = CatalogConfigResolver(loader["catalog"], credentials, default_runtime_patterns={})
         entries: list[tuple[str, dict[str, Any]]] = [(name, resolver.resolve_pattern(name)) for name in names]
     except _UNREADABLE as error:
         reason = f"{' '.join(str(error).split()):.200}"
@@ -147,15 +142,11 @@ def _outputs_of(project: Path, env: str) -> Iterator[Output]:
             yield Output(full, patterns, above if root.is_relative_to(above) else root)
 
 
-def _credentials(loader: OmegaConfigLoader) -> dict[str, Any]:
-    try:
-        return dict(loader["credentials"])
-    except MissingConfigException:
-        return {}
-
-
 def _remove(output: Output) -> None:
-    for file in list(output.files()):
+    files = [file for pattern in output.patterns for file in output.path.glob(pattern)]
+    if not output.patterns and (output.path.is_file() or output.path.is_symlink()):
+        files = [output.path]
+    for file in files:
         file.unlink()
         if file.parent not in (output.path, output.path.parent):
             _remove_empty(file.parent, output.path)
@@ -172,10 +163,6 @@ def _remove_empty(folder: Path, root: Path) -> None:
         except OSError:
             return
         folder = folder.parent
-
-
-def _files_in(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file() and path.name not in _OF_LOCKS)
 
 
 def _short(path: Path, project: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -19,7 +19,17 @@ class _Deferred(ModuleType):
 
 
 @contextmanager
-def deferred(*names: str) -> Iterator[None]:
+def _standing_in(modules: dict[str, ModuleType]) -> Iterator[None]:
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        for name, module in modules.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+
+
+def deferred(*names: str) -> AbstractContextManager[None]:
     """Let imports of some modules wait, for the length of the block, until something of them is asked for.
 
     After the block they are what they were: not loaded, unless they were used, and ``import`` loads them. Whoever
@@ -30,31 +40,15 @@ def deferred(*names: str) -> Iterator[None]:
     names : str
         The modules. Those that are loaded already stay.
     """
-    standing_in = {name: _Deferred(name) for name in names if name not in sys.modules}
-    sys.modules.update(standing_in)
-    try:
-        yield
-    finally:
-        for name, module in standing_in.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
+    return _standing_in({name: _Deferred(name) for name in names if name not in sys.modules})
 
 
-@contextmanager
-def ipython_unasked() -> Iterator[None]:
+def ipython_unasked() -> AbstractContextManager[None]:
     """Answer for IPython, for the length of the block, that no session of it runs here, if it is not loaded.
 
     MLflow asks it, and would load it for that, with its terminal, completion and debugger.
     """
-    if "IPython" in sys.modules:
-        yield
-        return
-    standing_in = ModuleType("IPython")
-    standing_in.__spec__ = ModuleSpec("IPython", None)
-    vars(standing_in)["get_ipython"] = lambda: None
-    sys.modules["IPython"] = standing_in
-    try:
-        yield
-    finally:
-        if sys.modules.get("IPython") is standing_in:
-            del sys.modules["IPython"]
+    ipython = ModuleType("IPython")
+    ipython.__spec__ = ModuleSpec("IPython", None)
+    vars(ipython)["get_ipython"] = lambda: None
+    return _standing_in({} if "IPython" in sys.modules else {"IPython": ipython})

@@ -45,16 +45,13 @@ def check_memory(
     needed = n_bytes(**parameters)
     if available is None or needed <= available:
         return
-    without = {name: n_bytes(**{**parameters, name: _least(size)}) for name, size in parameters.items()}
+    least = {name: 1 if isinstance(size, int) else [1] * len(size) for name, size in parameters.items()}
+    without = {name: n_bytes(**{**parameters, name: size}) for name, size in least.items()}
     name = min(without, key=lambda name: without[name])
     raise ValueError(
         f"{name}={parameters[name]!r:.80} needs too much memory: {what} would take {_in_gib(needed)} GiB; there "
         f"are {_in_gib(available)} GiB"
     )
-
-
-def _least(size: Any) -> Any:
-    return 1 if isinstance(size, int) else [1] * len(size)
 
 
 def _in_gib(n_bytes: int) -> str:

@@ -103,20 +103,19 @@ def parse_json(path: str | os.PathLike[str], text: str | bytes, *, allow_nan: bo
     ValueError
         If the text is none, nests too deeply, or has a name twice; names the file.
     """
+
+    def refuse_constant(name: str) -> NoReturn:
+        raise ValueError(f"{name} is no number of JSON")
+
+    def unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError(f"{first_repeated(name for name, _ in pairs)!r} is there twice")
+        return found
+
     with damaged(path, "its JSON cannot be read"):
-        refuse = None if allow_nan else _no_constant
-        return json.loads(text, object_pairs_hook=_unrepeated, parse_constant=refuse)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError(f"{first_repeated(name for name, _ in pairs)!r} is there twice")
-    return found
+        constant = None if allow_nan else refuse_constant
+        return json.loads(text, object_pairs_hook=unrepeated, parse_constant=constant)
 
 
 @contextmanager

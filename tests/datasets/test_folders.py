@@ -21,6 +21,7 @@ class TestFiles:
         make(
             tmp_path, "a-b/x", "a/z.md", "a/deep/y.txt", ".git/x.txt", "a/.hidden", "a/.deep/x.txt", "top.txt"
         )
+        (tmp_path / "empty").mkdir()
         assert files_within(tmp_path) == ["a/deep/y.txt", "a/z.md", "a-b/x", "top.txt"]
 
     @pytest.mark.parametrize(

@@ -101,15 +101,6 @@ def test_estimators_come_back(tmp_path):
     np.testing.assert_array_equal(entry.load().transform(X), model.transform(X))
 
 
-def test_pickles_are_not_read(tmp_path):
-    np.savez(tmp_path / "a.npz", images=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(DatasetError, match=r"a\.npz.*holds Python objects, which are not read"):
-        datasets.NpzDataset(filepath=str(tmp_path / "a.npz")).load()
-    np.save(tmp_path / "b.npy", np.arange(3))
-    with pytest.raises(DatasetError):
-        datasets.NpzDataset(filepath=str(tmp_path / "missing.npz")).load()
-
-
 def test_every_dataset_of_the_catalog_is_there():
     for name in datasets.__all__:
         assert getattr(datasets, name).__module__.startswith("latents.datasets.")

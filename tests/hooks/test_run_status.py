@@ -41,7 +41,7 @@ def test_an_interrupted_run_is_killed_and_its_points_are_there(project, runner, 
     project.run("cvae", from_nodes=["cvae.fit"])
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_that_python_drops_is_one_all_the_same(project, monkeypatch):
     """As it does in a finaliser: of the signal there is only what the fit is told."""
 
@@ -105,6 +105,7 @@ main()
 def test_a_command_whose_interrupt_python_drops_begins_nothing(project, place, statuses):
     done = project.command(sys.executable, "-c", DROPPED.replace("{place}", place))
     assert done.returncode == 143, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
     assert [run.info.status for run in project.runs()] == statuses
     assert "pca.ingest" not in done.stdout
     written = {path for path in (project.path / "data/test").rglob("*") if path.is_file()}
@@ -125,7 +126,7 @@ def test_ignored_signals_stay_ignored(project, monkeypatch):
 
     def look(*args, **kwargs):
         seen.update({number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)})
-        return reporting.absent("", "")
+        return reporting.style.absent("", "")
 
     former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

@@ -13,7 +13,7 @@ import pytest
 from latents.datasets import SnapshotsDataset
 from latents.datasets.snapshots import Snapshots
 from latents.estimators import ConditionalVAE
-from latents.pipelines.cvae import measuring, nodes
+from latents.pipelines.cvae import drawing, measuring, nodes
 from latents.pipelines.cvae.parameters import (
     EvaluateParameters,
     FeaturesParameters,
@@ -112,7 +112,7 @@ class Outcome:
             "hardest_table",
             "paths",
         ]
-        figures = nodes.draw(
+        figures = drawing.draw(
             self.model,
             *(self.results[name] for name in [*names, "traversals", "metrics"]),
             self.snapshots,

@@ -9,7 +9,7 @@ from latents.estimators import MultinomialMixture
 from latents.pipelines.clustering import description
 from latents.pipelines.clustering.parameters import EvaluateParameters
 from latents.pipelines.documents import excerpt
-from latents.reporting import pages
+from latents.reporting.report import render_chart
 
 WORDS = np.array(["ship", "ships", "wind", "wave", "plane", "cloud", "air", "and"], dtype=object)
 PARAMS = EvaluateParameters(
@@ -196,7 +196,7 @@ def test_without_a_map_the_page_says_so(options):
         tables["map"], documents, tables["assignments"], tables["clusters"]["name"].tolist()
     )
     assert "not asked for" in figure.layout.annotations[0].text
-    assert "not asked for" in pages.document_map(figure)
+    assert "not asked for" in render_chart("", figure)
 
 
 def test_one_cluster_has_typical_documents_alone():

@@ -10,7 +10,7 @@ import pytest
 
 from latents.datasets import NpyDataset, NpyFolderDataset
 from latents.estimators import MinimumErrorPCA
-from latents.pipelines.pca import measuring, nodes
+from latents.pipelines.pca import drawing, measuring, nodes
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
 from latents.pipelines.shared import SplitParameters
 from tests.reporting.test_report import Page
@@ -49,7 +49,7 @@ def run(data, d=3, n_held_out=15, whiten=False, fit=None):
     results = nodes.evaluate(model, {"X": X}, data, split, {"fit_seconds": 0.5}, EVALUATE)
     names = ["scores", "distortions", "reconstructions"]
     shared = (model, data, *(results[name] for name in names))
-    figures = nodes.draw(*shared, results["worst"], results["worst_table"], FitParameters(**asked), REPORT)
+    figures = drawing.draw(*shared, results["worst"], results["worst_table"], FitParameters(**asked), REPORT)
     told = (results["worst_table"], results["metrics"], REPORT, {"fit": asked})
     page, slider_page = nodes.report(*shared, *told, **figures)
     return model, X, split, results, {**figures, "page": page, "slider_page": slider_page}
@@ -163,14 +163,14 @@ def test_the_page_says_what_was_asked(fit, said):
 
 
 def test_only_what_is_given_reaches_the_estimator():
-    assert FitParameters(**FIT | {"n_components": 3}).arguments() == {
+    assert FitParameters(**FIT | {"n_components": 3}).model_dump(exclude_none=True) == {
         "n_components": 3,
         "svd_solver": "full",
         "whiten": False,
         "device": "auto",
         "random_state": 0,
     }
-    by_error = FitParameters(**FIT | {"max_distortion_share": 0.1}).arguments()
+    by_error = FitParameters(**FIT | {"max_distortion_share": 0.1}).model_dump(exclude_none=True)
     assert by_error["max_distortion_share"] == 0.1
     assert "n_components" not in by_error
 

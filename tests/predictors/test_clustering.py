@@ -16,19 +16,22 @@ from latents.predictors import ClusteringPredictor, load
 from tests.predictors.examples import RULES, SEA, SKY, TEXTS, change
 
 
+def trained(texts=TEXTS, rules=RULES, n_clusters=2, **parameters):
+    counted = count_words(texts, **rules._asdict())
+    model = MultinomialMixture(n_clusters, random_state=0, **parameters).fit(counted.counts)
+    return ClusteringPredictor(model, counted.words, rules, ["one", "two"][:n_clusters])
+
+
+def parts_of(predictor):
+    return {name: getattr(predictor, name) for name in ("model", "vocabulary", "rules", "cluster_names")}
+
+
 def test_the_table_is_the_mixtures(clustering_predictor):
     counts = count_words(TEXTS, **RULES._asdict()).counts
     table = clustering_predictor.predict(TEXTS)
     gamma = clustering_predictor.model.predict_proba(counts)
-    assert list(table) == [
-        "cluster",
-        "cluster_name",
-        "probability",
-        "n_tokens",
-        "deciding_words",
-        "p_0",
-        "p_1",
-    ]
+    named = ["cluster", "cluster_name", "probability", "n_tokens", "deciding_words"]
+    assert list(table) == [*named, "p_0", "p_1"]
     np.testing.assert_array_equal(table["cluster"], gamma.argmax(axis=1))
     np.testing.assert_allclose(table["probability"], gamma.max(axis=1))
     np.testing.assert_allclose(table[["p_0", "p_1"]], gamma)
@@ -61,13 +64,12 @@ def test_a_text_without_known_words_has_the_mixing_weights(clustering_predictor,
     assert table["deciding_words"][1] == ""
 
 
-def test_accents_are_composed_before_words_are_counted():
-    texts = ["schön schön Ufer", "Ufer Berg Berg"] * 3
-    counted = count_words(texts, **RULES._asdict())
-    model = MultinomialMixture(2, random_state=0).fit(counted.counts)
-    predictor = ClusteringPredictor(model, counted.words, RULES, ["one", "two"])
+def test_accents_of_texts_and_bags_are_composed_before_words_are_counted():
+    predictor = trained(["schön schön Ufer", "Ufer Berg Berg"] * 3)
     pd.testing.assert_frame_equal(predictor.predict(["scho\u0308n"]), predictor.predict(["schön"]))
     assert predictor.predict(["scho\u0308n"])["n_tokens"].item() == 1
+    counts = predictor.count_bag(sparse.csr_array(np.array([[2, 3, 1]])), ["scho\u0308n", "schön", "Ufer"])
+    np.testing.assert_array_equal(counts.toarray(), predictor.count(["schön " * 5 + "Ufer"]).toarray())
 
 
 @pytest.mark.parametrize(
@@ -115,14 +117,10 @@ def test_counts_of_a_bag_that_are_added_up_do_not_overflow(clustering_predictor)
 
 def test_words_of_a_bag_are_numbered_as_those_of_the_training(clustering_predictor, tmp_path):
     """By what the predictor remembers, saved and loaded; one that remembers nothing asks for it."""
-    parts = {
-        name: getattr(clustering_predictor, name)
-        for name in ("model", "vocabulary", "rules", "cluster_names")
-    }
     bag = sparse.csr_array(np.array([[3, 1]]))
     numbering = Numbering("a.svm", None, named=True, from_zero=["ship", "sail"])
     for first, text in ((0, "ship ship ship sail"), (1, "plane plane plane wing")):
-        ClusteringPredictor(**parts, first_word=first).save(tmp_path / str(first))
+        ClusteringPredictor(**parts_of(clustering_predictor), first_word=first).save(tmp_path / str(first))
         predictor = ClusteringPredictor.load(tmp_path / str(first))
         assert predictor.first_word == first
         counts = predictor.count_bag(bag, ["plane", "wing"], numbering)
@@ -148,19 +146,9 @@ def test_a_first_word_that_is_none_in_a_saved_predictor(clustering_predictor, tm
         ClusteringPredictor.load(tmp_path / "a")
 
 
-def test_words_of_a_bag_are_composed_as_texts_are():
-    counted = count_words(["schön schön Ufer", "Ufer Berg Berg"] * 3, **RULES._asdict())
-    model = MultinomialMixture(2, random_state=0).fit(counted.counts)
-    predictor = ClusteringPredictor(model, counted.words, RULES, ["one", "two"])
-    counts = predictor.count_bag(sparse.csr_array(np.array([[2, 3, 1]])), ["scho\u0308n", "schön", "Ufer"])
-    np.testing.assert_array_equal(counts.toarray(), predictor.count(["schön " * 5 + "Ufer"]).toarray())
-
-
 def test_pairs_of_words_are_counted_in_texts_and_not_in_bags():
     rules = RULES._replace(ngram_range=(1, 2))
-    counted = count_words(TEXTS, **rules._asdict())
-    model = MultinomialMixture(2, random_state=0).fit(counted.counts)
-    predictor = ClusteringPredictor(model, counted.words, rules, ["one", "two"])
+    counted, predictor = count_words(TEXTS, **rules._asdict()), trained(rules=rules)
     assert "ship sail" in counted.words
     np.testing.assert_array_equal(predictor.count(TEXTS).toarray(), counted.counts.toarray())
     with pytest.raises(ValueError, match=r"counts n-grams \(ngram_range \[1, 2\]\), but the words of a bag"):
@@ -168,20 +156,15 @@ def test_pairs_of_words_are_counted_in_texts_and_not_in_bags():
 
 
 def test_one_cluster_decides_nothing():
-    counted = count_words(TEXTS, **RULES._asdict())
-    model = MultinomialMixture(1, random_state=0).fit(counted.counts)
-    table = ClusteringPredictor(model, counted.words, RULES, ["all"]).predict([SEA, ""])
+    table = trained(n_clusters=1).predict([SEA, ""])
     assert table["p_0"].tolist() == [1, 1]
     assert table["deciding_words"].tolist() == ["", ""]
 
 
 def test_without_smoothing_an_impossible_text_is_refused_by_row():
-    counted = count_words([SEA, SKY] * 3, **RULES._asdict())
-    model = MultinomialMixture(2, smoothing=0, random_state=0).fit(counted.counts)
-    model.word_probabilities_[model.word_probabilities_ < 1e-6] = (
-        0.0  # what annealing leaves is on its way there
-    )
-    predictor = ClusteringPredictor(model, counted.words, RULES, ["one", "two"])
+    predictor = trained([SEA, SKY] * 3, smoothing=0)
+    mu = predictor.model.word_probabilities_
+    mu[mu < 1e-6] = 0.0  # what annealing leaves is on its way there
     told = predictor.predict([SEA])["deciding_words"].item().split(", ")
     assert set(told[:3]) == {"ship", "sail", "harbour"}  # the other cluster rules each of them out
     with pytest.raises(ValueError, match="row 1 of X is impossible: no single component"):
@@ -202,12 +185,8 @@ def test_without_smoothing_an_impossible_text_is_refused_by_row():
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused(clustering_predictor, change, said):
-    parts = {
-        name: getattr(clustering_predictor, name)
-        for name in ("model", "vocabulary", "rules", "cluster_names")
-    }
     with pytest.raises((TypeError, ValueError), match=said):
-        ClusteringPredictor(**{**parts, **change})
+        ClusteringPredictor(**{**parts_of(clustering_predictor), **change})
 
 
 def test_a_predictor_saved_before_letters_were_made_plain_predicts_as_then(clustering_predictor, tmp_path):
@@ -223,10 +202,9 @@ def test_a_predictor_saved_before_letters_were_made_plain_predicts_as_then(clust
 
 def test_the_words_of_any_language_are_read_as_in_training(tmp_path):
     rules = rules_of("words", lowercase=True, stop_words=["THE"], ngram_range=(1, 1))
-    counted = count_words(["İzmir ﬁne", "the __strong__ कि\u200dताब"] * 3, **rules._asdict())
-    assert counted.words == ["fine", "izmir", "strong", "किताब"]
-    model = MultinomialMixture(2, random_state=0).fit(counted.counts)
-    ClusteringPredictor(model, counted.words, rules, ["one", "two"]).save(tmp_path / "saved")
+    predictor = trained(["İzmir ﬁne", "the __strong__ कि\u200dताब"] * 3, rules)
+    assert predictor.vocabulary == ["fine", "izmir", "strong", "किताब"]
+    predictor.save(tmp_path / "saved")
     loaded = load(tmp_path / "saved")
     counts = loaded.count(["ＩＺＭＩＲ fi\u00adne2 किताब", "THE strong"])
     assert counts.toarray().tolist() == [[1, 1, 0, 1], [0, 0, 1, 0]]

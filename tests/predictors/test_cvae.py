@@ -7,6 +7,14 @@ import pytest
 from latents.estimators import ConditionalVAE
 from latents.predictors import CVAEPredictor
 
+SMALL = {"n_latents": 1, "hidden": (2,), "network": "reference", "epochs": 1, "compiled": False}
+
+
+def trained(X, y, white=1.0, **parameters):
+    """A predictor of images of 2 x 2 pixels."""
+    model = ConditionalVAE(**SMALL, random_state=0, **parameters).fit(X, y)
+    return CVAEPredictor(model, (2, 2), white)
+
 
 def test_the_table_is_the_models(cvae_predictor, digits):
     images = digits[0][:20]
@@ -42,16 +50,7 @@ def test_grey_pixels_are_1_from_half_of_white(cvae_predictor, digits):
 
 def test_continuous_pixels_stay_grey():
     X = np.random.default_rng(0).random((6, 4))
-    model = ConditionalVAE(
-        n_latents=1,
-        hidden=(2,),
-        network="reference",
-        likelihood="gaussian",
-        epochs=1,
-        compiled=False,
-        random_state=0,
-    )
-    predictor = CVAEPredictor(model.fit(X, [0, 1] * 3), (2, 2), 255.0)
+    predictor = trained(X, [0, 1] * 3, 255.0, likelihood="gaussian")
     np.testing.assert_allclose(predictor.pixels(255 * X.reshape(6, 2, 2)), X, rtol=1e-6)
     assert len(predictor.predict(255 * X.reshape(6, 2, 2), n_importance_samples=5)) == 6
 
@@ -93,9 +92,10 @@ def test_labels_may_be_texts_or_numbers(cvae_predictor):
         ([], r"labels have shape \(0,\)"),
         (3, r"labels have shape \(\)"),
         ([[3]], r"labels have shape \(1, 1\)"),
+        ([False, True], r"label 0 is False, no class .* \(False is what YAML makes of no, off"),
     ],
 )
-def test_unknown_labels_are_refused_by_row(cvae_predictor, digits, labels, said):
+def test_unknown_labels_are_refused_by_row(cvae_predictor, labels, said):
     with pytest.raises(ValueError, match=said):
         cvae_predictor.generate(labels)
 
@@ -106,10 +106,7 @@ def test_as_many_labels_as_images(cvae_predictor, digits):
 
 
 def test_classes_that_are_texts_say_so():
-    model = ConditionalVAE(
-        n_latents=1, hidden=(2,), network="reference", epochs=1, compiled=False, random_state=0
-    )
-    predictor = CVAEPredictor(model.fit(np.eye(4), ["cat", "1", "cat", "1"]), (2, 2), 1.0)
+    predictor = trained(np.eye(4), ["cat", "1", "cat", "1"])
     table = predictor.predict(np.eye(4).reshape(4, 2, 2), n_importance_samples=5)
     assert list(table)[:3] == ["predicted", "p_1", "p_cat"]
     assert predictor.generate([1]).shape == (1, 2, 2)
@@ -118,10 +115,7 @@ def test_classes_that_are_texts_say_so():
 
 
 def test_classes_that_are_floats_may_be_given_as_whole_numbers():
-    model = ConditionalVAE(
-        n_latents=1, hidden=(2,), network="reference", epochs=1, compiled=False, random_state=0
-    )
-    predictor = CVAEPredictor(model.fit(np.eye(4), [0.0, 2.0, 0.0, 2.0]), (2, 2), 1.0)
+    predictor = trained(np.eye(4), [0.0, 2.0, 0.0, 2.0])
     for labels in ([0], ["0"], ["0.0"], [0.0], np.array([0], dtype=np.uint8)):
         assert predictor.classes_of(labels).tolist() == [0.0]
     assert predictor.classes_of(["2", 0, 2]).tolist() == [2.0, 0.0, 2.0]
@@ -145,10 +139,3 @@ def test_pixels_outside_are_refused(cvae_predictor, digits):
 def test_parts_that_do_not_fit_together_are_refused(cvae_predictor, shape, white, said):
     with pytest.raises(ValueError, match=said):
         CVAEPredictor(cvae_predictor.model, shape, white)
-
-
-def test_labels_that_yaml_took_for_truth_values_are_told(cvae_predictor):
-    with pytest.raises(
-        ValueError, match=r"label 0 is False, no class .* \(False is what YAML makes of no, off"
-    ):
-        cvae_predictor.classes_of([False, True])

@@ -1,15 +1,9 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from latents.reporting import cvae
-
-
-def tiles(figure):
-    return [np.asarray(image.get_array()) for image in figure.axes[0].images]
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
+from tests.reporting.sheets import assert_pairs, texts, tiles
 
 
 def make_history(epochs=4):
@@ -54,15 +48,6 @@ def test_bound_without_test_has_no_test_curve():
     assert not figure.layout.showlegend
 
 
-def test_history_is_checked():
-    with pytest.raises(ValueError, match=r"lacks \['kl'\]"):
-        cvae.bound_per_epoch({"lower_bound": [1.0], "reconstruction": [1.0]})
-    with pytest.raises(ValueError, match="kl has 3"):
-        cvae.bound_per_epoch(make_history() | {"kl": [1.0] * 3})
-    with pytest.raises(ValueError, match="at least one epoch"):
-        cvae.bound_per_epoch({"lower_bound": [], "reconstruction": [], "kl": []})
-
-
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (30, 2, 5, 7), (3, 1, 4, 4, 3)])
 def test_generated_grid_has_one_row_a_class(shape):
     images = np.random.default_rng(0).random(shape)
@@ -81,26 +66,13 @@ def test_generated_grid_has_one_row_a_class(shape):
     assert {image.get_clim() for image in figure.axes[0].images} == {(0.0, 1.0)}
 
 
-def test_generated_grid_is_checked():
-    with pytest.raises(ValueError, match="images_by_class has 2, class_names has 1"):
-        cvae.generated_grid(np.zeros((2, 1, 3, 3)), ["a"])
-    with pytest.raises(ValueError, match=r"\(C, n, H, W\)"):
-        cvae.generated_grid(np.zeros((2, 3, 3)), ["a", "b"])
-
-
 @pytest.mark.parametrize("count", [1, 12, 30])
 def test_reconstructions_stand_below_their_images(count):
     rng = np.random.default_rng(0)
     originals, rebuilt = rng.random((count, 6, 4)) > 0.5, rng.random((count, 6, 4))
     labels = rng.integers(0, 10, count)
     figure = cvae.reconstructions(originals, rebuilt, labels)
-    pictures = figure.axes[0].images
-    assert len(pictures) == 2 * count
-    for i, (above, below) in enumerate(zip(pictures[::2], pictures[1::2], strict=True)):
-        np.testing.assert_array_equal(above.get_array(), originals[i])
-        np.testing.assert_array_equal(below.get_array(), rebuilt[i])
-        assert above.get_extent()[:2] == below.get_extent()[:2]
-        assert above.get_extent()[2] < below.get_extent()[3]
+    assert_pairs(figure, originals, rebuilt)
     assert [text for text in texts(figure) if text.isdigit()] == [str(label) for label in labels]
 
 
@@ -108,16 +80,9 @@ def test_constant_images_are_drawn():
     cvae.reconstructions(np.zeros((2, 3, 3)), np.ones((2, 3, 3)), ["a", "b"]).canvas.draw()
 
 
-def test_reconstructions_are_checked():
-    with pytest.raises(ValueError, match="originals' shape"):
-        cvae.reconstructions(np.zeros((2, 3, 3)), np.zeros((2, 3, 4)), [0, 1])
-    with pytest.raises(ValueError, match="labels has 1"):
-        cvae.reconstructions(np.zeros((2, 3, 3)), np.zeros((2, 3, 3)), [0])
-
-
 def test_latent_scatter_draws_the_points():
     points = np.arange(6.0).reshape(3, 2)
-    figure = cvae.latent_scatter(points, [4, 4, 7], ("latent 3", "latent 17"))
+    figure = cvae.latent_scatter(points, [4, 4, 7], ("latent 3", "latent 17"), has_class_priors=False)
     np.testing.assert_array_equal(figure.data[0].x, [0.0, 2.0])
     np.testing.assert_array_equal(figure.data[1].y, [5.0])
     assert [trace.name for trace in figure.data] == ["4", "7"]
@@ -126,3 +91,46 @@ def test_latent_scatter_draws_the_points():
     assert "overlap is expected" in figure.layout.title.subtitle.text
     apart = cvae.latent_scatter(points, [4, 4, 7], ("a", "b"), has_class_priors=True)
     assert "prior of its own" in apart.layout.title.subtitle.text
+
+
+ZEROS = np.zeros((2, 3, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: cvae.bound_per_epoch({"lower_bound": [1.0], "reconstruction": [1.0]}), r"lacks \['kl'\]"),
+        (lambda: cvae.bound_per_epoch(make_history() | {"kl": [1.0] * 3}), "kl has 3"),
+        (
+            lambda: cvae.bound_per_epoch({"lower_bound": [], "reconstruction": [], "kl": []}),
+            "at least one epoch",
+        ),
+        (lambda: cvae.learning({}, ["a"], {}), "at least one epoch"),
+        (lambda: cvae.learning({1: ZEROS[0]}, ["a"], {}), "class_names has 1"),
+        (lambda: cvae.generated_grid(ZEROS, ["a"]), "images_by_class has 2, class_names has 1"),
+        (lambda: cvae.generated_grid(ZEROS[0], ["a"] * 3), r"\(C, n, H, W\)"),
+        (lambda: cvae.reconstructions(ZEROS[0], ZEROS[0, :, 1:], [0] * 3), "originals' shape"),
+        (lambda: cvae.reconstructions(ZEROS[0], ZEROS[0], [0]), "labels has 1"),
+        (lambda: cvae.hardest(ZEROS[0], ZEROS[0, :2], [("", "")] * 3, [0] * 3, 0), "originals' shape"),
+        (lambda: cvae.hardest(ZEROS[0], ZEROS[0], [("", "")] * 3, [0], 0), "bounds has 1"),
+        (lambda: cvae.interpolations(ZEROS, ZEROS[:1, :2], [("a", "a")] * 2), "ends has 1"),
+        (lambda: cvae.interpolations(ZEROS, ZEROS[:, :2], [("a", "a")]), "labels has 1"),
+        (lambda: cvae.class_paths(ZEROS, [("a", "b")]), "labels has 1"),
+        (lambda: cvae.styles(ZEROS[:, 0], ZEROS, ["a", "b"], ["a", "b"]), "class_names has 2"),
+        (lambda: cvae.traversals(ZEROS[None], [1, 2], [0.5], ["a", "b"], [-1, 0, 1]), "latents has 2"),
+        (lambda: cvae.traversals(ZEROS[None], [1], [0.5], ["a", "b"], [-1, 1]), "values has 2"),
+        (lambda: cvae.class_bounds(pd.DataFrame(columns=["label"])), "at least one class"),
+        (lambda: cvae.confusion(["a", "a"], ["a"], ["a"]), "predicted has 1"),
+        (lambda: cvae.confusion([], [], ["a"]), "at least one image"),
+        (lambda: cvae.confusion(["a"], ["z"], ["a", "b"]), "predicted has 'z'"),
+        (
+            lambda: cvae.class_priors(
+                np.eye(2), ["a", "b"], ["a", "b", "c"], np.eye(2), [np.eye(2)] * 3, 20.0, 23.5, ("one", "two")
+            ),
+            "means has 2",
+        ),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()

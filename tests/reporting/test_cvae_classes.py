@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from latents.reporting import cvae
 
@@ -50,8 +49,6 @@ def test_classes_of_one_and_of_hostile_names_are_drawn():
     long = cvae.class_bounds(table(["x" * 40 + "1", "x" * 40 + "2"]))
     assert len(set(long.data[0].y)) == 2
     assert all(len(shown) < 40 for shown in long.layout.yaxis.labelalias.values())
-    with pytest.raises(ValueError, match="at least one class"):
-        cvae.class_bounds(table().iloc[:0])
 
 
 def test_classes_that_are_numbers_are_no_fractions():
@@ -75,15 +72,6 @@ def test_confusion_of_numbers_and_of_many_classes():
     assert figure.data[0].texttemplate is None
     np.testing.assert_array_equal(figure.data[0].z, np.eye(60))
     assert "100.0% of 60" in figure.layout.title.text
-
-
-def test_confusion_is_checked():
-    with pytest.raises(ValueError, match="predicted has 1"):
-        cvae.confusion(["a", "a"], ["a"], ["a"])
-    with pytest.raises(ValueError, match="at least one image"):
-        cvae.confusion([], [], ["a"])
-    with pytest.raises(ValueError, match="predicted has 'z'"):
-        cvae.confusion(["a"], ["z"], ["a", "b"])
 
 
 def priors(**changes):
@@ -128,23 +116,13 @@ def test_priors_say_what_they_save():
     assert figure.layout.title.text == "The priors of the classes save 3.50 nats of KL an image"
     assert "KL to p(z | y) 20.00 nats, to N(0, I) 23.50" in figure.layout.title.subtitle.text
     assert "cost 1.00 nats" in priors(kl_standard=19.0).layout.title.text
-    with pytest.raises(ValueError, match="means has 2"):
-        priors(means=np.zeros((2, 2)))
 
 
 def test_other_measurements_join_the_bound():
-    history = {
-        "lower_bound": [-3.0, -2.0],
-        "reconstruction": [-2.0, -1.0],
-        "kl": [1.0, 1.0],
-        "importance_bound": [-2.5, -1.5],
-        "log_likelihood_test": [np.nan, -1.0],
-    }
+    history = {name: [-3.0, -2.0] for name in ("lower_bound", "reconstruction", "kl")}
+    history |= {"importance_bound": [-2.5, -1.5], "log_likelihood_test": [np.nan, -1.0]}
     drawn = {trace.name: trace for trace in cvae.bound_per_epoch(history).data}
     np.testing.assert_array_equal(drawn["train, importance-weighted"].y, [-2.5, -1.5])
     np.testing.assert_array_equal(drawn["test, log p(x | y)"].y, [np.nan, -1.0])
     assert "markers" in drawn["test, log p(x | y)"].mode
-    assert (
-        len({drawn[name].yaxis for name in ("train", "train, importance-weighted", "test, log p(x | y)")})
-        == 1
-    )
+    assert len({trace.yaxis for name, trace in drawn.items() if name.startswith(("train", "test"))}) == 1

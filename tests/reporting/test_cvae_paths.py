@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latents.reporting import cvae
-from tests.reporting.test_cvae import texts, tiles
+from tests.reporting.sheets import assert_pairs, texts, tiles
 
 SHAPES = [(8, 8), (5, 7), (4, 4, 3)]
 
@@ -40,13 +40,6 @@ def test_ways_between_images_stand_between_them(shape):
     figure.canvas.draw()
 
 
-def test_ways_between_images_are_checked():
-    with pytest.raises(ValueError, match="ends has 1"):
-        cvae.interpolations(np.zeros((2, 3, 4, 4)), np.zeros((1, 2, 4, 4)), [("a", "a")] * 2)
-    with pytest.raises(ValueError, match="labels has 1"):
-        cvae.interpolations(np.zeros((2, 3, 4, 4)), np.zeros((2, 2, 4, 4)), [("a", "a")])
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 def test_ways_between_classes_begin_and_end_at_their_names(shape):
     paths = rng_images(2, 4, *shape)
@@ -57,8 +50,6 @@ def test_ways_between_classes_begin_and_end_at_their_names(shape):
     lefts = places(figure)[:, 0]
     assert left.get_position()[0] < lefts.min()
     assert right.get_position()[0] > lefts.max()
-    with pytest.raises(ValueError, match="labels has 1"):
-        cvae.class_paths(paths, [("nil", "one")])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -70,8 +61,6 @@ def test_styles_stand_beside_their_image(shape):
     names = texts(figure)
     assert {"image", "nil", "one", "two"} <= set(names)
     assert any(name.startswith("a ") and name.endswith("…") for name in names)
-    with pytest.raises(ValueError, match="class_names has 2"):
-        cvae.styles(originals, restyled, ["one", "two"], ["nil", "one"])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -94,13 +83,6 @@ def test_traversals_have_a_panel_for_each_latent(shape, n_latents):
     figure.canvas.draw()
 
 
-def test_traversals_are_checked():
-    with pytest.raises(ValueError, match="latents has 2"):
-        cvae.traversals(np.zeros((1, 2, 3, 4, 4)), [1, 2], [0.5], ["a", "b"], [-1, 0, 1])
-    with pytest.raises(ValueError, match="values has 2"):
-        cvae.traversals(np.zeros((1, 2, 3, 4, 4)), [1], [0.5], ["a", "b"], [-1, 1])
-
-
 def test_learning_has_a_row_for_each_epoch_in_order():
     drawn = {20: rng_images(3, 4, 4), 10: 1 - rng_images(3, 4, 4)}
     figure = cvae.learning(drawn, ["a", "b", "c"], {20: -91.2345})
@@ -109,10 +91,6 @@ def test_learning_has_a_row_for_each_epoch_in_order():
     assert said.index("epoch 10") < said.index("epoch 20")
     assert "\N{MINUS SIGN}91.23" in said
     assert {"a", "b", "c"} <= set(said)
-    with pytest.raises(ValueError, match="at least one epoch"):
-        cvae.learning({}, ["a"], {})
-    with pytest.raises(ValueError, match="class_names has 1"):
-        cvae.learning(drawn, ["a"], {})
 
 
 def test_drawings_of_an_epoch_say_so():
@@ -127,23 +105,10 @@ def test_the_hardest_stand_above_what_is_made_of_them(count):
     captions = [(f"folder/a-long-name-{i}.png", "4, taken for 9") for i in range(count)]
     bounds = -300.0 + np.arange(count)
     figure = cvae.hardest(originals, rebuilt, captions, bounds, -90.5)
-    pictures = figure.axes[0].images
-    assert len(pictures) == 2 * count
-    for i, (above, below) in enumerate(zip(pictures[::2], pictures[1::2], strict=True)):
-        np.testing.assert_array_equal(above.get_array(), originals[i])
-        np.testing.assert_array_equal(below.get_array(), rebuilt[i])
-        assert above.get_extent()[:2] == below.get_extent()[:2]
-        assert above.get_extent()[2] < below.get_extent()[3]
+    assert_pairs(figure, originals, rebuilt)
     said = texts(figure)
     assert said.count("4, taken for 9") == count
     assert sum(text.endswith(f"{i}.png") for i in range(count) for text in said) >= count
     assert f"\N{MINUS SIGN}{300 - (count - 1)}.00 nats" in said
     assert said[0].startswith("The hardest test image has a bound of \N{MINUS SIGN}300.00 nats")
     assert "\N{MINUS SIGN}90.50" in said[0]
-
-
-def test_the_hardest_are_checked():
-    with pytest.raises(ValueError, match="originals' shape"):
-        cvae.hardest(np.zeros((2, 3, 3)), np.zeros((1, 3, 3)), [("", "")] * 2, [0, 0], 0)
-    with pytest.raises(ValueError, match="bounds has 1"):
-        cvae.hardest(np.zeros((2, 3, 3)), np.zeros((2, 3, 3)), [("", "")] * 2, [0], 0)

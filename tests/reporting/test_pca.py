@@ -4,6 +4,7 @@ from matplotlib.colors import Normalize
 from sklearn.datasets import load_digits
 
 from latents.reporting import pca
+from tests.reporting.sheets import texts, tiles
 
 
 @pytest.fixture(scope="module")
@@ -14,14 +15,6 @@ def digits():
     eigenvalues = singular**2 / len(X)
     curve = np.append(eigenvalues.sum() - np.append(0, np.cumsum(eigenvalues))[:-1], 0.0)
     return X, centred, basis, eigenvalues / eigenvalues.sum(), curve
-
-
-def tiles(figure):
-    return [np.asarray(image.get_array()) for image in figure.axes[0].images]
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_eigenimages_are_the_components_symmetric_about_zero(digits):
@@ -42,17 +35,11 @@ def test_eigenimages_are_the_components_symmetric_about_zero(digits):
 def test_eigenimages_in_colour_have_grey_for_zero():
     basis = np.linspace(-2, 1, 2 * 4 * 5 * 3).reshape(2, -1)
     basis[0, 0] = 0.0
-    figure = pca.eigenimages(basis, (4, 5, 3), [0.5, 0.25])
+    figure = pca.eigenimages(basis, (4, 5, 3), [0.5, 0.25], 24)
     first = tiles(figure)[0]
     largest = np.abs(basis[0]).max()
     np.testing.assert_allclose(first.ravel(), 0.5 + basis[0] / (2 * largest))
     assert first[0, 0, 0] == 0.5
-
-
-def test_constant_eigenimage_and_shapes():
-    pca.eigenimages(np.zeros((1, 6)), (2, 3), [0.0]).canvas.draw()
-    with pytest.raises(ValueError, match=r"\(1, 6\) do not hold images of shape \(2, 2\)"):
-        pca.eigenimages(np.zeros((1, 6)), (2, 2), [0.0])
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 5, 9), (4, 6, 3, 3)])
@@ -79,18 +66,9 @@ def test_reconstructions_stand_in_rows_by_d_on_the_originals_scale(shape):
 
 
 def test_constant_images_are_drawn():
+    pca.eigenimages(np.zeros((1, 6)), (2, 3), [0.0], 24).canvas.draw()
     flat = np.full((2, 3, 3), 7)
     pca.reconstructions(flat, {1: flat}, {1: 0.0}).canvas.draw()
-
-
-def test_reconstructions_are_checked():
-    images = np.zeros((2, 3, 3))
-    with pytest.raises(ValueError, match=r"reconstructions\[4\] must have the originals' shape"):
-        pca.reconstructions(images, {4: np.zeros((2, 3, 4))}, {4: 0.0})
-    with pytest.raises(ValueError, match="errors lacks d = 4"):
-        pca.reconstructions(images, {4: images}, {})
-    with pytest.raises(ValueError, match="originals must have shape"):
-        pca.reconstructions(np.zeros((0, 3, 3)), {}, {})
 
 
 def test_distortion_curve_and_measured_marks(digits):
@@ -110,10 +88,8 @@ def test_distortion_curve_and_measured_marks(digits):
     assert figure.layout.shapes[0].x0 == 20
 
 
-def test_distortion_curve_of_constant_data_and_beyond_its_end():
+def test_distortion_curve_of_constant_data():
     assert "error of 0" in pca.distortion_curve(np.zeros(4), [1], [0.0], 1).layout.title.text
-    with pytest.raises(ValueError, match="within 0 and 3"):
-        pca.distortion_curve(np.zeros(4), [1], [0.0], 4)
 
 
 @pytest.mark.parametrize(("size", "kind"), [(12, "bar"), (300, "scatter")])
@@ -134,15 +110,30 @@ def test_spectrum_splits_kept_from_discarded(size, kind):
 def test_spectrum_that_stops_short_is_not_stretched():
     figure = pca.spectrum([0.5, 0.2], 2)
     assert figure.data[2].y[-1] == pytest.approx(0.7)
-    with pytest.raises(ValueError, match="within 1 and 2"):
-        pca.spectrum([0.5, 0.2], 3)
 
 
-def test_scatter_takes_the_first_two_scores():
-    scores = np.arange(12.0).reshape(3, 4)
-    figure = pca.scatter(scores, ["a", "b", "a"])
-    np.testing.assert_array_equal(figure.data[0].x, [0.0, 8.0])
-    np.testing.assert_array_equal(figure.data[1].y, [5.0])
-    assert figure.layout.xaxis.title.text == "score on component 1 (input units)"
-    with pytest.raises(ValueError, match="2 or more"):
-        pca.scatter(scores[:, :1])
+FLAT = np.zeros((2, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: pca.eigenimages(np.zeros((1, 6)), (2, 2), [0.0], 24), r"\(1, 6\) do not hold .* \(2, 2\)"),
+        (lambda: pca.loadings(np.eye(2, 4), ["a", "b", "c"], [0.6, 0.3]), "feature_names has 3"),
+        (
+            lambda: pca.reconstructions(FLAT, {4: FLAT[:1]}, {4: 0.0}),
+            r"reconstructions\[4\] .* originals' shape",
+        ),
+        (lambda: pca.reconstructions(FLAT, {4: FLAT}, {}), "errors lacks d = 4"),
+        (lambda: pca.reconstructions(FLAT[:0], {}, {}), "originals must have shape"),
+        (lambda: pca.worst_images(FLAT, FLAT[:1], [0, 0], [("", "")] * 2, 1.0), "originals' shape"),
+        (lambda: pca.worst_images(FLAT, FLAT, [0, 0], [("", "")], 1.0), "captions has 1"),
+        (lambda: pca.rebuilt_images(FLAT, FLAT[:1], [0, 0], [("", "")] * 2, 1), "originals' shape"),
+        (lambda: pca.distortion_curve(np.zeros(4), [1], [0.0], 4), "within 0 and 3"),
+        (lambda: pca.distortion_curve(np.ones(4), [2], [1], 2, held_out=([1, 2], [1])), "held_out has 2"),
+        (lambda: pca.spectrum([0.5, 0.2], 3), "within 1 and 2"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()

@@ -1,11 +1,6 @@
 import pytest
 
-from latents.reporting import absent, style
-
-
-def test_thirty_categories_look_different():
-    looks = {(style.colour_of(i), style.symbol_of(i)) for i in range(30)}
-    assert len(looks) == 30
+from latents.reporting import style
 
 
 @pytest.mark.parametrize("colour", style.CATEGORY_COLOURS)
@@ -24,18 +19,8 @@ def test_labels_sort_by_value_or_alphabet():
     assert style.in_order(["b", "a"]) == ["a", "b"]
 
 
-def test_unequal_columns_are_named():
-    with pytest.raises(ValueError, match="points has 2, labels has 3"):
-        style.check_lengths(points=[1, 2], labels=[1, 2, 3])
-
-
 def test_an_absent_chart_says_why():
-    figure = absent("Labels <b>", "There are no labels.")
+    figure = style.absent("Labels <b>", "There are no labels.")
     assert figure.layout.title.text == "Labels &lt;b&gt;"
     assert figure.layout.annotations[0].text == "There are no labels."
     assert len(figure.data) == 0
-
-
-def test_charts_offer_no_upload():
-    assert style.PLOTLY_CONFIG["showSendToCloud"] is False
-    assert style.PLOTLY_CONFIG["plotlyServerURL"] == ""

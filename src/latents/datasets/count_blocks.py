@@ -95,7 +95,8 @@ class CountBlocks:
             If there is no block, or one has no documents, or another number of words than the first.
         """
         final = Path(folder).resolve()
-        if final.exists() and not (final / cls.MANIFEST).is_file() and not _is_empty_folder(final):
+        is_empty = final.is_dir() and not any(final.iterdir())
+        if final.exists() and not is_empty and not (final / cls.MANIFEST).is_file():
             raise FileExistsError(
                 f"{final} is there, and has no {cls.MANIFEST}; allowed are a folder of blocks, to replace them, "
                 "an empty one, or none"
@@ -169,7 +170,3 @@ def _files(folder: Path, number: int) -> list[Path]:
     """Return the files of a block: its arrays by documents, then those by words."""
     place = folder / f"block-{number:05d}"
     return [place / f"{layout}.{part}.npy" for layout in ("documents", "words") for part in _PARTS]
-
-
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())

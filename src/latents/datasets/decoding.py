@@ -24,7 +24,7 @@ _FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {
     "stretch": lambda picture, size: picture.resize(size, Image.Resampling.BICUBIC),
 }
 
-_MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # beyond which Pillow decodes no picture either
+MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)  # beyond which Pillow decodes no picture either
 _WHITE = 65535  # of 16 bits
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # tags of TIFF, and values of theirs
 _SAMPLE_FORMAT, _SIGNED = 339, 2
@@ -73,10 +73,10 @@ class PictureForm:
         if bits not in (None, 8, 16):
             raise DatasetError(f"bits is {bits!r:.80}; allowed are 8 and 16")
         self._size = whole_sizes("size", size, "[height, width]", (2,))
-        if self._size is not None and self._size[0] * self._size[1] > _MOST_PIXELS:
+        if self._size is not None and self._size[0] * self._size[1] > MOST_PIXELS:
             raise DatasetError(
                 f"size is {list(self._size)}, which makes {self._size[0] * self._size[1]:,} pixels a picture; "
-                f"allowed are up to {_MOST_PIXELS:,}"
+                f"allowed are up to {MOST_PIXELS:,}"
             )
         self._grey = check_truth("grey", grey)
         self._fit = fit
@@ -106,7 +106,12 @@ class PictureForm:
             Image.open(file, "r", FORMATS) as picture,
         ):
             n_pages = _pages_of_tiff(file) if picture.format == "TIFF" else getattr(picture, "n_frames", 1)
-            _refuse_without_white(picture)
+            if picture.mode in ("I", "F") and picture.format != "PPM" and ";16" not in _stored_as(picture):
+                raise ValueError(
+                    f"its pixels are 32-bit numbers (mode {picture.mode}) without a value that is white"
+                )
+            if _SIGNED in _tag(picture, _SAMPLE_FORMAT):
+                raise ValueError("its pixels are signed numbers, without a value that is black")
             is_deep = self._bits != 8 and _has_16_bits(picture)
             if self._size is not None:
                 # Of a large JPEG only as many frequencies are decoded as the size needs twice over.
@@ -139,13 +144,6 @@ class PictureForm:
 
     def _fitted(self, picture: Image.Image) -> Image.Image:
         return picture if self._size is None else _FITS[self._fit](picture, (self._size[1], self._size[0]))
-
-
-def _refuse_without_white(picture: ImageFile) -> None:
-    if picture.mode in ("I", "F") and picture.format != "PPM" and ";16" not in _stored_as(picture):
-        raise ValueError(f"its pixels are 32-bit numbers (mode {picture.mode}) without a value that is white")
-    if _SIGNED in _tag(picture, _SAMPLE_FORMAT):
-        raise ValueError("its pixels are signed numbers, without a value that is black")
 
 
 def _has_16_bits(picture: ImageFile) -> bool:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -74,27 +75,17 @@ class DocstringsDataset(ReadOnlyDataset[pd.DataFrame]):
                     continue
                 yield f"{'.'.join(module)}.{node.name}:{node.lineno}", label, text
 
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "package": self._package,
-            "subpackages": self._subpackages,
-            "min_characters": self._min_characters,
-            "limit": self._limit,
-        }
 
-
-def _parse(path: Path, attempts: int = 20) -> ast.Module:
+def _parse(path: Path) -> ast.Module:
     """Parse a file of Python.
 
     CPython 3.11 and 3.12 count the depth of syntax trees once for all threads, so that another thread that
     parses at the same moment can upset the count; the file itself is fine, and parses the next time.
     """
     source = path.read_text(encoding="utf-8")
-    for _ in range(attempts - 1):
-        try:
+    for _ in range(19):
+        with suppress(SystemError):
             return ast.parse(source, filename=str(path))
-        except SystemError:
-            continue
     return ast.parse(source, filename=str(path))
 
 
@@ -152,6 +143,3 @@ class NewsgroupsDataset(ReadOnlyDataset[pd.DataFrame]):
         labels = [bunch.target_names[target] for target in bunch.target]
         names = [f"{label}/{Path(file).name}" for label, file in zip(labels, bunch.filenames, strict=True)]
         return pd.DataFrame({"name": names, "label": labels, "text": bunch.data})
-
-    def _describe(self) -> dict[str, Any]:
-        return {"data_home": str(self._data_home), "subset": self._subset, "remove": self._remove}

@@ -12,18 +12,10 @@ import pyarrow as pa
 from kedro.io import DatasetError
 from numpy.typing import NDArray
 
-from latents.datasets.files import (
-    check_encoding,
-    check_quoting,
-    check_separator,
-    fields_of,
-    malformed,
-    text_of,
-)
 from latents.datasets.image_shapes import image_shape_of, images_or_features
 from latents.datasets.parquet import parquet_of
-from latents.datasets.read_only import ReadOnlyDataset
-from latents.datasets.unpacking import Size, bytes_of
+from latents.datasets.tables import TableDataset
+from latents.datasets.unpacking import Size
 from latents.features.labels import numbers_if_whole, truth_of
 from latents.messages import some_of, unquoted
 
@@ -34,7 +26,6 @@ _NUMBERS = {
     for point, mark in ((".", r"\."), (",", ","))
 }
 _WHOLE_DIGITS = 18  # of decimal numbers that fit into 64 bits
-_KINDS = (".csv", ".tsv", ".parquet")
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -46,7 +37,7 @@ class _Columns(NamedTuple):
     others: dict[str, str]
 
 
-class FeatureTableDataset(ReadOnlyDataset[Arrays]):
+class FeatureTableDataset(TableDataset[Arrays]):
     """A table of numbers, of the kind that its file name ends in: ``.csv``, ``.tsv`` or ``.parquet``.
 
     The first line (of Parquet, the schema) names the columns. Some have a meaning, where they are there: the
@@ -80,6 +71,8 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         For Kedro's plugins.
     """
 
+    KINDS = (".csv", ".tsv", ".parquet")
+
     def __init__(
         self,
         filepath: str,
@@ -93,20 +86,12 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = Path(filepath)
-        self._kind = Path(self._filepath.name.removesuffix(".gz")).suffix
-        if self._kind not in _KINDS or self._filepath.name.endswith(".parquet.gz"):
-            raise DatasetError(
-                f"{filepath} is no table that can be read; allowed are names ending in {', '.join(_KINDS)}"
-            )
+        super().__init__(filepath, encoding, separator, quoting, max_unpacked, metadata)
         if not isinstance(drop, (list, tuple)):
             raise DatasetError(f"drop is {drop!r:.80}; allowed is a list of columns")
         self._label = _column(label)
         self._image_shape = image_shape_of(image_shape)
         self._drop = tuple(map(_column, drop))
-        self._separator = check_separator(separator) or ("\t" if self._kind == ".tsv" else ",")
-        self._encoding = check_encoding(encoding)
-        self._quoting = check_quoting(quoting, self._separator)
         if decimal not in _NUMBERS:
             raise DatasetError(f"decimal is {decimal!r:.80}; allowed are '.' and ','")
         if decimal == self._separator:
@@ -115,8 +100,6 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
                 "separator of the file, such as ';'"
             )
         self._decimal = decimal
-        self._max_unpacked = bytes_of(max_unpacked)
-        super().__init__(metadata)
 
     def load(self) -> Arrays:
         """Return ``features`` (N x p) and ``feature_names`` (p), or ``images``, and what else the table has.
@@ -162,8 +145,8 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         return _Columns(features, others)
 
     def _from_text(self) -> tuple[NDArray[Any], _Columns, Arrays]:
-        text = text_of(self._filepath, self._encoding, self._max_unpacked)
-        _, names = next(fields_of(self._filepath, text, self._separator, self._quoting))
+        text = self._text()
+        _, names = next(self._rows_of(text))
         columns = self._meanings(names)
         X, others = self._at_once(text, names, columns) or self._by_line(text, names, columns)
         return _as_bytes(X), columns, others
@@ -211,8 +194,7 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
 
     def _by_line(self, text: str, names: list[str], columns: _Columns) -> tuple[NDArray[Any], Arrays]:
         """Read any file, line by line, and say where it has a mistake."""
-        path = self._filepath
-        lines = fields_of(path, text, self._separator, self._quoting)
+        lines = self._rows_of(text)
         next(lines)  # the names
         rows, unlabelled = [], []
         others: dict[str, list[Any]] = {meaning: [] for meaning in columns.others}
@@ -225,41 +207,31 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
                 if not cell and meaning == "labels":
                     unlabelled.append(line)
                 elif not cell:
-                    raise malformed(path, line, f"column {name!r:.80} is empty")
+                    raise self._malformed(line, f"column {name!r:.80} is empty")
                 if cell.endswith("\0"):  # which arrays would lose
-                    raise malformed(path, line, f"column {name!r:.80} ends in a NUL character")
+                    raise self._malformed(line, f"column {name!r:.80} ends in a NUL character")
                 mark = truth_of(cell) if meaning == "held_out" else cell
                 if mark is None:
-                    raise malformed(
-                        path, line, f"held_out is {cell!r:.80}; allowed are true and false, or 1 and 0"
-                    )
+                    reason = f"held_out is {cell!r:.80}; allowed are true and false, or 1 and 0"
+                    raise self._malformed(line, reason)
                 others[meaning].append(mark)
-        _tell(path, [f"line {line}" for line in unlabelled], columns)
+        self._tell([f"line {line}" for line in unlabelled], columns)
         X = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns.features))
         return X, {meaning: np.array(cells) for meaning, cells in others.items()}
 
     def _numbers(self, line: int, names: list[str], cells: list[str]) -> NDArray[np.float64]:
-        number = _NUMBERS[self._decimal]
+        number, other = _NUMBERS[self._decimal], "," if self._decimal == "." else "."
         for name, cell in zip(names, cells, strict=True):
             if not number.fullmatch(cell):
-                found = (
-                    f"{cell!r:.80}; allowed are finite numbers{self._hint(cell)}" if cell.strip() else "empty"
-                )
-                raise malformed(self._filepath, line, f"column {name!r:.80} is {found}")
+                hint = f" (decimal: {other!r} would read it)" if _NUMBERS[other].fullmatch(cell) else ""
+                found = f"{cell!r:.80}; allowed are finite numbers{hint}" if cell.strip() else "empty"
+                raise self._malformed(line, f"column {name!r:.80} is {found}")
         numbers = np.array([float(cell.replace(self._decimal, ".")) for cell in cells])
         if np.isinf(numbers).any():
             column = np.isinf(numbers).argmax()
-            raise malformed(
-                self._filepath,
-                line,
-                f"column {names[column]!r:.80} is {cells[column]!r:.80}, which is too large",
-            )
+            found = f"{cells[column]!r:.80}, which is too large"
+            raise self._malformed(line, f"column {names[column]!r:.80} is {found}")
         return numbers
-
-    def _hint(self, cell: str) -> str:
-        """Name the decimal mark by which a cell would be a number."""
-        other = "," if self._decimal == "." else "."
-        return f" (decimal: {other!r} would read it)" if _NUMBERS[other].fullmatch(cell) else ""
 
     def _from_parquet(self) -> tuple[NDArray[Any], _Columns, Arrays]:
         path = self._filepath
@@ -271,42 +243,25 @@ class FeatureTableDataset(ReadOnlyDataset[Arrays]):
         for meaning, name in columns.others.items():
             missing = np.flatnonzero(cells[name].is_null(nan_is_null=True))
             if meaning == "labels":
-                _tell(path, [f"row {row}" for row in missing], columns)
+                self._tell([f"row {row}" for row in missing], columns)
             elif missing.size:
                 raise DatasetError(f"{path}, row {missing[0]}: column {name!r:.80} is empty")
         X = _side_by_side([_finite(path, name, cells[name]) for name in columns.features], len(table))
-        return (
-            X,
-            columns,
-            {meaning: _plain(path, name, cells[name]) for meaning, name in columns.others.items()},
-        )
+        others = {meaning: _plain(path, name, cells[name]) for meaning, name in columns.others.items()}
+        return X, columns, others
 
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "filepath": str(self._filepath),
-            "label": self._label,
-            "image_shape": self._image_shape,
-            "drop": self._drop,
-            "separator": self._separator,
-            "encoding": self._encoding,
-            "decimal": self._decimal,
-            "quoting": self._quoting,
-            "max_unpacked": self._max_unpacked,
-        }
+    def _tell(self, places: list[str], columns: _Columns) -> None:
+        """Warn of rows without a label."""
+        if places:
+            logger.warning(
+                "%s, %s: column %.80r is empty; %d rows have no label",
+                *(self._filepath, places[0], columns.others["labels"], len(places)),
+            )
 
 
 def _column(named: Any) -> Any:
     """Return the name of a column as an entry gives it: YAML makes numbers of some names."""
     return named if named is None or isinstance(named, bool) else str(named)
-
-
-def _tell(path: Path, places: list[str], columns: _Columns) -> None:
-    """Warn of rows without a label."""
-    if places:
-        name = columns.others["labels"]
-        logger.warning(
-            "%s, %s: column %.80r is empty; %d rows have no label", path, places[0], name, len(places)
-        )
 
 
 def _decoded(cells: pa.ChunkedArray) -> pa.ChunkedArray:

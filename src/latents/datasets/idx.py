@@ -84,15 +84,6 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             check_labels(self._labels, data["labels"], self._filepath, len(values))
         return data
 
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "filepath": str(self._filepath),
-            "labels": None if self._labels is None else str(self._labels),
-            "image_shape": self._image_shape,
-            "transpose": self._transpose,
-            "max_unpacked": self._max_unpacked,
-        }
-
 
 def read_idx(path: Path, max_unpacked: int | None = None) -> NDArray[Any]:
     """Return the array of an IDX file, its numbers in this machine's order of bytes.

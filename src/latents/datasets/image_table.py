@@ -84,12 +84,20 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return ``images`` and, where the table has them, ``labels``, ``names`` (paths) and ``held_out``."""
-        paths = self._paths()
+        paths = [self._filepath]
+        if self._filepath.is_dir():
+            paths = [self._filepath / name for name in files_within(self._filepath, self._pattern)]
+        elif not self._filepath.is_file():
+            raise DatasetError(f"there is no file {self._filepath}")
         columns = [self._columns(path) for path in paths]
         for path, found in zip(paths, columns, strict=True):
             if found != columns[0]:
                 raise DatasetError(f"{path} and {paths[0]} have different columns, or other classes in them")
-        lengths = [self._length(path) for path in paths]
+        lengths = []
+        for path in paths:
+            with opened_parquet(path) as file:
+                check_unpacked(path, _unpacked(file), self._max_unpacked)
+                lengths.append(int(file.metadata.num_rows))
         if not sum(lengths):
             raise DatasetError(f"{self._filepath} has no row")
         image, label, classes = columns[0]
@@ -105,18 +113,6 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         if held_out is not None:
             data["held_out"] = np.repeat(held_out, lengths)
         return data
-
-    def _paths(self) -> list[Path]:
-        if self._filepath.is_dir():
-            return [self._filepath / name for name in files_within(self._filepath, self._pattern)]
-        if not self._filepath.is_file():
-            raise DatasetError(f"there is no file {self._filepath}")
-        return [self._filepath]
-
-    def _length(self, path: Path) -> int:
-        with opened_parquet(path) as file:
-            check_unpacked(path, _unpacked(file), self._max_unpacked)
-            return int(file.metadata.num_rows)
 
     def _columns(self, path: Path) -> _Columns:
         with opened_parquet(path) as file:

@@ -37,9 +37,6 @@ class DigitsDataset(ReadOnlyDataset[Images]):
             "labels": digits.target[: self._limit],
         }
 
-    def _describe(self) -> dict[str, Any]:
-        return {"limit": self._limit}
-
 
 class TorchvisionImagesDataset(ReadOnlyDataset[Images]):
     """MNIST or one of its successors through torchvision's loader and its cache.
@@ -110,12 +107,4 @@ class TorchvisionImagesDataset(ReadOnlyDataset[Images]):
             "images": images[: self._limit],
             "labels": labels[: self._limit],
             "held_out": held_out[: self._limit],
-        }
-
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "data_home": str(self._data_home),
-            "dataset": self._dataset,
-            "subset": self._subset,
-            "limit": self._limit,
         }

@@ -84,6 +84,3 @@ class MedMNISTDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
                 f"{self._filepath}: the arrays of {split} have shapes {images.shape} and {labels.shape}, those of "
                 f"{self._splits[0]} {first[0].shape} and {first[1].shape}; all must be of one size"
             )
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "splits": self._splits, "max_unpacked": self._max_unpacked}

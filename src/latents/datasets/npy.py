@@ -56,13 +56,6 @@ class NpyDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             check_labels(self._labels, data["labels"], self._filepath, len(values))
         return data
 
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "filepath": str(self._filepath),
-            "labels": None if self._labels is None else str(self._labels),
-            "image_shape": self._image_shape,
-        }
-
 
 class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
     """A mapping of names to arrays as a folder of ``.npy`` files, each mapped into memory when it is loaded.
@@ -148,13 +141,8 @@ def _mapped(path: Path) -> NDArray[Any]:
         raise DatasetError(f"{path} holds several arrays; latents.datasets.NpzDataset reads it")
     try:
         with path.open("rb") as file:
-            shape, kind = npy_header(file)
+            shape, kind = npy_header(file, str(path))
             expected = file.tell() + prod(shape) * kind.itemsize
-        if kind.hasobject:
-            raise DatasetError(
-                f"{path} holds Python objects, which are not read; allowed are numbers, truth values and strings: "
-                "save texts as `array.astype(str)`, and images all in one size"
-            )
         if expected == path.stat().st_size:
             array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
             return array

@@ -42,7 +42,9 @@ def parquet_of(path: Path, max_unpacked: int | None = None) -> pa.Table:
         raise DatasetError(
             f"{path} is a Delta table, in which not all files count; write what it holds to a Parquet file"
         )
-    parts = sorted(filter(_is_part, files_within(path, "*.parquet")), key=_by_number)
+    names = ((name, name.split("/")) for name in files_within(path, "*.parquet"))
+    finished = [name for name, steps in names if all(step[0] != "_" or "=" in step for step in steps)]
+    parts = sorted(finished, key=_by_number)
     if not parts:
         raise DatasetError(f"{path} has no file of a finished table, such as part-00000.parquet")
     unpacked = _unpacked(path, [path / part for part in parts], max_unpacked)
@@ -107,10 +109,6 @@ def _with_folders(table: pa.Table, part: str) -> pa.Table:
             cell = None if value == _NO_VALUE else unquote(value)
             table = table.append_column(key, pa.array([cell] * len(table), pa.string()))
     return table
-
-
-def _is_part(name: str) -> bool:
-    return not any(part.startswith("_") and "=" not in part for part in name.split("/"))
 
 
 def _by_number(name: str) -> list[tuple[str, int]]:

@@ -13,7 +13,7 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from latents.datasets.decoding import FORMATS, Decoded, PictureForm
+from latents.datasets.decoding import FORMATS, MOST_PIXELS, Decoded, PictureForm
 from latents.memory import memory_bytes
 from latents.tracking.monitor import FitMonitor
 
@@ -103,10 +103,9 @@ def _decoded(form: PictureForm, source: Source, way_out: str) -> Decoded:
         reason = f"it is of none of the formats {', '.join(FORMATS)}"
         raise DatasetError(f"{source.name} is refused: {reason}; {way_out}") from error
     except Image.DecompressionBombError as error:
-        most = f"{2 * (Image.MAX_IMAGE_PIXELS or 0):,}"
         raise DatasetError(
-            f"{source.name} is refused: it has, or claims to have, more than {most} pixels; scale it down or "
-            f"cut it up, or {way_out}"
+            f"{source.name} is refused: it has, or claims to have, more than {MOST_PIXELS:,} pixels; scale it "
+            f"down or cut it up, or {way_out}"
         ) from error
     except Exception as error:  # decoders raise errors of all kinds when a file is broken
         raise DatasetError(f"{source.name} is refused: {error}; {way_out}") from error

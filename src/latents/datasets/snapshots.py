@@ -92,6 +92,3 @@ class SnapshotsDataset(ReadOnlyDataset[Snapshots]):
     def load(self) -> Snapshots:
         """Return the folder's snapshots, none at first."""
         return Snapshots(self._path, self._artifact_path)
-
-    def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._path), "artifact_path": self._artifact_path}

@@ -8,18 +8,11 @@ from typing import Any
 import pandas as pd
 from kedro.io import DatasetError
 
-from latents.datasets.files import (
-    check_encoding,
-    check_quoting,
-    check_separator,
-    fields_of,
-    lines_of,
-    malformed,
-    text_of,
-)
+from latents.datasets.files import check_encoding, lines_of, text_of
 from latents.datasets.folders import files_within, labels_and_split
 from latents.datasets.parquet import parquet_of
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.tables import TableDataset
 from latents.datasets.unpacking import Size, bytes_of
 from latents.messages import first_repeated
 
@@ -80,16 +73,8 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         }
         return pd.DataFrame({column: values for column, values in columns.items() if values is not None})
 
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "path": str(self._path),
-            "pattern": self._pattern,
-            "encoding": self._encoding,
-            "max_unpacked": self._max_unpacked,
-        }
 
-
-class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
+class DocumentTableDataset(TableDataset[pd.DataFrame]):
     """A table of documents, of the kind that its file name ends in.
 
     ``.csv`` and ``.tsv`` (with a line of names; a field stays the text that it is, "null" and "NA" included),
@@ -117,6 +102,8 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         For Kedro's plugins.
     """
 
+    KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+
     def __init__(
         self,
         filepath: str,
@@ -126,41 +113,25 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
         max_unpacked: Size = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = Path(filepath)
-        self._kind = Path(self._filepath.name.removesuffix(".gz")).suffix
-        self._encoding = check_encoding(encoding)
-        self._separator = check_separator(separator) or ("\t" if self._kind == ".tsv" else ",")
-        self._quoting = check_quoting(quoting, self._separator)
-        kinds = [".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"]
-        if self._kind not in kinds or self._filepath.name.endswith(".parquet.gz"):
-            raise DatasetError(
-                f"{filepath} is no table that can be read; allowed are names ending in {', '.join(kinds)}"
-            )
-        self._max_unpacked = bytes_of(max_unpacked)
-        super().__init__(metadata)
+        super().__init__(filepath, encoding, separator, quoting, max_unpacked, metadata)
 
     def load(self) -> pd.DataFrame:
         """Return the table."""
+        table: pd.DataFrame
         if self._kind == ".parquet":
-            table = self._parquet()
+            columns = parquet_of(self._filepath, self._max_unpacked)
+            table = columns.to_pandas(integer_object_nulls=True)
+            table = table.set_index(pd.RangeIndex(len(table), name="row"))
+        elif self._kind in (".csv", ".tsv"):
+            (_, names), *rows = self._rows_of(self._text())
+            lines = pd.Index([line for line, _ in rows], name="line")
+            table = pd.DataFrame([row for _, row in rows], lines, names, dtype=object)
         else:
-            text = text_of(self._filepath, self._encoding, self._max_unpacked)
-            table = self._fields(text) if self._kind in (".csv", ".tsv") else self._objects(text)
+            table = self._objects(self._text())
         if table.empty:
             raise DatasetError(f"{self._filepath} has no document")
         table.attrs["file"] = str(self._filepath)
         return table
-
-    def _parquet(self) -> pd.DataFrame:
-        table: pd.DataFrame = parquet_of(self._filepath, self._max_unpacked).to_pandas(
-            integer_object_nulls=True
-        )
-        return table.set_index(pd.RangeIndex(len(table), name="row"))
-
-    def _fields(self, text: str) -> pd.DataFrame:
-        (_, names), *rows = fields_of(self._filepath, text, self._separator, self._quoting)
-        lines = pd.Index([line for line, _ in rows], name="line")
-        return pd.DataFrame([row for _, row in rows], lines, names, dtype=object)
 
     def _objects(self, text: str) -> pd.DataFrame:
         lines, rows = [], []
@@ -170,30 +141,28 @@ class DocumentTableDataset(ReadOnlyDataset[pd.DataFrame]):
             try:
                 row = json.loads(line, object_pairs_hook=_object)
             except json.JSONDecodeError as error:
-                raise malformed(
-                    self._filepath, number, f"no JSON: {error.msg} at character {error.pos + 1}"
-                ) from error
+                reason = f"no JSON: {error.msg} at character {error.pos + 1}"
+                raise self._malformed(number, reason) from error
             except (ValueError, RecursionError) as error:
-                raise malformed(self._filepath, number, str(error)) from error
+                raise self._malformed(number, str(error)) from error
             if not isinstance(row, dict):
-                raise malformed(
-                    self._filepath, number, f"{line:.40} is no object; each line must be one, {{...}}"
-                )
+                raise self._malformed(number, f"{line:.40} is no object; each line must be one, {{...}}")
             if "\\u" in line:
-                _check_characters(self._filepath, number, row)
+                self._check_characters(number, row)
             lines.append(number)
             rows.append(row)
         columns = {key: [row.get(key, ABSENT) for row in rows] for key in dict.fromkeys(chain(*rows))}
         return pd.DataFrame(columns, pd.Index(lines, name="line"), dtype=object)
 
-    def _describe(self) -> dict[str, Any]:
-        return {
-            "filepath": str(self._filepath),
-            "encoding": self._encoding,
-            "separator": self._separator,
-            "quoting": self._quoting,
-            "max_unpacked": self._max_unpacked,
-        }
+    def _check_characters(self, line: int, row: dict[str, Any]) -> None:
+        for key, value in row.items():
+            try:
+                f"{key}{value}".encode()
+            except UnicodeEncodeError as error:
+                half = repr(error.object[error.start])
+                raise self._malformed(
+                    line, f"{half} in {key!r:.80} is half a character: no text has it"
+                ) from error
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -201,15 +170,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row) < len(pairs):
         raise ValueError(f"there are several keys {first_repeated(key for key, _ in pairs)!r:.80}")
     return row
-
-
-def _check_characters(path: Path, line: int, row: dict[str, Any]) -> None:
-    for key, value in row.items():
-        try:
-            f"{key}{value}".encode()
-        except UnicodeEncodeError as error:
-            raise malformed(
-                path,
-                line,
-                f"{error.object[error.start]!r} in {key!r:.80} is half a character: no text has it",
-            ) from error

@@ -45,9 +45,6 @@ class FitMonitorDataset(ReadOnlyDataset[FitMonitor]):
         if self._filepath is not None:
             self._filepath.unlink(missing_ok=True)
 
-    def _describe(self) -> dict[str, Any]:
-        return {"prefix": self._prefix, "filepath": None if self._filepath is None else str(self._filepath)}
-
 
 class MetricsDataset(JSONDataset):
     """Flat names and numbers as a JSON file and as metrics of the MLflow run in progress.

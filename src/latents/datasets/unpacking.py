@@ -8,12 +8,12 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from tokenize import TokenError
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
@@ -93,20 +93,18 @@ def _shown(n_bytes: int) -> str:
 class _Bounded(io.RawIOBase):
     """The content of a packed file, which ends in an error where there is too much of it."""
 
-    def __init__(self, content: IO[bytes], path: Path, packed: int, max_unpacked: int | None) -> None:
+    def __init__(self, content: io.BufferedIOBase, check: Callable[[int], None]) -> None:
         self._content = content
-        self._path = path
-        self._packed = packed
-        self._max_unpacked = max_unpacked
+        self._check = check
         self._n_bytes = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        n_bytes = cast(io.BufferedIOBase, self._content).readinto(buffer)
+        n_bytes = self._content.readinto(buffer)
         self._n_bytes += n_bytes
-        check_unpacked(self._path, self._n_bytes, self._max_unpacked, self._packed)
+        self._check(self._n_bytes)
         return n_bytes
 
 
@@ -119,9 +117,10 @@ def gunzipped(path: Path, packed: IO[bytes], max_unpacked: int | None = None) ->
     DatasetError
         While it is read: if the file is none or not whole, or unpacks to more than it may.
     """
+    size = path.stat().st_size
+    content = _Bounded(gzip.GzipFile(fileobj=packed), lambda n: check_unpacked(path, n, max_unpacked, size))
     try:
-        content = cast(IO[bytes], gzip.GzipFile(fileobj=packed))
-        yield io.BufferedReader(_Bounded(content, path, path.stat().st_size, max_unpacked), 2**20)
+        yield io.BufferedReader(content, 2**20)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DatasetError(f"{path} is no whole .gz file: {error}") from error
 
@@ -159,42 +158,34 @@ def _array(path: Path, archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
         )
     try:
         with archive.open(member) as file:
-            shape, kind = npy_header(file)
-            length = file.tell()
-    except NO_HEADER as error:
-        raise _no_array(path, name, error) from error
-    if kind.hasobject:
-        raise DatasetError(
-            f"{path}: array {name!r:.80} holds Python objects, which are not read; allowed are numbers, truth "
-            f"values and strings: save texts as `{_variable(name)}.astype(str)`, and images all in one size"
-        )
-    expected = prod(shape) * kind.itemsize
-    if member.file_size - length != expected:
-        raise DatasetError(
-            f"{path}: array {name!r:.80} has {member.file_size - length} bytes; its header says {expected} (shape "
-            f"{shape} of {kind})"
-        )
-    try:
+            variable = name if name.isidentifier() and len(name) <= 40 else "array"
+            shape, kind = npy_header(file, f"{path}: array {name!r:.80}", variable)
+            length = member.file_size - file.tell()
+        expected = prod(shape) * kind.itemsize
+        if length != expected:
+            raise DatasetError(
+                f"{path}: array {name!r:.80} has {length} bytes; its header says {expected} (shape {shape} of "
+                f"{kind})"
+            )
         with archive.open(member) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
-    except NO_HEADER as error:  # a shape that no array has
-        raise _no_array(path, name, error) from error
+    except NO_HEADER as error:  # also of a shape that no array has
+        raise DatasetError(f"{path}: {name!r:.80} is no array of NumPy's: {error!s:.200}") from error
 
 
-def _no_array(path: Path, name: str, error: Exception) -> DatasetError:
-    return DatasetError(f"{path}: {name!r:.80} is no array of NumPy's: {error!s:.200}")
-
-
-def _variable(name: str) -> str:
-    """Return what an array may be called in Python."""
-    return name if name.isidentifier() and len(name) <= 40 else "array"
-
-
-def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def npy_header(file: IO[bytes], what: str, variable: str = "array") -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Read the beginning of a ``.npy`` file: the shape and type of its numbers.
+
+    Parameters
+    ----------
+    file : file of bytes
+    what, variable : str
+        What the array is called in a message, and in Python.
 
     Raises
     ------
+    DatasetError
+        If it holds Python objects.
     Exception
         One of `NO_HEADER`, where it is none.
     """
@@ -203,4 +194,9 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     shape, _, kind = read(file)
     if any(size < 0 for size in shape):
         raise ValueError(f"shape is {shape}; allowed are sizes from 0")
+    if kind.hasobject:
+        raise DatasetError(
+            f"{what} holds Python objects, which are not read; allowed are numbers, truth values and strings: "
+            f"save texts as `{variable}.astype(str)`, and images all in one size"
+        )
     return shape, kind

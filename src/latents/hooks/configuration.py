@@ -57,7 +57,9 @@ class ParameterHook:
             if name.startswith("params:")
         }
         given = parameters["parameters"]
-        groups |= {name for name, value in given.items() if taken_by_an_entry(conf_catalog, name, value)}
+        entries = [entry for entry in conf_catalog.values() if isinstance(entry, Mapping)]
+        # An entry has a value of this name, as ``${runtime_params:<name>}`` gives it.
+        groups |= {name for name, value in given.items() if any(e.get(name) == value for e in entries)}
         check_parameter_names(given, groups)
         datasets = {name for pipeline in pipelines.values() for name in pipeline.datasets()}
         check_entry_names(conf_catalog, datasets, {name for name in pipelines if not name.startswith("_")})
@@ -184,11 +186,6 @@ def _meant(name: str, allowed: Collection[str]) -> str:
     """Ask for the allowed name that is nearest, if one is near."""
     near = get_close_matches(name, sorted(allowed), n=1, cutoff=0.8)
     return f", did you mean {near[0]!r}?" if near else ""
-
-
-def taken_by_an_entry(conf_catalog: Mapping[str, Any], name: str, value: Any) -> bool:
-    """Tell whether a catalog entry has a value of this name, as ``${runtime_params:<name>}`` gives it."""
-    return any(isinstance(entry, Mapping) and entry.get(name) == value for entry in conf_catalog.values())
 
 
 def check_parameter_names(parameters: Mapping[str, Any], groups: set[str], prefix: str = "") -> None:

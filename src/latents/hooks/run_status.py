@@ -41,6 +41,8 @@ class RunStatusHook:
 
     def __init__(self) -> None:
         self._former_handlers: dict[int, Any] = {}
+        self._former_unraisable = sys.unraisablehook
+        self._raised: BaseException | None = None
         self._signal: int | None = None
         self._is_command = False
         self._has_begun = False
@@ -54,7 +56,7 @@ class RunStatusHook:
         """
         self._end_as_killed()
         self._stop_watching()
-        self._signal = None
+        self._signal = self._raised = None
         self._has_begun = False
         self._is_command = _is_run_command()
         if self._is_command:
@@ -95,8 +97,8 @@ class RunStatusHook:
     def on_pipeline_error(self) -> Generator[None, Any, Any]:
         """Stop watching; kedro-mlflow has marked the run as FAILED, which is wrong if it was interrupted.
 
-        Python drops what a signal's handler raises while it clears up an object. The fit then stops at its next
-        step, by an error.
+        Python drops what a signal's handler raises while it clears up an object (``_drop``). The fit then stops
+        at its next step, by an error.
         """
         try:
             result = yield
@@ -115,6 +117,7 @@ class RunStatusHook:
 
     def _watch(self) -> None:
         if threading.current_thread() is threading.main_thread() and not self._former_handlers:
+            self._former_unraisable, sys.unraisablehook = sys.unraisablehook, self._drop
             for number in SIGNALS:
                 # What was set to be ignored (by nohup, or for jobs in the background) stays so.
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
@@ -134,9 +137,14 @@ class RunStatusHook:
         current_run.request_stop()
         if self._is_command:
             self._is_ending.set()
-        elif number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + number)
+        is_pythons = number == signal.SIGINT and not self._is_command
+        self._raised = KeyboardInterrupt() if is_pythons else SystemExit(128 + number)
+        raise self._raised
+
+    def _drop(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        """Say nothing of an interrupt that Python drops: every thread has been asked to stop all the same."""
+        if unraisable.exc_value is None or unraisable.exc_value is not self._raised:
+            self._former_unraisable(unraisable)
 
     def _end_in_time(self) -> None:
         """Wait for an interrupt, and then for the process to end: it may be waiting for a long step, or MLflow."""
@@ -173,6 +181,8 @@ class RunStatusHook:
         atexit.unregister(self._end_as_killed)
         for number, handler in self._former_handlers.items():
             signal.signal(number, handler)
+        if self._former_handlers and sys.unraisablehook == self._drop:
+            sys.unraisablehook = self._former_unraisable
         self._former_handlers.clear()
 
 

@@ -1,6 +1,7 @@
 """MLflow's store is there before anything begins, and what it fails by later is said in one sentence."""
 
 from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,21 +39,17 @@ class StoreHook:
             server = {}
         self._address = address = str(server.get("mlflow_tracking_uri") or "")
         store.wait_less()
-        if not address.startswith("sqlite:"):
-            store.check(address, bool((server.get("request_header_provider") or {}).get("type")))
-            try:
-                return (yield)
-            except MlflowException as error:
-                self._tell(error)
         lock = Path(context.project_path) / "data" / ".mlflow-setup.lock"
-        lock.parent.mkdir(exist_ok=True)
+        alone: AbstractContextManager[object] = nullcontext()
+        if address.startswith("sqlite:"):
+            lock.parent.mkdir(exist_ok=True)
+            alone = FileLock(lock, timeout=self.LONGEST)
         try:
-            with FileLock(lock, timeout=self.LONGEST):
-                store.check(address)
-                try:
-                    return (yield)
-                except MlflowException as error:
-                    self._tell(error)
+            with alone:
+                store.check(address, bool((server.get("request_header_provider") or {}).get("type")))
+                return (yield)
+        except MlflowException as error:
+            self._tell(error)
         except Timeout:
             raise StoreAwayError(
                 f"another process has been setting up MLflow's {store.shown(address)} for {self.LONGEST:.0f} "

@@ -123,18 +123,15 @@ class SummaryHook:
     def after_pipeline_run(self) -> Generator[None, Any, Any]:
         """Show the table, after all that other hooks have to tell."""
         result = yield
+        n_nodes, wall = len(self._ended), rounding.seconds(time.monotonic() - self._start)
+        done = (
+            f"{n_nodes} node{'' if n_nodes == 1 else 's'} in {wall}" if n_nodes else "no node was to be run"
+        )
         try:
-            self._end_well()
+            self._show(f"Done: {done}.")
         finally:
             self._log.close()
         return result
-
-    def _end_well(self) -> None:
-        n_nodes, wall = len(self._ended), rounding.seconds(time.monotonic() - self._start)
-        if n_nodes:
-            self._show(f"Done: {n_nodes} node{'' if n_nodes == 1 else 's'} in {wall}.")
-        else:
-            self._show("Done: no node was to be run.")
 
     @hook_impl(wrapper=True, tryfirst=True)
     def on_pipeline_error(self, error: Exception) -> Generator[None, Any, Any]:

@@ -23,9 +23,17 @@ Bag = dict[str, NDArray[Any]]
 
 
 def table_of(documents: pd.DataFrame, bag: Bag) -> pd.DataFrame:
-    """Return the table of the documents of a bag; the text of each is its words, the most frequent first."""
+    """Return the table of the documents of a bag; the text of each is its words, the most frequent first.
+
+    Those of equal count are in the order of columns.
+    """
     counts, words = counts_of(bag)
-    return documents.assign(text=_frequent_words(counts, np.asarray(words, dtype=object)))
+    columns = np.asarray(words, dtype=object)
+    texts = []
+    for start, stop in zip(counts.indptr[:-1].tolist(), counts.indptr[1:].tolist(), strict=True):
+        order = np.argsort(-counts.data[start:stop], kind="stable")[:SHOWN_WORDS]
+        texts.append(" ".join(columns[counts.indices[start:stop][order]]))
+    return documents.assign(text=texts)
 
 
 def to_arrays(raw: Mapping[str, Any], first_word: int | None = None) -> Bag:
@@ -33,7 +41,7 @@ def to_arrays(raw: Mapping[str, Any], first_word: int | None = None) -> Bag:
 
     Words are composed, as texts are (Unicode's NFC), and those that are then the same added up. Where they were
     numbers in a file, they mean what they did in the training; ``first_word`` then is the number of the first one,
-    if that is known.
+    if that is known, and is in the bag too.
 
     Parameters
     ----------
@@ -61,11 +69,6 @@ def to_arrays(raw: Mapping[str, Any], first_word: int | None = None) -> Bag:
     if numbering is not None and numbering.first is not None:
         bag["first_word"] = np.array(numbering.first)
     return bag
-
-
-def first_word_of(bag: Bag) -> int | None:
-    """Return the number of the first word in the file of a bag, if it had any and is known."""
-    return int(bag["first_word"]) if "first_word" in bag else None
 
 
 def check_counts(counts: sparse.csr_array, words: Sequence[str] | None = None) -> None:
@@ -124,12 +127,3 @@ def words_of(bag: Bag, rules: WordRules) -> tuple[sparse.csr_array, list[str]]:
     counts, words = merge_words(counts, [rules.spelled(word) for word in words])
     kept = [column for column, word in enumerate(words) if word not in rules.stop_words]
     return counts[:, kept], [words[column] for column in kept]
-
-
-def _frequent_words(counts: sparse.csr_array, words: NDArray[Any]) -> Sequence[str]:
-    """Return a line for each document: its most frequent words, those of equal count in the order of columns."""
-    texts = []
-    for start, stop in zip(counts.indptr[:-1].tolist(), counts.indptr[1:].tolist(), strict=True):
-        order = np.argsort(-counts.data[start:stop], kind="stable")[:SHOWN_WORDS]
-        texts.append(" ".join(words[counts.indices[start:stop][order]]))
-    return texts

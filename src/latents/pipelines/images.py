@@ -64,7 +64,7 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
     for name in ("labels", "held_out", "names"):
         if name in raw_images:
             marks = np.asarray(raw_images[name])
-            if name == "labels" and _are_several(marks):
+            if name == "labels" and are_several(marks):
                 logger.warning(
                     "labels have shape %s, several for each %s; they are left out: no model here reads such",
                     *(marks.shape, one),
@@ -97,23 +97,8 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
     return checked
 
 
-def refuse_several_labels(raw_images: Mapping[str, Any]) -> None:
-    """Refuse images that each have several labels to a model of classes.
-
-    Raises
-    ------
-    ValueError
-        If labels are a table of two columns or more.
-    """
-    labels = np.asarray(raw_images.get("labels", []))
-    if _are_several(labels):
-        raise ValueError(
-            f"labels have shape {labels.shape}: each image has {labels.shape[1]} of them, and a class-conditioned "
-            "model needs one class for each; give one column, as (N,). The pipeline pca needs none"
-        )
-
-
-def _are_several(labels: NDArray[Any]) -> bool:
+def are_several(labels: NDArray[Any]) -> bool:
+    """Tell whether these are several labels for each image: a table of two columns or more."""
     return labels.ndim == 2 and labels.shape[1] > 1
 
 

@@ -82,9 +82,8 @@ class PCAPredictor(Predictor):
         """
         rows = self._rows(images)
         z = self.model.transform(rows)
-        errors = self.model.reconstruction_errors(rows).astype(np.float64)
         table = pd.DataFrame(z, columns=[f"pc{i}" for i in range(1, z.shape[1] + 1)])
-        table["error"] = errors
+        table["error"] = self.model.reconstruction_errors(rows).astype(np.float64)
         return table
 
     def reconstruct(self, images: ArrayLike | pd.DataFrame) -> NDArray[np.floating[Any]]:
@@ -114,10 +113,13 @@ class PCAPredictor(Predictor):
         """Return rows of features, (N, p), by their names where they have some."""
         names = list(self.feature_names or ())
         if isinstance(given, pd.DataFrame):
-            missing = [name for name in names if name not in given]
-            if missing:
+            if missing := [name for name in names if name not in given]:
                 raise ValueError(f"there is no feature {missing[0]!r:.80} among {some_of(given.columns)}")
-            given = _plain(given[names])
+            given = given[names]
+            kinds = given.dtypes
+            # What can tell of missing numbers, as pandas' Int64, becomes floats; such numbers are then NaN.
+            if all(map(is_numeric_dtype, kinds)) and any(isinstance(kind, ExtensionDtype) for kind in kinds):
+                given = given.to_numpy(np.float64, na_value=np.nan)
         rows: NDArray[Any] = np.asanyarray(given)
         if rows.ndim != 2 or not len(rows) or rows.shape[1] != len(names):
             raise ValueError(f"features have shape {rows.shape}; allowed are rows of {len(names)} numbers")
@@ -144,11 +146,3 @@ class PCAPredictor(Predictor):
     def _of(cls, model: Any, settings: dict[str, Any]) -> Self:
         shape = settings["shape"]
         return cls(model, None if shape is None else tuple(map(int, shape)), settings["feature_names"])
-
-
-def _plain(table: pd.DataFrame) -> pd.DataFrame | NDArray[np.float64]:
-    """Return columns that can tell of missing numbers, as pandas' Int64, as floats; such numbers are then NaN."""
-    types = table.dtypes
-    if all(map(is_numeric_dtype, types)) and any(isinstance(kind, ExtensionDtype) for kind in types):
-        return table.to_numpy(np.float64, na_value=np.nan)
-    return table

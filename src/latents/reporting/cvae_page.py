@@ -19,6 +19,7 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
     parameters : mapping
         The pipeline's parameters.
     """
+    fit, learned = parameters["fit"], "kl_standard_prior" in metrics
     likelihood, marginal = metrics["n_likelihood_images"], metrics["n_marginal_images"]
     numbers = chosen(
         metrics,
@@ -44,22 +45,11 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
                 f"The class summed out: log p(x | y), and what {marginal:,} test images add to it.",
             ),
             ("accuracy_bayes", f"Test images, of {marginal:,}, whose likeliest class by Bayes is their own."),
-            ("active_units", f"Latents that tell anything, of {parameters['fit']['n_latents']}."),
+            ("active_units", f"Latents that tell anything, of {fit['n_latents']}."),
             ("seconds_per_epoch", "Wall time of one pass over the training images."),
         ],
     )
-    return render_report(
-        "Images by class",
-        f"A class-conditioned variational autoencoder after {metrics['epochs']} epochs",
-        numbers,
-        [*_drawn(figures), *_measured(figures, metrics), *_inside(figures, metrics)],
-        parameters,
-        _note(metrics, parameters["fit"]),
-    )
-
-
-def _drawn(figures: Mapping[str, Any]) -> list[Section]:
-    return [
+    sections = [
         Section(
             "Drawn from the model",
             "Each row is one class y: z is drawn from p(z | y) and decoded to pixel means. Nothing here is a "
@@ -93,11 +83,6 @@ def _drawn(figures: Mapping[str, Any]) -> list[Section]:
             "inside. Below, the class moves as well. Small, even steps are what one wants to see.",
             figures["interpolations"],
         ),
-    ]
-
-
-def _measured(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Section]:
-    return [
         Section(
             "The bound and its two terms",
             "The bound is how well an image is rebuilt (left term) less what its code costs (KL). Training "
@@ -132,12 +117,6 @@ def _measured(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[
             "the code has no room for come back blurred or straightened.",
             figures["reconstructions"],
         ),
-    ]
-
-
-def _inside(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Section]:
-    learned = "kl_standard_prior" in metrics
-    sections = [
         Section(
             "What single latents do",
             "The most active latents, moved one at a time while all others rest at their mean, given "
@@ -171,10 +150,6 @@ def _inside(figures: Mapping[str, Any], metrics: Mapping[str, float]) -> list[Se
                 figures["priors"],
             )
         )
-    return sections
-
-
-def _note(metrics: Mapping[str, float], fit: Mapping[str, Any]) -> str:
     pixels = (
         "Test bounds and likelihoods are of images binarised once with a fixed seed"
         if fit["likelihood"] == "bernoulli"
@@ -186,7 +161,12 @@ def _note(metrics: Mapping[str, float], fit: Mapping[str, Any]) -> str:
         if fit["objective"] == "elbo"
         else f" Training raised the importance-weighted bound of {fit['n_particles']} draws; these are of one."
     )
-    return (
+    return render_report(
+        "Images by class",
+        f"A class-conditioned variational autoencoder after {metrics['epochs']} epochs",
+        numbers,
+        sections,
+        parameters,
         f"{pixels}, {metrics['n_importance_samples']:,} importance samples an image.{trained} Nothing was "
-        "selected on test images."
+        "selected on test images.",
     )

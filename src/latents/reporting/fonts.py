@@ -3,7 +3,6 @@
 import logging
 import os
 import unicodedata
-from collections.abc import Iterable
 from functools import cache
 
 from matplotlib import font_manager
@@ -14,6 +13,7 @@ logger = logging.getLogger(__name__)
 OWN = "DejaVu Sans"  # comes with Matplotlib, so that sheets look alike everywhere
 # Not to be chosen: it has a box with the name of the script for every character.
 _BOXES = "Last Resort"
+_NOT_DRAWN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp", "Zs")  # categories of what leaves no mark
 # What Debian's package fonts-noto-cjk has; letters of others are in fonts-noto-core.
 _IDEOGRAPHS = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH", "HALFWIDTH")
 
@@ -23,7 +23,7 @@ def families(text: str) -> list[str]:
 
     No font is opened, and no folder searched, unless the text has a character that Matplotlib's lacks.
     """
-    lacking = frozenset(c for c in text if not is_own(c) and _is_drawn(c))
+    lacking = frozenset(c for c in text if not is_own(c) and unicodedata.category(c) not in _NOT_DRAWN)
     if not lacking:
         return [OWN]
     others, without = _others(lacking)
@@ -35,10 +35,6 @@ def families(text: str) -> list[str]:
 def is_own(character: str) -> bool:
     """Tell whether Matplotlib's font has a character."""
     return ord(character) in _own_characters()
-
-
-def _is_drawn(character: str) -> bool:
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp", "Zs")
 
 
 @cache
@@ -75,17 +71,16 @@ def _others(lacking: frozenset[str]) -> tuple[list[str], frozenset[str]]:
     """Return families that have as many as can be of some characters, as few as will do, and what they lack."""
     chosen: list[str] = []
     while lacking:
-        known = {name: _having(path, lacking) for name, path in _installed()}
+        known = {
+            name: frozenset(c for c in lacking if ord(c) in _characters_of(path))
+            for name, path in _installed()
+        }
         best = max(known, key=lambda name: len(known[name]), default="")
         if not known.get(best):
             break
         chosen.append(best)
         lacking -= known[best]
     return chosen, lacking
-
-
-def _having(path: str, characters: Iterable[str]) -> frozenset[str]:
-    return frozenset(c for c in characters if ord(c) in _characters_of(path))
 
 
 def _package_of(character: str) -> str:

@@ -128,7 +128,9 @@ def absent_picture(title: str, reason: str) -> Figure:
     return sheet.figure
 
 
-def as_images(values: npt.ArrayLike, name: str) -> npt.NDArray[np.floating]:
+def as_images(
+    values: npt.ArrayLike, name: str, originals: npt.NDArray[np.floating] | None = None
+) -> npt.NDArray[np.floating]:
     """Check and convert images to floats.
 
     Parameters
@@ -137,11 +139,8 @@ def as_images(values: npt.ArrayLike, name: str) -> npt.NDArray[np.floating]:
         Images.
     name : str
         What they are, for the message.
-
-    Returns
-    -------
-    ndarray
-        The same shape, floating.
+    originals : ndarray, optional
+        What they are made of, and must have the shape of.
 
     Raises
     ------
@@ -153,6 +152,8 @@ def as_images(values: npt.ArrayLike, name: str) -> npt.NDArray[np.floating]:
         raise ValueError(
             f"{name} must have shape (n, H, W) or (n, H, W, 3) with n of at least 1, got shape {images.shape}"
         )
+    if originals is not None and images.shape != originals.shape:
+        raise ValueError(f"{name} must have the originals' shape {originals.shape}, got {images.shape}")
     return images if np.issubdtype(images.dtype, np.floating) else images.astype(np.float64)
 
 
@@ -169,12 +170,9 @@ def tile_size(height: int, width: int, columns: int, rows: int) -> tuple[float, 
 
 def text_width(texts: Sequence[str]) -> float:
     """Room in inches that the longest of some 9 point labels needs."""
-    return max(map(_width_of, texts), default=0.0)
-
-
-def _width_of(text: str) -> float:
-    """Return the width of a label: characters of other fonts than Matplotlib's may be wider."""
-    return _CHARACTER * sum(1.0 if fonts.is_own(character) else 1.6 for character in text)
+    # Characters of other fonts than Matplotlib's may be wider.
+    widths = (sum(1.0 if fonts.is_own(character) else 1.6 for character in text) for text in texts)
+    return _CHARACTER * max(widths, default=0.0)
 
 
 def value_limits(values: npt.NDArray[np.floating]) -> tuple[float, float]:

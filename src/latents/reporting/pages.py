@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
 from latents.reporting.cvae_page import cvae
-from latents.reporting.pca_page import pca, slider
-from latents.reporting.report import Quotations, Section, chosen, render_chart, render_report
+from latents.reporting.pca_page import pca
+from latents.reporting.report import Quotations, Section, chosen, render_report
 from latents.rounding import whole
 
-__all__ = ["clustering", "cvae", "document_map", "pca", "slider"]
+__all__ = ["clustering", "cvae", "pca"]
 
 
 def clustering(
@@ -112,11 +110,6 @@ def clustering(
         f"{whole(metrics['log_likelihood'])} nats, BIC {whole(metrics['bic'])}, ICL {whole(metrics['icl'])} "
         "(lower is better; with vocabularies of thousands of words both prefer few clusters).",
     )
-
-
-def document_map(figure: go.Figure) -> str:
-    """Return the map of documents as an HTML page of its own."""
-    return render_chart("Map of the documents", figure)
 
 
 def _choosing_k(figures: Mapping[str, Any]) -> list[Section]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from latents.key_numbers import error_unit
 from latents.reporting.pca.slider import Slider
-from latents.reporting.report import Section, chosen, render_report, render_slider
+from latents.reporting.report import Section, chosen, render_report
 
 
 def pca(
@@ -31,7 +31,7 @@ def pca(
         The pipeline's parameters.
     """
     are_images = isinstance(figures["slider"], Slider)
-    one = "image" if are_images else "row"
+    one, what = ("image", "pixels") if are_images else ("row", "features")
     shape = figures["slider"].data["shape"] if are_images else (int(metrics["n_features"]),)
     unit = error_unit(shape)
     asked = _asked(parameters["fit"], int(metrics["n_components"]), unit)
@@ -50,21 +50,96 @@ def pca(
         ],
         {"distortion": unit, "heldout_distortion": unit},
     )
-    what = "pixels" if are_images else "features"
+    price = Section(
+        "The price of d numbers",
+        f"{asked} The blue line is J(d), the sum of the discarded eigenvalues: what theory says the error is. The "
+        f"circles are errors measured by rebuilding every training {one} from d numbers. They lie on the line. "
+        f"Orange, where {one}s are held out, is the same for those; the further above, the more the basis has "
+        "learnt by heart.".strip(),
+        figures["distortion"],
+    )
+    variance = Section(
+        "How the variance is spread",
+        "Share of the variance along each direction and its running sum. A steep start means that few "
+        "numbers tell most of the story; a bend is a natural place to stop.",
+        figures["spectrum"],
+    )
+    spread = Section(
+        "How the errors are spread",
+        f"How many {one}s are off by how much. A long tail to the right is where to look for outliers; the worst "
+        "are marked below, point at them for their names. Held-out errors further right than those of training "
+        "mean that the basis is too fine for so few data.",
+        figures["errors"],
+    )
+    if are_images:
+        reading = "Mid-grey is no change" if len(shape) == 3 else "Red adds where blue takes away"
+        sections = [
+            Section(
+                "What is left of an image",
+                "Drag to rebuild images from more or fewer numbers, or press Play. All begin as the mean; every "
+                "number adds one pattern, the strongest first, and the curve shows what error remains. The images "
+                "are held-out ones, where there are any: the basis never saw them. slider.html, beside this page, "
+                "is the same by itself.",
+                figures["slider"],
+            ),
+            price,
+            Section(
+                "The patterns",
+                f"The basis vectors as images, from the largest share of the variance down. {reading}, and the "
+                "sign of a whole pattern is arbitrary.",
+                figures["eigenimages"],
+            ),
+            variance,
+            Section(
+                "The first two numbers",
+                "Every point is a training image at its first two coordinates: point at it to see the image. "
+                "Labels, where known, colour the points and had no part in the fit. Images close together here "
+                "may differ in all the other numbers.",
+                figures["scatter"],
+            ),
+            Section(
+                "Images that fit worst",
+                "The largest errors of all images, trained on or not: odd ones, wrong ones, or a kind that the "
+                "data have too little of. The last row is what no number of theirs could say. worst.csv lists "
+                "them.",
+                figures["worst"],
+            ),
+            spread,
+        ]
+    else:
+        columns = {"held_out": "held out", "times_mean": "times mean", "deviations": "deviates most in"}
+        sections = [
+            price,
+            Section(
+                "The patterns",
+                "What each basis vector is made of: its largest weights, by the names of the features. Features "
+                "in other units weigh as their numbers do: where one drowns the others, scale them before.",
+                figures["loadings"],
+            ),
+            variance,
+            Section(
+                "The first two numbers",
+                "Every point is a training row at its first two coordinates; point at it for its name. Labels, "
+                "where known, colour the points and had no part in the fit.",
+                figures["scatter"],
+            ),
+            Section(
+                "Rows that fit worst",
+                "The largest errors of all rows, trained on or not, how many times the mean error they are, and "
+                "the features that deviate most from what the components say of the row.",
+                worst.rename(columns=columns),
+            ),
+            spread,
+        ]
     return render_report(
         "Images in few numbers" if are_images else "Rows in few numbers",
         f"{metrics['n_samples']:,} {one}s of {metrics['n_features']:,} {what}, each kept as "
         f"{metrics['n_components']} numbers by the basis of least squared error",
         numbers,
-        _of_images(figures, asked) if are_images else _of_rows(figures, worst, asked),
+        sections,
         parameters,
         "J has divisor N; explained variance has N - 1, as in scikit-learn.",
     )
-
-
-def slider(figure: Slider | str) -> str:
-    """Return the slider over d as an HTML page of its own; a text is the reason why there is none."""
-    return render_slider("What is left of an image", figure)
 
 
 def _asked(fit: Mapping[str, Any], d: int, unit: str) -> str:
@@ -82,98 +157,3 @@ def _asked(fit: Mapping[str, Any], d: int, unit: str) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.6g} %"
-
-
-def _of_images(figures: Mapping[str, Any], asked: str) -> list[Section]:
-    in_colour = len(figures["slider"].data["shape"]) == 3
-    reading = "Mid-grey is no change" if in_colour else "Red adds where blue takes away"
-    return [
-        Section(
-            "What is left of an image",
-            "Drag to rebuild images from more or fewer numbers, or press Play. All begin as the mean; every "
-            "number adds one pattern, the strongest first, and the curve shows what error remains. The images are "
-            "held-out ones, where there are any: the basis never saw them. slider.html, beside this page, is the "
-            "same by itself.",
-            figures["slider"],
-        ),
-        _price(figures, asked, "image"),
-        Section(
-            "The patterns",
-            f"The basis vectors as images, from the largest share of the variance down. {reading}, and the sign "
-            "of a whole pattern is arbitrary.",
-            figures["eigenimages"],
-        ),
-        _variance(figures),
-        Section(
-            "The first two numbers",
-            "Every point is a training image at its first two coordinates: point at it to see the image. Labels, "
-            "where known, colour the points and had no part in the fit. Images close together here may "
-            "differ in all the other numbers.",
-            figures["scatter"],
-        ),
-        Section(
-            "Images that fit worst",
-            "The largest errors of all images, trained on or not: odd ones, wrong ones, or a kind that the "
-            "data have too little of. The last row is what no number of theirs could say. worst.csv lists them.",
-            figures["worst"],
-        ),
-        _spread(figures, "image"),
-    ]
-
-
-def _of_rows(figures: Mapping[str, Any], worst: pd.DataFrame, asked: str) -> list[Section]:
-    return [
-        _price(figures, asked, "row"),
-        Section(
-            "The patterns",
-            "What each basis vector is made of: its largest weights, by the names of the features. Features in "
-            "other units weigh as their numbers do: where one drowns the others, scale them before.",
-            figures["loadings"],
-        ),
-        _variance(figures),
-        Section(
-            "The first two numbers",
-            "Every point is a training row at its first two coordinates; point at it for its name. Labels, where "
-            "known, colour the points and had no part in the fit.",
-            figures["scatter"],
-        ),
-        Section(
-            "Rows that fit worst",
-            "The largest errors of all rows, trained on or not, how many times the mean error they are, and the "
-            "features that deviate most from what the components say of the row.",
-            worst.rename(
-                columns={"held_out": "held out", "times_mean": "times mean", "deviations": "deviates most in"}
-            ),
-        ),
-        _spread(figures, "row"),
-    ]
-
-
-def _price(figures: Mapping[str, Any], asked: str, one: str) -> Section:
-    return Section(
-        "The price of d numbers",
-        f"{asked} The blue line is J(d), the sum of the discarded eigenvalues: what theory says the error is. The "
-        f"circles are errors measured by rebuilding every training {one} from d numbers. They lie on the line. "
-        f"Orange, where {one}s are held out, is the same for those; the further above, the more the basis has "
-        "learnt by heart.".strip(),
-        figures["distortion"],
-    )
-
-
-def _variance(figures: Mapping[str, Any]) -> Section:
-    return Section(
-        "How the variance is spread",
-        "Share of the variance along each direction and its running sum. A steep start means that few "
-        "numbers tell most of the story; a bend is a natural place to stop.",
-        figures["spectrum"],
-    )
-
-
-def _spread(figures: Mapping[str, Any], one: str) -> Section:
-    return Section(
-        "How the errors are spread",
-        f"How many {one}s are off by how much. A long tail to the right is where to look for outliers; the worst "
-        "are marked below, point at them for their names. Held-out errors further right than those of training "
-        "mean that the basis is too fine for so few data.",
-        figures["errors"],
-    )

@@ -178,49 +178,27 @@ def render_report(
     TypeError
         If a section's figure is none of these kinds.
     """
-    shown = [_Shown.of(section, number) for number, section in enumerate(sections, start=1)]
-    has_charts = any(section.chart for section in shown)
-    page = _environment().get_template("report.html.j2")
-    return page.render(
+    return _render(
+        "report.html.j2",
         title=title,
         subtitle=subtitle,
         key_numbers=key_numbers,
-        sections=shown,
+        sections=[_Shown.of(section, number) for number, section in enumerate(sections, start=1)],
         parameters=list(_flatten(parameters)),
         note=note,
-        plotly_js=_plotly_js() if has_charts else None,
-        chart_settings=_chart_settings(),
     )
 
 
 def render_slider(title: str, slider: Slider | str) -> str:
     """Lay out a slider as an HTML page of its own, or the reason why there is none."""
-    is_drawn = isinstance(slider, Slider)
-    return (
-        _environment()
-        .get_template("slider.html.j2")
-        .render(
-            title=title,
-            slider=slider if is_drawn else None,
-            slider_json=_escape_json(json.dumps(slider.data)) if isinstance(slider, Slider) else None,
-            reason=slider,
-        )
-    )
+    if isinstance(slider, Slider):
+        return _render("slider.html.j2", title=title, slider=slider)
+    return _render("slider.html.j2", title=title, slider=None, reason=slider)
 
 
 def render_chart(title: str, chart: go.Figure) -> str:
     """Lay out one chart as an HTML page that it fills, under the same rules as ``render_report``."""
-    return (
-        _environment()
-        .get_template("chart.html.j2")
-        .render(
-            title=title,
-            chart=_escape_json(chart.to_json()),
-            height=int(chart.layout.height or 450),
-            plotly_js=_plotly_js(),
-            chart_settings=_chart_settings(),
-        )
-    )
+    return _render("chart.html.j2", title=title, chart=_escape_json(chart.to_json()))
 
 
 @dataclass(frozen=True)
@@ -233,7 +211,6 @@ class _Shown:
     height: int = 0
     thumbnails: Markup | None = None
     slider: Slider | None = None
-    slider_json: Markup | None = None
     picture: str | None = None
     width: int = 0
     table: pd.DataFrame | None = None
@@ -262,10 +239,10 @@ class _Shown:
             case PicturedChart() as pictured:
                 return replace(
                     cls.of(replace(section, figure=pictured.chart), number),
-                    thumbnails=_escape_json(json.dumps(asdict(pictured.thumbnails))),
+                    thumbnails=_script_json(asdict(pictured.thumbnails)),
                 )
             case Slider() as slider:
-                return cls(anchor, section, slider=slider, slider_json=_escape_json(json.dumps(slider.data)))
+                return cls(anchor, section, slider=slider)
             case Figure() as picture:
                 inches = float(picture.get_size_inches()[0])
                 buffer = io.BytesIO()
@@ -289,6 +266,10 @@ class _Shown:
                 )
 
 
+def _render(template: str, **values: object) -> str:
+    return _environment().get_template(template).render(values)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -300,7 +281,9 @@ def _environment() -> Environment:
     )
     environment.filters["cell"] = _cell
     environment.filters["exact"] = _exact
+    environment.filters["script_json"] = _script_json
     environment.tests["numeric"] = _is_number
+    environment.globals.update(plotly_js=_plotly_js, chart_settings=_chart_settings)
     return environment
 
 
@@ -342,12 +325,17 @@ def _plotly_js() -> Markup:
 
 
 def _chart_settings() -> Markup:
-    settings = {
-        "config": style.PLOTLY_CONFIG,
-        "light": style.template("light").to_plotly_json(),
-        "dark": style.template("dark").to_plotly_json(),
-    }
-    return _escape_json(json.dumps(settings))
+    return _script_json(
+        {
+            "config": style.PLOTLY_CONFIG,
+            "light": style.template("light").to_plotly_json(),
+            "dark": style.template("dark").to_plotly_json(),
+        }
+    )
+
+
+def _script_json(value: object) -> Markup:
+    return _escape_json(json.dumps(value))
 
 
 def _escape_json(text: str) -> Markup:

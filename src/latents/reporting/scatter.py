@@ -62,7 +62,9 @@ def scatter_by_label(
 
     def add(rows: npt.NDArray[np.intp], name: str, colour: str, symbol: str) -> None:
         chosen = xy[rows]
-        hover = {} if texts is None else {"text": [_lines(texts[row]) for row in rows.tolist()]}
+        hover = {}
+        if texts is not None:
+            hover["text"] = [style.plain(texts[row]).replace("\n", "<br>") for row in rows.tolist()]
         figure.add_trace(
             trace(
                 x=chosen[:, 0],
@@ -86,13 +88,8 @@ def scatter_by_label(
             rows = np.flatnonzero(label_of == label)
             colour = style.colour_of(category)
             add(rows, style.plain(label), colour, style.symbol_of(category))
-            if not name_medians:
-                continue
-            figure.add_annotation(style.name_tag(label, np.median(xy[rows], axis=0), colour))
+            if name_medians:
+                figure.add_annotation(style.name_tag(label, np.median(xy[rows], axis=0), colour))
     figure.update_xaxes(title_text=axis_titles[0])
     figure.update_yaxes(title_text=axis_titles[1], scaleanchor="x", scaleratio=1)
     return style.finish(figure, title, subtitle, height=640, legend="none" if labels is None else "right")
-
-
-def _lines(text: str) -> str:
-    return style.plain(text).replace("\n", "<br>")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -101,15 +101,39 @@ def criteria_over_k(selection: pd.DataFrame, criterion: str) -> go.Figure:
     figure.update_annotations(font={"size": 13}, yshift=6)
     for position, (key, about) in enumerate(measured.items()):
         place = {"row": position // columns + 1, "col": position % columns + 1}
-        figure.add_trace(_line(table, key, best[key]), **place)
+        ring = k == best[key]
+        figure.add_trace(
+            go.Scatter(
+                x=k,
+                y=table[key],
+                customdata=table["fit_seconds"],
+                name=about.name,
+                mode="lines+markers",
+                line={"color": style.BLUE, "width": 2.5},
+                marker={
+                    "size": np.where(ring, 15, 8),
+                    "opacity": 1.0,
+                    "symbol": np.where(ring, "circle-open", "circle"),
+                    "line": {"width": np.where(ring, 3, 0)},
+                    "color": np.where(ring, style.ORANGE, style.BLUE),
+                },
+                hovertemplate=(
+                    f"K = %{{x}}<br>{about.name} %{{y:{about.value_format}}}{about.unit}"
+                    "<br>fitted in %{customdata:,.2r} s<extra></extra>"
+                ),
+            ),
+            **place,
+        )
         figure.add_vline(
             x=chosen_k, line={"dash": "dot", "color": style.ORANGE, "width": 2}, layer="below", **place
         )
         figure.update_yaxes(tickformat=about.tick_format, nticks=6, **place)
     is_log = k[-1] >= _LOG_FROM_RATIO * k[0]
+    first, last = (float(np.log10(end) if is_log else end) for end in (k[0], k[-1]))
+    room = 0.06 * (last - first)  # for a marker beyond the outermost points
     figure.update_xaxes(
         type="log" if is_log else "linear",
-        range=_range(np.log10(k) if is_log else k),
+        range=[first - room, last + room],
         tickvals=_ticks(k, chosen_k, is_log),
         tickformat=",",
     )
@@ -156,36 +180,6 @@ def best_by_criterion(selection: pd.DataFrame, criterion: str) -> dict[str, int]
             "the fits"
         )
     return best
-
-
-def _line(table: pd.DataFrame, criterion: str, best: int) -> go.Scatter:
-    about = CRITERIA[criterion]
-    ring = (table["n_components"] == best).to_numpy()
-    return go.Scatter(
-        x=table["n_components"],
-        y=table[criterion],
-        customdata=table["fit_seconds"],
-        name=about.name,
-        mode="lines+markers",
-        line={"color": style.BLUE, "width": 2.5},
-        marker={
-            "size": np.where(ring, 15, 8),
-            "opacity": 1.0,
-            "symbol": np.where(ring, "circle-open", "circle"),
-            "line": {"width": np.where(ring, 3, 0)},
-            "color": np.where(ring, style.ORANGE, style.BLUE),
-        },
-        hovertemplate=(
-            f"K = %{{x}}<br>{about.name} %{{y:{about.value_format}}}{about.unit}"
-            "<br>fitted in %{customdata:,.2r} s<extra></extra>"
-        ),
-    )
-
-
-def _range(places: npt.NDArray[Any]) -> list[float]:
-    """Return the ends of the axis, with room for a marker beyond the outermost points."""
-    room = 0.06 * float(places[-1] - places[0])
-    return [float(places[0]) - room, float(places[-1]) + room]
 
 
 def _ticks(k: npt.NDArray[np.int64], chosen: int, is_log: bool) -> list[int]:

@@ -37,17 +37,15 @@ class Thumbnails:
     height: int
 
 
-def thumbnails(images: npt.NDArray[Any], longest: int = 32) -> Thumbnails:
-    """Pack images into one WebP picture, each at most `longest` pixels on its longer side.
+def thumbnails(images: npt.NDArray[Any]) -> Thumbnails:
+    """Pack images into one WebP picture, each averaged down to at most 32 pixels on its longer side.
 
     Parameters
     ----------
     images : ndarray of shape (n, H, W) or (n, H, W, 3)
         In any units; the smallest and the largest value of all become black and white.
-    longest : int
-        Larger images are averaged down to it.
     """
-    small = shrink(images, longest)
+    small = shrink(images, 32)
     low, high = value_limits(small)
     pixels = np.rint((small - low) * (255 / (high - low))).astype(np.uint8)
     n, height, width = pixels.shape[:3]

@@ -81,10 +81,6 @@ def template(theme: Literal["light", "dark"] = "light") -> go.layout.Template:
     ----------
     theme : {"light", "dark"}
         Ink on white, or light ink on near-black.
-
-    Returns
-    -------
-    plotly.graph_objects.layout.Template
     """
     axis = {
         "automargin": True,
@@ -118,7 +114,7 @@ def finish(
     title: str,
     subtitle: str,
     *,
-    height: int = 460,
+    height: int,
     legend: Literal["top", "right", "none"] = "none",
 ) -> go.Figure:
     """Give a chart its title, its height and the style of the house; returns the same figure."""

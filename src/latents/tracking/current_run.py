@@ -30,9 +30,7 @@ class CurrentRun:
 
     def end(self) -> None:
         """Forget the run, once no thread of it is left."""
-        self.run_id = None
-        self.logged_models.clear()
-        self._stop.clear()
+        self.begin(None)
 
     def request_stop(self) -> None:
         """Ask every thread of the run to stop at its next step."""

@@ -151,10 +151,7 @@ def many_names(file):
         (lambda file: file.__delitem__("obs"), "has no table obs"),
         (lambda file: file.__delitem__("var/_index"), "has no array var/_index"),
         (lambda file: file.__delitem__("X/indptr"), "has no array X/indptr"),
-        (
-            lambda file: file["X"].attrs.__setitem__("shape", [3, 4]),
-            r"X has shape \(3, 4\); there are 3",
-        ),
+        (lambda file: file["X"].attrs.__setitem__("shape", [3, 4]), r"X has shape \(3, 4\); there are 3"),
         (lambda file: file["X"].attrs.__delitem__("shape"), r"X has shape \(\); there are 3 names"),
         (
             lambda file: file["X"].attrs.__setitem__("encoding-type", "coo"),

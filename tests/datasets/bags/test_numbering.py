@@ -123,11 +123,7 @@ def test_a_dictionary_with_gaps(tmp_path):
             {},
             "line 3: the word is 0, and line 1 has the word 4; allowed are .* 0 to 3",
         ),
-        (
-            "x 5:1\n",
-            {},
-            "line 1: the word is 5; allowed are .* 0 to 3 .zero_based: true., or else .* 1 to 4",
-        ),
+        ("x 5:1\n", {}, "line 1: the word is 5; allowed are .* 0 to 3 .zero_based: true., or else .* 1 to 4"),
         (
             "# Column indices are zero-based\nx 1:1\n",
             {"zero_based": False},
@@ -189,10 +185,7 @@ def test_lda_c(tmp_path):
         ("x 0:1\n", "line 1: the number of words is 'x'; allowed are whole numbers"),
         ("1 4:1\n", "line 1: the word is 4; allowed are the numbers of the 4 words of .*vocab.txt, 0 to 3"),
         ("2 1:1 1:1\n", "line 1: a word is there twice in document 1"),
-        (
-            "1 1:0.5\n",
-            "line 1: the count of word 1 is '0.5'; allowed are .* 1 to .*: raw counts",
-        ),
+        ("1 1:0.5\n", "line 1: the count of word 1 is '0.5'; allowed are .* 1 to .*: raw counts"),
         ("99999999999 1:1\n", "line 1: says 99999999999 different words; 1 pairs follow"),
         ("", " has no document"),
     ],

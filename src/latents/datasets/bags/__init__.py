@@ -113,21 +113,15 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         check_truth("transpose", transpose)
         if zero_based is not None:
             check_truth("zero_based", zero_based)
-        given = {
-            "vocabulary": vocabulary,
-            "zero_based": zero_based,
-            "transpose": transpose or None,
-            "layer": layer,
-            "label": label,
-        }
-        for name, formats in _ONLY.items():
-            if given[name] is not None and format not in formats:
-                raise DatasetError(f"{name} is of the format {' or '.join(formats)}, not of {format}")
         self._filepath = Path(filepath)
         self._format = format
         self._options = Options(
             vocabulary, zero_based, transpose, layer, label, bytes_of(max_unpacked), max_empty_documents
         )
+        for name, formats in _ONLY.items():
+            is_given = getattr(self._options, name) != getattr(Options(), name)
+            if is_given and format not in formats:
+                raise DatasetError(f"{name} is of the format {' or '.join(formats)}, not of {format}")
         super().__init__(metadata)
 
     def load(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -103,7 +103,7 @@ def read_lda_c(path: Path, options: Options) -> dict[str, Any]:
     for line, head, n_pairs in zip(found.lines.tolist(), found.heads, found.lengths.tolist(), strict=True):
         if whole_number(path, line, "the number of words", head) != n_pairs:
             raise malformed(path, line, f"says {head:.40} different words; {n_pairs} pairs follow")
-    by_number = Unnamed(0).of(found.numbers) if vocabulary is None else vocabulary
+    by_number = Unnamed.of(found.numbers) if vocabulary is None else vocabulary
     return {
         "counts": found.matrix(by_number),
         "words": by_number.words,
@@ -128,23 +128,22 @@ def read_svmlight(path: Path, options: Options) -> dict[str, Any]:
         given = read_words(path.parent / options.vocabulary, options.max_unpacked)
     with opened(path, options.max_unpacked) as file:
         first = _first_number(path, file, options.zero_based)
-    known = [
-        _Based(first, Unnamed(first) if given is None else given.counted_from(first))
-        for first in ((0, 1) if first is None else (first,))
-    ]
+    firsts = (0, 1) if first is None else (first,)
+    either = _Either({n: Unnamed(n) if given is None else given.counted_from(n) for n in firsts})
     with opened(path, options.max_unpacked) as file:
-        found = _read(path, file, _Either(known), _after_label, options)
+        found = _read(path, file, either, _after_label, options)
     _check_labels(path, found)
-    possible = [based.first for based in known if based.knows(found.numbers).all()]
+    known = {first: words.knows(found.numbers) for first, words in either.by_first.items()}
+    possible = [first for first in known if known[first].all()]
     if not possible:
-        strange = [int(found.numbers[~based.knows(found.numbers)][0]) for based in known]
+        strange = [int(found.numbers[~those][0]) for those in known.values()]
         (line, word), (other_line, other) = sorted(
             ((found.line_of(word), word) for word in strange), reverse=True
         )
         raise malformed(
             path,
             line,
-            f"the word is {word}, and line {other_line} has the word {other}; allowed are {_Either(known)}",
+            f"the word is {word}, and line {other_line} has the word {other}; allowed are {either}",
         )
     documents = pd.DataFrame({"name": [f"line {line}" for line in found.lines], "label": found.heads})
     vocabulary, numbering = _words(path, found, given, possible[0] if len(possible) == 1 else None)
@@ -156,37 +155,25 @@ def read_svmlight(path: Path, options: Options) -> dict[str, Any]:
     }
 
 
-class _Based(NamedTuple):
-    """Words whose numbers begin at 0 or at 1."""
-
-    first: int
-    words: Vocabulary | Unnamed
-
-    def knows(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        return self.words.knows(numbers)
-
-    def __str__(self) -> str:
-        return f"{self.words} (zero_based: {str(self.first == 0).lower()})"
-
-
 class _Either(NamedTuple):
-    """Words whose numbers may begin at either."""
+    """Words by the number that the first of them may have: 0, 1 or either."""
 
-    based: Sequence[_Based]
+    by_first: dict[int, Vocabulary | Unnamed]
 
     def knows(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
-        known: NDArray[np.bool_] = np.any([based.knows(numbers) for based in self.based], axis=0)
+        known: NDArray[np.bool_] = np.any([words.knows(numbers) for words in self.by_first.values()], axis=0)
         return known
 
     def __str__(self) -> str:
-        return ", or else ".join(map(str, self.based))
+        said = (f"{words} (zero_based: {str(first == 0).lower()})" for first, words in self.by_first.items())
+        return ", or else ".join(said)
 
 
 def _words(
     path: Path, found: _Documents, given: Vocabulary | None, first: int | None
 ) -> tuple[Vocabulary, Numbering]:
     """Return the words by the numbers of the file, and how they came about."""
-    occurring = Unnamed(0).of(found.numbers)
+    occurring = Unnamed.of(found.numbers)
     if given is None:
         return occurring, Numbering(str(path), first, named=False)
     if first is not None:

@@ -6,11 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from kedro.io import DatasetError
-from numpy.typing import NDArray
 from scipy import sparse
 
 from latents.datasets.bags.numbers import LARGEST, RAW
-from latents.datasets.files import malformed
 
 MAX_EMPTY = 1_000_000
 
@@ -51,30 +49,6 @@ def check_empty(where: str, n_documents: int, n_explained: int, options: Options
             f"{where}: there are {n_documents} documents, and entries for {n_explained} at most; more than "
             f"{options.max_empty_documents} empty ones are allowed only by a larger `max_empty_documents`"
         )
-
-
-def once_each(
-    path: Path,
-    documents: NDArray[np.int32],
-    columns: NDArray[np.int32],
-    counts: NDArray[np.int32],
-    shape: tuple[int, int],
-    lines: NDArray[np.int64],
-) -> sparse.csr_array:
-    """Return the matrix of entries, each of which is there once.
-
-    Raises
-    ------
-    DatasetError
-        If a word is twice in a document; names the line of the second.
-    """
-    matrix = sparse.csr_array(sparse.coo_array((counts, (documents, columns)), shape=shape))
-    if matrix.nnz < len(counts):  # what was there twice has been added up
-        places = documents.astype(np.int64) * shape[1] + columns
-        order = np.argsort(places, kind="stable")
-        again = order[1:][np.diff(places[order]) == 0].min()
-        raise malformed(path, int(lines[again]), f"a word is there twice in document {documents[again] + 1}")
-    return matrix
 
 
 def added_up(path: Path, matrix: Any) -> sparse.csr_array:

@@ -5,7 +5,7 @@ other is gone through line by line, to find what is wrong or to read what is onl
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -78,6 +78,46 @@ def reals_of(block: bytes, separators: bytes, n: int) -> NDArray[np.float64]:
     except (ValueError, DeprecationWarning):  # of what is no number, as 1.2.3
         return np.empty(0)
     return numbers if len(numbers) == n else numbers[:0]
+
+
+def entries_of(
+    path: Path,
+    file: IO[bytes],
+    line: int,
+    shape: tuple[int, int],
+    read: Callable[[bytes, bytes, int], NDArray[Any]],
+    is_allowed: Callable[[NDArray[Any]], bool],
+    entry_of: Callable[[int, list[str]], Sequence[int]],
+) -> NDArray[np.int32]:
+    """Return the entries of a file, of a `shape` of entries and numbers, one a line after `line`, which says so.
+
+    A block is read at once, by `numbers_of` or `reals_of`, if all its entries are allowed. Of any other `entry_of`
+    gets each line's number and fields; it returns their numbers (none of an empty line), or says what is wrong.
+
+    Raises
+    ------
+    DatasetError
+        If more or fewer entries follow, or `entry_of` raises it.
+    """
+    n_entries, width = shape
+    blocks = [np.empty((0, width), dtype=np.int32)]
+    n_found = 0
+    for first_line, block in blocks_of(path, file, first_line=line + 1):
+        n_lines = block.count(b"\n")
+        separators = (b" " * (width - 1) + b"\n") * n_lines
+        entries = read(block, separators, width * n_lines).reshape(-1, width)
+        if not len(entries) or not is_allowed(entries):
+            rows = enumerate(lines_of(block), start=first_line)
+            found = (entry_of(row, decoded(text, path, first_line=row).split()) for row, text in rows)
+            entries = np.array(list(filter(None, found)), dtype=np.int64).reshape(-1, width)
+        blocks.append(entries.astype(np.int32))
+        n_found += len(entries)
+        if n_found > n_entries:
+            break
+    if n_found != n_entries:
+        more = "at least " if n_found > n_entries else ""
+        raise malformed(path, line, f"says {n_entries} entries; {more}{n_found} lines follow")
+    return np.concatenate(blocks)
 
 
 def all_allowed(numbers: Numbers, counts: Numbers, vocabulary: Known) -> bool:

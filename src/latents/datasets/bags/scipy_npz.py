@@ -34,7 +34,7 @@ def read(path: Path, options: Options) -> dict[str, Any]:
     counts = added_up(path, matrix)
     documents = pd.DataFrame({"name": [f"row {row}" for row in range(n_documents)]})
     if options.vocabulary is None:
-        occurring = Unnamed(0).of(counts.indices)
+        occurring = Unnamed.of(counts.indices)
         columns = occurring.columns(counts.indices).astype(np.int32)
         shape = (n_documents, len(occurring.words))
         return {

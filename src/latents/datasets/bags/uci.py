@@ -1,25 +1,25 @@
 """The format of the UCI repository's bags of words: three sizes, then an entry a line."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
 
-from latents.datasets.bags.matrix import Options, check_empty, once_each
+from latents.datasets.bags.matrix import Options, check_empty
 from latents.datasets.bags.numbers import (
     LARGEST,
     all_allowed,
-    blocks_of,
+    entries_of,
     head_line,
-    lines_of,
     numbers_of,
     pair_of,
     whole_number,
 )
-from latents.datasets.bags.words import Vocabulary, named, read_words
-from latents.datasets.files import decoded, malformed, opened
+from latents.datasets.bags.words import named, read_words
+from latents.datasets.files import malformed, opened
 
 
 def read(path: Path, options: Options) -> dict[str, Any]:
@@ -43,40 +43,28 @@ def read(path: Path, options: Options) -> dict[str, Any]:
         check_empty(f"{path}, line 1", n_documents, n_entries, options)
         if len(vocabulary.words) != n_words:
             raise malformed(path, 2, f"says {n_words} words; {vocabulary.path} has {len(vocabulary.words)}")
-        blocks = [np.empty((0, 3), dtype=np.int32)]
-        n_found = 0
-        for line, block in blocks_of(path, file, first_line=4):
-            n_lines = block.count(b"\n")
-            entries = numbers_of(block, separators=b"  \n" * n_lines, n=3 * n_lines)
-            documents, numbers, counts = entries.reshape(-1, 3).T
-            if not len(entries) or not (
-                all_allowed(numbers, counts, vocabulary)
-                and ((documents >= 1) & (documents <= n_documents)).all()
-            ):
-                entries = np.array(list(_by_line(path, line, block, n_documents, vocabulary)), dtype=np.int64)
-            blocks.append(entries.reshape(-1, 3).astype(np.int32))
-            n_found += n_lines
-            if n_found > n_entries:
-                break
-        more = "at least " if n_found > n_entries else ""
-    if n_found != n_entries:
-        raise malformed(path, 3, f"says {n_entries} entries; {more}{n_found} lines follow")
-    documents, numbers, counts = np.concatenate(blocks).T
-    lines = np.arange(4, 4 + n_entries)
+
+        def is_allowed(entries: NDArray[Any]) -> bool:
+            documents, numbers, counts = entries.T
+            inside = ((documents >= 1) & (documents <= n_documents)).all()
+            return all_allowed(numbers, counts, vocabulary) and bool(inside)
+
+        def entry_of(line: int, fields: list[str]) -> tuple[int, int, int]:
+            if len(fields) != 3:
+                raise malformed(path, line, f"{len(fields)} fields; allowed are 3: document, word and count")
+            document = whole_number(path, line, "the document", fields[0])
+            if not 1 <= document <= n_documents:
+                raise malformed(path, line, f"the document is {document}; allowed are 1 to {n_documents}")
+            return document, *pair_of(path, line, fields[1], fields[2], vocabulary)
+
+        entries = entries_of(path, file, 3, (n_entries, 3), numbers_of, is_allowed, entry_of)
+    documents, numbers, counts = entries.T
     columns = vocabulary.columns(numbers).astype(np.int32)
-    matrix = once_each(path, documents - 1, columns, counts, (n_documents, n_words), lines)
+    matrix = sparse.csr_array((counts, (documents - 1, columns)), shape=(n_documents, n_words))
+    if matrix.nnz < n_entries:  # what was there twice has been added up
+        places = documents.astype(np.int64) * n_words + columns
+        order = np.argsort(places, kind="stable")
+        again = order[1:][np.diff(places[order]) == 0].min()
+        raise malformed(path, 4 + int(again), f"a word is there twice in document {documents[again]}")
     names = [str(number) for number in range(1, n_documents + 1)]
     return {"counts": matrix, "words": vocabulary.words, "documents": pd.DataFrame({"name": names})}
-
-
-def _by_line(
-    path: Path, first_line: int, block: bytes, n_documents: int, vocabulary: Vocabulary
-) -> Iterator[tuple[int, int, int]]:
-    for line, entry in enumerate(lines_of(block), start=first_line):
-        fields = decoded(entry, path, first_line=line).split()
-        if len(fields) != 3:
-            raise malformed(path, line, f"{len(fields)} fields; allowed are 3: document, word and count")
-        document = whole_number(path, line, "the document", fields[0])
-        if not 1 <= document <= n_documents:
-            raise malformed(path, line, f"the document is {document}; allowed are 1 to {n_documents}")
-        yield document, *pair_of(path, line, fields[1], fields[2], vocabulary)

@@ -52,7 +52,8 @@ class Unnamed(NamedTuple):
         """Say of each number whether it may be that of a word."""
         return (numbers >= self.first) & (numbers <= self.last)
 
-    def of(self, numbers: NDArray[Any]) -> Vocabulary:
+    @staticmethod
+    def of(numbers: NDArray[Any]) -> Vocabulary:
         """Return the vocabulary of the numbers that occur: each is called by its number."""
         different = np.unique(numbers).astype(np.int64)
         return Vocabulary(None, [str(number) for number in different.tolist()], different)

@@ -222,7 +222,7 @@ def draw_map(
 ) -> go.Figure:
     """Draw the map, or say why there is none."""
     if positions.empty:
-        return reporting.absent(
+        return reporting.style.absent(
             "Map of the documents",
             "A map was not asked for (clustering.evaluate.map_documents), or there are too few documents or "
             "clusters for one.",
@@ -254,7 +254,7 @@ def _agreeing(assignments: pd.DataFrame, n_clusters: int) -> NDArray[np.bool_]:
     return agreeing
 
 
-def quote(examples: pd.DataFrame, clusters: pd.DataFrame) -> list[reporting.Quotations]:
+def quote(examples: pd.DataFrame, clusters: pd.DataFrame) -> list[reporting.report.Quotations]:
     """Put the examples into words for the report, one group a cluster that has any, the largest first."""
     groups = []
     read = clusters[clusters["cluster"].isin(examples["cluster"])]
@@ -269,15 +269,15 @@ def quote(examples: pd.DataFrame, clusters: pd.DataFrame) -> list[reporting.Quot
                 columns[f"Most {kind}" if kind == "typical" else "Least certain"] = [
                     _quotation(example, kind) for example in chosen.to_dict("records")
                 ]
-        groups.append(reporting.Quotations(cluster["name"], note, columns))
+        groups.append(reporting.report.Quotations(cluster["name"], note, columns))
     return groups
 
 
-def _quotation(example: Mapping[Hashable, Any], kind: str) -> reporting.Quotation:
+def _quotation(example: Mapping[Hashable, Any], kind: str) -> reporting.report.Quotation:
     source = str(example.get("name", f"document {example['document']}"))
     facts = [str(example["label"])] if "label" in example else []
     if kind == "least certain":
         facts.append(f"or {example['runner_up_name']}? {example['log_odds']:.1f} nats between them")
     else:
         facts.append(f"{example['typicality']:.2f} nats a word")
-    return reporting.Quotation(source, " · ".join(facts), str(example["excerpt"]))
+    return reporting.report.Quotation(source, " · ".join(facts), str(example["excerpt"]))

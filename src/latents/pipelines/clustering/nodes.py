@@ -167,7 +167,7 @@ def export(
         vocabulary["word"].tolist(),
         rules,
         clusters["name"].tolist(),
-        bags.first_word_of(bag),
+        int(bag["first_word"]) if "first_word" in bag else None,
     )
     if bag and (unfound := np.flatnonzero(predictor.count(predictor.vocabulary).diagonal() == 0)).size:
         logger.warning(
@@ -219,7 +219,7 @@ def draw(
         "labels": (
             reporting.clustering.label_by_cluster(train["label"], train["cluster"], names)
             if "label" in train
-            else reporting.absent(
+            else reporting.style.absent(
                 "Labels by cluster", "The documents have no labels to compare with, or all the same one."
             )
         ),
@@ -227,7 +227,7 @@ def draw(
         "selection": (
             reporting.selection.criteria_over_k(selection, select.criterion)
             if len(selection) > 1
-            else reporting.absent(
+            else reporting.style.absent(
                 "Choosing K",
                 "One number of clusters was fitted; clustering.fit.n_components may be a list of several.",
             )
@@ -261,4 +261,4 @@ def report(
     else:
         del figures["selection"]
     page = reporting.pages.clustering(figures, description.quote(examples, clusters), metrics, given)
-    return page, reporting.pages.document_map(figures["map"])
+    return page, reporting.report.render_chart("Map of the documents", figures["map"])

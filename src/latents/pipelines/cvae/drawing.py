@@ -1,4 +1,4 @@
-"""The figures of a trained model."""
+"""The node that draws: the figures of a trained model."""
 
 from __future__ import annotations  # so that naming ConditionalVAE in a signature does not import torch
 
@@ -10,51 +10,76 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from latents import estimators, reporting
+from latents.pipelines.cvae.parameters import ReportParameters
+from latents.pipelines.cvae.watching import Snapshots
 from latents.pipelines.images import evenly
 
 Arrays = Mapping[str, NDArray[Any]]
-Shape = tuple[int, ...]
 
 
-def draw_training(
-    model: estimators.ConditionalVAE, snapshots: Mapping[int, Arrays], generated: NDArray[Any]
+def draw(
+    model: estimators.ConditionalVAE,
+    latents: pd.DataFrame,
+    class_table: pd.DataFrame,
+    generated: Arrays,
+    reconstructions: Arrays,
+    hardest: Arrays,
+    hardest_table: pd.DataFrame,
+    paths: Arrays,
+    traversals: Arrays,
+    metrics: dict[str, float],
+    snapshots: Snapshots,
+    params: ReportParameters,
 ) -> dict[str, Any]:
-    """Return ``bound``, ``learning`` and ``generated``."""
+    """Draw the figures.
+
+    Returns
+    -------
+    mapping
+        ``bound``, ``class_bounds``, ``confusion``, ``latents`` and ``priors`` (Plotly figures), ``generated``,
+        ``learning``, ``interpolations``, ``class_paths``, ``styles``, ``traversals``, ``reconstructions`` and
+        ``hardest`` (Matplotlib figures). Those that the model does not allow say why.
+    """
     classes = model.classes_.tolist()
-    learning = reporting.absent_picture(
-        "What the model drew as it learned", "No epoch was looked at: see cvae.watch.every."
-    )
-    if snapshots:
-        learning = reporting.cvae.learning(
-            {epoch: arrays["images"][:, 0] for epoch, arrays in snapshots.items()},
-            classes,
-            {epoch: float(arrays["log_likelihood_test"]) for epoch, arrays in snapshots.items()},
-        )
-    return {
-        "bound": reporting.cvae.bound_per_epoch(model.history_),
-        "learning": learning,
-        "generated": reporting.cvae.generated_grid(generated, classes),
-    }
-
-
-def draw_paths(paths: Arrays, traversals: Arrays, classes: NDArray[Any], shape: Shape) -> dict[str, Any]:
-    """Return ``interpolations``, ``class_paths``, ``styles`` and ``traversals``."""
+    shape = generated["images"].shape[2:]
 
     def as_images(pixels: NDArray[Any]) -> NDArray[Any]:
         return pixels.reshape(*pixels.shape[:-1], *shape)
 
+    learning = reporting.images.absent_picture(
+        "What the model drew as it learned", "No epoch was looked at: see cvae.watch.every."
+    )
+    if seen := snapshots.load():
+        learning = reporting.cvae.learning(
+            {epoch: arrays["images"][:, 0] for epoch, arrays in seen.items()},
+            classes,
+            {epoch: float(arrays["log_likelihood_test"]) for epoch, arrays in seen.items()},
+        )
+    known = latents.dropna(subset="predicted")
+    captions = [
+        (
+            str(row.get("name", f"image {row['row']}")),
+            f"{row['label']}, taken for {row['taken_for']}"
+            if row["taken_for"] != row["label"]
+            else f"{row['label']}, recognised",
+        )
+        for row in hardest_table.to_dict("records")
+    ]
     return {
+        "bound": reporting.cvae.bound_per_epoch(model.history_),
+        "learning": learning,
+        "generated": reporting.cvae.generated_grid(generated["images"], classes),
         "interpolations": reporting.cvae.interpolations(
-            as_images(paths["between_images"]), as_images(paths["images"]), _pairs(paths["labels"])
+            as_images(paths["between_images"]), as_images(paths["images"]), paths["labels"].tolist()
         ),
         "class_paths": reporting.cvae.class_paths(
-            as_images(paths["between_classes"]), _pairs(paths["class_labels"])
+            as_images(paths["between_classes"]), paths["class_labels"].tolist()
         ),
         "styles": reporting.cvae.styles(
             as_images(paths["styled"]),
             as_images(paths["restyled"]),
             paths["styled_labels"].tolist(),
-            classes.tolist(),
+            classes,
         ),
         "traversals": reporting.cvae.traversals(
             as_images(traversals["grids"]),
@@ -63,51 +88,25 @@ def draw_paths(paths: Arrays, traversals: Arrays, classes: NDArray[Any], shape: 
             traversals["classes"].tolist(),
             traversals["values"].tolist(),
         ),
-    }
-
-
-def draw_classes(
-    model: estimators.ConditionalVAE, table: pd.DataFrame, class_table: pd.DataFrame
-) -> dict[str, Any]:
-    """Return ``class_bounds`` and ``confusion``."""
-    known = table.dropna(subset="predicted")
-    return {
         "class_bounds": reporting.cvae.class_bounds(class_table),
         "confusion": reporting.cvae.confusion(
-            known["label"].to_numpy(), known["predicted"].tolist(), model.classes_.tolist()
+            known["label"].to_numpy(), known["predicted"].tolist(), classes
         ),
-    }
-
-
-def draw_pairs(
-    reconstructions: Arrays, hardest: Arrays, hardest_table: pd.DataFrame, mean_bound: float, shape: Shape
-) -> dict[str, Any]:
-    """Return ``reconstructions`` and ``hardest``."""
-    given = hardest_table.to_dict("records")
-    captions = [
-        (
-            str(row.get("name", f"image {row['row']}")),
-            f"{row['label']}, taken for {row['taken_for']}"
-            if row["taken_for"] != row["label"]
-            else f"{row['label']}, recognised",
-        )
-        for row in given
-    ]
-    return {
         "reconstructions": reporting.cvae.reconstructions(
             reconstructions["originals"], reconstructions["reconstructions"], reconstructions["labels"]
         ),
         "hardest": reporting.cvae.hardest(
-            hardest["originals"].reshape(-1, *shape),
-            hardest["rebuilt"].reshape(-1, *shape),
+            as_images(hardest["originals"]),
+            as_images(hardest["rebuilt"]),
             captions,
             hardest_table["lower_bound"],
-            mean_bound,
+            metrics["lower_bound_test"],
         ),
+        **_latents_and_priors(model, latents, metrics, params.n_scatter_points),
     }
 
 
-def draw_latents(
+def _latents_and_priors(
     model: estimators.ConditionalVAE, table: pd.DataFrame, metrics: Mapping[str, float], n_points: int
 ) -> dict[str, Any]:
     """Return ``latents`` and ``priors``: codes in the plane in which they vary most, and in that of the priors."""
@@ -117,7 +116,7 @@ def draw_latents(
     shown = evenly(len(z), n_points)
     labels = table["label"].to_numpy()[shown]
     if z.shape[1] < 2:
-        absent = reporting.absent("Latents", "The model has one latent only.")
+        absent = reporting.style.absent("Latents", "The model has one latent only.")
         return {"latents": absent, "priors": absent}
     has_priors = "kl_standard_prior" in metrics
     plane = PCA(2).fit(z)
@@ -125,14 +124,14 @@ def draw_latents(
     names = f"direction 1 ({first:.0%} of the variance)", f"direction 2 ({second:.0%} of the variance)"
     figures = {"latents": reporting.cvae.latent_scatter(plane.transform(z[shown]), labels, names, has_priors)}
     if not has_priors:
-        figures["priors"] = reporting.absent(
+        figures["priors"] = reporting.style.absent(
             "Priors of the classes",
             "p(z | y), of a ladder that of its top level, is N(0, I) for all classes (cvae.fit.prior: standard).",
         )
         return figures
     means, spreads = model.class_priors()
     if means.shape[1] < 2:
-        figures["priors"] = reporting.absent(
+        figures["priors"] = reporting.style.absent(
             "Priors of the classes", "The top level of the latents has one only, and no plane."
         )
         return figures
@@ -149,7 +148,3 @@ def draw_latents(
         ("direction 1 of the priors' means", "direction 2 of the priors' means"),
     )
     return figures
-
-
-def _pairs(labels: NDArray[Any]) -> list[tuple[object, object]]:
-    return [(before, after) for before, after in labels.tolist()]

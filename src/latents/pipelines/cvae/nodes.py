@@ -6,22 +6,20 @@ import logging
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from latents import estimators, reporting
 from latents.features.images import flatten, scale_to_white
-from latents.pipelines.cvae import drawing, measuring
+from latents.pipelines.cvae import measuring
 from latents.pipelines.cvae.parameters import (
     EvaluateParameters,
     FeaturesParameters,
     FitParameters,
-    ReportParameters,
     WatchParameters,
 )
 from latents.pipelines.cvae.watching import Snapshots, look_on
 from latents.pipelines.headlines import check_measured, digest, headline_of
-from latents.pipelines.images import Images, check_images, evenly, refuse_features, refuse_several_labels
+from latents.pipelines.images import Images, are_several, check_images, evenly, refuse_features
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
 from latents.predictors import Candidate, CVAEPredictor
 
@@ -39,7 +37,12 @@ def ingest(raw_images: dict[str, Any]) -> Images:
         If there are features and no images, no labels, several for one image, or only one class.
     """
     refuse_features(raw_images)
-    refuse_several_labels(raw_images)
+    labels = np.asarray(raw_images.get("labels", []))
+    if are_several(labels):
+        raise ValueError(
+            f"labels have shape {labels.shape}: each image has {labels.shape[1]} of them, and a class-conditioned "
+            "model needs one class for each; give one column, as (N,). The pipeline pca needs none"
+        )
     images = check_images(raw_images)
     if "labels" not in images:
         raise ValueError("the images have no 'labels': a class-conditioned model needs the class of each")
@@ -253,39 +256,6 @@ def export(
     )
     example = images["images"][split["train"][:2]].astype(np.float64)
     return Candidate(predictor, example, headline)
-
-
-def draw(
-    model: estimators.ConditionalVAE,
-    latents: pd.DataFrame,
-    class_table: pd.DataFrame,
-    generated: Arrays,
-    reconstructions: Arrays,
-    hardest: Arrays,
-    hardest_table: pd.DataFrame,
-    paths: Arrays,
-    traversals: Arrays,
-    metrics: dict[str, float],
-    snapshots: Snapshots,
-    params: ReportParameters,
-) -> dict[str, Any]:
-    """Draw the figures.
-
-    Returns
-    -------
-    mapping
-        ``bound``, ``class_bounds``, ``confusion``, ``latents`` and ``priors`` (Plotly figures), ``generated``,
-        ``learning``, ``interpolations``, ``class_paths``, ``styles``, ``traversals``, ``reconstructions`` and
-        ``hardest`` (Matplotlib figures). Those that the model does not allow say why.
-    """
-    shape = generated["images"].shape[2:]
-    return {
-        **drawing.draw_training(model, snapshots.load(), generated["images"]),
-        **drawing.draw_paths(paths, traversals, model.classes_, shape),
-        **drawing.draw_classes(model, latents, class_table),
-        **drawing.draw_pairs(reconstructions, hardest, hardest_table, metrics["lower_bound_test"], shape),
-        **drawing.draw_latents(model, latents, metrics, params.n_scatter_points),
-    }
 
 
 def report(metrics: dict[str, float], parameters: dict[str, Any], **figures: Any) -> str:

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
-from latents.pipelines.cvae import nodes, preview
+from latents.pipelines.cvae import drawing, nodes, preview
 
 FIGURES = {
     name: f"{name}_figure"
@@ -45,15 +45,11 @@ def create_pipeline() -> Pipeline:
                 nodes.evaluate,
                 ["model", "test", "images", "fit_record", "params:evaluate", "monitor"],
                 {
-                    "latents": "latents",
-                    "class_table": "class_table",
-                    "generated": "generated",
-                    "reconstructions": "reconstructions",
-                    "hardest": "hardest",
-                    "hardest_table": "hardest_table",
-                    "paths": "paths",
-                    "traversals": "traversals",
-                    "metrics": "metrics",
+                    name: name
+                    for name in (
+                        *("latents", "class_table", "generated", "reconstructions", "hardest"),
+                        *("hardest_table", "paths", "traversals", "metrics"),
+                    )
                 },
                 name="evaluate",
             ),
@@ -64,7 +60,7 @@ def create_pipeline() -> Pipeline:
                 name="export",
             ),
             node(
-                nodes.draw,
+                drawing.draw,
                 [
                     "model",
                     "latents",

@@ -1,4 +1,4 @@
-"""The figures of a fitted basis: of images, or of a table of features."""
+"""The node that draws: the figures of a fitted basis, of images or of a table of features."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from latents import reporting, rounding
 from latents.estimators import MinimumErrorPCA
-from latents.pipelines.images import evenly
+from latents.pipelines.images import Images, evenly
+from latents.pipelines.pca.parameters import FitParameters, ReportParameters
 from latents.pipelines.shared import are_one_class
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -17,76 +18,65 @@ Arrays = Mapping[str, NDArray[Any]]
 _NO_IMAGES = "The data are a table of features and have no images to show."
 
 
-def draw_curves(
+def draw(
     model: MinimumErrorPCA,
-    data: Arrays,
+    images: Images,
     scores: pd.DataFrame,
     distortions: pd.DataFrame,
+    reconstructions: Arrays,
+    worst: Arrays,
     worst_table: pd.DataFrame,
-    largest_error: float | None,
+    fit: FitParameters,
+    params: ReportParameters,
 ) -> dict[str, Any]:
-    """Return ``distortion``, ``spectrum`` and ``errors``, which need no images."""
-    curve = distortions["distortion"].to_numpy()
-    known = distortions.dropna(subset="measured")
-    held_out = {}
-    if "heldout" in distortions:
-        held_out = {
-            "held_out": distortions["heldout"].dropna().to_numpy(),
-            "held_out_measured": known["heldout_measured"].to_numpy(),
-        }
-    names = [", ".join(filter(None, caption)) for caption in captions(data, worst_table["row"].to_numpy())]
+    """Draw the figures.
+
+    Returns
+    -------
+    mapping
+        ``eigenimages``, ``reconstructions`` and ``worst`` (Matplotlib figures), ``distortion``, ``spectrum``,
+        ``scatter``, ``errors`` and ``loadings`` (Plotly figures). Those that the data do not allow say why.
+    """
+    curve, ratio = distortions["distortion"].to_numpy(), model.explained_variance_ratio_
     total = curve[0]
-    return {
+    largest_error = fit.max_distortion
+    if fit.max_distortion_share is not None:
+        largest_error = fit.max_distortion_share * float(total)
+    known = distortions.dropna(subset="measured")
+    held_out = None
+    if "heldout" in distortions:
+        held_out = distortions["heldout"].dropna().to_numpy(), known["heldout_measured"].to_numpy()
+    worst_captions = captions(images, worst["rows"])
+    figures = {
         "distortion": reporting.pca.distortion_curve(
             curve,
             known["d"].to_numpy(),
             known["measured"].to_numpy(),
             model.n_components_,
+            held_out=held_out,
             largest_error=largest_error,
-            **held_out,
         ),
         "spectrum": reporting.pca.spectrum(
             -np.diff(curve) / total if total > 0 else np.zeros(len(curve) - 1), model.n_components_
         ),
         "errors": reporting.pca.error_spread(
-            scores["error"], scores["held_out"], worst_table["error"], names, noun(data)
+            scores["error"],
+            scores["held_out"],
+            worst_table["error"],
+            [", ".join(filter(None, caption)) for caption in worst_captions],
+            noun(images),
         ),
+        "scatter": draw_plane(model, images, scores, params.n_scatter_points),
     }
-
-
-def draw_basis(model: MinimumErrorPCA, data: Arrays, n_shown: int) -> dict[str, Any]:
-    """Return ``eigenimages`` and ``loadings``, of which the data allow one; the other says why it is not."""
-    ratio = model.explained_variance_ratio_
-    if "images" in data:
-        shape = data["images"].shape[1:]
+    if "images" not in images:
         return {
-            "eigenimages": reporting.pca.eigenimages(model.components_, shape, ratio, n_shown),
-            "loadings": reporting.absent(
-                "Largest weights", "The features are pixels: see the basis as images, in eigenimages."
-            ),
+            **figures,
+            "eigenimages": reporting.images.absent_picture("Basis images", _NO_IMAGES + " See loadings."),
+            "loadings": reporting.pca.loadings(model.components_, images["feature_names"], ratio),
+            "reconstructions": reporting.images.absent_picture("Images rebuilt", _NO_IMAGES),
+            "worst": reporting.images.absent_picture("Images rebuilt worst", _NO_IMAGES + " See worst.csv."),
         }
-    return {
-        "eigenimages": reporting.absent_picture("Basis images", _NO_IMAGES + " See loadings."),
-        "loadings": reporting.pca.loadings(model.components_, data["feature_names"], ratio),
-    }
-
-
-def draw_images(
-    data: Arrays,
-    distortions: pd.DataFrame,
-    reconstructions: Arrays,
-    worst: Arrays,
-    worst_table: pd.DataFrame,
-    mean_error: float,
-) -> dict[str, Any]:
-    """Return ``reconstructions`` and ``worst``, or why there are none."""
-    if "images" not in data:
-        return {
-            "reconstructions": reporting.absent_picture("Images rebuilt", _NO_IMAGES),
-            "worst": reporting.absent_picture("Images rebuilt worst", _NO_IMAGES + " See worst.csv."),
-        }
-    shape = data["images"].shape[1:]
-    originals = reconstructions["originals"].reshape(-1, *shape)
+    shape = images["images"].shape[1:]
     rebuilt = {
         int(name[1:]): values.reshape(-1, *shape)
         for name, values in reconstructions.items()
@@ -95,13 +85,20 @@ def draw_images(
     by_d = distortions.set_index("d")
     errors = by_d.get("heldout_measured", by_d["measured"])  # of the images that are shown
     return {
-        "reconstructions": reporting.pca.reconstructions(originals, rebuilt, {d: errors[d] for d in rebuilt}),
+        **figures,
+        "eigenimages": reporting.pca.eigenimages(model.components_, shape, ratio, params.n_eigenimages),
+        "loadings": reporting.style.absent(
+            "Largest weights", "The features are pixels: see the basis as images, in eigenimages."
+        ),
+        "reconstructions": reporting.pca.reconstructions(
+            reconstructions["originals"].reshape(-1, *shape), rebuilt, {d: errors[d] for d in rebuilt}
+        ),
         "worst": reporting.pca.worst_images(
             worst["originals"].reshape(-1, *shape),
             worst["rebuilt"].reshape(-1, *shape),
             worst_table["error"],
-            captions(data, worst["rows"]),
-            mean_error,
+            worst_captions,
+            float(scores["error"].mean()),
         ),
     }
 
@@ -126,7 +123,7 @@ def slider(model: MinimumErrorPCA, data: Arrays, distortions: pd.DataFrame, reco
 def draw_plane(model: MinimumErrorPCA, data: Arrays, scores: pd.DataFrame, n_points: int) -> Any:
     """Return the chart of the first two components."""
     if "pc2" not in scores:
-        return reporting.absent("First two components", "The model has one component only.")
+        return reporting.style.absent("First two components", "The model has one component only.")
     train, rows = _points(scores, n_points)
     drawn = scores.iloc[rows]
     texts = [
@@ -153,7 +150,7 @@ def pictured(chart: Any, data: Arrays, scores: pd.DataFrame, n_points: int) -> A
     if "pc2" not in scores or "images" not in data:
         return chart
     _, rows = _points(scores, n_points)
-    return reporting.PicturedChart(chart, reporting.thumbnails(data["images"][rows]))
+    return reporting.report.PicturedChart(chart, reporting.shrinking.thumbnails(data["images"][rows]))
 
 
 def _points(scores: pd.DataFrame, n_points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

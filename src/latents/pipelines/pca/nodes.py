@@ -63,7 +63,7 @@ def fit(
     X, train = pixels["X"], split["train"]
     if all((block == X[train[0]]).all() for _, block in measuring.blocks(X, train)):
         raise ValueError(f"all {len(train)} training images are the same: there is nothing to learn")
-    model = MinimumErrorPCA(**params.arguments())
+    model = MinimumErrorPCA(**params.model_dump(exclude_none=True))
     started = time.perf_counter()
     model.fit(_training_rows(X, train, params.svd_solver))
     seconds = time.perf_counter() - started
@@ -194,38 +194,6 @@ def export(model: MinimumErrorPCA, images: Images, split: Rows, metrics: dict[st
     return Candidate(predictor, example, headline)
 
 
-def draw(
-    model: MinimumErrorPCA,
-    images: Images,
-    scores: pd.DataFrame,
-    distortions: pd.DataFrame,
-    reconstructions: dict[str, NDArray[Any]],
-    worst: dict[str, NDArray[Any]],
-    worst_table: pd.DataFrame,
-    fit: FitParameters,
-    params: ReportParameters,
-) -> dict[str, Any]:
-    """Draw the figures.
-
-    Returns
-    -------
-    mapping
-        ``eigenimages``, ``reconstructions`` and ``worst`` (Matplotlib figures), ``distortion``, ``spectrum``,
-        ``scatter``, ``errors`` and ``loadings`` (Plotly figures). Those that the data do not allow say why.
-    """
-    largest_error = fit.max_distortion
-    if fit.max_distortion_share is not None:
-        largest_error = fit.max_distortion_share * float(distortions["distortion"].iloc[0])
-    return {
-        **drawing.draw_curves(model, images, scores, distortions, worst_table, largest_error),
-        **drawing.draw_basis(model, images, params.n_eigenimages),
-        **drawing.draw_images(
-            images, distortions, reconstructions, worst, worst_table, float(scores["error"].mean())
-        ),
-        "scatter": drawing.draw_plane(model, images, scores, params.n_scatter_points),
-    }
-
-
 def report(
     model: MinimumErrorPCA,
     images: Images,
@@ -248,4 +216,4 @@ def report(
     slider = drawing.slider(model, images, distortions, shown)
     figures["scatter"] = drawing.pictured(figures["scatter"], images, scores, params.n_scatter_points)
     page = reporting.pages.pca({**figures, "slider": slider}, worst_table, metrics, plain(parameters))
-    return page, reporting.pages.slider(slider)
+    return page, reporting.report.render_slider("What is left of an image", slider)

@@ -1,6 +1,6 @@
 """Parameters of the PCA pipeline."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -43,10 +43,6 @@ class FitParameters(Parameters):
                 "a whole number of components, or the solvers auto, full, covariance_eigh and gram"
             )
         return self
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of ``MinimumErrorPCA`` that are given."""
-        return self.model_dump(exclude_none=True)
 
 
 class EvaluateParameters(Parameters):

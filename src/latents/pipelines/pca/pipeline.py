@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline, node
 
-from latents.pipelines.pca import nodes, preview
+from latents.pipelines.pca import drawing, nodes, preview
 
 FIGURES = {
     name: f"{name}_figure"
@@ -31,12 +31,11 @@ def create_pipeline() -> Pipeline:
                 nodes.evaluate,
                 ["model", "pixels", "images", "split", "fit_record", "params:evaluate"],
                 {
-                    "scores": "scores",
-                    "distortions": "distortions",
-                    "reconstructions": "reconstructions",
-                    "worst": "worst",
-                    "worst_table": "worst_table",
-                    "metrics": "metrics",
+                    name: name
+                    for name in (
+                        *("scores", "distortions", "reconstructions"),
+                        *("worst", "worst_table", "metrics"),
+                    )
                 },
                 name="evaluate",
             ),
@@ -47,7 +46,7 @@ def create_pipeline() -> Pipeline:
                 name="export",
             ),
             node(
-                nodes.draw,
+                drawing.draw,
                 [
                     "model",
                     "images",

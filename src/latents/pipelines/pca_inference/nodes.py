@@ -82,17 +82,15 @@ def _warn_of_other_units(predictor: PCAPredictor, given: Any) -> None:
 
 
 def _readable(predictor: PCAPredictor, images: Images) -> Any:
-    if predictor.shape is None and "features" not in images:
-        raise ValueError(
-            f"the model was trained on rows of {len(predictor.feature_names or ())} features; the data are images"
-        )
     if predictor.shape is None:
-        features = images["features"]
-        return (
-            pd.DataFrame(features, columns=images["feature_names"], copy=False)
-            if "feature_names" in images
-            else features
-        )
+        if "features" not in images:
+            raise ValueError(
+                f"the model was trained on rows of {len(predictor.feature_names or ())} features; the data are "
+                "images"
+            )
+        if "feature_names" not in images:
+            return images["features"]
+        return pd.DataFrame(images["features"], columns=images["feature_names"], copy=False)
     if "images" not in images:
         raise ValueError(
             f"the model was trained on images of {predictor.shape}; the data are rows of features. Where rows are "
@@ -109,13 +107,18 @@ def report(
 ) -> Any:
     """Draw images beside what is left of them (a Matplotlib figure), or say why there are none to draw."""
     if predictor.shape is None:
-        return reporting.absent_picture(
+        return reporting.images.absent_picture(
             "Images rebuilt", "The data are a table of features and have no images to show."
         )
     shown = evenly(len(reconstructions["rows"]), params.n_shown)
     drawn = coordinates.iloc[reconstructions["rows"][shown]]
     names = drawn["name"] if "name" in drawn else [f"image {row}" for row in drawn.index]
-    remarks = _remarks(drawn["label"]) if "label" in drawn else [""] * len(drawn)
+    remarks = [""] * len(drawn)
+    if "label" in drawn:
+        missing = drawn["label"].isna() | (drawn["label"] == "")
+        remarks = [
+            "" if none else f"label {label}" for label, none in zip(drawn["label"], missing, strict=True)
+        ]
     return reporting.pca.rebuilt_images(
         reconstructions["originals"][shown],
         reconstructions["rebuilt"][shown],
@@ -123,8 +126,3 @@ def report(
         list(zip(map(str, names), remarks, strict=True)),
         int(predictor.model.n_components_),
     )
-
-
-def _remarks(labels: pd.Series) -> list[str]:
-    missing = labels.isna() | (labels == "")
-    return ["" if none else f"label {label}" for label, none in zip(labels, missing, strict=True)]

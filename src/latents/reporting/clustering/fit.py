@@ -11,7 +11,7 @@ from latents import rounding
 from latents.reporting import style
 
 
-def bound_per_iteration(lower_bounds: npt.ArrayLike, tempered_bounds: npt.ArrayLike = ()) -> go.Figure:
+def bound_per_iteration(lower_bounds: npt.ArrayLike, tempered_bounds: npt.ArrayLike) -> go.Figure:
     """Objective per document over the EM steps, above what annealed steps raise in its place.
 
     Under annealing documents count as if they were short, and what EM then raises is another
@@ -22,8 +22,8 @@ def bound_per_iteration(lower_bounds: npt.ArrayLike, tempered_bounds: npt.ArrayL
     ----------
     lower_bounds : array-like of shape (n_iter + 1,)
         Objective per whole document, in nats, before the first EM step and after each.
-    tempered_bounds : array-like of shape (n_annealed,), optional
-        Tempered objective per document, in nats, before each annealed step; these come first.
+    tempered_bounds : array-like of shape (n_annealed,)
+        Tempered objective per document, in nats, before each annealed step, if any; these come first.
 
     Returns
     -------

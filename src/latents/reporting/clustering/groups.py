@@ -115,9 +115,7 @@ def label_by_cluster(labels: npt.ArrayLike, clusters: npt.ArrayLike, names: Sequ
     )
 
 
-def cluster_sizes(
-    clusters: npt.ArrayLike, names: Sequence[str], weights: npt.ArrayLike | None = None
-) -> go.Figure:
+def cluster_sizes(clusters: npt.ArrayLike, names: Sequence[str], weights: npt.ArrayLike) -> go.Figure:
     """Documents per cluster as bars, beside the number that the mixing weights expect.
 
     Parameters
@@ -126,7 +124,7 @@ def cluster_sizes(
         Assigned cluster of each document, a position in `names`.
     names : sequence of str
         The name of every cluster, the empty ones included.
-    weights : array-like of shape (K,), optional
+    weights : array-like of shape (K,)
         Mixing weights pi_k; n pi_k is drawn as a mark.
 
     Returns
@@ -140,33 +138,30 @@ def cluster_sizes(
         If a cluster is out of range or the weights are not one per cluster.
     """
     n_clusters = len(names)
-    cluster_of = _cluster_numbers(clusters, n_clusters)
+    cluster_of, pi = _cluster_numbers(clusters, n_clusters), np.asarray(weights, dtype=np.float64)
+    if pi.shape != (n_clusters,):
+        raise ValueError(f"weights must have shape ({n_clusters},), got {pi.shape}")
     counts = np.bincount(cluster_of, minlength=n_clusters)
     order = np.argsort(-counts, kind="stable")
     short = [style.plain(name) for name in short_names(names, _MAX_NAME_LENGTH)]
     rows = [short[cluster] for cluster in order]
     figure = go.Figure(
-        go.Bar(
-            x=counts[order],
-            y=rows,
-            orientation="h",
-            name="documents assigned",
-            marker={"color": style.BLUE},
-            text=counts[order],
-            textposition="auto",
-            insidetextanchor="start",
-            textangle=0,
-            textfont={"size": 11},
-            texttemplate="%{text:,}",
-            customdata=order,
-            hovertemplate="cluster %{customdata}: %{y}<br>%{x:,} documents<extra></extra>",
-        )
-    )
-    if weights is not None:
-        pi = np.asarray(weights, dtype=np.float64)
-        if pi.shape != (n_clusters,):
-            raise ValueError(f"weights must have shape ({n_clusters},), got {pi.shape}")
-        figure.add_trace(
+        [
+            go.Bar(
+                x=counts[order],
+                y=rows,
+                orientation="h",
+                name="documents assigned",
+                marker={"color": style.BLUE},
+                text=counts[order],
+                textposition="auto",
+                insidetextanchor="start",
+                textangle=0,
+                textfont={"size": 11},
+                texttemplate="%{text:,}",
+                customdata=order,
+                hovertemplate="cluster %{customdata}: %{y}<br>%{x:,} documents<extra></extra>",
+            ),
             go.Scatter(
                 x=cluster_of.size * pi[order],
                 y=rows,
@@ -174,8 +169,9 @@ def cluster_sizes(
                 mode="markers",
                 marker={"symbol": "line-ns", "size": 14, "line": {"width": 3, "color": style.ORANGE}},
                 hovertemplate="%{y}<br>%{x:,.1f} documents expected<extra></extra>",
-            )
-        )
+            ),
+        ]
+    )
     figure.update_yaxes(type="category", range=[n_clusters - 0.5, -0.5], showgrid=False, dtick=1)
     figure.update_xaxes(title_text="documents", rangemode="tozero", tickformat=",")
     empty = int((counts == 0).sum())
@@ -183,13 +179,7 @@ def cluster_sizes(
     title = f"{cluster_of.size:,} documents in {used} cluster{'' if used == 1 else 's'}"
     if empty:
         title += f", {empty} empty"
-    style.finish(
-        figure,
-        title,
-        "Largest first.",
-        height=170 + max(24 * n_clusters, 80),
-        legend="none" if weights is None else "top",
-    )
+    style.finish(figure, title, "Largest first.", height=170 + max(24 * n_clusters, 80), legend="top")
     return figure.update_layout(bargap=0.25)
 
 

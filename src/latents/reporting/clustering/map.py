@@ -33,7 +33,7 @@ def document_map(
     titles: Sequence[str],
     labels: npt.ArrayLike | None = None,
     agreeing: npt.ArrayLike | None = None,
-    n_documents: int | None = None,
+    n_documents: int,
 ) -> go.Figure:
     """Scatter of documents, coloured by cluster, with a switch to their labels.
 
@@ -51,7 +51,7 @@ def document_map(
         Known labels: adds the switch, to colours by label (of sixty labels at most) and by agreement.
     agreeing : array-like of bool, of shape (n,), optional
         Whether each document is in the cluster matched to its label; needed with `labels`.
-    n_documents : int, optional
+    n_documents : int
         How many documents there are in all, said where not all are shown.
 
     Returns
@@ -99,7 +99,7 @@ def document_map(
     tags = _tags(xy, cluster_of, short, looks)
     title = f"{len(xy):,} documents as the mixture of {len(names)} sees them"
     subtitle = "Near one another: words that speak for the same clusters. Only neighbourhoods mean something."
-    if n_documents is not None and n_documents > len(xy):
+    if n_documents > len(xy):
         subtitle += f" Shown: {len(xy):,} of {n_documents:,}."
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x", scaleratio=1)

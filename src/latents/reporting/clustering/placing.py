@@ -9,6 +9,8 @@ from latents.reporting import style
 
 Points = npt.NDArray[np.float64]
 
+_ROUNDS = 300  # at most, in which all boxes that overlap give way
+
 
 def heads(xy: Points, groups: npt.NDArray[np.intp], n_groups: int) -> Points:
     """Return for each group its point nearest to the middle of its upper edge, for a name to stand above.
@@ -27,15 +29,13 @@ def heads(xy: Points, groups: npt.NDArray[np.intp], n_groups: int) -> Points:
     return places
 
 
-def apart(centres: Points, sizes: Points, steps: int = 300) -> Points:
+def apart(centres: Points, sizes: Points) -> Points:
     """Move boxes off one another, no further than needed, mostly up and down.
 
     Parameters
     ----------
     centres, sizes : ndarray of shape (n, 2)
         Where the boxes would best be, and their widths and heights, in pixels.
-    steps : int
-        At most so many rounds in which all boxes that overlap give way.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def apart(centres: Points, sizes: Points, steps: int = 300) -> Points:
     moved = centres.astype(np.float64)
     reach = (sizes[:, np.newaxis] + sizes[np.newaxis]) / 2
     upper = np.triu(np.ones((len(moved), len(moved)), dtype=bool), k=1)
-    for _ in range(steps):
+    for _ in range(_ROUNDS):
         away = moved[np.newaxis] - moved[:, np.newaxis]
         overlap = reach - np.abs(away)
         first, second = np.nonzero(upper & (overlap > 0.5).all(axis=2))

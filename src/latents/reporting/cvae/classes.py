@@ -98,13 +98,7 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
         height=220 + max(30 * len(rows), 120),
         legend="top",
     )
-    legend = {
-        "orientation": "h",
-        "x": 0,
-        "xanchor": "left",
-        "y": 1 + 38 / max(30 * len(rows), 120),
-        "yanchor": "bottom",
-    }
+    legend = {"x": 0, "xanchor": "left", "y": 1 + 38 / max(30 * len(rows), 120)}
     return figure.update_layout(margin={"t": 140}, legend=legend)
 
 

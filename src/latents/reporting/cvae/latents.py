@@ -17,9 +17,9 @@ _ROUND = np.linspace(0, 2 * np.pi, 73)
 
 def latent_scatter(
     points: npt.ArrayLike,
-    labels: npt.ArrayLike | None,
+    labels: npt.ArrayLike,
     axis_names: tuple[str, str],
-    has_class_priors: bool = False,
+    has_class_priors: bool,
 ) -> go.Figure:
     """Posterior means in the plane, coloured by class.
 
@@ -30,16 +30,12 @@ def latent_scatter(
     ----------
     points : array-like of shape (n, 2)
         Two coordinates of the posterior means.
-    labels : array-like of shape (n,) or None
+    labels : array-like of shape (n,)
         Class of each.
     axis_names : tuple of str
         What the coordinates are, as "latent 3".
     has_class_priors : bool
         Whether p(z | y) differs by class, so that classes may lie apart.
-
-    Returns
-    -------
-    plotly.graph_objects.Figure
     """
     return scatter_by_label(
         points,

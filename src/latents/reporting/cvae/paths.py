@@ -31,10 +31,6 @@ def interpolations(
     labels : sequence of pairs, of length n
         Their classes; ways within a class should come first.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Raises
     ------
     ValueError
@@ -71,10 +67,6 @@ def class_paths(paths: npt.ArrayLike, labels: Sequence[tuple[object, object]]) -
     labels : sequence of pairs, of length n
         The class that each begins and ends in.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Raises
     ------
     ValueError
@@ -108,10 +100,6 @@ def styles(
         The classes of the originals.
     class_names : sequence of length C
         Names of the columns.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
 
     Raises
     ------

@@ -30,10 +30,6 @@ def generated_grid(
     epoch : int, optional
         After which epoch of training this was, where it goes on.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Raises
     ------
     ValueError
@@ -80,7 +76,8 @@ def reconstructions(
     ValueError
         If shapes or lengths differ.
     """
-    truth, rebuilt = _pairs(originals, reconstructions)
+    truth = images.as_images(originals, "originals")
+    rebuilt = images.as_images(reconstructions, "reconstructions", truth)
     style.check_lengths(originals=truth, labels=labels)
     return _sheet_of_pairs(
         "Images and their reconstructions",
@@ -124,7 +121,8 @@ def hardest(
     ValueError
         If shapes or lengths differ.
     """
-    truth, rebuilt = _pairs(originals, reconstructions)
+    truth = images.as_images(originals, "originals")
+    rebuilt = images.as_images(reconstructions, "reconstructions", truth)
     values = np.asarray(bounds, dtype=np.float64)
     style.check_lengths(originals=truth, captions=captions, bounds=values)
     return _sheet_of_pairs(
@@ -140,16 +138,6 @@ def hardest(
         _HARDEST_PER_ROW,
         across_least=1.35,
     )
-
-
-def _pairs(
-    originals: npt.ArrayLike, reconstructions: npt.ArrayLike
-) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
-    truth = images.as_images(originals, "originals")
-    rebuilt = images.as_images(reconstructions, "reconstructions")
-    if rebuilt.shape != truth.shape:
-        raise ValueError(f"reconstructions must have the originals' shape {truth.shape}, got {rebuilt.shape}")
-    return truth, rebuilt
 
 
 def _sheet_of_pairs(

@@ -123,10 +123,6 @@ def learning(
     likelihoods : mapping of int to float
         Epoch to log p(x | y) of test images, in nats per image.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Raises
     ------
     ValueError

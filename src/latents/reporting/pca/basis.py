@@ -17,6 +17,7 @@ from latents.reporting import images, style
 
 _EIGENIMAGE_COLUMNS = 8
 _LOADING_COLUMNS = 3
+_MAX_PATTERNS, _MAX_WEIGHTS = 9, 8  # weights of each
 _ROW_HEIGHT = 19  # pixels of one bar
 
 
@@ -24,7 +25,7 @@ def eigenimages(
     components: npt.ArrayLike,
     image_shape: tuple[int, ...],
     explained_variance_ratio: npt.ArrayLike,
-    n_max: int = 24,
+    n_max: int,
 ) -> Figure:
     """Basis vectors mu_i as images, by falling share of the variance.
 
@@ -41,10 +42,6 @@ def eigenimages(
         Share of the variance along each, at most 1.
     n_max : int
         Images shown at most.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
 
     Raises
     ------
@@ -111,8 +108,6 @@ def loadings(
     components: npt.ArrayLike,
     feature_names: Sequence[str] | npt.NDArray[np.str_],
     explained_variance_ratio: npt.ArrayLike,
-    n_max: int = 9,
-    n_features: int = 8,
 ) -> go.Figure:
     """Draw the largest weights of the first basis vectors mu_i, by the names of the features.
 
@@ -124,10 +119,6 @@ def loadings(
         What the columns are called.
     explained_variance_ratio : array-like of shape (d,)
         Share of the variance along each, at most 1.
-    n_max : int
-        Basis vectors shown at most.
-    n_features : int
-        Weights shown of each at most.
 
     Returns
     -------
@@ -143,7 +134,7 @@ def loadings(
     names = [str(name) for name in feature_names]
     style.check_lengths(components=basis, explained_variance_ratio=ratio)
     style.check_lengths(features_of_components=basis[0], feature_names=names)
-    n, bars = min(len(basis), n_max), min(len(names), n_features)
+    n, bars = min(len(basis), _MAX_PATTERNS), min(len(names), _MAX_WEIGHTS)
     columns = min(_LOADING_COLUMNS, n)
     rows = -(-n // columns)
     panel = 26 + _ROW_HEIGHT * bars

@@ -26,8 +26,7 @@ def distortion_curve(
     measured: npt.ArrayLike,
     n_components: int,
     *,
-    held_out: npt.ArrayLike | None = None,
-    held_out_measured: npt.ArrayLike | None = None,
+    held_out: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     largest_error: float | None = None,
 ) -> go.Figure:
     """J(d), the sum of the discarded eigenvalues, with the measured errors on top.
@@ -42,10 +41,8 @@ def distortion_curve(
         Mean squared reconstruction error at those, in squared input units.
     n_components : int
         d of the fitted model, marked by a line.
-    held_out : array-like of shape (n_components + 1,), optional
-        Mean squared error of held-out data at every d.
-    held_out_measured : array-like of shape (k,), optional
-        The same by rebuilding them, at `measured_d`.
+    held_out : pair of array-likes of shapes (n_components + 1,) and (k,), optional
+        Mean squared error of held-out data at every d, and the same by rebuilding them, at `measured_d`.
     largest_error : float, optional
         The error that was asked for, drawn as a level.
 
@@ -70,41 +67,52 @@ def distortion_curve(
     # A long tail without error would leave the left of the chart to everything worth seeing.
     bend = int(np.argmax(theory <= 0.01 * total)) or theory.size - 1
     end = min(theory.size - 1, max(bend, 2 * n_components))
-    figure = go.Figure(
-        [
-            _line("J(d), from the eigenvalues", np.arange(theory.size), theory, style.BLUE, "J", total),
-            _marks("measured, training", at, error, style.BLUE, "circle-open", total),
-        ]
-    )
+    is_small = 0 < kept < 0.01 * total
     verb = "component leaves" if n_components == 1 else "components leave"
     title = f"{n_components} {verb} an error of {rounding.number(kept)}"
     title += f", {kept / total:.1%} of the variance" if total > 0 else ""
     reading = "Marks on the lines: the error measured is the sum of the discarded eigenvalues."
     drawn = [theory[: end + 1], error]
+    pairs = [("J(d), from the eigenvalues", "J", theory, "training", error, style.BLUE, "circle-open")]
     if held_out is not None:
-        unseen = np.asarray(held_out)
+        unseen, rebuilt = map(np.asarray, held_out)
         drawn.append(unseen)
         style.check_lengths(held_out=unseen, components_and_none=range(n_components + 1))
-        figure.add_trace(
-            _line("held-out error", np.arange(unseen.size), unseen, style.ORANGE, "held-out", unseen[0])
+        pairs.append(
+            ("held-out error", "held-out", unseen, "held-out", rebuilt, style.ORANGE, "diamond-open")
         )
-        if held_out_measured is not None:
-            figure.add_trace(
-                _marks(
-                    "measured, held-out",
-                    at,
-                    np.asarray(held_out_measured),
-                    style.ORANGE,
-                    "diamond-open",
-                    unseen[0],
-                )
-            )
         if kept > _SMALLEST_SHARE * total:
             excess = unseen[-1] / kept - 1
             reading = (
                 f"Held out, the error at d = {n_components} is {rounding.number(float(unseen[-1]))}: "
                 f"{abs(excess):.1%} {'above' if excess >= 0 else 'below'} that of training."
             )
+    of_total = "<br>%{customdata:.1%} of the total<extra></extra>"
+    figure = go.Figure()
+    for name, what, line, kind, marks, colour, symbol in pairs:
+        whole = line[0] if line[0] > 0 else np.inf
+        figure.add_trace(
+            go.Scatter(
+                x=np.arange(line.size),
+                y=line,
+                customdata=line / whole,
+                name=name,
+                mode="lines",
+                line={"color": colour, "width": 2.5},
+                hovertemplate=f"d = %{{x}}<br>{what} %{{y:,.3r}}{of_total}",
+            )
+        )
+        figure.add_trace(
+            go.Scatter(
+                x=at,
+                y=marks,
+                customdata=marks / whole,
+                name=f"measured, {kind}",
+                mode="markers",
+                marker={"size": 10, "symbol": symbol, "color": colour, "line": {"width": 2}},
+                hovertemplate=f"d = %{{x}}<br>rebuilt %{{y:,.3r}}{of_total}",
+            )
+        )
     figure.add_vline(
         x=n_components,
         line={"dash": "dot", "color": style.GREY, "width": 1.5},
@@ -119,68 +127,36 @@ def distortion_curve(
             xref="paper",
             xanchor="right",
             # A level is given as it stands, the place of a text on a logarithmic axis as its logarithm.
-            y=largest_error if not _is_small(kept, total) else float(np.log10(max(largest_error, 1e-300))),
+            y=float(np.log10(max(largest_error, 1e-300))) if is_small else largest_error,
             yanchor="bottom",
             showarrow=False,
         )
     figure.update_xaxes(title_text="number of components d", range=[-0.01 * end, 1.02 * end])
     figure.update_yaxes(title_text="mean squared error (squared input units)", tickformat=",")
     style.finish(figure, title, reading, height=520, legend="top")
-    figure.update_layout(
-        margin={"t": 150},
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom"},
-    )
-    _switch_axis(figure, "yaxis", drawn, is_log=_is_small(kept, total), plot=520 - 210)
+    figure.update_layout(margin={"t": 150}, legend={"y": 1.0})
+    _switch_axis(figure, drawn, is_log=is_small, plot=520 - 210)
     return figure
 
 
-def _line(name: str, x: Any, y: Any, colour: str, what: str, total: float) -> go.Scatter:
-    return go.Scatter(
-        x=x,
-        y=y,
-        customdata=y / total if total > 0 else np.zeros(len(y)),
-        name=name,
-        mode="lines",
-        line={"color": colour, "width": 2.5},
-        hovertemplate=f"d = %{{x}}<br>{what} %{{y:,.3r}}<br>%{{customdata:.1%}} of the total<extra></extra>",
-    )
-
-
-def _marks(name: str, x: Any, y: Any, colour: str, symbol: str, total: float) -> go.Scatter:
-    return go.Scatter(
-        x=x,
-        y=y,
-        customdata=y / total if total > 0 else np.zeros(len(y)),
-        name=name,
-        mode="markers",
-        marker={"size": 10, "symbol": symbol, "color": colour, "line": {"width": 2}},
-        hovertemplate="d = %{x}<br>rebuilt %{y:,.3r}<br>%{customdata:.1%} of the total<extra></extra>",
-    )
-
-
-def _is_small(kept: float, total: float) -> bool:
-    return 0 < kept < 0.01 * total
-
-
-def _switch_axis(figure: go.Figure, axis: str, drawn: list[Any], *, is_log: bool, plot: int) -> None:
+def _switch_axis(figure: go.Figure, drawn: list[Any], *, is_log: bool, plot: int) -> None:
     """Add buttons for a linear and a logarithmic axis; the latter leaves out zeros and rounding errors."""
     values = np.concatenate([np.asarray(part, dtype=np.float64).ravel() for part in drawn])
     top = float(values.max(initial=0.0)) or 1.0
     floor = float(values[values > _SMALLEST_SHARE * top].min(initial=top))
-    linear: dict[str, Any] = {f"{axis}.type": "linear", f"{axis}.range": [0, 1.05 * top]}
     room = 0.06 * np.log10(top / floor) + 0.02
+    linear: dict[str, Any] = {"yaxis.type": "linear", "yaxis.range": [0, 1.05 * top]}
     logarithmic: dict[str, Any] = {
-        f"{axis}.type": "log",
-        f"{axis}.range": [float(np.log10(floor) - room), float(np.log10(top) + room)],
+        "yaxis.type": "log",
+        "yaxis.range": [float(np.log10(floor) - room), float(np.log10(top) + room)],
     }
-    levels = [i for i, note in enumerate(figure.layout.annotations) if str(note.text).startswith("asked")]
-    for i in levels:
-        at = figure.layout.annotations[i].y
-        level = 10**at if is_log else at
-        linear[f"annotations[{i}].y"] = level
-        logarithmic[f"annotations[{i}].y"] = float(np.log10(max(level, 1e-300)))
+    for i, note in enumerate(figure.layout.annotations):
+        if str(note.text).startswith("asked"):
+            level = 10**note.y if is_log else note.y
+            linear[f"annotations[{i}].y"] = level
+            logarithmic[f"annotations[{i}].y"] = float(np.log10(max(level, 1e-300)))
     now = logarithmic if is_log else linear
-    figure.layout[axis].update(type=now[f"{axis}.type"], range=now[f"{axis}.range"])
+    figure.layout.yaxis.update(type=now["yaxis.type"], range=now["yaxis.range"])
     figure.update_layout(
         updatemenus=[
             style.switch(
@@ -263,32 +239,24 @@ def spectrum(explained_variance_ratio: npt.ArrayLike, n_components: int) -> go.F
     figure.update_xaxes(title_text="direction, by falling variance", row=2)
     figure.update_yaxes(title_text="share of variance", tickformat=".3~%", rangemode="tozero", row=1)
     figure.update_yaxes(title_text="running sum", tickformat=".0%", range=[0, 1.04], row=2)
-    style.finish(
-        figure,
-        f"{n_components} component{' keeps' if n_components == 1 else 's keep'} {kept:.1%} of the variance",
-        _halves(cumulative),
-        height=595,
-        legend="top",
-    )
-    figure.update_layout(
-        bargap=0.15, margin={"t": 155}, legend={"y": 1.0}, title={"subtitle": {"text": _halves(cumulative)}}
-    )
-    _switch_axis(figure, "yaxis", [ratio], is_log=False, plot=595 - 215)
-    return figure
-
-
-def _halves(cumulative: npt.NDArray[Any]) -> str:
-    """Say how many directions hold the usual shares of the variance, as far as the spectrum is known."""
+    # The usual shares of the variance, as far as the spectrum is known.
     reached = [
         f"{share:.0%} in {int(np.searchsorted(cumulative, share)) + 1:,}"
         for share in (0.5, 0.9, 0.99)
         if cumulative[-1] >= share
     ]
-    return (
+    style.finish(
+        figure,
+        f"{n_components} component{' keeps' if n_components == 1 else 's keep'} {kept:.1%} of the variance",
         f"Of the variance {', '.join(reached)} directions."
         if reached
-        else "Above the shares, below their sum."
+        else "Above the shares, below their sum.",
+        height=595,
+        legend="top",
     )
+    figure.update_layout(bargap=0.15, margin={"t": 155}, legend={"y": 1.0})
+    _switch_axis(figure, [ratio], is_log=False, plot=595 - 215)
+    return figure
 
 
 def error_spread(
@@ -296,7 +264,7 @@ def error_spread(
     held_out: npt.ArrayLike,
     worst: npt.ArrayLike,
     worst_names: Sequence[str],
-    noun: str = "images",
+    noun: str,
 ) -> go.Figure:
     """Distribution of the errors |x - x~|^2 of single rows, training against held-out.
 

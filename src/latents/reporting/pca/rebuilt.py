@@ -42,13 +42,10 @@ def reconstructions(
     """
     truth = images.as_images(originals, "originals")
     rebuilt = {
-        d: images.as_images(reconstructions[d], f"reconstructions[{d}]") for d in sorted(reconstructions)
+        d: images.as_images(reconstructions[d], f"reconstructions[{d}]", truth)
+        for d in sorted(reconstructions)
     }
-    for d, rows_of_d in rebuilt.items():
-        if rows_of_d.shape != truth.shape:
-            raise ValueError(
-                f"reconstructions[{d}] must have the originals' shape {truth.shape}, got {rows_of_d.shape}"
-            )
+    for d in rebuilt:
         if d not in errors:
             raise ValueError(f"errors lacks d = {d}; it has {sorted(errors)}")
     limits = images.value_limits(truth)
@@ -98,16 +95,13 @@ def worst_images(
     mean_error : float
         Mean error of all images, which the errors are held against.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Raises
     ------
     ValueError
         If shapes or lengths differ.
     """
-    truth, back = _alike(originals, rebuilt)
+    truth = images.as_images(originals, "originals")
+    back = images.as_images(rebuilt, "rebuilt", truth)
     error = np.asarray(errors, dtype=np.float64)
     style.check_lengths(originals=truth, errors=error, captions=captions)
     times = error / mean_error if mean_error > 0 else np.ones_like(error)
@@ -143,16 +137,13 @@ def rebuilt_images(
     n_components : int
         d, from how many numbers they are rebuilt.
 
-    Returns
-    -------
-    matplotlib.figure.Figure
-
     Raises
     ------
     ValueError
         If shapes or lengths differ.
     """
-    truth, back = _alike(originals, rebuilt)
+    truth = images.as_images(originals, "originals")
+    back = images.as_images(rebuilt, "rebuilt", truth)
     error = np.asarray(errors, dtype=np.float64)
     style.check_lengths(originals=truth, errors=error, captions=captions)
     return _sheet_of_triples(
@@ -162,15 +153,6 @@ def rebuilt_images(
         captions,
         [(rounding.number(float(one)), "") for one in error],
     )
-
-
-def _alike(
-    originals: npt.ArrayLike, rebuilt: npt.ArrayLike
-) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
-    truth, back = images.as_images(originals, "originals"), images.as_images(rebuilt, "rebuilt")
-    if truth.shape != back.shape:
-        raise ValueError(f"rebuilt must have the originals' shape {truth.shape}, got {back.shape}")
-    return truth, back
 
 
 def _sheet_of_triples(
