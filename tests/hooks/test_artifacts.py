@@ -1,11 +1,11 @@
 """What is saved in threads goes to the one run."""
 
 import mlflow
+from kedro.runner import SequentialRunner
 
 
 def test_what_is_saved_asynchronously_goes_to_one_run(project):
-    done = project.kedro("run", "--env", "test", "--pipelines", "pca", "--async")
-    assert done.returncode == 0, done.stdout
+    project.run("pca", runner=SequentialRunner(is_async=True))
     mlflow.set_tracking_uri(project.client.tracking_uri)  # models are looked up there, whatever the client's
     (run,) = project.runs()
     assert run.info.status == "FINISHED"

@@ -30,15 +30,15 @@ def test_other_outputs_may_be_written_meanwhile(project):
     folder = project.path / "data/test/06_models/cvae"
     folder.mkdir(parents=True)
     with FileLock(folder / ".lock"):
-        project.run("pca")
+        project.run("pca", until="evaluate")
     assert (project.path / "data/test/08_reporting/pca/metrics.json").is_file()
 
 
 def test_the_locks_are_released_by_a_run_that_ends_or_fails(project):
     with pytest.raises(ValueError, match="n_components"):
         project.run("pca", params={"pca": {"fit": {"n_components": 65}}})
-    project.run("pca")
-    project.run("pca")
+    project.run("pca", until="fit")
+    project.run("pca", until="fit")
 
 
 def test_of_two_runs_at_once_the_second_stops(project):
@@ -95,6 +95,7 @@ with KedroSession.create(Path.cwd(), env="test") as session:
 """
 
 
+@pytest.mark.release
 def test_a_run_killed_as_it_replaces_the_predictor_loses_neither_it_nor_leaves_anything(continued):
     models = continued.path / "data/test/06_models/pca"
     names = sorted(os.listdir(models))

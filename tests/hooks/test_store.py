@@ -88,7 +88,8 @@ def test_who_sets_up_the_file_for_too_long_is_told_of(project, monkeypatch):
     assert not isinstance(error.value.__cause__, Timeout)
 
 
-@pytest.mark.parametrize("state", ["close", pytest.param("silence", marks=pytest.mark.release)])
+@pytest.mark.release
+@pytest.mark.parametrize("state", ["close", "silence"])
 @pytest.mark.parametrize(
     ("number", "code", "options"),
     [(signal.SIGINT, 130, []), (signal.SIGTERM, 143, ["--runner", "ThreadRunner"])],
@@ -118,6 +119,7 @@ def test_an_interrupt_does_not_wait_for_the_server_and_the_next_run_tells_it(
     assert not (project.path / "data/test/02_intermediate/cvae/.run").exists()
 
 
+@pytest.mark.release
 def test_a_second_interrupt_ends_it_at_once(project, server, gate, start):
     command = start(*LONG)
     run_id = once_it_fits(command, server)
@@ -132,6 +134,7 @@ def test_a_second_interrupt_ends_it_at_once(project, server, gate, start):
     assert marks(project) == {f"{run_id} KILLED {gate.address}\n"}
 
 
+@pytest.mark.release
 def test_a_fit_outlives_its_server_and_the_run_goes_on_once_it_is_back(project, server, gate, start):
     few = ["--params", "cvae.fit.epochs=300,cvae.watch.every=100"]
     command = start("run", "--env", "test", "--pipelines", "cvae", *few)
@@ -154,6 +157,7 @@ def test_a_fit_outlives_its_server_and_the_run_goes_on_once_it_is_back(project, 
     assert status_of(server, run_id) == "FAILED"
 
 
+@pytest.mark.release
 def test_a_run_that_has_ended_well_without_its_server_is_told_of_later(
     project, server, gate, monkeypatch, caplog
 ):

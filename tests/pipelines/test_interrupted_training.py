@@ -10,11 +10,11 @@ from safetensors import safe_open
 
 from latents import estimators
 
-EPOCHS = 240
-PARAMS = {"cvae": {"fit": {"epochs": EPOCHS}, "watch": {"every": 100}}}
+EPOCHS = 120
+PARAMS = {"cvae": {"fit": {"epochs": EPOCHS}, "watch": {"every": 50}}}
 COMMAND = [
     *("run", "--env", "test", "--pipelines", "cvae"),
-    *("--params", f"cvae.fit.epochs={EPOCHS},cvae.watch.every=100"),
+    *("--params", f"cvae.fit.epochs={EPOCHS},cvae.watch.every=50"),
 ]
 MODEL = "data/test/06_models/cvae/model.safetensors"
 CHECKPOINT = "data/test/06_models/cvae/checkpoint.safetensors"
@@ -57,14 +57,14 @@ def test_killed_twice_it_ends_where_an_undisturbed_run_ends(project):
     project.run("cvae", params=PARAMS, to_nodes=["cvae.fit"])
     undisturbed = outcome(project)
     assert [step for step, _ in undisturbed[2][0]] == list(range(1, EPOCHS + 1))
-    assert [step for step, _ in undisturbed[2][2]] == [100, 200]
+    assert [step for step, _ in undisturbed[2][2]] == [50, 100]
 
     for number in (signal.SIGKILL, signal.SIGTERM):
-        least = epoch_of(project) + random.randint(1, 60)
+        least = epoch_of(project) + random.randint(1, 30)
         output = project.interrupted(number, lambda least=least: epoch_of(project) >= least, *COMMAND)
         assert epoch_of(project) < EPOCHS, output
         assert [path for path in (project.path / "data").rglob("*") if path.name == ".run"]
-    project.run("cvae", params=PARAMS)
+    project.run("cvae", params=PARAMS, until="evaluate")
     assert_same(outcome(project), undisturbed)
     statuses = [run.info.status for run in project.runs()]
     assert statuses == ["FINISHED", "KILLED", "KILLED", "FINISHED"]
@@ -90,7 +90,7 @@ def end_in_the_evaluation(project, monkeypatch):
 def test_what_is_ended_in_the_evaluation_does_not_train_again(project, end_in_the_evaluation, caplog):
     end_in_the_evaluation()
     assert epoch_of(project) == 3
-    project.run("cvae")
+    project.run("cvae", until="evaluate")
     assert "going on after epoch 3" in caplog.text
     first, second = project.runs()[::-1]
     assert curve(project, first) == curve(project, second)
@@ -100,7 +100,7 @@ def test_what_is_ended_in_the_evaluation_does_not_train_again(project, end_in_th
 
 def test_a_run_that_trains_nothing_keeps_the_checkpoint(project, end_in_the_evaluation):
     end_in_the_evaluation()
-    project.run("cvae", from_nodes=["cvae.evaluate"])
+    project.run("cvae", from_nodes=["cvae.evaluate"], until="evaluate")
     assert epoch_of(project) == 3
 
 
