@@ -9,12 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from latents.estimators.conditional_vae.interface import ConditionalNetwork
-from latents.estimators.conditional_vae.objective import (
-    BoundTerms,
-    bound_terms,
-    log_importance_weights,
-)
+from latents.estimators.conditional_vae.interface import BoundTerms, ConditionalNetwork
 
 # Rows a network sees at once: enough for fast products, few enough to stay in cache.
 _ROWS = 4096
@@ -43,8 +38,9 @@ def bound(network: ConditionalNetwork, x: Tensor, y: Tensor, *, seed: int = 0) -
     generator = torch.Generator(network.device).manual_seed(seed)
     parts = []
     for rows_x, rows_y in in_batches(network, x, y):
-        noise = _normal((len(rows_x), network.n_latents), generator)
-        parts.append(torch.stack(bound_terms(network, rows_x, rows_y, noise)).double().cpu())
+        size = (len(rows_x), network.n_latents)
+        noise = torch.randn(size, generator=generator, device=network.device)
+        parts.append(torch.stack(network.infer(rows_x, rows_y, noise)).double().cpu())
     return BoundTerms(*torch.cat(parts, dim=1))
 
 
@@ -66,15 +62,10 @@ def log_likelihood(
 
     Parameters
     ----------
-    network : ConditionalNetwork
-    x : Tensor of shape (N, p)
-        Pixels.
-    y : Tensor of shape (N,)
-        Class codes.
+    network, x, y, seed
+        As for ``bound``.
     n_samples : int
         S, at least 1.
-    seed : int, default=0
-        Of the noise, as for ``bound``.
     precision : torch.dtype
         What matrix products are multiplied in. With bfloat16, where the processor has it, they take half
         the time; the estimates of single images are then off by some hundredths of a nat, either way.
@@ -94,9 +85,10 @@ def log_likelihood(
         log_sum = torch.full((len(rows_x),), -torch.inf, dtype=torch.float64)
         for start in range(0, n_samples, n_chunk):
             size = (min(n_chunk, n_samples - start), len(rows_x), network.n_latents)
-            noise = _normal(size, generator)
+            noise = torch.randn(size, generator=generator, device=network.device)
             with torch.autocast(network.device.type, precision, enabled=precision != torch.float32):
-                weights = log_importance_weights(network, rows_x, rows_y, noise)
+                log_likelihoods, log_ratios = network.weigh(rows_x, rows_y, noise)
+                weights = log_likelihoods + log_ratios
             log_sum = torch.logaddexp(log_sum, weights.double().logsumexp(0).cpu())
         parts.append(log_sum - math.log(n_samples))
         done += len(rows_x)
@@ -111,7 +103,3 @@ def in_batches(
     """Cut x (N, ...) and y (N, ...) alike, and bring each piece to the network's device."""
     for rows_x, rows_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
         yield rows_x.to(network.device), rows_y.to(network.device)
-
-
-def _normal(size: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return torch.randn(size, generator=generator, device=generator.device)

@@ -48,6 +48,13 @@ class Passage(NamedTuple):
     outputs: Tensor
 
 
+class BoundTerms(NamedTuple):
+    """The terms of L = reconstruction - kl, one value per image, (n,), in nats."""
+
+    reconstruction: Tensor
+    kl: Tensor
+
+
 class ConditionalNetwork(nn.Module, ABC):
     """The model's distributions together: what is trained, evaluated and saved.
 
@@ -102,19 +109,23 @@ class ConditionalNetwork(nn.Module, ABC):
         """Where the weights are, and everything given to the methods must be."""
         return next(self.parameters()).device
 
-    def infer(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def infer(self, x: Tensor, y: Tensor, noise: Tensor) -> BoundTerms:
         """Draw z from q(z | x, y): return log p(x | z, y), (..., n), and KL(q || p(z | y)) in closed form.
 
         The divergence is (n,), or (..., n) in a hierarchy, where that of a level depends on the draws
         above it.
         """
         through = self.passage(y, x=x, noise=noise)
-        return self.pixels.log_likelihood(x, through.outputs), kl_divergence(
-            _of_image(through), through.prior
-        )
+        kl = kl_divergence(_of_image(through), through.prior)
+        return BoundTerms(self.pixels.log_likelihood(x, through.outputs), kl)
 
     def weigh(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw z from q(z | x, y): return log p(x | z, y) and log p(z | y) - log q(z | x, y), both (..., n)."""
+        """Draw z from q(z | x, y): return log p(x | z, y) and log p(z | y) - log q(z | x, y), both (..., n).
+
+        They add up to the log importance weights. The mean of the weights over draws is an unbiased estimate of
+        p(x | y), and the log of that mean lies below log p(x | y) on average (Burda, Grosse, Salakhutdinov 2016,
+        "Importance Weighted Autoencoders").
+        """
         through = self.passage(y, x=x, noise=noise)
         log_ratio = gaussian_log_density(through.z, through.prior)
         log_ratio = log_ratio - gaussian_log_density(through.z, _of_image(through))
