@@ -99,7 +99,7 @@ def test_sums_over_bytes_are_exact(n_samples):
     whole = X.astype(np.int64)
     # N times the scatter is a whole number: products of sums and sums of products.
     expected = n_samples * (whole.T @ whole) - np.outer(whole.sum(axis=0), whole.sum(axis=0))
-    moments = Moments.of(X)
+    moments = Moments.of([X])
     assert_allclose(moments.scatter, expected / n_samples, rtol=1e-13, atol=1e-7)
     assert_allclose(moments.mean, X.mean(axis=0), rtol=1e-12)
 
@@ -172,14 +172,14 @@ def test_a_mean_beyond_float32_is_no_mean_of_float32_data():
 def test_threads_that_sum_parts_change_no_more_than_last_digits(monkeypatch, dtype):
     X = pixels(9000, 6, dtype)
     monkeypatch.setattr(module, "n_blas_threads", lambda: 1)
-    one = Moments.of(X)
+    one = Moments.of([X])
     monkeypatch.setattr(module, "n_blas_threads", lambda: 3)
-    three = Moments.of_blocks([X[:5000], X[5000:5001], X[5001:]])
+    three = Moments.of([X[:5000], X[5000:5001], X[5001:]])
     tolerance = 1e-6 if dtype == np.float32 else 1e-14
     assert three.n_samples == 9000
     assert_allclose(three.mean, one.mean, rtol=tolerance)
     assert_allclose(three.scatter, one.scatter, atol=tolerance * np.abs(one.scatter).max())
-    again = Moments.of_blocks([X[:5000], X[5000:5001], X[5001:]])
+    again = Moments.of([X[:5000], X[5000:5001], X[5001:]])
     assert_array_equal(again.scatter, three.scatter)
 
 
@@ -395,7 +395,7 @@ def test_blocks_in_any_order_are_the_whole(cuts, seed, dtype, as_sparse):
 
 def test_scatter_of_blocks_far_apart():
     near, far = pixels(40, 4).astype(float), pixels(30, 4).astype(float) + 1e6
-    moments = Moments.of(near) + Moments.of(far)
+    moments = Moments.of([near]) + Moments.of([far])
     assert_allclose(moments.scatter, scatter(np.vstack([near, far])), rtol=1e-12)
 
 

@@ -325,16 +325,15 @@ def test_two_annealed_steps_by_enumeration():
     X, _, _ = planted(n_documents=60)
     X[:20] //= 3
     log = []
+    model = MultinomialMixture(
+        3, smoothing=0.3, annealing_smoothing=0.5, steps_per_length=2, perturbation=0.0
+    )
     after = annealed(
         counted(X).single_precision(),
-        3,
-        smoothing=0.3,
-        annealing_smoothing=0.5,
-        schedule=[1.0],
-        steps_per_length=2,
-        perturbation=0.0,
-        rng=np.random.RandomState(0),
-        report=lambda *values: log.append(values),
+        model._recipe(),
+        [1.0],
+        np.random.RandomState(0),
+        lambda *values: log.append(values),
     )
 
     rng = np.random.RandomState(0)

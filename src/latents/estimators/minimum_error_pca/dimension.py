@@ -6,9 +6,8 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from latents.estimators.minimum_error_pca.moments import Array
 
 # An error is known to no more than its last digits: what is asked for may have been summed in another order.
 _ROUNDING = 32 * np.finfo(np.float64).eps
@@ -21,7 +20,7 @@ class Wanted:
     Attributes
     ----------
     number : int or None
-        d, where it was given.
+        d, where it was given. Only with this one need the whole spectrum not be known.
     share : float or None
         d explains more than this share of the variance.
     evidence : bool
@@ -67,13 +66,6 @@ class Wanted:
                 distortion_share=max_distortion_share,
             )
         return cls(share=float(n_components))
-
-    @property
-    def needs_spectrum(self) -> bool:
-        """Whether d can be told from the whole spectrum only."""
-        return self.evidence or any(
-            value is not None for value in (self.share, self.distortion, self.distortion_share)
-        )
 
     def so_far(self, n_samples: int, n_features: int) -> "Wanted":
         """Return the same, or N directions while that needs more samples, up to p, which may still come."""
