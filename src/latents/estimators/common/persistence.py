@@ -45,11 +45,9 @@ class PersistentEstimator:
 
     Learned attributes (names ending in ``_``) that are numeric arrays go to safetensors; arrays of strings,
     numbers, strings, lists and None go to JSON. A class whose state is neither overrides ``_state`` and
-    ``_restore``. One that says in ``_learned`` what its attributes are like, and what else holds of them in
-    ``_check_state``, neither saves nor loads what no fit can have left.
+    ``_restore``. One that overrides ``_check_state`` neither saves nor loads what no fit can have left.
     """
 
-    _learned: ClassVar[Mapping[str, Learned] | None] = None
     # Arguments that files of earlier versions lack.
     _added_params: ClassVar[frozenset[str]] = frozenset()
 
@@ -123,21 +121,15 @@ class PersistentEstimator:
         return estimator
 
     def _check_saved(self, state: dict[str, Any]) -> None:
-        """Refuse arguments and a state that no fit leaves.
-
-        Raises
-        ------
-        ValueError
-        """
+        """Refuse arguments and a state that no fit leaves: a ``ValueError``."""
         for name in state:
             if not name.partition(".")[0].endswith("_") or name.startswith("_"):
                 raise ValueError(f"{name!r} is no name of a learned attribute")
-        if self._learned is not None:
-            self._validate_params()  # type: ignore[attr-defined]
-            self._check_state(state)
+        self._validate_params()  # type: ignore[attr-defined]
+        self._check_state(state)
 
     def _check_state(self, state: dict[str, Any]) -> None:
-        check_learned(state, self._learned or {})
+        """Refuse a state that no fit leaves: a ``ValueError``."""
 
     def _state(self) -> dict[str, Any]:
         return {k: v for k, v in vars(self).items() if k.endswith("_") and not k.startswith("_")}

@@ -13,10 +13,12 @@ from latents.estimators.conditional_vae.interface import BoundTerms, Conditional
 
 # Rows a network sees at once: enough for fast products, few enough to stay in cache.
 _ROWS = 4096
+# Of the noise, always the same: a model scores the same twice, and two models meet the same luck.
+_SEED = 0
 
 
 @torch.inference_mode()
-def bound(network: ConditionalNetwork, x: Tensor, y: Tensor, *, seed: int = 0) -> BoundTerms:
+def bound(network: ConditionalNetwork, x: Tensor, y: Tensor) -> BoundTerms:
     """Both terms of the single-sample bound for every image, in nats.
 
     Parameters
@@ -26,16 +28,13 @@ def bound(network: ConditionalNetwork, x: Tensor, y: Tensor, *, seed: int = 0) -
         Pixels.
     y : Tensor of shape (N,)
         Class codes.
-    seed : int, default=0
-        Of the noise, always the same unless told: a model scores the same twice, and two models
-        meet the same luck.
 
     Returns
     -------
     BoundTerms
         Each (N,), float64 on the CPU.
     """
-    generator = torch.Generator(network.device).manual_seed(seed)
+    generator = torch.Generator(network.device).manual_seed(_SEED)
     parts = []
     for rows_x, rows_y in in_batches(network, x, y):
         size = (len(rows_x), network.n_latents)
@@ -51,7 +50,6 @@ def log_likelihood(
     y: Tensor,
     n_samples: int,
     *,
-    seed: int = 0,
     precision: torch.dtype = torch.float32,
     on_progress: Callable[[int], None] | None = None,
 ) -> Tensor:
@@ -62,7 +60,7 @@ def log_likelihood(
 
     Parameters
     ----------
-    network, x, y, seed
+    network, x, y
         As for ``bound``.
     n_samples : int
         S, at least 1.
@@ -76,7 +74,7 @@ def log_likelihood(
     -------
     Tensor of shape (N,), float64 on the CPU
     """
-    generator = torch.Generator(network.device).manual_seed(seed)
+    generator = torch.Generator(network.device).manual_seed(_SEED)
     n_rows = max(1, _ROWS // n_samples)
     n_chunk = min(n_samples, _ROWS)
     parts: list[Tensor] = []

@@ -135,18 +135,10 @@ class ConditionalNetwork(nn.Module, ABC):
         """Return the mean of q(z | x, y), (n, L): of a hierarchy, each level's given the means above."""
         return self.passage(y, x=x, noise=x.new_zeros(len(x), self.n_latents)).z
 
-    def generate(self, y: Tensor, noise: Tensor) -> Tensor:
-        """Return the draw of p(z | y) that noise (..., n, L) stands for."""
-        return self.passage(y, noise=noise).z
-
     def standardise(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the noise that ``generate`` makes z (..., n, L) of: z in units of p(z | y)."""
+        """Return the noise that z (..., n, L) is the draw of p(z | y) by: z in units of p(z | y)."""
         prior = self.passage(y, z=z).prior
         return (z - prior.mean) * torch.exp(-0.5 * prior.log_variance)
-
-    def decode(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return what `pixels` is told, (..., n, p), for latents z (..., n, L)."""
-        return self.passage(y, z=z).outputs
 
 
 def _of_image(through: Passage) -> Gaussian:

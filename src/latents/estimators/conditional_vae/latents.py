@@ -323,14 +323,14 @@ def standard_codes(network: ConditionalNetwork, x: Tensor, y: Tensor) -> Tensor:
 @torch.inference_mode()
 def pixel_means(network: ConditionalNetwork, z: Tensor, y: Tensor) -> Tensor:
     """Return the means of the pixels, (N, p) on the CPU, for latents z (N, L) and classes y."""
-    parts = [network.pixels.means(network.decode(*rows)).cpu() for rows in in_batches(network, z, y)]
-    return torch.cat(parts)
+    through = (network.passage(rows_y, z=rows_z) for rows_z, rows_y in in_batches(network, z, y))
+    return torch.cat([network.pixels.means(passage.outputs).cpu() for passage in through])
 
 
 @torch.inference_mode()
 def drawn_images(network: ConditionalNetwork, noise: Tensor, y: Tensor) -> Tensor:
     """Return ``pixel_means`` at the draws of p(z | y) that standard normal noise (N, L) stands for."""
-    return pixel_means(network, network.generate(y.to(network.device), noise.to(network.device)), y)
+    return pixel_means(network, network.passage(y.to(network.device), noise=noise.to(network.device)).z, y)
 
 
 def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

@@ -203,7 +203,12 @@ class CompiledStep:
         self._shapes = [parameter.shape for parameter in parameters]
         self._sizes = [parameter.numel() for parameter in parameters]
         self._weights = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
-        states = [_state(optimizer, parameter) for parameter in parameters]
+        states = [optimizer.state[parameter] for parameter in parameters]
+        for state, parameter in zip(states, parameters, strict=True):
+            if not state:  # as before the first step
+                zeros = torch.zeros_like(parameter)
+                step = torch.zeros((), device=parameter.device)
+                state.update(step=step, exp_avg=zeros, exp_avg_sq=zeros.clone())
         self._m, self._v = (
             torch.cat([state[name].reshape(-1) for state in states]) for name in ("exp_avg", "exp_avg_sq")
         )
@@ -280,12 +285,3 @@ def _compiler_options() -> dict[str, int]:
         return {}
     bits = _VECTOR_BITS.get(torch.backends.cpu.get_cpu_capability())
     return {} if bits is None else {"cpp.simdlen": bits}
-
-
-def _state(optimizer: torch.optim.Adam, parameter: Tensor) -> dict[str, Any]:
-    """Return what an Adam remembers of a parameter, which is nothing before its first step."""
-    state: dict[str, Any] = optimizer.state[parameter]
-    if not state:
-        zeros = torch.zeros_like(parameter)
-        state.update(step=torch.zeros((), device=parameter.device), exp_avg=zeros, exp_avg_sq=zeros.clone())
-    return state

@@ -93,12 +93,12 @@ def falling_sums(terms: Array, rest: float) -> Array:
     return np.cumsum(np.concatenate([[rest], terms[::-1]]))[::-1]
 
 
-def minka_dimension(eigenvalues: Array, n_samples: int) -> int:
+def minka_dimension(spectrum: Array, n_samples: int) -> int:
     """Return the dimension d in 1..p-1 of greatest evidence, or 0 where the data have no variance.
 
     Parameters
     ----------
-    eigenvalues : ndarray of shape (p,)
+    spectrum : ndarray of shape (p,)
         The whole spectrum of the covariance, falling.
     n_samples : int
         N.
@@ -107,9 +107,7 @@ def minka_dimension(eigenvalues: Array, n_samples: int) -> int:
     ----------
     T. Minka, Automatic choice of dimensionality for PCA, NIPS 2000.
     """
-    spectrum = eigenvalues.astype(np.float64)
-    # A d that would keep a null direction has no evidence: its likelihood is that of a flattened
-    # Gaussian.
+    # A d that would keep a null direction has no evidence: its likelihood is that of a flattened Gaussian.
     n_useful = int(np.sum(spectrum > np.finfo(np.float64).eps * spectrum[0]))
     dimensions = range(1, min(n_useful + 1, spectrum.size))
     evidence = [_log_evidence(spectrum, d, n_samples) for d in dimensions]
