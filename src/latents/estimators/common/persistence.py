@@ -169,7 +169,10 @@ def check_learned(state: Mapping[str, Any], learned: Mapping[str, Learned]) -> d
             raise ValueError(f"{name} is missing")
         value = state[name]
         array = np.asarray(value)
-        if isinstance(value, list | tuple | dict) or value is None or _kind(array) not in kinds:
+        kind = {"u": "i"}.get(array.dtype.kind, array.dtype.kind)
+        if kind == "O" and all(isinstance(item, str) for item in array.ravel()):
+            kind = "U"
+        if isinstance(value, list | tuple) or kind not in kinds:
             raise ValueError(
                 f"{name} is of type {type(value).__name__} ({array.dtype}); allowed is {kinds!r}"
             )
@@ -181,13 +184,6 @@ def check_learned(state: Mapping[str, Any], learned: Mapping[str, Learned]) -> d
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name} has numbers that are not finite")
     return lengths
-
-
-def _kind(array: np.ndarray) -> str:
-    kind = {"u": "i", "O": "U"}.get(array.dtype.kind, array.dtype.kind)
-    if array.dtype.kind == "O" and not all(isinstance(item, str) for item in array.ravel()):
-        return "O"
-    return kind
 
 
 def read(path: str | os.PathLike[str]) -> Sealed:
