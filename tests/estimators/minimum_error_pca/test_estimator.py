@@ -346,6 +346,8 @@ def test_default_number_of_components():
         X = make_data(shape)
         for solver, expected in (("full", 12), ("covariance_eigh", 12), ("arpack", 11)):
             assert MinimumErrorPCA(svd_solver=solver).fit(X).n_components_ == expected
+    with pytest.raises(ValueError, match=r"n_components=None must be between 1 and .*=1 with .*arpack"):
+        MinimumErrorPCA(svd_solver="arpack").fit(np.arange(5.0)[:, np.newaxis])
 
 
 # ---- the probabilistic model -----------------------------------------------------------------

@@ -20,7 +20,7 @@ class Wanted:
     Attributes
     ----------
     number : int or None
-        d, where it was given. Only with this one need the whole spectrum not be known.
+        d, where it was given; everything else needs the whole spectrum.
     share : float or None
         d explains more than this share of the variance.
     evidence : bool

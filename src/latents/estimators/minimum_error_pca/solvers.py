@@ -82,7 +82,7 @@ def possible(wanted: Wanted, given: Any, solver: str, shape: tuple[int, ...]) ->
     most = min(shape)
     found = f"X has n_samples={n_samples}, n_features={n_features}"
     if wanted == Wanted():
-        return Wanted(number=most - (solver == "arpack"))
+        wanted = Wanted(number=most - (solver == "arpack"))
     if wanted.number is None and solver not in FULL_SPECTRUM:
         what = f"n_components={given!r} cannot be a {'string' if wanted.evidence else 'share'}"
         if given is None:
@@ -194,9 +194,8 @@ def _reduced(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
     if d == 0:
         return values, np.empty((n, 0))
     if d <= _FEW * n:
-        with suppress(
-            linalg.LinAlgError
-        ):  # whose bisection counts wrongly where many values are equal, or huge
+        # LAPACK's bisection counts wrongly where many eigenvalues are equal, or huge.
+        with suppress(linalg.LinAlgError):
             rising = linalg.eigh_tridiagonal(diagonal, below, select="i", select_range=(n - d, n - 1))[1]
             vectors = np.asfortranarray(rising[:, ::-1])
             # The reduction is by diag(1, Q), with Q as reflections below the diagonal, as a QR decomposition's.
