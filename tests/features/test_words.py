@@ -71,9 +71,9 @@ PYTHON = [
 ]
 
 
-def check(texts, **parameters):
+def check(texts, vectorizer=None, **parameters):
     """Compare with scikit-learn: the same counts, words and order, or both refuse."""
-    vectorizer = CountVectorizer(dtype=np.int32, **parameters)
+    vectorizer = vectorizer or CountVectorizer(dtype=np.int32, **parameters)
     try:
         expected = sparse.csr_array(vectorizer.fit_transform(texts))
     except ValueError:
@@ -303,18 +303,13 @@ SCRIPTS = st.characters(categories=("L", "M", "N", "Cf", "Zs", "P")) | st.sample
 @given(texts=st.lists(st.text(SCRIPTS, max_size=40), min_size=1, max_size=4), lowercase=st.booleans())
 def test_the_words_of_any_language_are_count_vectorizers(texts, lowercase):
     rules = rules_of("words", lowercase=lowercase, stop_words=None, ngram_range=(1, 1))
-    vectorizer = CountVectorizer(token_pattern=rules.token_pattern, preprocessor=rules.spelled)
-    try:
-        expected = vectorizer.fit_transform(texts)
-    except ValueError:
-        with pytest.raises(ValueError, match="no document has a token"):
-            count_words(texts, **rules._asdict())
-        return
-    found = count_words(texts, **rules._asdict())
-    assert found.words == vectorizer.get_feature_names_out().tolist()
-    np.testing.assert_array_equal(found.counts.toarray(), expected.toarray())
-    known = count_vocabulary(texts, found.words, WordRules.from_json(rules.to_json()))
-    np.testing.assert_array_equal(known.toarray(), expected.toarray())
+    vectorizer = CountVectorizer(
+        dtype=np.int32, token_pattern=rules.token_pattern, preprocessor=rules.spelled
+    )
+    found = check(texts, vectorizer, **rules._asdict())
+    if found is not None:
+        known = count_vocabulary(texts, found.words, WordRules.from_json(rules.to_json()))
+        np.testing.assert_array_equal(known.toarray(), found.counts.toarray())
 
 
 @given(st.text(SCRIPTS, max_size=30))

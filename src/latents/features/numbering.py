@@ -6,8 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-_HOW = {0: "zero_based: true", 1: "zero_based: false"}
-
 
 class Numbering(NamedTuple):
     """How the numbers of a file became the words of a bag.
@@ -55,8 +53,8 @@ def settled(words: Sequence[str], numbering: Numbering | None, first: int | None
         if numbering.first is None and first is None:
             raise ValueError(
                 f"{numbering.file} does not tell whether its words are numbered from 0 or from 1: no document has "
-                f"the word that only one of both allows; say `{_HOW[0]}` (as scikit-learn's dump_svmlight_file "
-                f"does it by default) or `{_HOW[1]}`"
+                "the word that only one of both allows; say `zero_based: true` (as scikit-learn's "
+                "dump_svmlight_file does it by default) or `zero_based: false`"
             )
         return list(numbering.from_zero if (numbering.first is None and first == 0) else words)
     if first is None or numbering.first is None or numbering.first == first:

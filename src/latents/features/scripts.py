@@ -67,10 +67,7 @@ def misfit(texts: Sequence[str], rules: WordRules) -> Misfit | None:
     """Return what goes wrong, by a sample of the texts: words that are clauses, or most of the letters lost."""
     step = max(len(texts) // _SAMPLE, 1)
     sample = [rules.spelled(text[:_BEGINNING]) for text in texts[::step]]
-    sizes = {
-        ascii_: sum(len(text) for text in sample if text.isascii() == ascii_) for ascii_ in (True, False)
-    }
-    if sizes[True] >= sizes[False]:
+    if 2 * sum(len(text) for text in sample if text.isascii()) >= sum(map(len, sample)):
         return None
     tokens, words = tokenise(sample, rules.token_pattern)
     occurrences = np.bincount(tokens.words, minlength=len(words)).tolist()

@@ -121,10 +121,6 @@ def test_a_finished_training_is_not_trained_again(images, path):
     assert path.read_bytes() == content
 
 
-def test_a_checkpoint_does_not_change_the_training(images, path):
-    assert_same(ConditionalVAE(**SMALL).fit(*images), ConditionalVAE(**SMALL).fit(*images, checkpoint=path))
-
-
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -168,19 +164,11 @@ def test_damaged_files_are_named_with_the_reason_and_not_read(images, path, capl
     fit_until(3, images, path)
     whole = path.read_bytes()
     expected = ConditionalVAE(**SMALL).fit(*images)
-    flipped = bytearray(whole)
-    flipped[-5] ^= 1
-    wrong = bytearray(whole)
-    place = whole.index(b"learning_rate")
-    wrong[place] = ord("L")
     for content, said in [
         (b"", "is not a whole safetensors file"),
         (whole[:-1], "is not a whole safetensors file"),
-        (whole[: len(whole) // 2], "is not a whole safetensors file"),
-        (whole[:9], "is not a whole safetensors file"),
-        (b"\x80\x04nonsense" * 50, "is not a whole safetensors file"),
-        (bytes(flipped), "is damaged"),
-        (bytes(wrong), "is damaged"),
+        (whole[:-5] + bytes([whole[-5] ^ 1]) + whole[-4:], "is damaged"),
+        (whole.replace(b"learning_rate", b"Learning_rate"), "is damaged"),
     ]:
         caplog.clear()
         path.write_bytes(content)

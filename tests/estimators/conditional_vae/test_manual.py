@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[3]
 MANUAL = (ROOT / "docs/models.md").read_text()
 
 
-def base_fit():
-    return yaml.safe_load((ROOT / "conf/base/parameters_cvae.yml").read_text())["cvae"]["fit"]
+def parameters(env):
+    return yaml.safe_load((ROOT / f"conf/{env}/parameters_cvae.yml").read_text())["cvae"]
 
 
 def test_both_ways_between_images_and_latents():
@@ -38,38 +38,30 @@ def test_both_ways_between_images_and_latents():
 def test_the_options_are_parameters():
     (block,) = re.findall(r"```yaml\n(cvae:\n  fit:\n.*?)```", MANUAL, flags=re.DOTALL)
     given = yaml.safe_load(block)["cvae"]["fit"]
-    base = base_fit()
-    fit = FitParameters(**base | given)
+    fit = FitParameters(**parameters("base")["fit"] | given)
     assert (fit.prior, fit.likelihood, fit.objective, fit.n_particles) == ("per_class", "gaussian", "iwae", 5)
 
 
 def test_the_benchmark_has_our_defaults():
-    base, benchmark = (
-        yaml.safe_load((ROOT / f"conf/{env}/parameters_cvae.yml").read_text())["cvae"]["fit"]
-        for env in ("base", "benchmark")
-    )
     defaults = ConditionalVAE().get_params()
-    for name, value in (base | benchmark).items():
+    for name, value in (parameters("base")["fit"] | parameters("benchmark")["fit"]).items():
         if name not in {"checkpoint_every", "random_state"}:
             assert value == (list(defaults[name]) if name == "hidden" else defaults[name]), name
 
 
 def test_the_larger_network_is_the_benchmarks_but_for_its_size():
-    benchmark, large = (
-        yaml.safe_load((ROOT / f"conf/{env}/parameters_cvae.yml").read_text())["cvae"]
-        for env in ("benchmark", "large")
-    )
+    benchmark, large = parameters("benchmark"), parameters("large")
     differ = {name for name in benchmark["fit"] if benchmark["fit"][name] != large["fit"].get(name)}
     assert differ == {"hidden", "n_latents", "learning_rate"}
     assert {**large, "fit": None} == {**benchmark, "fit": None}
-    assert FitParameters(**base_fit() | large["fit"]).n_latents == 64
+    assert FitParameters(**parameters("base")["fit"] | large["fit"]).n_latents == 64
     for name in ("catalog_cvae.yml", "catalog_cvae_inference.yml"):
         assert (ROOT / "conf/large" / name).read_text() == (ROOT / "conf/benchmark" / name).read_text()
 
 
 @pytest.mark.parametrize("hidden", [[], [8, 6], [4] * 13])
 def test_an_impossible_ladder_is_refused_with_the_parameters(hidden):
-    base = base_fit()
+    base = parameters("base")["fit"]
     with pytest.raises(ValueError, match="a ladder has a level for each entry"):
         FitParameters(**base | {"hidden": hidden})
     FitParameters(**base | {"hidden": hidden, "network": "reference"})

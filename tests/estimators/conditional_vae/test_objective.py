@@ -19,12 +19,8 @@ from latents.estimators.conditional_vae.distributions import (
     kl_divergence,
 )
 from latents.estimators.conditional_vae.networks import build
-from latents.estimators.conditional_vae.objective import (
-    bayes,
-    bound_terms,
-    log_importance_weights,
-)
-from latents.estimators.conditional_vae.pixels import bernoulli_log_likelihood
+from latents.estimators.conditional_vae.objective import bayes
+from latents.estimators.conditional_vae.pixels import BernoulliPixels
 
 PARAMETERS = arrays(np.float64, (4, 3), elements=st.floats(-3, 3))
 N_PIXELS, N_CLASSES = 5, 3
@@ -115,15 +111,17 @@ def test_bernoulli_log_likelihood_is_that_of_torch(logits, bits):
     x = torch.tensor([(bits >> i) & 1 for i in range(15)], dtype=torch.float64).reshape(3, 5)
     logits = torch.from_numpy(logits)
     expected = Bernoulli(logits=logits).log_prob(x).sum(-1)
-    torch.testing.assert_close(bernoulli_log_likelihood(x, logits), expected)
+    torch.testing.assert_close(BernoulliPixels().log_likelihood(x, logits), expected)
 
 
 def test_bernoulli_log_likelihood_of_extreme_logits_and_grey_pixels():
     logits = torch.tensor([[200.0, -200.0]])
-    assert bernoulli_log_likelihood(torch.tensor([[1.0, 0.0]]), logits).item() == 0
-    assert bernoulli_log_likelihood(torch.tensor([[0.0, 0.0]]), logits).item() == -200
-    grey = bernoulli_log_likelihood(torch.tensor([0.3]), torch.tensor([1.5]))
-    black, white = (bernoulli_log_likelihood(torch.tensor([v]), torch.tensor([1.5])) for v in (0.0, 1.0))
+    assert BernoulliPixels().log_likelihood(torch.tensor([[1.0, 0.0]]), logits).item() == 0
+    assert BernoulliPixels().log_likelihood(torch.tensor([[0.0, 0.0]]), logits).item() == -200
+    grey = BernoulliPixels().log_likelihood(torch.tensor([0.3]), torch.tensor([1.5]))
+    black, white = (
+        BernoulliPixels().log_likelihood(torch.tensor([v]), torch.tensor([1.5])) for v in (0.0, 1.0)
+    )
     torch.testing.assert_close(grey, 0.7 * black + 0.3 * white)
 
 
@@ -135,7 +133,7 @@ def test_bound_is_the_exact_one_on_average(prior):
     draws = 40_000
     noise = torch.randn(draws * len(x), 1, dtype=torch.float64, generator=seeded())
     with torch.no_grad():
-        terms = bound_terms(network, x.repeat(draws, 1), y.repeat(draws), noise)
+        terms = network.infer(x.repeat(draws, 1), y.repeat(draws), noise)
     sampled = terms.reconstruction.reshape(draws, -1)
     error = sampled.std(dim=0) / math.sqrt(draws)
     assert ((sampled.mean(dim=0) - reconstruction).abs() < 5 * error + 1e-12).all()
@@ -155,7 +153,7 @@ def test_gradient_of_the_bound_is_the_exact_one_on_average(prior):
     estimates = []
     for _ in range(repeats):
         noise = torch.randn(draws * len(x), 1, dtype=torch.float64, generator=generator)
-        terms = bound_terms(network, x.repeat(draws, 1), y.repeat(draws), noise)
+        terms = network.infer(x.repeat(draws, 1), y.repeat(draws), noise)
         bound = (terms.reconstruction - terms.kl).sum() / draws
         estimates.append(torch.autograd.grad(bound, parameters))
     for expected, *sampled in zip(exact, *estimates, strict=True):
@@ -168,7 +166,7 @@ def test_gradient_of_a_decoder_blind_to_z_is_exact():
     network = blind_network()
     x, y = images(6)
     noise = torch.randn(6, 2, dtype=torch.float64, generator=seeded())
-    bound_terms(network, x, y, noise).reconstruction.sum().backward()
+    network.infer(x, y, noise).reconstruction.sum().backward()
     probabilities = torch.sigmoid(network.decoder(noise, y)).detach()
     output = network.decoder.layers[-1]
     torch.testing.assert_close(output.bias.grad, (x - probabilities).sum(dim=0))
@@ -183,11 +181,10 @@ def test_importance_sampling_is_quadrature(prior):
     nodes, log_weights = normal_grid()
     z = p.mean + torch.exp(0.5 * p.log_variance) * nodes[:, None, None]
     with torch.no_grad():
-        log_px = bernoulli_log_likelihood(x, network.decoder(z, y))
+        log_px = network.pixels.log_likelihood(x, network.decoder(z, y))
         exact = torch.logsumexp(log_px + log_weights[:, None], dim=0)
-        weights = log_importance_weights(
-            network, x, y, torch.randn(30_000, 4, 1, dtype=torch.float64, generator=seeded())
-        ).exp()
+        noise = torch.randn(30_000, 4, 1, dtype=torch.float64, generator=seeded())
+        weights = sum(network.weigh(x, y, noise)).exp()
     error = weights.std(dim=0) / weights.mean(dim=0) / math.sqrt(len(weights))
     estimate = evaluation.log_likelihood(network.float(), x.float(), y, 30_000)
     assert (error < 0.02).all()
@@ -201,7 +198,7 @@ def test_importance_sampling_counts_every_sample_however_it_is_cut(monkeypatch, 
     with torch.no_grad():
         # q = p(z | y): every weight is p(x | y) itself.
         network.encoder.layers[-1].weight.zero_()
-        exact = bernoulli_log_likelihood(
+        exact = network.pixels.log_likelihood(
             images()[0], network.decoder(torch.zeros(4, 2, dtype=torch.float64), images()[1])
         )
     x, y = images()

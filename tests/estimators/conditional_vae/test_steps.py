@@ -12,12 +12,9 @@ from latents.estimators.conditional_vae.networks import build
 from latents.estimators.conditional_vae.objective import OBJECTIVES
 from latents.estimators.conditional_vae.steps import CompiledStep, Learner, Loss, learner_with_adam
 from latents.estimators.conditional_vae.training import train
+from tests.estimators.conditional_vae.test_objective import seeded
 
 N_IMAGES, BATCH_SIZE, EPOCHS = 30, 8, 4
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture

@@ -11,26 +11,15 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import OneCycleLR
 
+from latents.estimators.conditional_vae import batches as batches_module
 from latents.estimators.conditional_vae import training
-from latents.estimators.conditional_vae.batches import (
-    Batches,
-    BinarisedBytes,
-    BinarisedPixels,
-    GreyPixels,
-    grey_levels,
-    pixels_of,
-    uniform_bytes,
-)
+from latents.estimators.conditional_vae.batches import Batches, grey_levels, pixels_of, uniform_bytes
 from latents.estimators.conditional_vae.checkpoints import Checkpoints
 from latents.estimators.conditional_vae.networks import build
 from latents.estimators.conditional_vae.objective import elbo
 from latents.estimators.conditional_vae.steps import Learner, make_schedule
 from latents.estimators.conditional_vae.training import Progress, carry_out, choose_pace, train
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
-
+from tests.estimators.conditional_vae.test_objective import seeded
 
 # Grey levels and binarisation
 
@@ -59,8 +48,7 @@ def test_the_fewest_levels_are_found_wherever_the_odd_one_is():
 def test_other_values_are_left_as_they_are(values):
     grey = torch.tensor([values])
     assert grey_levels(grey) is None
-    assert isinstance(pixels_of(grey, binarise=True), BinarisedPixels)
-    assert isinstance(pixels_of(grey, binarise=False), GreyPixels)
+    assert torch.equal(pixels_of(grey, binarise=False)(torch.zeros(1, dtype=torch.int64), seeded()), grey)
 
 
 @pytest.mark.parametrize("bound", [128, 240, 255])
@@ -73,27 +61,28 @@ def test_bytes_are_uniform_below_their_bound(bound):
 
 
 @pytest.mark.parametrize("m", [1, 3, 16, 255])
-def test_a_pixel_is_one_with_just_its_grey_value(m):
+@pytest.mark.parametrize("by", ["bytes", "floats"])
+def test_a_pixel_is_one_with_just_its_grey_value(monkeypatch, m, by):
     """Over all u that can be drawn, k in m of them are below the threshold of k: no grey value is off."""
-    k = torch.arange(m + 1, dtype=torch.uint8).unsqueeze(0)
-    pixels = BinarisedBytes(k, m)
-    u = torch.arange(pixels._bound).unsqueeze(1)
-    share = (u < pixels._thresholds).sum(dim=0).double() / pixels._bound
-    torch.testing.assert_close(share, k[0].double() / m, rtol=0, atol=1e-15)
-    drawn = pixels.draw(torch.zeros(40_000, dtype=torch.int64), seeded())
-    torch.testing.assert_close(drawn.double().mean(dim=0), share, rtol=0, atol=0.0125)
+    k = torch.arange(m + 1, dtype=torch.float64)
+    if by == "floats":
+        monkeypatch.setattr(batches_module, "grey_levels", lambda grey: None)
+    draw = pixels_of((k / m).float().unsqueeze(0), binarise=True)
+    rows, generator = torch.zeros(40_000, dtype=torch.int64), seeded()
+    drawn, afresh = (draw(rows, generator) for _ in range(2))
+    torch.testing.assert_close(drawn.double().mean(dim=0), k / m, rtol=0, atol=0.0125)
     assert not drawn[:, 0].any()
     assert drawn[:, -1].all()
+    assert m == 1 or not torch.equal(drawn, afresh)
+    if by == "bytes":
 
+        def every_byte(n, bound, generator):
+            return torch.arange(bound, dtype=torch.uint8).repeat_interleave(n // bound)
 
-def test_bytes_and_floats_draw_from_the_same_distribution():
-    grey = torch.rand(1, 200, generator=seeded()).mul(255).round() / 255
-    rows = torch.zeros(20_000, dtype=torch.int64)
-    means = [
-        pixels.draw(rows, seeded(1)).double().mean(dim=0)
-        for pixels in (pixels_of(grey, binarise=True), BinarisedPixels(grey))
-    ]
-    torch.testing.assert_close(*means, rtol=0, atol=0.025)
+        monkeypatch.setattr(batches_module, "uniform_bytes", every_byte)
+        bound = m * (255 // m)
+        share = draw(rows[:bound], generator).sum(dim=0).double() / bound
+        torch.testing.assert_close(share, k / m, rtol=0, atol=1e-15)
 
 
 # Batches

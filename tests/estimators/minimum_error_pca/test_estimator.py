@@ -86,6 +86,8 @@ def test_j_is_the_measured_error(problem, whiten):
     assert_allclose(pca.distortion_curve_[0], trace(X), rtol=1e-5 if X.dtype == np.float32 else 1e-12)
     assert_allclose(pca.distortion_curve(X), pca.distortion_curve_[: d + 1], atol=tolerance)
     assert np.all(np.diff(pca.distortion_curve_) <= 0)
+    known = {"covariance_eigh": X.shape[1], "full": min(X.shape), "gram": min(X.shape)}
+    assert pca.distortion_curve_.shape == (known.get(solver, d) + 1,)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -115,7 +117,6 @@ def test_j_describes_the_basis_found_even_if_the_solver_did_not_converge(solver,
 def test_the_curve_is_the_distortion_of_every_refit(solver):
     X = make_data((40, 15), decay=0.8)
     curve = MinimumErrorPCA(8, svd_solver=solver, random_state=0).fit(X).distortion_curve_
-    assert curve.size == (16 if solver in FULL_SPECTRUM else 9)
     for d in range(1, min(curve.size, 15)):
         refit = MinimumErrorPCA(d, svd_solver=solver, random_state=0, iterated_power=20).fit(X)
         assert_allclose(curve[d], refit.distortion_, rtol=1e-8, atol=1e-12 * curve[0])
@@ -216,15 +217,6 @@ def test_equal_and_huge_eigenvalues(X, wanted):
     assert pca.svd_solver_ in ("covariance_eigh", "gram")
     assert_allclose(pca.components_ @ pca.components_.T, np.eye(pca.n_components_), atol=1e-9)
     assert_allclose(pca.distortion(X), pca.distortion_, rtol=1e-9)
-
-
-def test_long_float32_data_are_summed_in_float64():
-    X = (100 + np.random.default_rng(0).normal(size=(50_000, 2)) * [2, 1]).astype(np.float32)
-    double = X.astype(np.float64)
-    pca = MinimumErrorPCA(1, svd_solver="covariance_eigh").fit(X)
-    assert_allclose(pca.mean_, double.mean(axis=0), rtol=1e-7)
-    expected = np.linalg.eigvalsh(np.cov(double.T, bias=True))
-    assert_allclose(pca.distortion_curve_, [expected.sum(), expected[0], 0], rtol=1e-6)
 
 
 def test_the_tail_that_the_covariance_costs():
@@ -354,6 +346,8 @@ def test_default_number_of_components():
         X = make_data(shape)
         for solver, expected in (("full", 12), ("covariance_eigh", 12), ("arpack", 11)):
             assert MinimumErrorPCA(svd_solver=solver).fit(X).n_components_ == expected
+    with pytest.raises(ValueError, match=r"n_components=None must be between 1 and .*=1 with .*arpack"):
+        MinimumErrorPCA(svd_solver="arpack").fit(np.arange(5.0)[:, np.newaxis])
 
 
 # ---- the probabilistic model -----------------------------------------------------------------
@@ -538,10 +532,6 @@ def test_impossible_arguments_name_themselves(arguments, message):
 def test_bad_data_are_refused():
     X = make_data((20, 4))
     pca = MinimumErrorPCA(2).fit(X)
-    broken = X.copy()
-    broken[3, 1] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
-        MinimumErrorPCA(2).fit(broken)
     with pytest.raises(ValueError, match="3 features, but MinimumErrorPCA is expecting 4"):
         pca.transform(X[:, :3])
     with pytest.raises(ValueError, match="X has 3 columns; coordinates have n_components_=2"):

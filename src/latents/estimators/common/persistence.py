@@ -45,11 +45,9 @@ class PersistentEstimator:
 
     Learned attributes (names ending in ``_``) that are numeric arrays go to safetensors; arrays of strings,
     numbers, strings, lists and None go to JSON. A class whose state is neither overrides ``_state`` and
-    ``_restore``. One that says in ``_learned`` what its attributes are like, and what else holds of them in
-    ``_check_state``, neither saves nor loads what no fit can have left.
+    ``_restore``. One that overrides ``_check_state`` neither saves nor loads what no fit can have left.
     """
 
-    _learned: ClassVar[Mapping[str, Learned] | None] = None
     # Arguments that files of earlier versions lack.
     _added_params: ClassVar[frozenset[str]] = frozenset()
 
@@ -123,21 +121,15 @@ class PersistentEstimator:
         return estimator
 
     def _check_saved(self, state: dict[str, Any]) -> None:
-        """Refuse arguments and a state that no fit leaves.
-
-        Raises
-        ------
-        ValueError
-        """
+        """Refuse arguments and a state that no fit leaves: a ``ValueError``."""
         for name in state:
             if not name.partition(".")[0].endswith("_") or name.startswith("_"):
                 raise ValueError(f"{name!r} is no name of a learned attribute")
-        if self._learned is not None:
-            self._validate_params()  # type: ignore[attr-defined]
-            self._check_state(state)
+        self._validate_params()  # type: ignore[attr-defined]
+        self._check_state(state)
 
     def _check_state(self, state: dict[str, Any]) -> None:
-        check_learned(state, self._learned or {})
+        """Refuse a state that no fit leaves: a ``ValueError``."""
 
     def _state(self) -> dict[str, Any]:
         return {k: v for k, v in vars(self).items() if k.endswith("_") and not k.startswith("_")}
@@ -177,7 +169,10 @@ def check_learned(state: Mapping[str, Any], learned: Mapping[str, Learned]) -> d
             raise ValueError(f"{name} is missing")
         value = state[name]
         array = np.asarray(value)
-        if isinstance(value, list | tuple | dict) or value is None or _kind(array) not in kinds:
+        kind = {"u": "i"}.get(array.dtype.kind, array.dtype.kind)
+        if kind == "O" and all(isinstance(item, str) for item in array.ravel()):
+            kind = "U"
+        if isinstance(value, list | tuple) or kind not in kinds:
             raise ValueError(
                 f"{name} is of type {type(value).__name__} ({array.dtype}); allowed is {kinds!r}"
             )
@@ -189,13 +184,6 @@ def check_learned(state: Mapping[str, Any], learned: Mapping[str, Learned]) -> d
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name} has numbers that are not finite")
     return lengths
-
-
-def _kind(array: np.ndarray) -> str:
-    kind = {"u": "i", "O": "U"}.get(array.dtype.kind, array.dtype.kind)
-    if array.dtype.kind == "O" and not all(isinstance(item, str) for item in array.ravel()):
-        return "O"
-    return kind
 
 
 def read(path: str | os.PathLike[str]) -> Sealed:

@@ -20,39 +20,29 @@ class _Threads:
         self._blas = ThreadpoolController().select(user_api="blas")
 
     def number(self) -> int:
+        """Return how many threads products may use, by default one a core, whoever has one alone."""
         with self._lock:
             return self._before if self._users else self._found()
 
-    def enter(self) -> None:
+    @contextmanager
+    def one_alone(self) -> Iterator[None]:
+        """Make every BLAS of this process work in the thread that calls it."""
         with self._lock:
             if not self._users:
                 self._before = self._found()
                 self._limit = self._blas.limit(limits=1)
             self._users += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._users -= 1
-            if not self._users:
-                self._limit.restore_original_limits()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._limit.restore_original_limits()
 
     def _found(self) -> int:
         return max((library["num_threads"] for library in self._blas.info()), default=1)
 
 
 _threads = _Threads()
-
-
-def n_blas_threads() -> int:
-    """Return the number of threads that products may use, by default one a core, ``one_blas_thread`` apart."""
-    return _threads.number()
-
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Make every BLAS of this process work in the thread that calls it."""
-    _threads.enter()
-    try:
-        yield
-    finally:
-        _threads.leave()
+n_blas_threads, one_blas_thread = _threads.number, _threads.one_alone

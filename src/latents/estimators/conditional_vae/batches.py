@@ -4,8 +4,8 @@ Grey images stay in memory as the bytes they came as, and random numbers are dra
 once: a step that takes milliseconds has no time for more.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,71 +24,36 @@ class Batch(NamedTuple):
     noise: Tensor
 
 
-class Pixels(Protocol):
-    """Training images in memory, of which rows are drawn."""
-
-    def draw(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the images of `rows` (n,) as a step of training meets them, (n, p), of any type."""
+# The images of `rows` (n,) as a step of training meets them, (n, p), of any type.
+Draw = Callable[[Tensor, torch.Generator], Tensor]
 
 
-class GreyPixels:
-    """Images taken as they are, for continuous pixels."""
+def pixels_of(grey: Tensor, *, binarise: bool) -> Draw:
+    """Return what draws images of grey ones (N, p) in [0, 1], float32, in the fastest way.
 
-    def __init__(self, grey: Tensor) -> None:
-        self._grey = grey
-
-    def draw(self, rows: Tensor, generator: torch.Generator) -> Tensor:  # noqa: ARG002
-        """Return the rows."""
-        return self._grey.index_select(0, rows)
-
-
-class BinarisedPixels:
-    """Images that are binarised each time one is drawn, grey values g being probabilities.
-
-    A pixel is 1 where a uniform number u in [0, 1) lies below g.
+    Binary images are drawn afresh each time, grey values g being probabilities: a pixel is 1 where a uniform
+    number u in [0, 1) lies below g. Grey values k / m, m at most 255, are compared in whole numbers: exact, and a
+    quarter of the memory. With q = floor(255 / m), u uniform on the whole numbers 0, ..., m q - 1, and the byte
+    k q for each pixel, P(u < k q) = k q / (m q) = k / m. Levels from 0 to 255 are compared with u on 0 to 254.
     """
-
-    def __init__(self, grey: Tensor) -> None:
-        self._grey = grey
-
-    def draw(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Return binary images."""
-        # u < 0 never and u < 1 always: black and white stay. bernoulli() takes four times as long.
-        grey = self._grey.index_select(0, rows)
-        return torch.rand(grey.shape, generator=generator, device=grey.device) < grey
-
-
-class BinarisedBytes:
-    r"""The same for grey values k / m, m at most 255, in whole numbers: exact, and a quarter of the memory.
-
-    With q = floor(255 / m), u uniform on the whole numbers 0, ..., m q - 1, and the byte k q for each
-    pixel, P(u < k q) = k q / (m q) = k / m. Grey values from 0 to 255 are compared with u on 0 to 254.
-
-    Parameters
-    ----------
-    levels : Tensor of shape (N, p), uint8
-        k.
-    n_levels : int
-        m.
-    """
-
-    def __init__(self, levels: Tensor, n_levels: int) -> None:
-        per_level = 255 // n_levels
-        self._thresholds = levels * per_level
-        self._bound = n_levels * per_level
-
-    def draw(self, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Return binary images."""
-        thresholds = self._thresholds.index_select(0, rows)
-        return uniform_bytes(thresholds.numel(), self._bound, generator).view_as(thresholds) < thresholds
-
-
-def pixels_of(grey: Tensor, *, binarise: bool) -> Pixels:
-    """Return grey images (N, p) in [0, 1], float32, in the form that training draws from fastest."""
     if not binarise:
-        return GreyPixels(grey)
-    found = grey_levels(grey)
-    return BinarisedPixels(grey) if found is None else BinarisedBytes(*found)
+        return lambda rows, _: grey.index_select(0, rows)
+    if (found := grey_levels(grey)) is None:
+
+        def draw(rows: Tensor, generator: torch.Generator) -> Tensor:
+            # u < 0 never and u < 1 always: black and white stay. bernoulli() takes four times as long.
+            drawn = grey.index_select(0, rows)
+            return torch.rand(drawn.shape, generator=generator, device=grey.device) < drawn
+
+        return draw
+    levels, m = found
+    thresholds, bound = levels * (255 // m), m * (255 // m)
+
+    def draw_bytes(rows: Tensor, generator: torch.Generator) -> Tensor:
+        drawn = thresholds.index_select(0, rows)
+        return uniform_bytes(drawn.numel(), bound, generator).view_as(drawn) < drawn
+
+    return draw_bytes
 
 
 def grey_levels(grey: Tensor) -> tuple[Tensor, int] | None:
@@ -152,8 +117,8 @@ class Batches:
 
     Parameters
     ----------
-    pixels : Pixels
-        N images.
+    pixels : callable
+        Draws N images (``pixels_of``).
     y : Tensor of shape (N,)
         Class codes.
     batch_size : int
@@ -168,7 +133,7 @@ class Batches:
 
     def __init__(
         self,
-        pixels: Pixels,
+        pixels: Draw,
         y: Tensor,
         *,
         batch_size: int,
@@ -193,7 +158,7 @@ class Batches:
         order = torch.randperm(self.n_images, generator=self.generator, device=device)
         for rows in torch.split(order, _BATCHES_AT_ONCE * self.batch_size):
             drawn = (
-                self._pixels.draw(rows, self.generator),
+                self._pixels(rows, self.generator),
                 self._y.index_select(0, rows),
                 torch.randn(len(rows), *self._noise_shape, generator=self.generator, device=device),
             )

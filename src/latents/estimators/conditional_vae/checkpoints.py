@@ -21,9 +21,6 @@ FORMAT_VERSION = 1
 _HEADER = "latents_checkpoint"
 _FIELDS = {"format_version": int, "epoch": int, "fingerprint": dict, "build": str, "state": dict}
 
-# What a training is of, by names: data, parameters, seeds. Values of JSON.
-Fingerprint = Mapping[str, Any]
-
 
 class Checkpoints:
     """The one checkpoint of a training, in a file that each later one replaces.
@@ -33,13 +30,13 @@ class Checkpoints:
     path : Path
         The file; its folder is made where there is none.
     fingerprint : mapping
-        What the training is of. A checkpoint of anything else is left alone until the first one of this
-        training replaces it.
+        What the training is of, by names: data, parameters, seeds; values of JSON. A checkpoint of anything
+        else is left alone until the first one of this training replaces it.
     every : int
         Epochs from one checkpoint to the next.
     """
 
-    def __init__(self, path: Path, fingerprint: Fingerprint, every: int) -> None:
+    def __init__(self, path: Path, fingerprint: Mapping[str, Any], every: int) -> None:
         self.path = path
         self._fingerprint = json.loads(json.dumps(fingerprint))  # as it will be read back
         self._every = every
@@ -58,13 +55,12 @@ class Checkpoints:
             If a value has no form in JSON.
         """
         tensors: dict[str, Tensor] = {}
-        packed = pack(state, tensors)
         header = {
             "format_version": FORMAT_VERSION,
             "epoch": epoch,
             "fingerprint": self._fingerprint,
             "build": _build(),
-            "state": packed,
+            "state": pack(state, tensors),
         }
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         sealed.write_sealed(self.path, _HEADER, header, arrays)

@@ -344,8 +344,14 @@ class ConditionalVAE(
         pace = choose_pace(self.precision, self.compiled, network, n_steps)
         checkpoints = None
         if checkpoint is not None:
+            parameters = {**self.get_params(), "hidden": list(self.hidden), "device": device.type}
+            del parameters["random_state"]
             fingerprint = {
-                **self._fingerprint((weight_seed, training_seed), device, grey, codes, test),
+                "parameters": parameters,
+                "seeds": [weight_seed, training_seed],  # drawn from random_state, which need not be a number
+                "classes": self.classes_.tolist(),
+                "training data": digest_of(grey, torch.from_numpy(codes)),
+                "validation data": None if test is None else digest_of(*test),
                 "precision": str(pace.precision),
                 "compiled": pace.is_compiled,
             }
@@ -373,24 +379,6 @@ class ConditionalVAE(
         self.history_ = progress.history
         self.fit_seconds_ = progress.seconds
         return self
-
-    def _fingerprint(
-        self,
-        seeds: tuple[int, int],
-        device: torch.device,
-        grey: Tensor,
-        codes: NDArray[np.intp],
-        test: tuple[Tensor, Tensor] | None,
-    ) -> dict[str, Any]:
-        """Return what decides how a training goes, so that a checkpoint of another is known."""
-        parameters = {name: value for name, value in self.get_params().items() if name != "random_state"}
-        return {
-            "parameters": {**parameters, "hidden": list(self.hidden), "device": device.type},
-            "seeds": list(seeds),  # drawn from random_state, which need not be a number
-            "classes": self.classes_.tolist(),
-            "training data": digest_of(grey, torch.from_numpy(codes)),
-            "validation data": None if test is None else digest_of(*test),
-        }
 
     def bound_terms(
         self, X: ArrayLike, y: ArrayLike, *, prior: str | None = None

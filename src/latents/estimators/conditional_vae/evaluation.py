@@ -9,19 +9,16 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from latents.estimators.conditional_vae.interface import ConditionalNetwork
-from latents.estimators.conditional_vae.objective import (
-    BoundTerms,
-    bound_terms,
-    log_importance_weights,
-)
+from latents.estimators.conditional_vae.interface import BoundTerms, ConditionalNetwork
 
 # Rows a network sees at once: enough for fast products, few enough to stay in cache.
 _ROWS = 4096
+# Of the noise, always the same: a model scores the same twice, and two models meet the same luck.
+_SEED = 0
 
 
 @torch.inference_mode()
-def bound(network: ConditionalNetwork, x: Tensor, y: Tensor, *, seed: int = 0) -> BoundTerms:
+def bound(network: ConditionalNetwork, x: Tensor, y: Tensor) -> BoundTerms:
     """Both terms of the single-sample bound for every image, in nats.
 
     Parameters
@@ -31,20 +28,18 @@ def bound(network: ConditionalNetwork, x: Tensor, y: Tensor, *, seed: int = 0) -
         Pixels.
     y : Tensor of shape (N,)
         Class codes.
-    seed : int, default=0
-        Of the noise, always the same unless told: a model scores the same twice, and two models
-        meet the same luck.
 
     Returns
     -------
     BoundTerms
         Each (N,), float64 on the CPU.
     """
-    generator = torch.Generator(network.device).manual_seed(seed)
+    generator = torch.Generator(network.device).manual_seed(_SEED)
     parts = []
     for rows_x, rows_y in in_batches(network, x, y):
-        noise = _normal((len(rows_x), network.n_latents), generator)
-        parts.append(torch.stack(bound_terms(network, rows_x, rows_y, noise)).double().cpu())
+        size = (len(rows_x), network.n_latents)
+        noise = torch.randn(size, generator=generator, device=network.device)
+        parts.append(torch.stack(network.infer(rows_x, rows_y, noise)).double().cpu())
     return BoundTerms(*torch.cat(parts, dim=1))
 
 
@@ -55,7 +50,6 @@ def log_likelihood(
     y: Tensor,
     n_samples: int,
     *,
-    seed: int = 0,
     precision: torch.dtype = torch.float32,
     on_progress: Callable[[int], None] | None = None,
 ) -> Tensor:
@@ -66,15 +60,10 @@ def log_likelihood(
 
     Parameters
     ----------
-    network : ConditionalNetwork
-    x : Tensor of shape (N, p)
-        Pixels.
-    y : Tensor of shape (N,)
-        Class codes.
+    network, x, y
+        As for ``bound``.
     n_samples : int
         S, at least 1.
-    seed : int, default=0
-        Of the noise, as for ``bound``.
     precision : torch.dtype
         What matrix products are multiplied in. With bfloat16, where the processor has it, they take half
         the time; the estimates of single images are then off by some hundredths of a nat, either way.
@@ -85,7 +74,7 @@ def log_likelihood(
     -------
     Tensor of shape (N,), float64 on the CPU
     """
-    generator = torch.Generator(network.device).manual_seed(seed)
+    generator = torch.Generator(network.device).manual_seed(_SEED)
     n_rows = max(1, _ROWS // n_samples)
     n_chunk = min(n_samples, _ROWS)
     parts: list[Tensor] = []
@@ -94,9 +83,10 @@ def log_likelihood(
         log_sum = torch.full((len(rows_x),), -torch.inf, dtype=torch.float64)
         for start in range(0, n_samples, n_chunk):
             size = (min(n_chunk, n_samples - start), len(rows_x), network.n_latents)
-            noise = _normal(size, generator)
+            noise = torch.randn(size, generator=generator, device=network.device)
             with torch.autocast(network.device.type, precision, enabled=precision != torch.float32):
-                weights = log_importance_weights(network, rows_x, rows_y, noise)
+                log_likelihoods, log_ratios = network.weigh(rows_x, rows_y, noise)
+                weights = log_likelihoods + log_ratios
             log_sum = torch.logaddexp(log_sum, weights.double().logsumexp(0).cpu())
         parts.append(log_sum - math.log(n_samples))
         done += len(rows_x)
@@ -111,7 +101,3 @@ def in_batches(
     """Cut x (N, ...) and y (N, ...) alike, and bring each piece to the network's device."""
     for rows_x, rows_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
         yield rows_x.to(network.device), rows_y.to(network.device)
-
-
-def _normal(size: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return torch.randn(size, generator=generator, device=generator.device)

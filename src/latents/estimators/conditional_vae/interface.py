@@ -48,6 +48,13 @@ class Passage(NamedTuple):
     outputs: Tensor
 
 
+class BoundTerms(NamedTuple):
+    """The terms of L = reconstruction - kl, one value per image, (n,), in nats."""
+
+    reconstruction: Tensor
+    kl: Tensor
+
+
 class ConditionalNetwork(nn.Module, ABC):
     """The model's distributions together: what is trained, evaluated and saved.
 
@@ -102,19 +109,23 @@ class ConditionalNetwork(nn.Module, ABC):
         """Where the weights are, and everything given to the methods must be."""
         return next(self.parameters()).device
 
-    def infer(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def infer(self, x: Tensor, y: Tensor, noise: Tensor) -> BoundTerms:
         """Draw z from q(z | x, y): return log p(x | z, y), (..., n), and KL(q || p(z | y)) in closed form.
 
         The divergence is (n,), or (..., n) in a hierarchy, where that of a level depends on the draws
         above it.
         """
         through = self.passage(y, x=x, noise=noise)
-        return self.pixels.log_likelihood(x, through.outputs), kl_divergence(
-            _of_image(through), through.prior
-        )
+        kl = kl_divergence(_of_image(through), through.prior)
+        return BoundTerms(self.pixels.log_likelihood(x, through.outputs), kl)
 
     def weigh(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw z from q(z | x, y): return log p(x | z, y) and log p(z | y) - log q(z | x, y), both (..., n)."""
+        """Draw z from q(z | x, y): return log p(x | z, y) and log p(z | y) - log q(z | x, y), both (..., n).
+
+        They add up to the log importance weights. The mean of the weights over draws is an unbiased estimate of
+        p(x | y), and the log of that mean lies below log p(x | y) on average (Burda, Grosse, Salakhutdinov 2016,
+        "Importance Weighted Autoencoders").
+        """
         through = self.passage(y, x=x, noise=noise)
         log_ratio = gaussian_log_density(through.z, through.prior)
         log_ratio = log_ratio - gaussian_log_density(through.z, _of_image(through))
@@ -124,18 +135,10 @@ class ConditionalNetwork(nn.Module, ABC):
         """Return the mean of q(z | x, y), (n, L): of a hierarchy, each level's given the means above."""
         return self.passage(y, x=x, noise=x.new_zeros(len(x), self.n_latents)).z
 
-    def generate(self, y: Tensor, noise: Tensor) -> Tensor:
-        """Return the draw of p(z | y) that noise (..., n, L) stands for."""
-        return self.passage(y, noise=noise).z
-
     def standardise(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the noise that ``generate`` makes z (..., n, L) of: z in units of p(z | y)."""
+        """Return the noise that z (..., n, L) is the draw of p(z | y) by: z in units of p(z | y)."""
         prior = self.passage(y, z=z).prior
         return (z - prior.mean) * torch.exp(-0.5 * prior.log_variance)
-
-    def decode(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return what `pixels` is told, (..., n, p), for latents z (..., n, L)."""
-        return self.passage(y, z=z).outputs
 
 
 def _of_image(through: Passage) -> Gaussian:

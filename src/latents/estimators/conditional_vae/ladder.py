@@ -129,7 +129,7 @@ class Level(nn.Module):
 
 
 def check_levels(hidden: Sequence[int], n_latents: int) -> None:
-    """Refuse what makes no ladder: see ``LadderNetwork``."""
+    """Refuse what makes no ``LadderNetwork``: no level, one without latents, or widths that differ."""
     if len(set(hidden)) != 1 or len(hidden) > n_latents:
         raise ValueError(
             f"hidden is {shown(list(hidden))}, but a ladder has a level for each entry, all of the same width, "
@@ -151,17 +151,11 @@ class LadderNetwork(ConditionalNetwork):
     pixels : PixelModel
     generator : Generator
         Draws the initial weights, on the CPU.
-
-    Raises
-    ------
-    ValueError
-        If there is no level, a level without latents, or the widths differ.
     """
 
     def __init__(self, sizes: Sizes, prior: str, pixels: PixelModel, generator: torch.Generator) -> None:
         n_pixels, n_classes, n_latents, hidden = sizes
         super().__init__(n_latents, pixels)
-        check_levels(hidden, n_latents)
         n_levels, width = len(hidden), hidden[0]
         self.has_standard_prior = prior == "standard"
         self.sizes = [n_latents // n_levels + (level < n_latents % n_levels) for level in range(n_levels)]

@@ -14,12 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latents.estimators.conditional_vae.distributions import Gaussian
 from latents.estimators.conditional_vae.evaluation import in_batches
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.memory import check_memory
 
-_STEPS = 9
 # Sine of the angle up to which both ends point the same way, or opposite ways.
 _FLAT = 1e-4
 # Latents are drawn from Gaussians near N(0, I). A network would make numbers of much larger ones that are none, on
@@ -111,11 +109,10 @@ class LatentMethods:
         codes = self._encode(y)
         state = check_random_state(self.random_state if random_state is None else random_state)
         noise = state.standard_normal((len(codes), self.network_.n_latents)).astype(np.float32)
-        z = latents_of(self.network_, torch.from_numpy(noise), codes)
-        return to_numpy(pixel_means(self.network_, z, codes))
+        return to_numpy(drawn_images(self.network_, torch.from_numpy(noise), codes))
 
     def interpolate(
-        self, X_from: ArrayLike, y_from: ArrayLike, X_to: ArrayLike, y_to: ArrayLike, *, steps: int = _STEPS
+        self, X_from: ArrayLike, y_from: ArrayLike, X_to: ArrayLike, y_to: ArrayLike, *, steps: int = 9
     ) -> NDArray[np.float32]:
         r"""Go from each image of one set to its partner of another, through the latents.
 
@@ -162,11 +159,9 @@ class LatentMethods:
         )
         share = torch.linspace(0, 1, steps)[:, None, None]
         start, end = (standard_codes(self.network_, x, codes).cpu() for x, codes in ends)
-        path = arc(start, end, share)
-        corners = [torch.eye(len(self.classes_))[codes] for _, codes in ends]
-        weights = torch.lerp(corners[0], corners[1], share)
-        z = latents_of(self.network_, path.flatten(0, 1), weights.flatten(0, 1))
-        images = pixel_means(self.network_, z, weights.flatten(0, 1))
+        path = arc(start, end, share).flatten(0, 1)
+        here, there = (torch.eye(len(self.classes_))[codes] for _, codes in ends)
+        images = drawn_images(self.network_, path, torch.lerp(here, there, share).flatten(0, 1))
         return to_numpy(images.reshape(steps, len(ends[0][0]), -1).transpose(0, 1).contiguous())
 
     def restyle(self, X: ArrayLike, y: ArrayLike, to: ArrayLike) -> NDArray[np.float32]:
@@ -200,8 +195,7 @@ class LatentMethods:
         classes = self._classes(to)
         check_consistent_length(x, classes)
         style = standard_codes(self.network_, x, codes)
-        z = latents_of(self.network_, style, classes)
-        return to_numpy(pixel_means(self.network_, z, classes))
+        return to_numpy(drawn_images(self.network_, style, classes))
 
     def traverse(
         self, y: ArrayLike, *, latents: ArrayLike, values: ArrayLike = (-2.5, -1.5, -0.5, 0.5, 1.5, 2.5)
@@ -239,9 +233,7 @@ class LatentMethods:
         for place, unit in enumerate(units):
             noise[:, place, :, int(unit)] = stops
         classes = codes.repeat_interleave(shape[1] * shape[2])
-        z = latents_of(self.network_, noise.flatten(0, 2), classes)
-        images = pixel_means(self.network_, z, classes)
-        return to_numpy(images.reshape(*shape, -1))
+        return to_numpy(drawn_images(self.network_, noise.flatten(0, 2), classes).reshape(*shape, -1))
 
     def latent_variances(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
         """Return how much the mean of q(z | x, y) varies over the images, (n_latents,), the measure of activity.
@@ -293,7 +285,9 @@ class LatentMethods:
         Of a ladder they are those of its top level, the first latents; there is no one Gaussian for others.
         """
         check_is_fitted(self)
-        mean, log_variance = prior_of_classes(self.network_, len(self.classes_))
+        codes = torch.arange(len(self.classes_), device=self.network_.device)
+        with torch.inference_mode():
+            mean, log_variance = self.network_.top_prior(codes)
         return to_numpy(mean), to_numpy(torch.exp(0.5 * log_variance))
 
     def _classes(self, y: ArrayLike) -> Tensor:
@@ -327,22 +321,16 @@ def standard_codes(network: ConditionalNetwork, x: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def latents_of(network: ConditionalNetwork, noise: Tensor, y: Tensor) -> Tensor:
-    """Return the draws of p(z | y) that standard normal noise (N, L) stands for, on the network's device."""
-    return network.generate(y.to(network.device), noise.to(network.device))
-
-
-@torch.inference_mode()
 def pixel_means(network: ConditionalNetwork, z: Tensor, y: Tensor) -> Tensor:
     """Return the means of the pixels, (N, p) on the CPU, for latents z (N, L) and classes y."""
-    parts = [network.pixels.means(network.decode(*rows)).cpu() for rows in in_batches(network, z, y)]
-    return torch.cat(parts)
+    through = (network.passage(rows_y, z=rows_z) for rows_z, rows_y in in_batches(network, z, y))
+    return torch.cat([network.pixels.means(passage.outputs).cpu() for passage in through])
 
 
 @torch.inference_mode()
-def prior_of_classes(network: ConditionalNetwork, n_classes: int) -> Gaussian:
-    """Return p(z | y) of every class, parameters (C, L); of a hierarchy, that of its top level."""
-    return network.top_prior(torch.arange(n_classes, device=network.device))
+def drawn_images(network: ConditionalNetwork, noise: Tensor, y: Tensor) -> Tensor:
+    """Return ``pixel_means`` at the draws of p(z | y) that standard normal noise (N, L) stands for."""
+    return pixel_means(network, network.passage(y.to(network.device), noise=noise.to(network.device)).z, y)
 
 
 def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

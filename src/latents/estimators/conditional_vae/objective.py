@@ -17,13 +17,6 @@ from torch import Tensor
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 
 
-class BoundTerms(NamedTuple):
-    """The terms of L = reconstruction - kl, one value per image, (n,), in nats."""
-
-    reconstruction: Tensor
-    kl: Tensor
-
-
 class TrainingTerms(NamedTuple):
     """What a step of training ascends, and what it is told by, (n,) each, in nats.
 
@@ -37,54 +30,17 @@ class TrainingTerms(NamedTuple):
     trained_bound: Tensor
 
 
-def bound_terms(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> BoundTerms:
-    """Both terms of L(x, y), the expectation by one sample z of q(z | x, y).
-
-    Parameters
-    ----------
-    network : ConditionalNetwork
-    x : Tensor of shape (n, p)
-        Pixels.
-    y : Tensor of shape (n,)
-        Class codes.
-    noise : Tensor of shape (n, L)
-        Standard normal, which z is made of.
-    """
-    return BoundTerms(*network.infer(x, y, noise))
-
-
-def log_importance_weights(network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-    """Return log p(x | z, y) + log p(z | y) - log q(z | x, y), (S, n).
-
-    The z are draws of q. The mean of the weights over them is an unbiased estimate of p(x | y), and
-    the log of that mean lies below log p(x | y) on average (Burda, Grosse, Salakhutdinov 2016,
-    "Importance Weighted Autoencoders").
-
-    Parameters
-    ----------
-    network : ConditionalNetwork
-    x : Tensor of shape (n, p)
-        Pixels.
-    y : Tensor of shape (n,)
-        Class codes.
-    noise : Tensor of shape (S, n, L)
-        Standard normal, which z is made of.
-    """
-    log_likelihood, log_ratio = network.weigh(x, y, noise)
-    return log_likelihood + log_ratio
-
-
 def elbo(
     network: ConditionalNetwork, x: Tensor, y: Tensor, noise: Tensor, kl_weight: Tensor
 ) -> TrainingTerms:
     """Return the source's bound L(x, y), its expectation by the mean over the K draws of noise (K, n, L).
 
-    Noise of shape (n, L) is one draw; x and y are those of ``bound_terms``. The objective takes the KL
+    Noise of shape (n, L) is one draw; x (n, p) are pixels and y (n,) class codes. The objective takes the KL
     term times `kl_weight`: one below 1, early in a training, keeps latents in use that a decoder which
     cannot read them yet would give up (Bowman et al. 2016, "Generating Sentences from a Continuous
     Space"; Sonderby et al. 2016).
     """
-    reconstruction, kl = bound_terms(network, x, y, noise)
+    reconstruction, kl = network.infer(x, y, noise)
     if reconstruction.ndim > 1:
         reconstruction = reconstruction.mean(0)
     if kl.ndim > 1:

@@ -24,41 +24,26 @@ class PixelModel(nn.Module, ABC):
     def log_likelihood(self, x: Tensor, outputs: Tensor) -> Tensor:
         """Return log p(x | z, y) in nats, summed over the pixels of x (..., p)."""
 
-    @abstractmethod
     def means(self, outputs: Tensor) -> Tensor:
-        """Return the means of the pixels, in [0, 1]."""
+        """Return the means of the pixels, in [0, 1]: s(o), s the logistic function."""
+        return torch.sigmoid(outputs)
 
     @abstractmethod
     def begin(self, grey: Tensor) -> None:
         """Look at the training images (N, p) before the first step."""
 
 
-def bernoulli_log_likelihood(x: Tensor, logits: Tensor) -> Tensor:
-    """Return log p(x) of independent Bernoulli pixels in nats, summed over the last axis.
-
-    Parameters
-    ----------
-    x : Tensor of shape (..., p)
-        Pixels, 0 or 1. A value between them gives x log s(l) + (1 - x) log(1 - s(l)), the
-        expectation over its binarisations.
-    logits : Tensor of shape (..., p)
-        l = log p(x = 1) - log p(x = 0).
-    """
-    return -binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none").sum(-1)
-
-
 class BernoulliPixels(PixelModel):
-    """Pixels of 0 and 1, independent given z and y; the decoder's outputs are their logits."""
+    """Pixels of 0 and 1, independent given z and y; the decoder's outputs o are their logits."""
 
     is_binary = True
 
     def log_likelihood(self, x: Tensor, outputs: Tensor) -> Tensor:
-        """Return log p(x | z, y) in nats. See ``bernoulli_log_likelihood``."""
-        return bernoulli_log_likelihood(x, outputs)
+        """Return log p(x | z, y) in nats, summed over the pixels of x (..., p).
 
-    def means(self, outputs: Tensor) -> Tensor:
-        """Return p(x_i = 1 | z, y)."""
-        return torch.sigmoid(outputs)
+        A pixel between 0 and 1 gives x log s(o) + (1 - x) log(1 - s(o)), the expectation over its binarisations.
+        """
+        return -binary_cross_entropy_with_logits(outputs, x.expand_as(outputs), reduction="none").sum(-1)
 
     def begin(self, grey: Tensor) -> None:
         """Do nothing: there is nothing to learn here."""
@@ -92,10 +77,6 @@ class GaussianPixels(PixelModel):
         squares = (x - torch.sigmoid(outputs)).square().sum(-1)
         constant = outputs.shape[-1] * (math.log(2 * math.pi) + log_variance)
         return -0.5 * (constant + squares * torch.exp(-log_variance))
-
-    def means(self, outputs: Tensor) -> Tensor:
-        """Return the means s(o)."""
-        return torch.sigmoid(outputs)
 
     def begin(self, grey: Tensor) -> None:
         """Begin at the variance of the pixels about their means: what a model that knows nothing is off by."""

@@ -60,11 +60,6 @@ class Learner:
         """Of the next step."""
         return min(1.0, (self.n_steps + 1) / (self.kl_warm_up + 1))
 
-    def step(self) -> None:
-        """Follow the gradient that the network's parameters have."""
-        self.optimizer.step()
-        self.advance()
-
     def advance(self) -> None:
         """Take note of a step that has been made."""
         if self.schedule is not None:
@@ -154,21 +149,15 @@ class Loss(nn.Module):
         return -terms.objective.mean(), sums
 
 
-class PlainStep:
-    """A step of any optimiser, on a batch of any size."""
-
-    def __init__(self, learner: Learner, loss: Loss) -> None:
-        self._learner = learner
-        self._loss = loss
-
-    def __call__(self, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-        """Return the sums over the batch."""
-        loss, sums = self._loss(x, y, noise, torch.full((), self._learner.kl_weight, device=x.device))
-        self._learner.optimizer.zero_grad()
-        loss.backward()
-        self._learner.step()
-        kept: Tensor = sums
-        return kept
+def plain_step(learner: Learner, loss: Loss, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+    """Make a step of any optimiser, on a batch of any size; return the sums over the batch."""
+    sums: Tensor
+    descended, sums = loss(x, y, noise, torch.full((), learner.kl_weight, device=x.device))
+    learner.optimizer.zero_grad()
+    descended.backward()
+    learner.optimizer.step()
+    learner.advance()
+    return sums
 
 
 class CompiledStep:
@@ -201,7 +190,11 @@ class CompiledStep:
 
     def __init__(self, learner: Learner, loss: Loss) -> None:
         optimizer = learner.optimizer
-        if type(optimizer) is not torch.optim.Adam or _is_special(optimizer):
+        if (
+            type(optimizer) is not torch.optim.Adam
+            or len(optimizer.param_groups) > 1
+            or any(optimizer.param_groups[0][name] for name in ("weight_decay", "amsgrad", "maximize"))
+        ):
             raise TypeError(f"the optimiser is {optimizer!r}; what is compiled is a plain Adam, of one group")
         self._learner = learner
         self._loss = loss
@@ -210,7 +203,12 @@ class CompiledStep:
         self._shapes = [parameter.shape for parameter in parameters]
         self._sizes = [parameter.numel() for parameter in parameters]
         self._weights = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
-        states = [_state(optimizer, parameter) for parameter in parameters]
+        states = [optimizer.state[parameter] for parameter in parameters]
+        for state, parameter in zip(states, parameters, strict=True):
+            if not state:  # as before the first step
+                zeros = torch.zeros_like(parameter)
+                step = torch.zeros((), device=parameter.device)
+                state.update(step=step, exp_avg=zeros, exp_avg_sq=zeros.clone())
         self._m, self._v = (
             torch.cat([state[name].reshape(-1) for state in states]) for name in ("exp_avg", "exp_avg_sq")
         )
@@ -252,6 +250,7 @@ class CompiledStep:
         rate: Tensor,
         root: Tensor,
     ) -> Tensor:
+        sums: Tensor
         buffers = dict(self._loss.named_buffers())
 
         def descended(weights: Tensor) -> tuple[Tensor, Any]:
@@ -268,8 +267,7 @@ class CompiledStep:
         m.lerp_(g, 1 - beta_1)
         v.mul_(beta_2).addcmul_(g, g, value=1 - beta_2)
         weights.sub_(rate * m / (v.sqrt() / root + self._epsilon))
-        kept: Tensor = sums
-        return kept
+        return sums
 
     def _split(self, vector: Tensor) -> Sequence[Tensor]:
         parts = torch.split(vector, self._sizes)
@@ -287,18 +285,3 @@ def _compiler_options() -> dict[str, int]:
         return {}
     bits = _VECTOR_BITS.get(torch.backends.cpu.get_cpu_capability())
     return {} if bits is None else {"cpp.simdlen": bits}
-
-
-def _is_special(optimizer: torch.optim.Adam) -> bool:
-    return len(optimizer.param_groups) > 1 or any(
-        optimizer.param_groups[0][name] for name in ("weight_decay", "amsgrad", "maximize")
-    )
-
-
-def _state(optimizer: torch.optim.Adam, parameter: Tensor) -> dict[str, Any]:
-    """Return what an Adam remembers of a parameter, which is nothing before its first step."""
-    state: dict[str, Any] = optimizer.state[parameter]
-    if not state:
-        zeros = torch.zeros_like(parameter)
-        state.update(step=torch.zeros((), device=parameter.device), exp_avg=zeros, exp_avg_sq=zeros.clone())
-    return state

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +21,7 @@ from latents.estimators.common.warnings import warn_caller
 from latents.estimators.conditional_vae.batches import Batches
 from latents.estimators.conditional_vae.checkpoints import Checkpoints
 from latents.estimators.conditional_vae.objective import Objective
-from latents.estimators.conditional_vae.steps import CompiledStep, Learner, Loss, PlainStep
+from latents.estimators.conditional_vae.steps import CompiledStep, Learner, Loss, plain_step
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -177,8 +178,7 @@ def train(
     batches : Batches
         N images, on the network's device.
     objective : callable
-        ``(network, x, y, noise, kl_weight)`` to ``TrainingTerms``; the mean of their ``objective`` is
-        ascended.
+        The mean of its ``TrainingTerms.objective`` is ascended.
     epochs : int
         The last epoch.
     epochs_done : int
@@ -200,7 +200,16 @@ def train(
         At the end of an epoch in which a bound or a weight was no longer finite, or whose mean bound lies
         below that of the untrained network by more than its magnitude.
     """
-    step = _step_of(learner, Loss(learner.network, objective, precision), batches.batch_size, is_compiled)
+    loss = Loss(learner.network, objective, precision)
+    plain = partial(plain_step, learner, loss)
+    compiled = CompiledStep(learner, loss) if is_compiled else plain
+
+    def step(x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+        # Compiled for the one size that nearly all batches have: another would take as long again. The very
+        # first step is the optimiser's own, since torch's schedules warn of one that never makes any.
+        chosen = compiled if len(x) == batches.batch_size and learner.n_steps else plain
+        return chosen(x, y, noise)
+
     for epoch in range(epochs_done + 1, epochs + 1):
         learner.network.train()
         # Looked at once an epoch, not once a step: reading a value makes a GPU wait.
@@ -267,23 +276,6 @@ def multiplies_bfloat16(device: torch.device) -> bool:
         and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
         and os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() not in _AVX512_WITHOUT_BFLOAT16
     )
-
-
-def _step_of(
-    learner: Learner, loss: Loss, full_size: int, is_compiled: bool
-) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    plain = PlainStep(learner, loss)
-    if not is_compiled:
-        return plain
-    compiled = CompiledStep(learner, loss)
-
-    def step(x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-        # Compiled for the one size that nearly all batches have: another would take as long again. The very
-        # first step is the optimiser's own, since torch's schedules warn of one that never makes any.
-        chosen = compiled if len(x) == full_size and learner.n_steps else plain
-        return chosen(x, y, noise)
-
-    return step
 
 
 def _check(learner: Learner, sums: Tensor, batches: Batches, epoch: int) -> None:

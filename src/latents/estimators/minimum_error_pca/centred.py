@@ -8,9 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from latents.estimators.minimum_error_pca.moments import block_rows, working_dtype
-
-FloatArray = NDArray[np.floating[Any]]
+from latents.estimators.minimum_error_pca.moments import FloatArray, block_rows, working_dtype
 
 # So many rows are worth what a product with few columns adds up.
 _ROWS = 16

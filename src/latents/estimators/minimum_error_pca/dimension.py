@@ -6,9 +6,8 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from latents.estimators.minimum_error_pca.moments import Array
 
 # An error is known to no more than its last digits: what is asked for may have been summed in another order.
 _ROUNDING = 32 * np.finfo(np.float64).eps
@@ -21,7 +20,7 @@ class Wanted:
     Attributes
     ----------
     number : int or None
-        d, where it was given.
+        d, where it was given; everything else needs the whole spectrum.
     share : float or None
         d explains more than this share of the variance.
     evidence : bool
@@ -68,13 +67,6 @@ class Wanted:
             )
         return cls(share=float(n_components))
 
-    @property
-    def needs_spectrum(self) -> bool:
-        """Whether d can be told from the whole spectrum only."""
-        return self.evidence or any(
-            value is not None for value in (self.share, self.distortion, self.distortion_share)
-        )
-
     def so_far(self, n_samples: int, n_features: int) -> "Wanted":
         """Return the same, or N directions while that needs more samples, up to p, which may still come."""
         least = n_features if self.evidence else self.number or 0
@@ -101,12 +93,12 @@ def falling_sums(terms: Array, rest: float) -> Array:
     return np.cumsum(np.concatenate([[rest], terms[::-1]]))[::-1]
 
 
-def minka_dimension(eigenvalues: Array, n_samples: int) -> int:
+def minka_dimension(spectrum: Array, n_samples: int) -> int:
     """Return the dimension d in 1..p-1 of greatest evidence, or 0 where the data have no variance.
 
     Parameters
     ----------
-    eigenvalues : ndarray of shape (p,)
+    spectrum : ndarray of shape (p,)
         The whole spectrum of the covariance, falling.
     n_samples : int
         N.
@@ -115,9 +107,7 @@ def minka_dimension(eigenvalues: Array, n_samples: int) -> int:
     ----------
     T. Minka, Automatic choice of dimensionality for PCA, NIPS 2000.
     """
-    spectrum = eigenvalues.astype(np.float64)
-    # A d that would keep a null direction has no evidence: its likelihood is that of a flattened
-    # Gaussian.
+    # A d that would keep a null direction has no evidence: its likelihood is that of a flattened Gaussian.
     n_useful = int(np.sum(spectrum > np.finfo(np.float64).eps * spectrum[0]))
     dimensions = range(1, min(n_useful + 1, spectrum.size))
     evidence = [_log_evidence(spectrum, d, n_samples) for d in dimensions]

@@ -1,6 +1,7 @@
 """``MinimumErrorPCA``: PCA in the minimum-error formulation as a scikit-learn estimator."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -18,19 +19,18 @@ from latents.estimators.common.persistence import Learned, PersistentEstimator, 
 from latents.estimators.common.warnings import warn_caller
 from latents.estimators.minimum_error_pca.centred import Centred, first_too_far, largest_deviation
 from latents.estimators.minimum_error_pca.dimension import Wanted, falling_sums
-from latents.estimators.minimum_error_pca.moments import Moments, working_dtype
+from latents.estimators.minimum_error_pca.moments import FloatArray, Moments, working_dtype
 from latents.estimators.minimum_error_pca.probabilistic import ProbabilisticPCA
 from latents.estimators.minimum_error_pca.solvers import (
     FULL_SPECTRUM,
     SOLVERS,
     Decomposition,
-    FloatArray,
     arpack_svd,
     check_squares,
-    check_wanted,
     choose_solver,
     full_svd,
     gram_eigh,
+    possible,
     randomized_svd,
     scatter_eigh,
 )
@@ -321,7 +321,7 @@ class MinimumErrorPCA(
             )
         data = self._checked(X, reset=first, ensure_min_samples=1)
         self._check_square("covariance_eigh", data.shape)
-        moments = Moments.of(data, self.device)
+        moments = Moments.of([data], self.device)
         if not first:
             moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
         dtype = np.result_type(*([] if first else [self.mean_]), working_dtype(data))
@@ -489,13 +489,11 @@ class MinimumErrorPCA(
                 "svd_solver='full' would make X dense; allowed for sparse X are "
                 + ", ".join(name for name in SOLVERS if name != "full")
             )
-        if wanted == Wanted():
-            wanted = Wanted(number=min(data.shape) - (solver == "arpack"))
-        check_wanted(wanted, self.n_components, solver, data.shape)
+        wanted = possible(wanted, self.n_components, solver, data.shape)
         if solver in ("covariance_eigh", "gram"):
             self._check_square(solver, data.shape)
         if solver == "covariance_eigh":
-            moments = Moments.of(data, self.device)
+            moments = Moments.of([data], self.device)
             # What is not finite shows in the sums: only then is it worth a look at all data.
             if not np.isfinite(moments.scatter.diagonal()).all():
                 self._check_finite(data)
@@ -527,38 +525,34 @@ class MinimumErrorPCA(
         self._validate_params()
         _sums_blocks(self)
         dtypes: list[np.dtype[Any]] = []
-        moments = Moments.of_blocks(self._checked_blocks(blocks, dtypes), self.device)
+
+        def checked() -> Iterator[Any]:
+            for number, block in enumerate(blocks):
+                with in_block(number):
+                    data = self._checked(block, reset=number == 0, ensure_min_samples=1)
+                self._check_square("covariance_eigh", data.shape)
+                dtypes.append(working_dtype(data))
+                yield data
+
+        moments = Moments.of(checked(), self.device)
         if moments.n_samples < 2:
             raise ValueError("there is 1 sample in all; a minimum of 2 is required by MinimumErrorPCA")
         self._learn_from_blocks(moments, self._wanted(), np.result_type(*dtypes))
 
-    def _checked_blocks(self, blocks: Iterable[Any], dtypes: list[np.dtype[Any]]) -> Iterator[Any]:
-        """Yield the blocks, each checked, and note their types."""
-        for number, block in enumerate(blocks):
-            with in_block(number):
-                data = self._checked(block, reset=number == 0, ensure_min_samples=1)
-            self._check_square("covariance_eigh", data.shape)
-            dtypes.append(working_dtype(data))
-            yield data
-
     def _learn_from_blocks(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
         shape = moments.n_samples, len(moments.mean)
-        if wanted == Wanted():
-            wanted = Wanted(number=min(shape))
-        check_wanted(wanted, self.n_components, "covariance_eigh", shape)
+        wanted = possible(wanted, self.n_components, "covariance_eigh", shape)
         self._learn_from_moments(moments, wanted, dtype)
 
     def _learn_from_moments(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
         n = moments.n_samples
         check_squares(float(moments.scatter.trace()), len(moments.mean), dtype)
-        decomposition = scatter_eigh(moments.scatter, n, lambda values: wanted.dimension(values, n))
+        decomposition = scatter_eigh(moments.scatter, n, partial(wanted.dimension, n_samples=n))
         total = float(decomposition.eigenvalues.sum())
         self._keep(decomposition, "covariance_eigh", moments.mean, total, n, dtype)
 
     def _solve(self, solver: str, A: Centred, wanted: Wanted) -> Decomposition:
-        def dimension(eigenvalues: NDArray[np.float64]) -> int:
-            return wanted.dimension(eigenvalues, A.shape[0])
-
+        dimension = partial(wanted.dimension, n_samples=A.shape[0])
         if solver == "full":
             return full_svd(A.X, dimension)
         if solver == "gram":

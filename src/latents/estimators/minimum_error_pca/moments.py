@@ -60,19 +60,13 @@ class Moments:
     scatter: Array
 
     @classmethod
-    def of(cls, X: Any, device: str = "cpu") -> "Moments":
-        """Sum over the rows of X (N, p), dense or sparse, of any numeric type.
-
-        Float32 data are multiplied in float32, a block of rows at a time, and blocks added up in
-        float64. Sums over bytes are exact. Data that are not finite, or whose squares overflow their type,
-        show on the diagonal of the scatter, without a warning.
-        """
-        return cls.of_blocks([X], device)
-
-    @classmethod
     @np.errstate(over="ignore", invalid="ignore")
-    def of_blocks(cls, blocks: Iterable[Any], device: str = "cpu") -> "Moments":
-        """Sum over the rows of blocks, each as in ``of``; those of dense data on the device (see ``sums_on``).
+    def of(cls, blocks: Iterable[Any], device: str = "cpu") -> "Moments":
+        """Sum over the rows of blocks (n, p), dense or sparse, of any numeric type.
+
+        Sums over dense blocks are on the device (see ``sums_on``). Float32 data are multiplied in float32, some
+        rows at a time, and added up in float64. Sums over bytes are exact. Data that are not finite, or whose
+        squares overflow their type, show on the diagonal of the scatter, without a warning.
 
         Raises
         ------
@@ -86,7 +80,9 @@ class Moments:
             if sums is not None and not (plan and sums.plan.agrees(plan)):
                 done, sums = sums.moments() + done, None
             if plan is None:
-                done = _sparse_moments(X) + done
+                X = X.astype(np.float64)
+                sums_of_rows = np.asarray(X.sum(axis=0)).ravel()
+                done = _moments(X.shape[0], sums_of_rows, (X.T @ X).toarray(), 0.0) + done
             else:
                 sums = sums or sums_on(device, plan, X.shape)
                 sums.add(X)
@@ -108,11 +104,6 @@ class Moments:
         return Moments(n, self.mean + apart * (other.n_samples / n), scatter)
 
 
-def _sparse_moments(X: Any) -> Moments:
-    X = X.astype(np.float64)
-    return _moments(X.shape[0], np.asarray(X.sum(axis=0)).ravel(), (X.T @ X).toarray(), 0.0)
-
-
 def _moments(n: int, sums: Array, products: Array, shift: Any) -> Moments:
     """Return the moments by the sums of x - shift and of (x - shift)(x - shift)', which it overwrites."""
     from_shift = sums / n
@@ -122,16 +113,17 @@ def _moments(n: int, sums: Array, products: Array, shift: Any) -> Moments:
 
 def sums_on(device: str, plan: "Plan", shape: tuple[int, int]) -> "Sums":
     """Return sums on the device; "auto" is CUDA, where there is one, for data of `shape` that take long."""
-    if device == "cpu" or (device == "auto" and shape[0] * shape[1] ** 2 < _MANY_PRODUCTS):
-        return Sums(plan, shape[1])
-    from latents.estimators.common.devices import resolve_device
+    if device not in ("cpu", "auto") or (device == "auto" and shape[0] * shape[1] ** 2 >= _MANY_PRODUCTS):
+        from latents.estimators.common.devices import resolve_device
 
-    resolved = resolve_device(device)
-    if resolved.type == "mps":
-        raise ValueError(
-            f"device is {device!r}, which has no float64 to add up in; allowed are 'auto', 'cpu' and 'cuda'"
-        )
-    return Sums(plan, shape[1]) if resolved.type == "cpu" else TorchSums(plan, shape[1], resolved)
+        resolved = resolve_device(device)
+        if resolved.type == "mps":
+            raise ValueError(
+                f"device is {device!r}, which has no float64 to add up in; allowed are 'auto', 'cpu' and 'cuda'"
+            )
+        if resolved.type != "cpu":
+            return TorchSums(plan, shape[1], resolved)
+    return Sums(plan, shape[1])
 
 
 class Plan(NamedTuple):
@@ -172,7 +164,9 @@ class Sums:
 
     def add(self, X: NDArray[Any]) -> None:
         """Add the rows of X (n, p)."""
-        n_parts = self._n_parts(X)
+        # All that the threads sum into is no larger than the data.
+        affordable = X.nbytes // (self.n_features**2 * (8 + self.plan.dtype.itemsize))
+        n_parts = max(1, min(n_blas_threads(), affordable, len(X) // _THREAD_ROWS))
         for _ in range(len(self._parts), n_parts):
             square = (self.n_features, self.n_features)
             self._parts.append((np.zeros(self.n_features), np.zeros(square)))
@@ -192,11 +186,6 @@ class Sums:
             sums += more
             products += more_products
         return _moments(self.n_samples, sums, products, self.plan.shift)
-
-    def _n_parts(self, X: NDArray[Any]) -> int:
-        # All that the threads sum into is no larger than the data.
-        affordable = X.nbytes // (self.n_features**2 * (8 + self.plan.dtype.itemsize))
-        return max(1, min(n_blas_threads(), affordable, len(X) // _THREAD_ROWS))
 
     @np.errstate(over="ignore", invalid="ignore")  # which is told to each thread by itself
     def _add_to(self, part: int, X: NDArray[Any]) -> None:
@@ -229,9 +218,7 @@ class TorchSums(Sums):
         """Add the rows of X (n, p)."""
         self.n_samples += len(X)
         for start in range(0, len(X), self.plan.rows):
-            rows = self._torch.tensor(
-                X[start : start + self.plan.rows]
-            )  # in their own type, which may be bytes
+            rows = self._torch.tensor(X[start : start + self.plan.rows])  # in their own type: bytes, for one
             block = rows.to(self._shift.device).to(self._shift.dtype) - self._shift
             self._products += block.T @ block
             self._sums += block.sum(dim=0)

@@ -3,16 +3,18 @@
 v_i are the variances along the basis mu_1..mu_d, and s = sigma^2 is the one across it.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.floating[Any]]
+from latents.estimators.minimum_error_pca.moments import FloatArray
 
 
 class ProbabilisticPCA(NamedTuple):
-    """C by its parts: `basis` (d, p), `variances` v (d,) and `noise` s; divisors are N - 1."""
+    """C by its parts: `basis` (d, p), `variances` v (d,) and `noise` s; divisors are N - 1.
+
+    Where C is singular to working precision, it has neither inverse nor density: ``numpy.linalg.LinAlgError``.
+    """
 
     basis: FloatArray
     variances: FloatArray
@@ -27,13 +29,7 @@ class ProbabilisticPCA(NamedTuple):
         return covariance
 
     def precision(self) -> FloatArray:
-        """Return the inverse of C (p, p), from the basis instead of by inversion.
-
-        Raises
-        ------
-        numpy.linalg.LinAlgError
-            If C is singular to working precision.
-        """
+        """Return the inverse of C (p, p), from the basis instead of by inversion."""
         variances, noise = self._inverted()
         across = 0.0 if noise is None else 1 / noise
         precision: FloatArray = (self.basis.T * (1 / variances - across)) @ self.basis
@@ -44,11 +40,6 @@ class ProbabilisticPCA(NamedTuple):
         """Return log N(x_n | mean, C) in nats, (N,), by centred coordinates Z (N, d) and |x_n - x~_n|^2 (N,).
 
         -2 log p = p log 2 pi + sum_i (log v_i + z_i^2 / v_i) + (p - d) log s + e / s.
-
-        Raises
-        ------
-        numpy.linalg.LinAlgError
-            If C is singular to working precision, so that there is no density.
         """
         variances, noise = self._inverted()
         d, p = self.basis.shape

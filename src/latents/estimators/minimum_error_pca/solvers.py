@@ -6,11 +6,10 @@ convention). Solvers of the whole spectrum return all min(N, p) or p eigenvalues
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 from scipy.linalg import lapack
 from scipy.sparse.linalg import ArpackError, eigsh
@@ -20,9 +19,8 @@ from sklearn.utils.extmath import svd_flip
 from latents.estimators.common.threads import one_blas_thread
 from latents.estimators.minimum_error_pca.centred import Centred
 from latents.estimators.minimum_error_pca.dimension import Wanted
+from latents.estimators.minimum_error_pca.moments import Array, FloatArray
 
-Array = NDArray[np.float64]
-FloatArray = NDArray[np.floating[Any]]
 # Tells d of the whole spectrum.
 Dimension = Callable[[Array], int]
 
@@ -72,8 +70,8 @@ def choose_solver(svd_solver: str, shape: tuple[int, int], n_nonzeros: int | Non
     return "arpack" if iteration < 3 * n_nonzeros**2 / max(shape) + 0.1 * least**3 else whole
 
 
-def check_wanted(wanted: Wanted, given: Any, solver: str, shape: tuple[int, ...]) -> None:
-    """Refuse what the solver, or data of this shape, cannot give.
+def possible(wanted: Wanted, given: Any, solver: str, shape: tuple[int, ...]) -> Wanted:
+    """Return what is wanted, all directions if that is nothing; refuse what solver or shape cannot give.
 
     Raises
     ------
@@ -83,7 +81,9 @@ def check_wanted(wanted: Wanted, given: Any, solver: str, shape: tuple[int, ...]
     n_samples, n_features = shape
     most = min(shape)
     found = f"X has n_samples={n_samples}, n_features={n_features}"
-    if wanted.needs_spectrum and solver not in FULL_SPECTRUM:
+    if wanted == Wanted():
+        wanted = Wanted(number=most - (solver == "arpack"))
+    if wanted.number is None and solver not in FULL_SPECTRUM:
         what = f"n_components={given!r} cannot be a {'string' if wanted.evidence else 'share'}"
         if given is None:
             what = "max_distortion and max_distortion_share cannot be kept to"
@@ -94,7 +94,7 @@ def check_wanted(wanted: Wanted, given: Any, solver: str, shape: tuple[int, ...]
     if wanted.evidence and n_samples < n_features:
         raise ValueError(f"n_components='mle' is only supported if n_samples >= n_features; {found}")
     if wanted.number is None:
-        return
+        return wanted
     least = 0 if solver in FULL_SPECTRUM else 1
     if not least <= wanted.number <= most:
         raise ValueError(
@@ -106,28 +106,23 @@ def check_wanted(wanted: Wanted, given: Any, solver: str, shape: tuple[int, ...]
             f"n_components={given} must be strictly less than"
             f" min(n_samples, n_features)={most} with svd_solver='arpack'; {found}"
         )
-
-
-def largest_trace(n_features: int, dtype: np.dtype[Any]) -> float:
-    """Return the most that sum_n |x_n - mean|^2 may be in data to learn from.
-
-    It lies so far below what the type can hold that nothing which is computed of the data overflows, whatever the
-    order in which a processor adds it up: sums that overflow have been of data beyond it. Float64 has blocks of
-    any number of rows added up, float32 those of one block.
-    """
-    spare = 2.0**-10 if dtype == np.float32 else 2.0**-32
-    return float(np.finfo(dtype).max) * spare / n_features
+    return wanted
 
 
 def check_squares(trace: float, n_features: int, dtype: np.dtype[Any]) -> None:
-    """Refuse data whose squared deviations from their mean add up to more than ``largest_trace``.
+    """Refuse data whose squared deviations from their mean, sum_n |x_n - mean|^2, add up to too much.
+
+    What is allowed lies so far below what the type can hold that nothing which is computed of the data overflows,
+    whatever the order in which a processor adds it up: sums that overflow have been of data beyond it.
 
     Raises
     ------
     ValueError
         It says so.
     """
-    most = largest_trace(n_features, dtype)
+    # Float64 has blocks of any number of rows added up, float32 those of one block.
+    spare = 2.0**-10 if dtype == np.float32 else 2.0**-32
+    most = float(np.finfo(dtype).max) * spare / n_features
     if not trace <= most:
         raise ValueError(
             f"the squares of X are too large for its type, {dtype}: the squared deviations from the mean add up "
@@ -198,25 +193,15 @@ def _reduced(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
     d = dimension(values)
     if d == 0:
         return values, np.empty((n, 0))
-    rising = _last_of_tridiagonal(diagonal, below, d) if d <= _FEW * n else None
-    if rising is None:
-        return values, linalg.eigh(matrix, driver="evd")[1][:, ::-1][:, :d]
-    vectors = np.asfortranarray(rising[:, ::-1])
-    # The reduction is by diag(1, Q), where Q is kept as reflections below the diagonal, as a QR decomposition's.
-    vectors[1:], _, _ = lapack.dormqr("L", "N", reduced[1:, :-1], tau, vectors[1:], lwork=64 * d)
-    return values, vectors
-
-
-def _last_of_tridiagonal(diagonal: Array, below: Array, d: int) -> FloatArray | None:
-    """Return the eigenvectors of the d largest eigenvalues, rising, or None where LAPACK cannot find these."""
-    n = len(diagonal)
-    try:
-        vectors: FloatArray = linalg.eigh_tridiagonal(
-            diagonal, below, select="i", select_range=(n - d, n - 1)
-        )[1]
-    except linalg.LinAlgError:  # its bisection counts wrongly where many eigenvalues are equal, or huge
-        return None
-    return vectors
+    if d <= _FEW * n:
+        # LAPACK's bisection counts wrongly where many eigenvalues are equal, or huge.
+        with suppress(linalg.LinAlgError):
+            rising = linalg.eigh_tridiagonal(diagonal, below, select="i", select_range=(n - d, n - 1))[1]
+            vectors = np.asfortranarray(rising[:, ::-1])
+            # The reduction is by diag(1, Q), with Q as reflections below the diagonal, as a QR decomposition's.
+            vectors[1:], _, _ = lapack.dormqr("L", "N", reduced[1:, :-1], tau, vectors[1:], lwork=64 * d)
+            return values, vectors
+    return values, linalg.eigh(matrix, driver="evd")[1][:, ::-1][:, :d]
 
 
 def arpack_svd(A: Centred, n_components: int, *, tol: float, seed: Any) -> Decomposition:

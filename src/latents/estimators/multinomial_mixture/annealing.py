@@ -24,6 +24,7 @@ from torch import Tensor
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
     Parameters,
+    Recipe,
     m_step_from,
     posterior,
     random_responsibilities,
@@ -59,15 +60,7 @@ def lengths(n: NDArray[np.float64], growth: float) -> Iterator[float]:
 
 
 def annealed(
-    counts: Counts,
-    n_components: int,
-    smoothing: float,
-    annealing_smoothing: float,
-    schedule: Iterable[float],
-    steps_per_length: int,
-    perturbation: float,
-    rng: np.random.RandomState,
-    report: Report,
+    counts: Counts, recipe: Recipe, schedule: Iterable[float], rng: np.random.RandomState, report: Report
 ) -> Parameters:
     """Return the parameters at which plain EM shall start.
 
@@ -76,19 +69,9 @@ def annealed(
     counts : Counts
         T (D, W) in float32. Log probabilities are kept relative to the corpus's word frequencies
         p_w: the sums of log (mu_kw / p_w) are so small that single precision suffices.
-    n_components : int
-        K.
-    smoothing : float
-        Dirichlet pseudo-count of the parameters returned.
-    annealing_smoothing : float > 0
-        Dirichlet pseudo-count while annealing, scaled as the shortened documents are.
+    recipe : Recipe
     schedule : iterable of float
         c, one after another (``lengths``). Noise is added where it is finite.
-    steps_per_length : int
-        EM steps at each c.
-    perturbation : float
-        Standard deviation of the Gaussian noise added to log mu at each c: components that have met
-        exactly would never part.
     rng : RandomState
         Source of the starting responsibilities and of the noise.
     report : callable
@@ -100,24 +83,32 @@ def annealed(
     parameters : Parameters
         The M step's, from the last responsibilities and whole documents.
     """
-    n, log_p, offsets = _corpus(counts)
+    smoothing, n_components = recipe.smoothing, recipe.n_components
+    frequencies = np.maximum(counts.T.sum(axis=0), 1.0)  # words never used count as one use
+    log_shares = np.log(frequencies / frequencies.sum())
+    n_words = np.maximum(counts.T.sum(axis=1), np.finfo(np.float32).tiny)
+    # n_d (D,), log p_w (W, 1) and sum_w T_dw log p_w (D,).
+    n, log_p, offsets = (
+        torch.from_numpy(values).to(counts.device)
+        for values in (n_words, log_shares[:, np.newaxis], counts.T @ log_shares)
+    )
     # Drawing takes as long as a product: it is done once, and the noise of one word is another's next time.
-    drawn = rng.normal(scale=perturbation, size=(len(log_p), n_components))
+    drawn = rng.normal(scale=recipe.perturbation, size=(len(log_p), n_components))
     noise = torch.from_numpy(drawn).to(counts.device, torch.float32)
     gamma = random_responsibilities(counts, n_components, rng)
-    start = m_step_from(counts, gamma, annealing_smoothing)
+    start = m_step_from(counts, gamma, recipe.annealing_smoothing)
     log_pi, log_lift = start.log_weights.float(), (start.log_words - log_p).float()
     log_p32 = log_p.float()
     for c in schedule:
         s = (c / n).clamp(max=1)
         # What plain EM goes on with is what the whole documents end with; only 0 would let words die out here.
-        prior = annealing_smoothing if np.isfinite(c) or smoothing == 0 else smoothing
+        prior = recipe.annealing_smoothing if np.isfinite(c) or smoothing == 0 else smoothing
         pseudo_count = prior * float((s * n).sum() / n.sum())
         exponents = s[:, None].float()
         if np.isfinite(c):
             log_lift.add_(torch.roll(noise, int(rng.randint(len(noise))), dims=0))
             log_lift = _normalised(log_lift, log_p32)
-        for _ in range(steps_per_length):
+        for _ in range(recipe.steps_per_length):
             joint = counts.by_documents(log_lift).add_(log_pi)
             gamma, shortened = posterior(joint * exponents)
             log_prior = float(log_lift.sum(dtype=torch.float64) + n_components * log_p.sum())
@@ -133,18 +124,6 @@ def annealed(
             log_lift = _normalised(torch.lerp(log_lift, maximiser, _RELAXATION), log_p32)
             log_pi = torch.log(gamma.mean(dim=0).clamp_(min=torch.finfo(torch.float32).tiny))
     return m_step_from(counts, gamma, smoothing)
-
-
-def _corpus(counts: Counts) -> tuple[Tensor, Tensor, Tensor]:
-    """Return n_d (D,), log p_w (W, 1) and sum_w T_dw log p_w (D,); words never used count as one use."""
-    frequencies = np.maximum(counts.T.sum(axis=0), 1.0)
-    log_p = np.log(frequencies / frequencies.sum())
-    n = np.maximum(counts.T.sum(axis=1), np.finfo(np.float32).tiny)
-
-    def tensor(values: NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(values).to(counts.device)
-
-    return tensor(n), tensor(log_p[:, np.newaxis]), tensor(counts.T @ log_p)
 
 
 def _normalised(log_lift: Tensor, log_p: Tensor) -> Tensor:

@@ -22,6 +22,22 @@ from latents.estimators.multinomial_mixture.counts import Counts
 _CONCENTRATION = 100.0
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """The arguments of ``MultinomialMixture`` that say how to fit."""
+
+    n_components: int
+    smoothing: float
+    annealing: bool
+    length_growth: float
+    steps_per_length: int
+    annealing_smoothing: float
+    perturbation: float
+    max_iter: int
+    tol: float
+    n_init: int
+
+
 class Parameters(NamedTuple):
     """The model: `log_weights` log pi (K,) and `log_words` log mu transposed (W, K), as products need it."""
 

@@ -29,6 +29,7 @@ from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
     ImpossibleDocumentError,
     Parameters,
+    Recipe,
     Statistics,
     log_coefficients,
     log_joint,
@@ -36,7 +37,6 @@ from latents.estimators.multinomial_mixture.em import (
 )
 from latents.estimators.multinomial_mixture.fitting import (
     Callback,
-    Recipe,
     Report,
     Run,
     fit_blocks,
@@ -504,15 +504,12 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         words = T.indices[T.indptr[error.row] : T.indptr[error.row + 1]]
         unseen = words[~self.word_probabilities_[:, words].any(axis=0)]
         if unseen.size:
-            reason = f"word {self._word(unseen[0])} has probability 0 in every component"
+            names, column = getattr(self, "feature_names_in_", None), unseen[0]
+            word = f"in column {column}" if names is None else f"{names[column]!r} (column {column})"
+            reason = f"word {word} has probability 0 in every component"
         else:
             reason = "no single component allows all of its words"
         return ValueError(f"row {error.row} of X is impossible: {reason}. Fit with smoothing > 0 to allow it")
-
-    def _word(self, column: int) -> str:
-        if hasattr(self, "feature_names_in_"):
-            return f"{self.feature_names_in_[column]!r} (column {column})"
-        return f"in column {column}"
 
     def _of_each(self, X: Any, measure: Callable[[sp.csr_array], Measure]) -> list[Measure]:
         """Return what is measured of the documents, or of each block of them."""

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import reduce
 from itertools import count
 from operator import add
@@ -16,6 +15,7 @@ from latents.estimators.multinomial_mixture.annealing import annealed, lengths
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
     Parameters,
+    Recipe,
     Statistics,
     e_step,
     log_coefficients,
@@ -32,22 +32,6 @@ Report = Callable[[str, float], None]
 # Of a streamed corpus the start knows the first block only: where there is no smoothing, every word must still be
 # possible in the first pass over the others.
 _PSEUDO_COUNT_OF_UNSEEN_WORDS = 0.01
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """The arguments of ``MultinomialMixture`` that say how to fit."""
-
-    n_components: int
-    smoothing: float
-    annealing: bool
-    length_growth: float
-    steps_per_length: int
-    annealing_smoothing: float
-    perturbation: float
-    max_iter: int
-    tol: float
-    n_init: int
 
 
 class Run(NamedTuple):
@@ -78,8 +62,18 @@ def fit_documents(
     counts = Counts(T, device)
     coarse = counts.single_precision() if recipe.annealing else None
     coefficient = float(log_coefficients(T).sum())
-    runs = (_run(counts, coarse, coefficient, recipe, rng, report) for _ in range(recipe.n_init))
-    return max(runs, key=lambda run: run.lower_bounds[-1])
+
+    def run() -> Run:
+        bounds = _Bounds(report, coefficient)
+        if coarse is not None:
+            schedule = lengths(T.sum(axis=1, dtype=np.float64), recipe.length_growth)
+            start = annealed(coarse, recipe, schedule, rng, bounds.record_annealed)
+        else:
+            gamma = random_responsibilities(counts, recipe.n_components, rng)
+            start = m_step_from(counts, gamma, recipe.smoothing)
+        return _plain_em(lambda parameters: e_step(counts, parameters), start, recipe, bounds)
+
+    return max((run() for _ in range(recipe.n_init)), key=lambda run: run.lower_bounds[-1])
 
 
 def fit_blocks(
@@ -101,9 +95,7 @@ def fit_blocks(
     if recipe.smoothing == 0:
         seen = Statistics.of(start, first.words_per_component, n_documents=1, smoothing=0)
         start = m_step(seen, _PSEUDO_COUNT_OF_UNSEEN_WORDS)
-    bounds = _Bounds(report, coefficient)
-    parameters, words, converged = _plain_em(full_e_step, start, recipe, bounds.record)
-    return Run(parameters, words, bounds.lower, bounds.tempered, converged)
+    return _plain_em(full_e_step, start, recipe, _Bounds(report, coefficient))
 
 
 def stepwise(
@@ -144,51 +136,21 @@ class _Bounds:
         self._report("tempered_bound", self.tempered[-1])
 
 
-def _run(
-    counts: Counts,
-    coarse: Counts | None,
-    coefficient: float,
-    recipe: Recipe,
-    rng: np.random.RandomState,
-    report: Report,
-) -> Run:
-    bounds = _Bounds(report, coefficient)
-    if coarse is not None:
-        start = annealed(
-            coarse,
-            recipe.n_components,
-            recipe.smoothing,
-            recipe.annealing_smoothing,
-            lengths(coarse.T.sum(axis=1, dtype=np.float64), recipe.length_growth),
-            recipe.steps_per_length,
-            recipe.perturbation,
-            rng,
-            bounds.record_annealed,
-        )
-    else:
-        gamma = random_responsibilities(counts, recipe.n_components, rng)
-        start = m_step_from(counts, gamma, recipe.smoothing)
-    parameters, words, converged = _plain_em(
-        lambda parameters: e_step(counts, parameters), start, recipe, bounds.record
-    )
-    return Run(parameters, words, bounds.lower, bounds.tempered, converged)
-
-
 def _plain_em(
     full_e_step: Callable[[Parameters], Statistics],
     parameters: Parameters,
     recipe: Recipe,
-    record: Callable[[float, float], None],
-) -> tuple[Parameters, torch.Tensor, bool]:
+    bounds: _Bounds,
+) -> Run:
     """Alternate E and M steps until `tol` or `max_iter`; the bound recorded last is of what is returned."""
     previous, words = -np.inf, torch.empty(0)
     for step in range(recipe.max_iter + 1):
         statistics = full_e_step(parameters)
         objective = statistics.log_likelihood + log_prior(parameters, recipe.smoothing)
-        record(objective, statistics.n_documents)
+        bounds.record(objective, statistics.n_documents)
         if objective - previous <= recipe.tol * statistics.n_documents:
-            return parameters, words, True
+            return Run(parameters, words, bounds.lower, bounds.tempered, converged=True)
         if step < recipe.max_iter:
             parameters, words = m_step(statistics, recipe.smoothing), statistics.word_counts.sum(dim=0)
         previous = objective
-    return parameters, words, False
+    return Run(parameters, words, bounds.lower, bounds.tempered, converged=False)

@@ -69,20 +69,15 @@ def npmi_coherence(counts: Any, topics: Iterable[ArrayLike]) -> float:
     present = sp.csc_array(counts).astype(bool).astype(np.float64)
     if present.shape[0] == 0:
         raise ValueError("counts has no documents: coherence is undefined")
-    means = [
-        float(_pairwise_npmi(present, _checked_topic(number, topic)).mean())
-        for number, topic in enumerate(topics)
-    ]
+    means = []
+    for number, topic in enumerate(topics):
+        words = np.asarray(topic)
+        if words.ndim != 1 or words.size < 2 or np.unique(words).size < words.size:
+            raise ValueError(f"topic {number} is {words.tolist()}; allowed are two or more different words")
+        means.append(float(_pairwise_npmi(present, words).mean()))
     if not means:
         raise ValueError("topics is empty: coherence is undefined")
     return float(np.mean(means))
-
-
-def _checked_topic(number: int, topic: ArrayLike) -> NDArray[np.intp]:
-    words = np.asarray(topic)
-    if words.ndim != 1 or words.size < 2 or np.unique(words).size < words.size:
-        raise ValueError(f"topic {number} is {words.tolist()}; allowed are two or more different words")
-    return words
 
 
 def _pairwise_npmi(present: sp.csc_array, words: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -56,10 +56,8 @@ def relevance(word_probabilities: ArrayLike, counts: Any, weight: float = 0.6) -
 
     Parameters
     ----------
-    word_probabilities : array-like of shape (K, W)
-        mu.
-    counts : array-like or sparse matrix of shape (D, W)
-        Word counts of the corpus; p(w) is a word's share of all words.
+    word_probabilities, counts
+        As for ``lift``.
     weight : float in [0, 1], default=0.6
         lambda.
 
@@ -94,10 +92,8 @@ def log_lift(word_probabilities: ArrayLike, counts: Any, floor: float = 0.01) ->
 
     Parameters
     ----------
-    word_probabilities : array-like of shape (K, W)
-        mu.
-    counts : array-like or sparse matrix of shape (D, W)
-        Word counts of the corpus; p(w) is a word's share of all words.
+    word_probabilities, counts
+        As for ``lift``.
     floor : float in (0, 1), default=0.01
         epsilon.
 
