@@ -34,9 +34,8 @@ with warnings.catch_warnings(record=True):
     # Its model has no type hints, of which MLflow warns past all filters.
     import kedro_mlflow.mlflow  # noqa: F401
 
-from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture
+from latents import estimators, predictors  # which import torch when it is asked for, by those who run tests
 from latents.features.words import count_words
-from latents.predictors import ClusteringPredictor, CVAEPredictor, PCAPredictor
 from tests.predictors.examples import RULES, TEXTS
 from tests.processes import KedroCommand
 
@@ -250,11 +249,11 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def clustering_predictor():
     counted = count_words(TEXTS, **RULES._asdict())
-    model = MultinomialMixture(2, smoothing=0.1, random_state=0).fit(counted.counts)
+    model = estimators.MultinomialMixture(2, smoothing=0.1, random_state=0).fit(counted.counts)
     sea = int(model.predict(counted.counts)[0])
     names = ["sky", "sky"]
     names[sea] = "sea"
-    return ClusteringPredictor(model, counted.words, RULES, names)
+    return predictors.ClusteringPredictor(model, counted.words, RULES, names)
 
 
 @pytest.fixture(scope="session")
@@ -265,19 +264,19 @@ def digits():
 
 @pytest.fixture(scope="session")
 def pca_predictor(digits):
-    return PCAPredictor(MinimumErrorPCA(4).fit(digits[0].reshape(300, 64)), shape=(8, 8))
+    return predictors.PCAPredictor(estimators.MinimumErrorPCA(4).fit(digits[0].reshape(300, 64)), shape=(8, 8))
 
 
 @pytest.fixture(scope="session")
 def feature_predictor():
     rows = np.random.default_rng(0).normal(size=(30, 3))
-    return PCAPredictor(MinimumErrorPCA(2).fit(rows), feature_names=["a", "b", "c"]), rows
+    return predictors.PCAPredictor(estimators.MinimumErrorPCA(2).fit(rows), feature_names=["a", "b", "c"]), rows
 
 
 @pytest.fixture(scope="session")
 def cvae_predictor(digits):
     images, labels = digits
-    model = ConditionalVAE(
+    model = estimators.ConditionalVAE(
         n_latents=4, hidden=(32, 32), epochs=10, learning_rate=1e-2, compiled=False, random_state=0
     )
-    return CVAEPredictor(model.fit(images.reshape(300, 64) / 16, labels), (8, 8), 16.0)
+    return predictors.CVAEPredictor(model.fit(images.reshape(300, 64) / 16, labels), (8, 8), 16.0)

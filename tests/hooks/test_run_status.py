@@ -161,6 +161,7 @@ def _points(project):
     ]
 
 
+@pytest.mark.release
 def test_pca_alone_does_not_wait_for_what_it_does_without(project):
     code = (
         "import sys; from pathlib import Path; from kedro.framework.session import KedroSession; "

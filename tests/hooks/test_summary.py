@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import rich
 import yaml
+from kedro.framework.startup import bootstrap_project
 
 from latents.hooks.run_log import RunLog
 from latents.key_numbers import written
@@ -120,6 +121,7 @@ def test_a_command_says_nodes_and_a_table_without_escapes_or_warnings(project):
         assert said not in done.stdout
 
 
+@pytest.mark.release
 def test_the_full_configuration_shows_everything(project, monkeypatch):
     monkeypatch.setenv("KEDRO_LOGGING_CONFIG", "conf/logging_full.yml")
     done = project.command("kedro", "run", "--env", "test", "--nodes", "pca.ingest")
@@ -195,8 +197,10 @@ def test_inference_tells_how_much_and_where(continued, runner):
 
 
 def test_without_mlflow_there_is_a_table_all_the_same(continued, monkeypatch, capsys):
-    monkeypatch.setattr("kedro.framework.project.settings.DISABLE_HOOKS_FOR_PLUGINS", ("kedro_mlflow",))
-    continued.run("pca", node_names=["pca.evaluate"])
+    with monkeypatch.context() as patch:
+        patch.setattr("kedro.framework.project.settings.DISABLE_HOOKS_FOR_PLUGINS", ("kedro_mlflow",))
+        continued.run("pca", node_names=["pca.evaluate"])
+    bootstrap_project(continued.path)  # Kedro's settings cannot be given back what they had
     assert "J" in rows_of(capsys.readouterr().out, "pca")
 
 
@@ -278,6 +282,7 @@ def test_where_no_log_can_be_written_the_run_says_so_and_goes_on(continued, caps
     assert re.fullmatch(r"Done: 1 node in \S+ s\.", last)
 
 
+@pytest.mark.release
 def test_the_package_brings_the_projects_logging(project, tmp_path):
     """It runs where there is no ``conf``."""
     own = yaml.safe_load((ROOT / "src/latents/logging.yml").read_text())
