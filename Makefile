@@ -23,7 +23,7 @@ test: .venv/installed-dev ## run the tests, or some: make test TESTS=tests/estim
 	@echo "==> pytest $(TESTS)"
 	$(PYTEST) $(TESTS)
 
-test-all: .venv/installed-dev ## run what a release needs too, such as every command of every page
+test-all: .venv/installed-dev ## run what takes long too: servers that go away, kills, every command of every page
 	@echo "==> pytest $(TESTS) (what only a release needs too)"
 	$(PYTEST) -m "" $(TESTS)
 

@@ -49,7 +49,7 @@ settings.load_profile("latents")
 
 
 @event.listens_for(Engine, "connect")
-def _spare_the_disk(connection: Any, record: Any) -> None:  # noqa: ARG001
+def _spare_the_disk(connection: Any, record: Any) -> None:
     """Let MLflow's files of tests go to the disk when the system likes: kedro-mlflow commits each parameter."""
     if isinstance(connection, sqlite3.Connection):
         connection.execute("PRAGMA synchronous = OFF")
@@ -91,7 +91,7 @@ class Project:
             selection["to_nodes"] = [f"{pipeline}.{until}" for pipeline in pipelines]
         # MLflow sets this variable for child processes; to the next project it would look like the user's wish.
         os.environ.pop("MLFLOW_TRACKING_URI", None)
-        if kedro_project.PACKAGE_NAME is None:  # once: the package is one for all copies of the project, and this takes 0.2 s
+        if kedro_project.PACKAGE_NAME is None:  # the package is one for all copies, and this takes 0.2 s
             bootstrap_project(self.path)
         with KedroSession.create(project_path=self.path, env=env, runtime_params=params) as session:
             session.run(pipeline_names=list(pipelines) or None, runner=runner, **selection)
@@ -264,13 +264,17 @@ def digits():
 
 @pytest.fixture(scope="session")
 def pca_predictor(digits):
-    return predictors.PCAPredictor(estimators.MinimumErrorPCA(4).fit(digits[0].reshape(300, 64)), shape=(8, 8))
+    return predictors.PCAPredictor(
+        estimators.MinimumErrorPCA(4).fit(digits[0].reshape(300, 64)), shape=(8, 8)
+    )
 
 
 @pytest.fixture(scope="session")
 def feature_predictor():
     rows = np.random.default_rng(0).normal(size=(30, 3))
-    return predictors.PCAPredictor(estimators.MinimumErrorPCA(2).fit(rows), feature_names=["a", "b", "c"]), rows
+    return predictors.PCAPredictor(
+        estimators.MinimumErrorPCA(2).fit(rows), feature_names=["a", "b", "c"]
+    ), rows
 
 
 @pytest.fixture(scope="session")

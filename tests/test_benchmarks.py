@@ -372,6 +372,7 @@ def test_robustness_reads_what_is_hostile_and_says_what_survived(program, tmp_pa
     assert pd.read_csv(table)["seen"].str.contains("line 1: the number of documents is -1").sum() == 1
 
 
+@pytest.mark.release
 def test_robustness_notices_what_does_not_survive(program, tmp_path):
     confined, hostile = program("_confined"), program("_hostile")
 

@@ -41,6 +41,7 @@ def test_the_locks_are_released_by_a_run_that_ends_or_fails(project):
     project.run("pca", until="fit")
 
 
+@pytest.mark.release
 def test_of_two_runs_at_once_the_second_stops(project):
     def second_has_stopped():
         if not (project.path / "data/test/05_model_input/cvae/split.npz").exists():

@@ -284,12 +284,9 @@ def test_a_fit_that_breaks_says_so_in_its_own_run(project, monkeypatch, error, s
     }
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(
-    ("runner", "number"),
-    [
-        pytest.param("SequentialRunner", signal.SIGTERM, marks=pytest.mark.release),
-        ("ThreadRunner", signal.SIGINT),
-    ],
+    ("runner", "number"), [("SequentialRunner", signal.SIGTERM), ("ThreadRunner", signal.SIGINT)]
 )
 def test_an_interrupt_from_outside_ends_parent_and_child_as_killed(project, runner, number):
     write_parameters(project, "fit: {n_components: [2, 3], n_init: 1000000}")

@@ -53,6 +53,7 @@ def assert_same(found, expected):
     assert found[2] == expected[2]
 
 
+@pytest.mark.release
 def test_killed_twice_it_ends_where_an_undisturbed_run_ends(project):
     project.run("cvae", params=PARAMS, to_nodes=["cvae.fit"])
     undisturbed = outcome(project)

@@ -229,6 +229,7 @@ def serving(finished, tmp_path_factory):
             process.wait(timeout=300)
 
 
+@pytest.mark.release
 def test_texts_are_answered_in_every_form(finished, serving):
     texts = raw_data(finished, "clustering")
     expected = predictor_of(finished, "clustering").predict(texts["text"])
@@ -245,6 +246,7 @@ def test_texts_are_answered_in_every_form(finished, serving):
         pd.testing.assert_frame_equal(pd.DataFrame(json.loads(answer)["predictions"]), expected)
 
 
+@pytest.mark.release
 def test_images_are_answered(finished, serving):
     images = raw_data(finished, "cvae")
     expected = predictor_of(finished, "cvae").predict(images)
@@ -327,6 +329,7 @@ BAD = {
 }
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("case", BAD)
 def test_bad_requests_are_answered_by_the_reason_alone(serving, case):
     pipeline, body, content_type, expected, reason = BAD[case]
