@@ -2,11 +2,14 @@
 
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import mlflow
 from mlflow.models import infer_signature
+from mlflow.utils import environment
 
 import latents
 from latents.deferral import ipython_unasked
@@ -53,7 +56,7 @@ def log_model(name: str, candidate: Candidate, folder: Path) -> str:
     signature = infer_signature(example, predictor.predict(example))
     packages = (*_REQUIREMENTS, *predictor.requirements)
     # MLflow hands a model made from code over in a global variable: one thread at a time.
-    with _one_at_a_time, ipython_unasked():
+    with _one_at_a_time, ipython_unasked(), _requirements_unasked():
         logged = mlflow.pyfunc.log_model(
             name=name,
             python_model=served_model.__file__,
@@ -65,3 +68,20 @@ def log_model(name: str, candidate: Candidate, folder: Path) -> str:
             input_example=example,
         )
     return str(logged.model_id)
+
+
+@contextmanager
+def _requirements_unasked() -> Iterator[None]:
+    """Keep MLflow from holding requirements against what is installed: they are the versions installed.
+
+    It would read the records of all packages for that, a tenth of a short run.
+    """
+    name = "warn_dependency_requirement_mismatches"
+    asking = {module: getattr(module, name) for module in (environment, mlflow.pyfunc)}
+    try:
+        for module in asking:
+            setattr(module, name, lambda requirements: None)  # noqa: ARG005
+        yield
+    finally:
+        for module, function in asking.items():
+            setattr(module, name, function)
