@@ -24,7 +24,7 @@ test: .venv/installed-dev ## run the tests, or some: make test TESTS=tests/estim
 	$(PYTEST) $(TESTS)
 
 test-all: .venv/installed-dev ## run what takes long too: servers that go away, kills, every command of every page
-	@echo "==> pytest $(TESTS) (what only a release needs too)"
+	@echo "==> pytest $(TESTS) (what takes long too)"
 	$(PYTEST) -m "" $(TESTS)
 
 lint: .venv/installed-dev ## check style, types and the direction of imports

@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from latents.estimators import MultinomialMixture
-from latents.pipelines.clustering import description
+from latents.pipelines.clustering import description, drawing
 from latents.pipelines.clustering.parameters import EvaluateParameters
 from latents.pipelines.documents import excerpt
 from latents.reporting.report import render_chart
@@ -192,7 +192,7 @@ def test_the_map_draws_documents_that_have_words():
 def test_without_a_map_the_page_says_so(options):
     documents, tables = read(**options)
     assert tables["map"].empty
-    figure = description.draw_map(
+    figure = drawing._map(
         tables["map"], documents, tables["assignments"], tables["clusters"]["name"].tolist()
     )
     assert "not asked for" in figure.layout.annotations[0].text
@@ -217,7 +217,7 @@ def test_without_labels_and_names_rows_stand_for_them():
         for q in qs
     ]
     assert {q.source for q in quotations} == {f"document {row}" for row in tables["examples"]["document"]}
-    figure = description.draw_map(
+    figure = drawing._map(
         tables["map"], documents, tables["assignments"], tables["clusters"]["name"].tolist()
     )
     assert not figure.layout.updatemenus
@@ -229,7 +229,7 @@ def test_agreement_is_with_the_label_matched_in_training():
     assignments = tables["assignments"].assign(label="sky")
     train = ~assignments["held_out"]
     assignments.loc[train, "label"] = np.where(assignments["cluster"][train] == 0, "sea", "sky")
-    agreeing = description._agreeing(assignments, 2)
+    agreeing = drawing._agreeing(assignments, 2)
     assert agreeing[train].all()
     np.testing.assert_array_equal(agreeing[~train], assignments["cluster"][~train] == 1)
 

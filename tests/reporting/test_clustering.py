@@ -146,17 +146,15 @@ def test_a_permuted_clustering_shows_its_diagonal(permutation, seed):
     [
         # Matched greedily, both clusters would go to "a"; the matching gives 4 + 4 over 5 + 0.
         ("a" * 9 + "b" * 4, [0] * 5 + [1] * 4 + [0] * 4, "yx", 8 / 13),
-        (
-            "a" * 9 + "b" * 5,
-            [2] * 5 + [0] * 4 + [1] * 5,
-            "zxy",
-            10 / 14,
-        ),  # one left over stands beside its label
-        ("aab", [3, 1, 2], "xzyw", 2 / 3),  # an empty one at the end
+        # One left over stands beside its label.
+        ("a" * 9 + "b" * 5, [2] * 5 + [0] * 4 + [1] * 5, "zxy", 10 / 14),
+        # An empty one stands at the end.
+        ("aab", [3, 1, 2], "xzyw", 2 / 3),
     ],
 )
 def test_columns_follow_the_matching_not_the_largest_cell(labels, clusters, columns, agreeing):
-    figure = clustering.label_by_cluster(list(labels), clusters, sorted(columns))
+    names = sorted(columns)  # of the clusters 0, 1, ...
+    figure = clustering.label_by_cluster(list(labels), clusters, names)
     assert list(figure.data[0].x) == list(columns)
     assert figure.layout.title.text.startswith(f"{agreeing:.1%}")
 

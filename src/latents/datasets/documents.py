@@ -76,6 +76,9 @@ class DocstringsDataset(ReadOnlyDataset[pd.DataFrame]):
                 yield f"{'.'.join(module)}.{node.name}:{node.lineno}", label, text
 
 
+_UPSETS = 19  # more than any number of threads brought about
+
+
 def _parse(path: Path) -> ast.Module:
     """Parse a file of Python.
 
@@ -83,7 +86,7 @@ def _parse(path: Path) -> ast.Module:
     parses at the same moment can upset the count; the file itself is fine, and parses the next time.
     """
     source = path.read_text(encoding="utf-8")
-    for _ in range(19):
+    for _ in range(_UPSETS):
         with suppress(SystemError):
             return ast.parse(source, filename=str(path))
     return ast.parse(source, filename=str(path))

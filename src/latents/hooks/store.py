@@ -51,6 +51,8 @@ class StoreHook:
         except MlflowException as error:
             self._tell(error)
         except Timeout:
+            if not address.startswith("sqlite:"):
+                raise
             raise StoreAwayError(
                 f"another process has been setting up MLflow's {store.shown(address)} for {self.LONGEST:.0f} "
                 f"seconds (it holds {lock}); wait until it has ended, or end it"

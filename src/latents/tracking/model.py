@@ -77,7 +77,8 @@ def _requirements_unasked() -> Iterator[None]:
     It would read the records of all packages for that, a tenth of a short run.
     """
     name = "warn_dependency_requirement_mismatches"
-    asking = {module: getattr(module, name) for module in (environment, mlflow.pyfunc)}
+    modules = (module for module in (environment, mlflow.pyfunc) if hasattr(module, name))
+    asking = {module: getattr(module, name) for module in modules}
     try:
         for module in asking:
             setattr(module, name, lambda requirements: None)  # noqa: ARG005

@@ -89,10 +89,23 @@ def entries_of(
     is_allowed: Callable[[NDArray[Any]], bool],
     entry_of: Callable[[int, list[str]], Sequence[int]],
 ) -> NDArray[np.int32]:
-    """Return the entries of a file, of a `shape` of entries and numbers, one a line after `line`, which says so.
+    """Return the entries of a file, one a line, as whole numbers.
 
-    A block is read at once, by `numbers_of` or `reals_of`, if all its entries are allowed. Of any other `entry_of`
-    gets each line's number and fields; it returns their numbers (none of an empty line), or says what is wrong.
+    Parameters
+    ----------
+    path, file : Path, file
+        The file, for messages, and what is left to be read of it.
+    line : int
+        The number of the line before, which says how many entries follow.
+    shape : (int, int)
+        How many they are, and how many numbers each has.
+    read : callable
+        Reads a block of lines at once: `numbers_of` or `reals_of`.
+    is_allowed : callable
+        Whether all entries of a block are. Where one is not, or the block could not be read at once, its lines
+        are read one by one.
+    entry_of : callable
+        Given a line's number and fields, returns its numbers (none of an empty line), or says what is wrong.
 
     Raises
     ------

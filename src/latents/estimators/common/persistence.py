@@ -41,7 +41,7 @@ class Learned(NamedTuple):
 
 
 class PersistentEstimator:
-    """Adds ``save`` and ``load`` to a scikit-learn estimator.
+    """Adds ``save`` and ``load`` to a scikit-learn estimator, whose arguments ``_parameter_constraints`` checks.
 
     Learned attributes (names ending in ``_``) that are numeric arrays go to safetensors; arrays of strings,
     numbers, strings, lists and None go to JSON. A class whose state is neither overrides ``_state`` and

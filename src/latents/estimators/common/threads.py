@@ -19,8 +19,8 @@ class _Threads:
         self._lock, self._users = Lock(), 0
         self._blas = ThreadpoolController().select(user_api="blas")
 
-    def number(self) -> int:
-        """Return how many threads products may use, by default one a core, whoever has one alone."""
+    def count(self) -> int:
+        """Return how many threads products may use: of those there are, whether or not one is alone just now."""
         with self._lock:
             return self._before if self._users else self._found()
 
@@ -45,4 +45,4 @@ class _Threads:
 
 
 _threads = _Threads()
-n_blas_threads, one_blas_thread = _threads.number, _threads.one_alone
+n_blas_threads, one_blas_thread = _threads.count, _threads.one_alone

@@ -1,4 +1,4 @@
-"""What makes a clustering readable: names, tables of documents, the map."""
+"""What makes a clustering readable: names, tables of documents, places on the map."""
 
 from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -215,43 +214,6 @@ def locate(
     else:
         xy = plane(evidence(counts[rows], scores), random_state)
     return pd.DataFrame({"document": rows, "x": xy[:, 0], "y": xy[:, 1]})
-
-
-def draw_map(
-    positions: pd.DataFrame, documents: pd.DataFrame, assignments: pd.DataFrame, names: Sequence[str]
-) -> go.Figure:
-    """Draw the map, or say why there is none."""
-    if positions.empty:
-        return reporting.style.absent(
-            "Map of the documents",
-            "A map was not asked for (clustering.evaluate.map_documents), or there are too few documents or "
-            "clusters for one.",
-        )
-    rows = positions["document"].to_numpy()
-    shown = assignments.iloc[rows]
-    labelled = {}
-    if "label" in shown:
-        labelled = {"labels": shown["label"].to_numpy(), "agreeing": _agreeing(assignments, len(names))[rows]}
-    return reporting.clustering.document_map(
-        positions[["x", "y"]].to_numpy(),
-        shown["cluster"].to_numpy(),
-        names,
-        texts=[excerpt(text, 200) for text in documents["text"].iloc[rows]],
-        titles=shown["name"].astype(str).tolist() if "name" in shown else [f"document {row}" for row in rows],
-        n_documents=len(assignments),
-        **labelled,
-    )
-
-
-def _agreeing(assignments: pd.DataFrame, n_clusters: int) -> NDArray[np.bool_]:
-    """Return which documents are in the cluster matched to their label over the training documents."""
-    train = assignments[~assignments["held_out"].astype(bool)]
-    labels, _, matched = reporting.clustering.matched_clusters(train["label"], train["cluster"], n_clusters)
-    wanted = np.array([*labels, None], dtype=object)[matched]
-    agreeing: NDArray[np.bool_] = wanted[assignments["cluster"]] == assignments["label"].to_numpy(
-        dtype=object
-    )
-    return agreeing
 
 
 def quote(examples: pd.DataFrame, clusters: pd.DataFrame) -> list[reporting.report.Quotations]:

@@ -192,49 +192,6 @@ def export(
     return Candidate(predictor, example, headline)
 
 
-def draw(
-    model: estimators.MultinomialMixture,
-    documents: pd.DataFrame,
-    assignments: pd.DataFrame,
-    topics: pd.DataFrame,
-    clusters: pd.DataFrame,
-    positions: pd.DataFrame,
-    selection: pd.DataFrame,
-    select: SelectParameters,
-) -> dict[str, Any]:
-    """Draw the figures, over the training documents but for the map.
-
-    Returns
-    -------
-    mapping
-        ``bound``, ``topics``, ``labels``, ``sizes``, ``map`` and ``selection`` (Plotly figures). Those that the
-        data do not allow say why.
-    """
-    names = clusters["name"].tolist()
-    train = assignments[~assignments["held_out"]]
-    return {
-        "bound": reporting.clustering.bound_per_iteration(model.lower_bounds_, model.tempered_bounds_),
-        "topics": reporting.clustering.topic_words(topics[topics["cluster"].isin(train["cluster"])], names),
-        "sizes": reporting.clustering.cluster_sizes(train["cluster"], names, model.weights_),
-        "labels": (
-            reporting.clustering.label_by_cluster(train["label"], train["cluster"], names)
-            if "label" in train
-            else reporting.style.absent(
-                "Labels by cluster", "The documents have no labels to compare with, or all the same one."
-            )
-        ),
-        "map": description.draw_map(positions, documents, assignments, names),
-        "selection": (
-            reporting.selection.criteria_over_k(selection, select.criterion)
-            if len(selection) > 1
-            else reporting.style.absent(
-                "Choosing K",
-                "One number of clusters was fitted; clustering.fit.n_components may be a list of several.",
-            )
-        ),
-    }
-
-
 def report(
     clusters: pd.DataFrame,
     examples: pd.DataFrame,

@@ -2,8 +2,9 @@
 
 from kedro.pipeline import Pipeline, node
 
-from latents.pipelines.clustering import corpus, nodes, preview
+from latents.pipelines.clustering import corpus, drawing, nodes, preview
 
+RESULTS = ("assignments", "topics", "clusters", "examples", "map", "metrics")
 FIGURES = {name: f"{name}_figure" for name in ("bound", "topics", "labels", "sizes", "map", "selection")}
 
 
@@ -37,7 +38,7 @@ def create_pipeline() -> Pipeline:
                     "fit_record",
                     "params:evaluate",
                 ],
-                {name: name for name in ("assignments", "topics", "clusters", "examples", "map", "metrics")},
+                {name: name for name in RESULTS},
                 name="evaluate",
             ),
             node(
@@ -57,7 +58,7 @@ def create_pipeline() -> Pipeline:
                 name="export",
             ),
             node(
-                nodes.draw,
+                drawing.draw,
                 [
                     "model",
                     "documents",

@@ -4,6 +4,17 @@ from kedro.pipeline import Pipeline, node
 
 from latents.pipelines.cvae import drawing, nodes, preview
 
+RESULTS = (
+    "latents",
+    "class_table",
+    "generated",
+    "reconstructions",
+    "hardest",
+    "hardest_table",
+    "paths",
+    "traversals",
+    "metrics",
+)
 FIGURES = {
     name: f"{name}_figure"
     for name in (
@@ -44,13 +55,7 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.evaluate,
                 ["model", "test", "images", "fit_record", "params:evaluate", "monitor"],
-                {
-                    name: name
-                    for name in (
-                        *("latents", "class_table", "generated", "reconstructions", "hardest"),
-                        *("hardest_table", "paths", "traversals", "metrics"),
-                    )
-                },
+                {name: name for name in RESULTS},
                 name="evaluate",
             ),
             node(

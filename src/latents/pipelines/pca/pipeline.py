@@ -4,6 +4,7 @@ from kedro.pipeline import Pipeline, node
 
 from latents.pipelines.pca import drawing, nodes, preview
 
+RESULTS = ("scores", "distortions", "reconstructions", "worst", "worst_table", "metrics")
 FIGURES = {
     name: f"{name}_figure"
     for name in (
@@ -30,13 +31,7 @@ def create_pipeline() -> Pipeline:
             node(
                 nodes.evaluate,
                 ["model", "pixels", "images", "split", "fit_record", "params:evaluate"],
-                {
-                    name: name
-                    for name in (
-                        *("scores", "distortions", "reconstructions"),
-                        *("worst", "worst_table", "metrics"),
-                    )
-                },
+                {name: name for name in RESULTS},
                 name="evaluate",
             ),
             node(

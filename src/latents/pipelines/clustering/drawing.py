@@ -1,0 +1,95 @@
+"""The node that draws: the figures of a clustering."""
+
+from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from latents import estimators, reporting
+from latents.pipelines.clustering.parameters import SelectParameters
+from latents.pipelines.documents import excerpt
+
+
+def draw(
+    model: estimators.MultinomialMixture,
+    documents: pd.DataFrame,
+    assignments: pd.DataFrame,
+    topics: pd.DataFrame,
+    clusters: pd.DataFrame,
+    positions: pd.DataFrame,
+    selection: pd.DataFrame,
+    select: SelectParameters,
+) -> dict[str, Any]:
+    """Draw the figures, over the training documents but for the map.
+
+    Returns
+    -------
+    mapping
+        ``bound``, ``topics``, ``labels``, ``sizes``, ``map`` and ``selection`` (Plotly figures). Those that the
+        data do not allow say why.
+    """
+    names = clusters["name"].tolist()
+    train = assignments[~assignments["held_out"]]
+    return {
+        "bound": reporting.clustering.bound_per_iteration(model.lower_bounds_, model.tempered_bounds_),
+        "topics": reporting.clustering.topic_words(topics[topics["cluster"].isin(train["cluster"])], names),
+        "sizes": reporting.clustering.cluster_sizes(train["cluster"], names, model.weights_),
+        "labels": (
+            reporting.clustering.label_by_cluster(train["label"], train["cluster"], names)
+            if "label" in train
+            else reporting.style.absent(
+                "Labels by cluster", "The documents have no labels to compare with, or all the same one."
+            )
+        ),
+        "map": _map(positions, documents, assignments, names),
+        "selection": (
+            reporting.selection.criteria_over_k(selection, select.criterion)
+            if len(selection) > 1
+            else reporting.style.absent(
+                "Choosing K",
+                "One number of clusters was fitted; clustering.fit.n_components may be a list of several.",
+            )
+        ),
+    }
+
+
+def _map(
+    positions: pd.DataFrame, documents: pd.DataFrame, assignments: pd.DataFrame, names: Sequence[str]
+) -> go.Figure:
+    """Draw the map, or say why there is none."""
+    if positions.empty:
+        return reporting.style.absent(
+            "Map of the documents",
+            "A map was not asked for (clustering.evaluate.map_documents), or there are too few documents or "
+            "clusters for one.",
+        )
+    rows = positions["document"].to_numpy()
+    shown = assignments.iloc[rows]
+    labelled = {}
+    if "label" in shown:
+        labelled = {"labels": shown["label"].to_numpy(), "agreeing": _agreeing(assignments, len(names))[rows]}
+    return reporting.clustering.document_map(
+        positions[["x", "y"]].to_numpy(),
+        shown["cluster"].to_numpy(),
+        names,
+        texts=[excerpt(text, 200) for text in documents["text"].iloc[rows]],
+        titles=shown["name"].astype(str).tolist() if "name" in shown else [f"document {row}" for row in rows],
+        n_documents=len(assignments),
+        **labelled,
+    )
+
+
+def _agreeing(assignments: pd.DataFrame, n_clusters: int) -> NDArray[np.bool_]:
+    """Return which documents are in the cluster matched to their label over the training documents."""
+    train = assignments[~assignments["held_out"].astype(bool)]
+    labels, _, matched = reporting.clustering.matched_clusters(train["label"], train["cluster"], n_clusters)
+    wanted = np.array([*labels, None], dtype=object)[matched]
+    agreeing: NDArray[np.bool_] = wanted[assignments["cluster"]] == assignments["label"].to_numpy(
+        dtype=object
+    )
+    return agreeing
