@@ -35,8 +35,17 @@ def _read_once(read):
 
 
 @pytest.fixture
-def no_newsgroups(monkeypatch, tmp_path, offline):
-    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
+def cvae_speed(program, capsys, monkeypatch, no_data):
+    """Return the benchmark, and a function that runs it on little and returns what it printed."""
+    monkeypatch.setattr(shutil, "which", lambda _: None)  # without a compiler nothing is compiled
+    speed = program("cvae_speed")
+    small = ("--images", "256", "--repetitions", "1", "--evaluated-images", "2", "--samples", "5")
+
+    def run(loops):
+        speed.main([*small, "--loops", *loops])
+        return capsys.readouterr().out
+
+    return speed, run
 
 
 @pytest.mark.release
@@ -84,7 +93,7 @@ def test_the_mixture_keeps_its_quality(program, name, least):
     assert np.median(found) > least
 
 
-def test_speed_compares_passes_and_fits(program, capsys, no_newsgroups):
+def test_speed_compares_passes_and_fits(program, capsys, no_data):
     speed = program("clustering_speed")
     speed.main(
         [
@@ -317,30 +326,20 @@ def test_figures_name_the_processor(program):
     assert done.stdout.endswith("; widest instructions AVX2, BLAS for Haswell, bfloat16 emulated\n")
 
 
-def test_cvae_speed_leaves_out_what_is_emulated(program, capsys, monkeypatch, tmp_path, offline):
-    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
-    speed = program("cvae_speed")
+def test_cvae_speed_leaves_out_what_is_emulated(cvae_speed, monkeypatch):
+    speed, run = cvae_speed
     monkeypatch.setattr(speed, "HAS_BFLOAT16", False)
-    loops = [name for name in speed.LOOPS if "compiled" not in name and name != speed.DEFAULT]
-    small = ("--images", "256", "--repetitions", "1", "--evaluated-images", "2", "--samples", "5")
-    speed.main([*small, "--loops", *loops])
-    printed = capsys.readouterr().out
+    printed = run(name for name in speed.LOOPS if "compiled" not in name and name != speed.DEFAULT)
     assert "This processor emulates bfloat16, ten times slower than float32: it is left out" in printed
     assert "| ours, float32 " in printed
     assert "| ours, bfloat16 " not in printed
     assert "| bfloat16 " not in printed
 
 
-def test_cvae_speed_compares_loops_that_train_the_same_network(
-    program, capsys, monkeypatch, tmp_path, offline
-):
-    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
-    monkeypatch.setattr(shutil, "which", lambda _: None)  # without a compiler nothing is compiled
-    speed = program("cvae_speed")
+def test_cvae_speed_compares_loops_that_train_the_same_network(cvae_speed, monkeypatch):
+    speed, run = cvae_speed
     loops = [name for name in speed.LOOPS if "compiled" not in name]
-    small = ("--images", "256", "--repetitions", "1", "--evaluated-images", "2", "--samples", "5")
-    speed.main([*small, "--loops", *loops])
-    printed = capsys.readouterr().out
+    printed = run(loops)
     assert "No MNIST; going on with random images" in printed
     if not speed.HAS_BFLOAT16:
         loops = [name for name in loops if "bfloat16" not in name]
@@ -349,7 +348,7 @@ def test_cvae_speed_compares_loops_that_train_the_same_network(
 
     monkeypatch.setitem(speed.LOOPS, "another", lambda *_: iter([-1.0, -1.0]))
     with pytest.raises(SystemExit, match=r"another has a bound of -1\.00"):
-        speed.main([*small, "--loops", *loops, "another"])
+        run([*loops, "another"])
 
 
 @pytest.mark.release
