@@ -303,9 +303,9 @@ class TestImages:
             ),
             (
                 {"images": IMAGES, "labels": np.zeros(3, "i4,i4")},
-                "labels are of type .*; allowed are numbers",
+                "labels are of type .* numbers and texts",
             ),
-            ({"images": IMAGES, "labels": np.zeros(3, "c16")}, "labels are of type .*; allowed are numbers"),
+            ({"images": IMAGES, "labels": np.zeros(3, "c16")}, "labels are of type .* numbers and texts"),
             (
                 {"images": IMAGES, "labels": [0, 1]},
                 r"labels has shape \(2,\); one value per image makes \(3,\)",
