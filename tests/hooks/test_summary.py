@@ -11,6 +11,7 @@ import pytest
 import rich
 import yaml
 from kedro.framework.startup import bootstrap_project
+from kedro.runner import SequentialRunner, ThreadRunner
 
 from latents.hooks.run_log import RunLog
 from latents.key_numbers import written
@@ -166,10 +167,11 @@ def test_where_nothing_is_to_be_run_it_says_so(continued, capsys):
     assert "Done: no node was to be run." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
-def test_inference_tells_how_much_and_where(continued, runner):
-    names = "clustering_inference,pca_inference"
-    said = continued.kedro("run", "--env", "test", "--runner", runner, "--pipelines", names)
+@pytest.mark.parametrize("runner", [SequentialRunner(), ThreadRunner()])
+def test_inference_tells_how_much_and_where(continued, runner, monkeypatch, capfd):
+    monkeypatch.chdir(continued.path)
+    continued.run("clustering_inference", "pca_inference", runner=runner)
+    said = capfd.readouterr().out
     rows = rows_of(said, "clustering_inference")
     assert rows["documents"] == "10"
     assert rows["assignments"] == "data/test/07_model_output/clustering_inference/assignments.csv"
@@ -177,6 +179,7 @@ def test_inference_tells_how_much_and_where(continued, runner):
     assert rows["samples"] == "10"
     assert (continued.path / rows["reconstructions"]).is_file()
     places = [int(place) for place in re.findall(r"(\d+) of \d+: ", said)]
+    assert places
     assert places == list(range(1, len(places) + 1))
 
 
