@@ -1,12 +1,12 @@
 """A copy of the project for tests to run in, and a way to run it as a user would."""
 
+import json
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
@@ -38,6 +38,7 @@ from latents import estimators, predictors  # which import torch when it is aske
 from latents.features.words import count_words
 from tests.predictors.examples import RULES, TEXTS
 from tests.processes import KedroCommand
+from tests.servers import all_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -96,32 +97,29 @@ class Project:
         with KedroSession.create(project_path=self.path, env=env, runtime_params=params) as session:
             session.run(pipeline_names=list(pipelines) or None, runner=runner, **selection)
 
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project's folder, as typed by a user, and return what it printed."""
-        return subprocess.run(
-            words, cwd=self.path, env=self.environment, capture_output=True, text=True, check=False
+    def command(self, *words: str, code: int = 0, **variables: str) -> str:
+        """Run a command in the project's folder, as typed by a user, and return all that it printed."""
+        environment = {**self.environment, **variables}
+        done = subprocess.run(
+            words, cwd=self.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+        assert done.returncode == code, done.stdout
+        return done.stdout
 
-    def start(self, *words: str) -> KedroCommand:
+    def start(self, *words: str, **variables: str) -> KedroCommand:
         """Start a `kedro` command in a process of its own, as typed by a user."""
-        return KedroCommand(words, self.path, self.environment)
+        return KedroCommand(words, self.path, {**self.environment, **variables})
 
-    def kedro(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def kedro(self, *words: str, code: int = 0, **variables: str) -> str:
         """Run a `kedro` command in a process of its own, and return what it printed."""
-        return self.start(*words).wait()
+        return self.start(*words, **variables).wait(code)
 
     def interrupted(self, number: signal.Signals, once: Callable[[], bool], *words: str) -> str:
         """Run a `kedro` command, send it a signal once something holds, and return what it printed."""
         command = self.start(*words)
-        deadline = time.monotonic() + 300  # so that what never holds fails the test instead of hanging it
-        while not once():
-            assert command.is_running, command.wait().stdout
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        command.until(once)
         command.send_signal(number)
-        done = command.wait()
-        assert done.returncode == (-number if number == signal.SIGKILL else 128 + number), done.stdout
-        return done.stdout
+        return command.wait(-number if number == signal.SIGKILL else 128 + number)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -141,8 +139,28 @@ class Project:
 
     def runs(self) -> list[mlflow.entities.Run]:
         """All runs of all experiments, the newest first."""
-        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
-        return list(self.client.search_runs(experiments))
+        return all_runs(self.client)
+
+    def curve(self, run: mlflow.entities.Run, name: str) -> list[tuple[int, float]]:
+        """Return the steps and values of a metric of a run."""
+        return [(p.step, p.value) for p in self.client.get_metric_history(run.info.run_id, name)]
+
+    def artifacts(self, run: mlflow.entities.Run, pipeline: str) -> set[str]:
+        """Return the files that a run keeps of a pipeline, without the name of their folder."""
+        kept = self.client.list_artifacts(run.info.run_id, pipeline)
+        return {item.path.removeprefix(f"{pipeline}/") for item in kept}
+
+    def data(self, env: str | None = "test") -> Path:
+        """Where the runs of an environment write; None is the plain run's."""
+        return self.path / "data" / (env or "")
+
+    def metrics(self, pipeline: str, env: str | None = "test") -> dict[str, float]:
+        """Return what a run has measured."""
+        return json.loads((self.data(env) / "08_reporting" / pipeline / "metrics.json").read_text())
+
+    def predictor(self, pipeline: str, env: str | None = "test") -> predictors.Predictor:
+        """Return the predictor that a run has left."""
+        return predictors.load(self.data(env) / "06_models" / pipeline / "predictor")
 
 
 @pytest.fixture(scope="session")
@@ -244,6 +262,12 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     # urllib keeps the proxies of its first call: forget them now, and these afterwards.
     monkeypatch.setattr(urllib.request, "_opener", None)
+
+
+@pytest.fixture
+def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, offline: None) -> None:
+    """Let there be neither downloads nor what was downloaded before."""
+    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
 
 
 @pytest.fixture(scope="session")

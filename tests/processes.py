@@ -11,9 +11,12 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from subprocess import CompletedProcess
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
@@ -48,13 +51,12 @@ class KedroCommand:
     """
 
     def __init__(self, words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
-        self._words = ["kedro", *words]
         output, name = tempfile.mkstemp(dir=folder.parent, prefix="kedro-", suffix=".txt")
         os.close(output)
         self._output = Path(name)
         # A daemon, so that a test that fails leaves no process behind.
         self._process = _context.Process(
-            target=_run, args=(self._words, folder, dict(environment), self._output), daemon=True
+            target=_run, args=(["kedro", *words], folder, dict(environment), self._output), daemon=True
         )
         self._process.start()
 
@@ -67,12 +69,22 @@ class KedroCommand:
         """Send it a signal, as a terminal does."""
         os.kill(self._process.pid, number)
 
-    def wait(self) -> CompletedProcess[str]:
-        """Wait for its end, and return what it printed on either stream."""
+    def until(self, once: Callable[[], T]) -> T:
+        """Wait, while it runs, until something holds, and return that."""
+        deadline = time.monotonic() + _LONGEST
+        while not (found := once()):
+            assert self.is_running, self._output.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        return found
+
+    def wait(self, code: int = 0) -> str:
+        """Wait for its end, which is to be that of this code, and return what it printed on either stream."""
         self._process.join(_LONGEST)
         printed = self._output.read_text()
-        assert not self.is_running, printed
-        return CompletedProcess(self._words, self._process.exitcode, printed)
+        assert self._process.exitcode == code, printed
+        assert code == 1 or "Traceback" not in printed  # what a node raises is shown as it is
+        return printed
 
 
 def _run(words: list[str], folder: Path, environment: dict[str, str], output: Path) -> None:

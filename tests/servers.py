@@ -1,24 +1,64 @@
 """A real MLflow server that can be there, be silent or be gone, and others that are none."""
 
+import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import mlflow
 
 LOCAL = "127.0.0.1"
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind((LOCAL, 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nothing listens on and Kedro-Viz accepts, which takes none above 49151."""
+    while True:
+        with closing(socket.socket()) as probe:
+            probe.bind((LOCAL, 0))
+            port = int(probe.getsockname()[1])
+        if port <= 49151:
+            return port
+
+
+@contextmanager
+def served(
+    commands: Mapping[str, Sequence[str]], folder: Path, environment: Mapping[str, str]
+) -> Iterator[None]:
+    """Run the commands of servers for the length of the block, which begins once their addresses answer."""
+    with tempfile.NamedTemporaryFile() as log:
+        shared = {"cwd": folder, "env": environment, "stdout": log, "stderr": log, "start_new_session": True}
+        processes = {address: subprocess.Popen(words, **shared) for address, words in commands.items()}
+        try:
+            deadline = time.monotonic() + 300
+            for address, process in processes.items():
+                while not _answers(address):
+                    assert process.poll() is None, Path(log.name).read_text()
+                    assert time.monotonic() < deadline, Path(log.name).read_text()
+                    time.sleep(0.2)
+            yield
+        finally:
+            for process in processes.values():
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGTERM)
+            for process in processes.values():
+                process.wait(timeout=300)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with DIRECT.open(address, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 @contextmanager
@@ -30,23 +70,8 @@ def mlflow_server(folder: Path, database: str, environment: dict[str, str]) -> I
         *("--backend-store-uri", database, "--artifacts-destination", str(folder / "artifacts")),
     ]
     environment = {**environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "server.txt").open("wb") as log:
-        process = subprocess.Popen(
-            words, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + 300
-        while True:
-            assert process.poll() is None, (folder / "server.txt").read_text()
-            assert time.monotonic() < deadline
-            with closing(socket.socket()) as probe:
-                if probe.connect_ex((LOCAL, port)) == 0:
-                    break
-            time.sleep(0.2)
+    with served({f"http://{LOCAL}:{port}/health": words}, folder, environment):
         yield port
-    finally:
-        process.terminate()
-        process.wait()
 
 
 class Gate:
@@ -144,7 +169,6 @@ def answering(*parts: bytes, pause: float = 0.0) -> Iterator[str]:
         listener.close()
 
 
-def runs_of(port: int) -> list[mlflow.entities.Run]:
-    """Return all runs that a server has, the newest first."""
-    client = mlflow.MlflowClient(f"http://{LOCAL}:{port}")
+def all_runs(client: mlflow.MlflowClient) -> list[mlflow.entities.Run]:
+    """Return the runs of all experiments, the newest first."""
     return list(client.search_runs([found.experiment_id for found in client.search_experiments()]))

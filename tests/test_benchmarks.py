@@ -35,11 +35,20 @@ def _read_once(read):
 
 
 @pytest.fixture
-def no_newsgroups(monkeypatch, tmp_path, offline):
-    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
+def cvae_speed(program, capsys, monkeypatch, no_data):
+    """Return the benchmark, and a function that runs it on little and returns what it printed."""
+    monkeypatch.setattr(shutil, "which", lambda _: None)  # without a compiler nothing is compiled
+    speed = program("cvae_speed")
+    small = ("--images", "256", "--repetitions", "1", "--evaluated-images", "2", "--samples", "5")
+
+    def run(loops):
+        speed.main([*small, "--loops", *loops])
+        return capsys.readouterr().out
+
+    return speed, run
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_quality_fits_each_method_once_and_keeps_what_is_done(program, tmp_path, capsys, monkeypatch):
     quality = program("clustering_quality")
     output = tmp_path / "new" / "quality.csv"
@@ -84,7 +93,7 @@ def test_the_mixture_keeps_its_quality(program, name, least):
     assert np.median(found) > least
 
 
-def test_speed_compares_passes_and_fits(program, capsys, no_newsgroups):
+def test_speed_compares_passes_and_fits(program, capsys, no_data):
     speed = program("clustering_speed")
     speed.main(
         [
@@ -117,7 +126,7 @@ def test_word_counting_compares_equal_counts(program, capsys):
         counting.check(found, expected, vectorizer.get_feature_names_out().tolist())
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_pca_speed_tells_seconds_errors_and_memory(program, capsys, monkeypatch):
     speed = program("pca_speed")
     names = (speed.REFERENCE, speed.OURS)
@@ -174,7 +183,7 @@ def test_speed_needs_the_method_that_others_are_held_against(program, capsys):
     assert "must have lsa-k-means" in capsys.readouterr().err
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_scale_makes_fits_compares_and_sweeps(program, tmp_path, capsys):
     scale = program("clustering_scale")
     arguments = [
@@ -298,7 +307,7 @@ def test_tables_are_aligned(program):
     assert common.spread([3, 1, 2], 1) == "2.0 (1.0..3.0)"
 
 
-@pytest.mark.release
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="settings of x86 processors")
 def test_figures_name_the_processor(program):
     first, second = program("_common").machine().splitlines()
@@ -317,30 +326,20 @@ def test_figures_name_the_processor(program):
     assert done.stdout.endswith("; widest instructions AVX2, BLAS for Haswell, bfloat16 emulated\n")
 
 
-def test_cvae_speed_leaves_out_what_is_emulated(program, capsys, monkeypatch, tmp_path, offline):
-    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
-    speed = program("cvae_speed")
+def test_cvae_speed_leaves_out_what_is_emulated(cvae_speed, monkeypatch):
+    speed, run = cvae_speed
     monkeypatch.setattr(speed, "HAS_BFLOAT16", False)
-    loops = [name for name in speed.LOOPS if "compiled" not in name and name != speed.DEFAULT]
-    small = ("--images", "256", "--repetitions", "1", "--evaluated-images", "2", "--samples", "5")
-    speed.main([*small, "--loops", *loops])
-    printed = capsys.readouterr().out
+    printed = run(name for name in speed.LOOPS if "compiled" not in name and name != speed.DEFAULT)
     assert "This processor emulates bfloat16, ten times slower than float32: it is left out" in printed
     assert "| ours, float32 " in printed
     assert "| ours, bfloat16 " not in printed
     assert "| bfloat16 " not in printed
 
 
-def test_cvae_speed_compares_loops_that_train_the_same_network(
-    program, capsys, monkeypatch, tmp_path, offline
-):
-    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
-    monkeypatch.setattr(shutil, "which", lambda _: None)  # without a compiler nothing is compiled
-    speed = program("cvae_speed")
+def test_cvae_speed_compares_loops_that_train_the_same_network(cvae_speed, monkeypatch):
+    speed, run = cvae_speed
     loops = [name for name in speed.LOOPS if "compiled" not in name]
-    small = ("--images", "256", "--repetitions", "1", "--evaluated-images", "2", "--samples", "5")
-    speed.main([*small, "--loops", *loops])
-    printed = capsys.readouterr().out
+    printed = run(loops)
     assert "No MNIST; going on with random images" in printed
     if not speed.HAS_BFLOAT16:
         loops = [name for name in loops if "bfloat16" not in name]
@@ -349,10 +348,10 @@ def test_cvae_speed_compares_loops_that_train_the_same_network(
 
     monkeypatch.setitem(speed.LOOPS, "another", lambda *_: iter([-1.0, -1.0]))
     with pytest.raises(SystemExit, match=r"another has a bound of -1\.00"):
-        speed.main([*small, "--loops", *loops, "another"])
+        run([*loops, "another"])
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_robustness_reads_what_is_hostile_and_says_what_survived(program, tmp_path, capsys):
     robustness = program("robustness")
     table = tmp_path / "robustness.csv"
@@ -372,7 +371,7 @@ def test_robustness_reads_what_is_hostile_and_says_what_survived(program, tmp_pa
     assert pd.read_csv(table)["seen"].str.contains("line 1: the number of documents is -1").sum() == 1
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_robustness_notices_what_does_not_survive(program, tmp_path):
     confined, hostile = program("_confined"), program("_hostile")
 

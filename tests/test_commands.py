@@ -4,11 +4,7 @@ import os
 import re
 import shlex
 import shutil
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import pytest
@@ -17,6 +13,7 @@ from filelock import FileLock
 
 from latents import estimators
 from tests.conftest import ROOT
+from tests.servers import DIRECT, LOCAL, free_port, served
 
 README = (ROOT / "README.md").read_text()
 MANUAL = {
@@ -29,17 +26,8 @@ BIN = Path(sys.executable).parent
 INSTALLED = ["-o", ".venv/installed", "-o", ".venv/installed-dev", f"BIN={BIN}"]
 
 
-def free_port():
-    """Return a port that nothing listens on and Kedro-Viz accepts, which takes none above 49151."""
-    for port in range(20000 + os.getpid() % 10000, 32000):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
-    raise OSError("no free port below 32000")
-
-
-def make(project, *words):
-    return project.command("make", *INSTALLED, *words)
+def make(project, *words, **options):
+    return project.command("make", *INSTALLED, *words, **options)
 
 
 def test_the_table_has_every_command():
@@ -66,20 +54,16 @@ def python_of(page, imported):
     return code
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_make_run_fits_all_three_and_everything_the_readme_says_is_there(project):
     # The defaults, but for the epochs and importance samples that most of the time would go into.
     few = "cvae: {fit: {epochs: 10}, evaluate: {n_importance_samples: 100}}\n"
     project.write("conf/local/parameters.yml", few)
-    done = make(project, "run")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(
-        r"^Done: \d+ nodes in \S+ (s|min)\. The whole log: data/logs/\S+\.log$", done.stdout, re.MULTILINE
-    )
+    last = r"^Done: \d+ nodes in \S+ (s|min)\. The whole log: data/logs/\S+\.log$"
+    assert re.search(last, make(project, "run"), re.MULTILINE)
     for pipeline in ("clustering", "pca", "cvae"):
-        folder = project.path / "data/08_reporting" / pipeline
-        assert (folder / "report.html").stat().st_size > 100_000
-        assert (folder / "metrics.json").is_file()
+        assert (project.path / f"data/08_reporting/{pipeline}/report.html").stat().st_size > 100_000
+        assert project.metrics(pipeline, env=None)
     names = run_in(project.path, python_of(MANUAL["models.md"], "estimators import load"))
     assert names["images"].shape == (3, 64)
     names = run_in(project.path, python_of(README, "predictors"))
@@ -92,8 +76,7 @@ def test_make_run_fits_all_three_and_everything_the_readme_says_is_there(project
     assert len(names["table"]) == 2
     assert names["drawn"].shape == (3, 8, 8)
     assert 1 < names["drawn"].max() <= 16
-    metrics = (project.path / "data/08_reporting/clustering/metrics.json").read_text()
-    assert float(re.search(r'"nmi": ([\d.]+)', metrics)[1]) > 0.55
+    assert project.metrics("clustering", env=None)["nmi"] > 0.55
     mixture = estimators.load(project.path / "data/06_models/clustering/model.safetensors")
     assert mixture.weights_.shape == (13,)
 
@@ -116,12 +99,11 @@ def in_the_test_environment(command):
 KEDRO_COMMANDS = {shlex.join(in_the_test_environment(c)): None for c in COMMANDS if c.startswith("kedro")}
 
 
-@pytest.mark.release
+@pytest.mark.slow
 @pytest.mark.parametrize("command", KEDRO_COMMANDS)
 def test_kedro_commands(continued, command):
     """The data of the other environments have tests of their own."""
-    done = continued.kedro(*shlex.split(command)[1:])
-    assert done.returncode == 0, done.stdout
+    continued.kedro(*shlex.split(command)[1:])
     (run,) = continued.runs()
     assert run.info.status == "FINISHED"
 
@@ -134,23 +116,19 @@ def test_clean_removes_what_runs_wrote_and_nothing_else(continued):
     """Whatever the environments are called, and wherever their data lie."""
     continued.write("conf/my data/globals.yml", "data: ../elsewhere/my data\n")
     continued.write("conf/books/globals.yml", "data: data/books\n")
-    continued.write(
-        "conf/books/catalog.yml", "pca.raw_images: {type: latents.datasets.DigitsDataset, limit: 99}\n"
-    )
+    digits = "pca.raw_images: {type: latents.datasets.DigitsDataset, limit: 99}\n"
+    continued.write("conf/books/catalog.yml", digits)
     shutil.copytree(continued.path / "data/test", continued.path.parent / "elsewhere/my data")
     shutil.copytree(continued.path / "data/test", continued.path / "data/books")
+    among = {
+        "test/06_models/pca/notes.md",
+        "test/06_models/pca/predictor/notes.md",
+        "test/07_model_output/cvae/epochs/best.png",
+    }
     mine = {
         *("mine.csv", "mine/08_reporting/pca/report.html", "01_raw/precious", "books/01_raw/texts/a.txt"),
-        *(
-            "test/06_models/pca/notes.md",
-            "test/06_models/pca/predictor/notes.md",
-            "books/08_reporting/final.html",
-        ),
-        *(
-            "test/07_model_output/cvae/epochs/best.png",
-            "books/mine/report.html",
-            "books/02_intermediate/my.npz",
-        ),
+        *("books/08_reporting/final.html", "books/mine/report.html", "books/02_intermediate/my.npz"),
+        *among,
     }
     for name in mine:
         continued.write(f"data/{name}", "text")
@@ -158,35 +136,27 @@ def test_clean_removes_what_runs_wrote_and_nothing_else(continued):
     # Where no run has locked a folder, none has written to it.
     for path in (continued.path / "data/books").glob("04_feature/*/.lock"):
         path.unlink()
-    not_locked = {
-        f"books/{name}" for name in files_of(continued.path / "data/books") if name.startswith("04_")
-    }
+    books = files_of(continued.path / "data/books")
+    not_locked = {f"books/{name}" for name in books if name.startswith("04_")}
     continued.write("data/test/06_models/pca/.writing-0123456789ab-model.safetensors/half", "half")
     continued.write("mlflow.db.backup", "text")
     continued.write("mlartifacts/1/report.html", "logged")
-    done = make(continued, "clean")
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = make(continued, "clean")
     assert files_of(continued.path / "data") == {"README.md", *mine, *not_locked}
     assert files_of(continued.path.parent / "elsewhere") == {"my data/mine.txt"}
     assert [path.name for path in continued.path.glob("ml*")] == ["mlflow.db.backup"]
-    for name in (
-        "06_models/pca/notes.md",
-        "06_models/pca/predictor/notes.md",
-        "07_model_output/cvae/epochs/best.png",
-    ):
-        assert f"left, since no run has written it: data/test/{name}" in done.stdout
+    for name in among:
+        assert f"left, since no run has written it: data/{name}" in said
     assert not (continued.path / "data/test/08_reporting").exists()
-    again = make(continued, "clean")
-    assert again.returncode == 0, again.stdout + again.stderr
+    make(continued, "clean")
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_clean_waits_for_no_run_and_removes_nothing_meanwhile(continued):
     before = files_of(continued.path)
     with FileLock(continued.path / "data/test/07_model_output/pca/.lock"):
-        done = make(continued, "clean")
-    assert done.returncode != 0
-    assert "a run is writing to data/test/07_model_output/pca; wait until it has ended" in done.stderr
+        said = make(continued, "clean", code=2)
+    assert "a run is writing to data/test/07_model_output/pca; wait until it has ended" in said
     assert files_of(continued.path) == before
 
 
@@ -200,91 +170,58 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_clean_goes_by_every_environment_that_can_be_read(continued):
     for name, text in UNREADABLE.items():
         continued.write(f"conf/{name}", text)
     continued.write("conf/known/credentials.yml", "somebody: {key: a}\n")
     continued.write("conf/known/catalog.yml", UNREADABLE["unknown/catalog.yml"].replace("nobody", "somebody"))
-    done = make(continued, "clean")
-    assert done.returncode == 0, done.stdout + done.stderr
-    said = re.findall(r"the outputs of (\w+) stay: its configuration cannot be read \(.+\)", done.stdout)
-    assert said == sorted(name.split("/")[0] for name in UNREADABLE)
-    assert "WARNING" not in done.stdout
+    said = make(continued, "clean")
+    unread = re.findall(r"the outputs of (\w+) stay: its configuration cannot be read \(.+\)", said)
+    assert unread == sorted(name.split("/")[0] for name in UNREADABLE)
+    assert "WARNING" not in said
     assert files_of(continued.path / "data") == {"README.md"}
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_clean_does_not_look_around_where_an_output_was_sent_elsewhere(continued):
     continued.write(
         "conf/test/catalog_own.yml", "pca.scores: {type: pandas.CSVDataset, filepath: scores.csv}\n"
     )
     for name in ("scores.csv", ".lock", "mine.txt"):
         continued.write(name, "text")
-    done = make(continued, "clean")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "mine.txt" not in done.stdout
+    assert "mine.txt" not in make(continued, "clean")
     assert {".lock", "scores.csv", "mine.txt"} & files_of(continued.path) == {"mine.txt"}
 
 
 def test_clean_without_an_environment_leaves_outputs_and_says_so(continued):
-    done = continued.command("make", "clean")
-    assert done.returncode == 0
-    assert "outputs stay: there is no .venv to read the catalog with" in done.stdout
+    said = continued.command("make", "clean")
+    assert "outputs stay: there is no .venv to read the catalog with" in said
     assert (continued.path / "data/test/08_reporting/pca/report.html").is_file()
     assert not list(continued.path.glob("ml*"))
 
 
-def test_ui_points_to_the_server_that_has_the_runs(project, monkeypatch):
-    done = subprocess.run(
-        ["make", *INSTALLED, "ui"],
-        cwd=project.path,
-        env={**project.environment, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "your runs are on the server http://127.0.0.1:9" in done.stdout
+def test_ui_points_to_the_server_that_has_the_runs(project):
+    said = make(project, "ui", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert "your runs are on the server http://127.0.0.1:9" in said
 
 
 def test_no_figure_of_the_readme_is_left_open():
     assert not re.findall(r"\b(?:REF|BENCH|MEM)_[A-Z]+\b", README)
 
 
-@pytest.mark.release
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "path"), [("viz", "api/main"), ("ui", "")])
 def test_servers_answer_on_this_machine_alone(finished, target, path):
-    port = f"{target.upper()}_PORT={free_port()}"
-    process = subprocess.Popen(
-        ["make", *INSTALLED, target, port],
-        cwd=finished.path,
-        env=finished.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        address = f"http://127.0.0.1:{port.split('=')[1]}/{path}"
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        deadline = time.monotonic() + 300
-        while True:
-            assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < deadline
-            try:
-                with direct.open(address, timeout=5) as answer:
-                    content = answer.read().decode()
-                break
-            except OSError:
-                time.sleep(0.5)
-        assert ("pca.eigenimages_figure" if target == "viz" else "MLflow") in content
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, 15)
-            process.communicate(timeout=60)
+    port = free_port()
+    address = f"http://{LOCAL}:{port}/{path}"
+    command = ["make", *INSTALLED, target, f"{target.upper()}_PORT={port}"]
+    with served({address: command}, finished.path, finished.environment), DIRECT.open(address) as answer:
+        content = answer.read().decode()
+    assert ("pca.eigenimages_figure" if target == "viz" else "MLflow") in content
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_single_runs_can_be_removed(project):
     command = re.search(r"`(mlflow gc [^`]*)`", MANUAL["kedro.md"])[1]
     project.run("pca")
@@ -295,8 +232,7 @@ def test_single_runs_can_be_removed(project):
     for model in models:
         if model.source_run_id == removed.info.run_id:
             project.client.delete_logged_model(model.model_id)
-    done = project.command(*shlex.split(command))
-    assert done.returncode == 0, done.stdout + done.stderr
+    project.command(*shlex.split(command))
     assert [run.info.run_id for run in project.runs()] == [kept.info.run_id]
     artifacts = project.path / "mlartifacts"
     assert not list((artifacts / removed.info.run_id).rglob("*.html"))
@@ -308,16 +244,15 @@ def test_single_runs_can_be_removed(project):
 
 
 def test_make_help_lists_the_commands(project):
-    done = make(project)
+    said = make(project)
     for target in ("run", "test", "test-all", "lint", "docs", "viz", "ui", "notebooks", "clean"):
-        assert f"make {target} " in done.stdout
+        assert f"make {target} " in said
 
 
 def test_make_notebooks_installs_and_opens_them_on_this_machine_alone(project):
-    done = project.command("make", "--dry-run", f"BIN={BIN}", "NOTEBOOKS_PORT=9", "notebooks")
-    assert done.returncode == 0, done.stdout + done.stderr
-    installed = done.stdout.index('--editable ".[notebooks]"')
-    assert installed < done.stdout.index(f"{BIN}/kedro jupyter lab --ip=127.0.0.1 --port=9 notebooks")
+    said = project.command("make", "--dry-run", f"BIN={BIN}", "NOTEBOOKS_PORT=9", "notebooks")
+    installed = said.index('--editable ".[notebooks]"')
+    assert installed < said.index(f"{BIN}/kedro jupyter lab --ip=127.0.0.1 --port=9 notebooks")
 
 
 def test_refuses_an_old_python(project, tmp_path):
@@ -326,9 +261,8 @@ def test_refuses_an_old_python(project, tmp_path):
         f'#!/bin/sh\n[ "$1" = -c ] && exec "{sys.executable}" -c "import sys; sys.version_info = (3, 9, 1); $2"\n'
     )
     old.chmod(0o755)
-    done = project.command("make", f"PYTHON={old}", "run")
-    assert done.returncode != 0
-    assert "Python 3.11 or later is needed, this is 3.9" in done.stderr
+    said = project.command("make", f"PYTHON={old}", "run", code=2)
+    assert "Python 3.11 or later is needed, this is 3.9" in said
 
 
 @pytest.mark.parametrize("name", ["CHANGELOG.md", "LICENSE", ".ci/run", ".ci/models", "data/README.md"])

@@ -72,11 +72,21 @@ def killed(folder, at):
     assert done.returncode == -signal.SIGKILL
 
 
+def write(folder, text):
+    with whole_folder(folder) as new:
+        (new / "a.txt").write_text(text)
+
+
+def assert_alone(folder, text):
+    """Make sure that the folder has the file of this text, and that nothing is left beside it."""
+    assert os.listdir(folder.parent) == [folder.name]
+    assert (folder / "a.txt").read_text() == text
+
+
 @pytest.fixture
 def folder(tmp_path):
     folder = tmp_path / "folder"
-    with whole_folder(folder) as new:
-        (new / "a.txt").write_text("old")
+    write(folder, "old")
     return folder
 
 
@@ -84,17 +94,15 @@ def test_killed_before_the_exchange_the_former_folder_is_there_and_the_rest_is_s
     killed(folder, FIRST)
     assert len(os.listdir(folder.parent)) == 2
     assert sweep(folder.parent) == []
-    assert os.listdir(folder.parent) == ["folder"]
-    assert (folder / "a.txt").read_text() == "old"
+    assert_alone(folder, "old")
 
 
 def test_killed_within_the_exchange_the_former_folder_is_put_back(folder):
     killed(folder, BETWEEN)
     assert not folder.exists()
     assert sweep(folder.parent) == [folder]
-    assert os.listdir(folder.parent) == ["folder"]
     assert os.listdir(folder) == ["a.txt"]
-    assert (folder / "a.txt").read_text() == "old"
+    assert_alone(folder, "old")
 
 
 def test_who_reads_puts_it_back_as_well(folder):
@@ -120,8 +128,7 @@ def test_interrupted_at_any_moment_a_writer_leaves_nothing(tmp_path, at, text):
     code = [sys.executable, "-c", INTERRUPTED, tmp_path / "folder", at]
     done = subprocess.run(code, check=False, capture_output=True, text=True)
     assert done.stderr.endswith("KeyboardInterrupt\n")
-    assert os.listdir(tmp_path) == ["folder"]
-    assert (tmp_path / "folder" / "a.txt").read_text() == text
+    assert_alone(tmp_path / "folder", text)
 
 
 def test_who_writes_the_same_again_clears_up_first(folder):
@@ -130,8 +137,7 @@ def test_who_writes_the_same_again_clears_up_first(folder):
     with whole_folder(folder) as new:
         assert (folder / "a.txt").read_text() == "old"
         (new / "a.txt").write_text("new")
-    assert os.listdir(folder.parent) == ["folder"]
-    assert (folder / "a.txt").read_text() == "new"
+    assert_alone(folder, "new")
 
 
 def test_writers_at_work_are_let_alone(folder):
@@ -172,16 +178,13 @@ def test_who_reads_does_not_mind_that_the_writer_has_just_cleared_up(folder, van
     killed(folder, BETWEEN)
     restore(folder)
     assert vanishing
-    assert os.listdir(folder.parent) == ["folder"]
-    assert (folder / "a.txt").read_text() == "old"
+    assert_alone(folder, "old")
 
 
 def test_who_writes_begins_anew_where_its_place_has_just_been_swept(folder, vanishing):
-    with whole_folder(folder) as new:
-        (new / "a.txt").write_text("new")
+    write(folder, "new")
     assert vanishing
-    assert os.listdir(folder.parent) == ["folder"]
-    assert (folder / "a.txt").read_text() == "new"
+    assert_alone(folder, "new")
 
 
 def test_of_writers_at_once_each_ends_well_and_the_last_ones_is_left(folder, monkeypatch):
@@ -196,11 +199,9 @@ def test_of_writers_at_once_each_ends_well_and_the_last_ones_is_left(folder, mon
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", after_another)
-    with whole_folder(folder) as new:
-        (new / "a.txt").write_text("mine")
+    write(folder, "mine")
     assert not others
-    assert os.listdir(folder.parent) == ["folder"]
-    assert (folder / "a.txt").read_text() == "mine"
+    assert_alone(folder, "mine")
 
 
 @pytest.mark.filterwarnings("ignore:flock not supported on this filesystem:UserWarning")
@@ -215,8 +216,7 @@ def test_without_locks_files_are_written_all_the_same(folder, monkeypatch, code)
     monkeypatch.setattr("fcntl.flock", refuse)
     with whole_file(folder.parent / "file") as temporary:
         temporary.write_text("whole")
-    with whole_folder(folder) as new:
-        (new / "a.txt").write_text("new")
+    write(folder, "new")
     assert {*os.listdir(folder.parent)} - {left} == {"file", "folder"}
     assert (folder / "a.txt").read_text() == "new"
 

@@ -57,7 +57,7 @@ def executed(name, kernel, env):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@pytest.mark.release
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_holds_for_a_finished_run(kernel, name):
     """Formulas and models are held against each other by the notebooks' own assertions."""
@@ -72,7 +72,7 @@ def test_holds_for_a_finished_run(kernel, name):
     assert [output for output in outputs if output.get("name") == "stderr"] == []
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_says_so_where_there_is_no_run(kernel):
     with pytest.raises(CellExecutionError) as caught:
         executed("2_pca.ipynb", kernel, "benchmark")

@@ -20,9 +20,7 @@ MINUS = "\N{MINUS SIGN}"
         (0.0, "0"),
         (1.23456e-5, f"1.23e{MINUS}05"),
         (4.414e12 + 0.5, "4.41e+12"),
-        (math.inf, "∞"),
         (-math.inf, f"{MINUS}∞"),
-        (math.nan, "not a number"),
     ],
 )
 def test_measured_numbers_have_three_digits(value, text):

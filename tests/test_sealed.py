@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import save as to_safetensors
@@ -17,7 +17,6 @@ from latents.sealed import digest_of, read_sealed
 from tests.conftest import SAVED
 from tests.damage import damaged_bytes, damaged_json, nested, repeated
 
-FUZZ = settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KINDS = ["pca", "clustering", "reference", "ladder"]
 
 
@@ -57,7 +56,18 @@ def sealed(text, arrays, key="latents"):
     return to_safetensors(arrays, metadata={key: text, "digest": digest_of(arrays, text)})
 
 
-def refused_or(path, content, same):
+def fuzz(check, *strategies):
+    """Check examples, whatever the check returns."""
+
+    @settings(max_examples=50)
+    @given(st.tuples(*strategies))
+    def examples(values):
+        check(*values)
+
+    examples()
+
+
+def refused_or(path, content, same=lambda model: None):
     """Load a file of this content: it is refused by its name, or passes the check of a model."""
     path.write_bytes(content)
     try:
@@ -82,13 +92,7 @@ def test_no_bit_and_no_byte_less_passes(kind, files, tmp_path):
         assert digest_of(arrays_again) == digest_of(arrays)
 
     assert refused_or(path, whole, same)
-
-    @FUZZ
-    @given(damaged_bytes(whole))
-    def damage(content):
-        refused_or(path, content, same)
-
-    damage()
+    fuzz(lambda content: refused_or(path, content, same), damaged_bytes(whole))
 
 
 def test_every_single_bit_is_told(files, tmp_path):
@@ -98,7 +102,7 @@ def test_every_single_bit_is_told(files, tmp_path):
     for place in range(0, 8 * len(whole), 7):
         content = bytearray(whole)
         content[place // 8] ^= 1 << place % 8
-        if refused_or(path, bytes(content), lambda model: None):
+        if refused_or(path, bytes(content)):
             passed.append(place)
     assert passed == []
 
@@ -108,29 +112,23 @@ def test_a_changed_header_is_refused_by_its_digest(kind, files, tmp_path):
     path, text, arrays = written(tmp_path / "model", files[kind])
     digest = digest_of(arrays, text)
 
-    @FUZZ
-    @given(damaged_json(json.loads(text)))
     def damage(changed):
         content = to_safetensors(arrays, metadata={"latents": json.dumps(changed), "digest": digest})
-        assert json.dumps(changed) == text or not refused_or(path, content, lambda model: None)
+        assert json.dumps(changed) == text or not refused_or(path, content)
 
-    damage()
+    fuzz(damage, damaged_json(json.loads(text)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_header_and_arrays_that_no_fit_leaves_are_refused_even_with_a_true_digest(kind, files, tmp_path):
     path, text, arrays = written(tmp_path / "model", files[kind])
 
-    @FUZZ
-    @given(damaged_json(json.loads(text)))
-    def change_header(changed):
-        refused_or(path, sealed(json.dumps(changed), arrays), lambda model: model.save(tmp_path / "again"))
+    def save_again(model):
+        model.save(tmp_path / "again")
 
-    @FUZZ
-    @given(
-        st.sampled_from(sorted(arrays)),
-        st.sampled_from(["drop", "add", "cut", "flatten", "half", "whole", "nan", "swap"]),
-    )
+    def change_header(changed):
+        refused_or(path, sealed(json.dumps(changed), arrays), save_again)
+
     def change_arrays(name, what):
         changed = dict(arrays)
         other = sorted(arrays)[0]
@@ -148,10 +146,11 @@ def test_a_header_and_arrays_that_no_fit_leaves_are_refused_even_with_a_true_dig
             }[what]()
             if what == "add":
                 changed["more_"] = np.ones(2)
-        refused_or(path, sealed(text, changed), lambda model: model.save(tmp_path / "again"))
+        refused_or(path, sealed(text, changed), save_again)
 
-    change_header()
-    change_arrays()
+    fuzz(change_header, damaged_json(json.loads(text)))
+    kinds = ["drop", "add", "cut", "flatten", "half", "whole", "nan", "swap"]
+    fuzz(change_arrays, st.sampled_from(sorted(arrays)), st.sampled_from(kinds))
     header = json.loads(text)
     lacking = [{k: v for k, v in header["params"].items() if k != name} for name in header["params"]]
     for content in (
@@ -161,7 +160,7 @@ def test_a_header_and_arrays_that_no_fit_leaves_are_refused_even_with_a_true_dig
         sealed(repeated(text, "params"), arrays),
         *(sealed(json.dumps({**header, "params": params}), arrays) for params in lacking),
     ):
-        assert not refused_or(path, content, lambda model: None)
+        assert not refused_or(path, content)
 
 
 def test_a_network_that_no_memory_holds_is_not_made_for_a_file(files, tmp_path):
@@ -205,22 +204,18 @@ def test_no_damaged_checkpoint_passes(tmp_path, caplog):
     def load_again():
         return checkpoints.Checkpoints(path, fingerprint, 1).load()
 
-    @FUZZ
-    @given(damaged_bytes(whole))
     def damage(content):
         path.write_bytes(content)
         found = load_again()
         assert found is None or str(found) == str(state)
 
-    @FUZZ
-    @given(damaged_json(json.loads(text)))
     def change_header(changed):
         path.write_bytes(sealed(json.dumps(changed), arrays, "latents_checkpoint"))
         load_again()
         caplog.text.encode()  # a log can be written
 
-    damage()
-    change_header()
+    fuzz(damage, damaged_bytes(whole))
+    fuzz(change_header, damaged_json(json.loads(text)))
     path.write_bytes(sealed(nested(text, "epoch"), arrays, "latents_checkpoint"))
     caplog.clear()
     assert load_again() is None
@@ -261,20 +256,11 @@ def test_damage_without_a_digest_ends_in_no_other_error(kind, tmp_path):
     whole = (SAVED / "format_1" / f"{kind}.safetensors").read_bytes()
     path, text, arrays = written(tmp_path / "model", whole)
 
-    @FUZZ
-    @given(damaged_bytes(whole))
-    def damage(content):
-        refused_or(path, content, lambda model: None)
+    def undigested(header):
+        return to_safetensors(arrays, metadata={"latents": json.dumps(header)})
 
-    @FUZZ
-    @given(damaged_json(json.loads(text)))
-    def change(changed):
-        content = to_safetensors(arrays, metadata={"latents": json.dumps(changed)})
-        refused_or(path, content, lambda model: None)
-
-    damage()
-    change()
     header = json.loads(text)
-    for changed in ({**header, "format_version": 2}, {**header, "format_version": True}):
-        content = to_safetensors(arrays, metadata={"latents": json.dumps(changed)})
-        assert not refused_or(path, content, lambda model: None)
+    fuzz(lambda content: refused_or(path, content), damaged_bytes(whole))
+    fuzz(lambda changed: refused_or(path, undigested(changed)), damaged_json(header))
+    for version in (2, True):
+        assert not refused_or(path, undigested({**header, "format_version": version}))

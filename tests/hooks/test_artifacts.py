@@ -11,9 +11,8 @@ def test_what_is_saved_asynchronously_goes_to_one_run(project):
     assert run.info.status == "FINISHED"
     assert "pca/distortion" in run.data.metrics
     assert "pca.fit.svd_solver" in run.data.params
-    artifacts = {item.path for item in project.client.list_artifacts(run.info.run_id, "pca")}
-    figures = {path.name for path in (project.path / "data/test/08_reporting/pca").iterdir()}
-    assert artifacts >= {f"pca/{name}" for name in figures - {".lock", ".run", "metrics.json"}}
+    figures = {path.name for path in (project.data() / "08_reporting/pca").iterdir()}
+    assert project.artifacts(run, "pca") >= figures - {".lock", ".run", "metrics.json"}
     (model,) = project.client.search_logged_models([run.info.experiment_id])
     assert (model.name, model.source_run_id) == ("pca", run.info.run_id)
     (version,) = project.client.search_model_versions("name = 'latents-pca-test'")

@@ -1,5 +1,7 @@
 """Names in the configuration that nothing reads: the run stops, and says which was meant."""
 
+import re
+
 import pytest
 
 from latents.hooks.configuration import ConfigurationError, check_entry_names, check_globals
@@ -17,10 +19,8 @@ TEXTS = "{type: latents.datasets.TextFolderDataset, path: data/01_raw/texts}"
 )
 def test_an_entry_that_nobody_reads_stops_the_run_whichever_runs(project, entry, said):
     project.write("conf/local/catalog.yml", f"{entry}: {TEXTS}\n")
-    done = project.kedro("run", "--pipelines", "pca")
-    assert done.returncode == 1
-    assert f"no pipeline reads or writes the catalog's entry {said}" in done.stdout
-    assert "Traceback" not in done.stdout
+    with pytest.raises(ConfigurationError, match=f"reads or writes the catalog's entry {re.escape(said)}"):
+        project.run("pca", env=None)
     assert not list((project.path / "data").glob("0*"))
     assert project.runs() == []
 
@@ -40,17 +40,11 @@ def test_a_misspelt_namespace_is_warned_of_since_it_might_be_the_users_own(caplo
     assert "else" not in caplog.text
 
 
-def test_a_misspelt_parameter_is_told_with_the_one_that_was_meant(project):
-    with pytest.raises(ConfigurationError, match=r"unknown parameter 'pca.fitt' .*, did you mean 'fit'\?"):
-        project.run("pca", params={"pca": {"fitt": {"n_components": 3}}})
-
-
 def test_a_misspelt_place_of_outputs_stops_the_run_before_it_writes_elsewhere(project):
     project.write("conf/books/globals.yml", "dta: data/books\n")
-    done = project.kedro("run", "--env", "books", "--pipelines", "pca")
-    assert done.returncode == 1
-    assert "nothing reads 'dta' in globals.yml, did you mean 'data'?" in done.stdout
-    assert "Traceback" not in done.stdout
+    said = project.kedro("run", "--env", "books", "--pipelines", "pca", code=1)
+    assert "nothing reads 'dta' in globals.yml, did you mean 'data'?" in said
+    assert "Traceback" not in said
     assert not list((project.path / "data").glob("0*"))
 
 

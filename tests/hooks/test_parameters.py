@@ -7,40 +7,33 @@ from latents.hooks.configuration import check_parameter_names
 
 
 @pytest.mark.parametrize(
-    ("pipeline", "group", "key", "value", "said"),
+    ("name", "value", "said"),
     [
+        ("clustering.fit.n_components", 0, ["input_value=0", "greater than or equal to 1"]),
+        ("clustering.fit.n_components", 2.5, ["input_value=2.5", "valid integer"]),
+        ("clustering.fit.n_components", True, ["input_value=True", "valid integer"]),
+        ("clustering.fit.n_components", [], ["at least 1 item"]),
+        ("clustering.fit.n_components", [3, 2, 3], ["3 is more than once in [3, 2, 3]"]),
+        ("clustering.fit.n_components", [2, 0], ["input_value=0", "greater than or equal to 1"]),
+        ("clustering.fit.n_components", [2, 2.5], ["input_value=2.5", "valid integer"]),
         (
-            "clustering",
-            "fit",
-            "n_components",
-            0,
-            ["n_components", "input_value=0", "greater than or equal to 1"],
+            "clustering.select.criterion",
+            "nmi",
+            ["'nmi' is no criterion; allowed are heldout_perplexity, npmi, bic"],
         ),
-        ("clustering", "fit", "n_components", 2.5, ["n_components", "input_value=2.5", "valid integer"]),
-        ("clustering", "fit", "n_components", True, ["n_components", "input_value=True", "valid integer"]),
+        ("clustering.fit.smoothing", -0.1, ["input_value=-0.1", "greater than or equal to 0"]),
+        ("clustering.fit.smoothing", float("nan"), ["input_value=nan", "finite number"]),
+        ("clustering.fit.annealing", 1, ["input_value=1", "valid boolean"]),
+        ("clustering.fit.length_growth", 1.0, ["input_value=1.0", "greater than 1"]),
+        ("clustering.fit.componnents", 3, ["'componnents'", "3", "allowed are n_components"]),
+        ("clustering.features.token_pattern", "(", ["'('", "regular expression"]),
         (
-            "clustering",
-            "fit",
-            "smoothing",
-            -0.1,
-            ["smoothing", "input_value=-0.1", "greater than or equal to 0"],
-        ),
-        ("clustering", "fit", "smoothing", float("nan"), ["smoothing", "input_value=nan", "finite number"]),
-        ("clustering", "fit", "annealing", 1, ["annealing", "input_value=1", "valid boolean"]),
-        ("clustering", "fit", "length_growth", 1.0, ["length_growth", "input_value=1.0", "greater than 1"]),
-        ("clustering", "fit", "componnents", 3, ["'componnents'", "3", "allowed are n_components"]),
-        ("clustering", "features", "token_pattern", "(", ["token_pattern", "'('", "regular expression"]),
-        (
-            "clustering",
-            "features",
-            "stop_words",
+            "clustering.features.stop_words",
             "german",
             ["1 validation error", "'german' is none; allowed are english, null and a list of words"],
         ),
         (
-            "clustering",
-            "features",
-            "stop_words",
+            "clustering.features.stop_words",
             ["no", False, True, None, 12],
             [
                 "4 validation errors",  # of each word, and none that there is no other kind
@@ -51,51 +44,44 @@ from latents.hooks.configuration import check_parameter_names
                 "12 is a number",
             ],
         ),
-        ("clustering", "ingest", "text_column", True, ["text_column", "True is what YAML makes of yes, on"]),
-        ("clustering", "ingest", "label_column", False, ["label_column", "False is what YAML makes of no"]),
-        ("clustering", "features", "ngram_range", [2, 1], ["ngram_range", "[2, 1] begins above its end"]),
-        ("clustering", "features", "ngram_range", [1], ["ngram_range", "at least 2 items"]),
-        ("clustering", "features", "ngram_range", [0, 1], ["ngram_range.0", "greater than or equal to 1"]),
-        ("clustering", "features", "max_df", 1.5, ["max_df", "input_value=1.5", "less than or equal to 1"]),
+        ("clustering.ingest.text_column", True, ["True is what YAML makes of yes, on"]),
+        ("clustering.ingest.label_column", False, ["False is what YAML makes of no"]),
+        ("clustering.features.ngram_range", [2, 1], ["[2, 1] begins above its end"]),
+        ("clustering.features.ngram_range", [1], ["at least 2 items"]),
+        ("clustering.features.ngram_range", [0, 1], ["ngram_range.0", "greater than or equal to 1"]),
+        ("clustering.features.max_df", 1.5, ["input_value=1.5", "less than or equal to 1"]),
+        ("clustering.split.held_out_fraction", 1.0, ["input_value=1.0", "less than 1"]),
+        ("pca.fit.n_components", 0.0, ["input_value=0.0", "greater than 0"]),
+        ("pca.fit.svd_solver", "magic", ["'magic'", "'covariance_eigh'"]),
+        ("pca.evaluate.reconstruct_from", [], ["at least 1 item"]),
+        ("cvae.fit.prior", "flat", ["'flat'", "'per_class'"]),
+        ("cvae.fit.hidden", [10, 0], ["hidden.1", "input_value=0", "greater than or equal to 1"]),
+        ("cvae.fit.epochs", "30", ["input_value='30'", "valid integer"]),
+        ("clustering.features.min_df", 0.9, ["min_df is 0.9 and max_df 0.5"]),
         (
-            "clustering",
-            "split",
-            "held_out_fraction",
-            1.0,
-            ["held_out_fraction", "input_value=1.0", "less than 1"],
-        ),
-        ("pca", "fit", "n_components", 0.0, ["n_components", "input_value=0.0", "greater than 0"]),
-        ("pca", "fit", "svd_solver", "magic", ["svd_solver", "'magic'", "'covariance_eigh'"]),
-        ("pca", "evaluate", "reconstruct_from", [], ["reconstruct_from", "at least 1 item"]),
-        ("cvae", "fit", "prior", "flat", ["prior", "'flat'", "'per_class'"]),
-        ("cvae", "fit", "hidden", [10, 0], ["hidden.1", "input_value=0", "greater than or equal to 1"]),
-        ("cvae", "fit", "epochs", "30", ["epochs", "input_value='30'", "valid integer"]),
-        ("clustering", "features", "min_df", 0.9, ["min_df is 0.9 and max_df 0.5"]),
-        (
-            "pca",
-            "fit",
-            "n_components",
+            "pca.fit.n_components",
             0.9,
             ["share 0.9", "'randomized' cannot", "auto, full, covariance_eigh and gram"],
         ),
-        ("pca", "fit", "n_components", None, ["none of them given; allowed is one of n_components"]),
-        ("pca", "fit", "n_components", "mla", ["n_components", "'mla'", "'mle'"]),
-        ("pca", "fit", "max_distortion", 3.0, ["n_components=4 and max_distortion=3.0 given"]),
-        ("pca", "fit", "max_distortion_share", 1.0, ["max_distortion_share", "less than 1"]),
-        ("pca", "evaluate", "n_worst", 0, ["n_worst", "greater than or equal to 1"]),
-        ("cvae", "fit", "device", "gpuu", ["device", "'gpuu'", "auto|cpu"]),
-        ("cvae", "features", "white", 0.0, ["white", "input_value=0.0", "greater than 0"]),
+        ("pca.fit.n_components", None, ["none of them given; allowed is one of n_components"]),
+        ("pca.fit.n_components", "mla", ["'mla'", "'mle'"]),
+        ("pca.fit.max_distortion", 3.0, ["n_components=4 and max_distortion=3.0 given"]),
+        ("pca.fit.max_distortion_share", 1.0, ["less than 1"]),
+        ("pca.evaluate.n_worst", 0, ["greater than or equal to 1"]),
+        ("cvae.fit.device", "gpuu", ["'gpuu'", "auto|cpu"]),
+        ("cvae.features.white", 0.0, ["input_value=0.0", "greater than 0"]),
     ],
 )
-def test_impossible_values_stop_the_run(project, pipeline, group, key, value, said):
+def test_impossible_values_stop_the_run(project, name, value, said):
+    pipeline, group, key = name.split(".")
     values = {key: value}
     if "randomized" in str(said):
         values["svd_solver"] = "randomized"
     with pytest.raises(ParameterValidationError) as error:
         project.run(pipeline, params={pipeline: {group: values}})
-    for words in [f"{pipeline}.{group}", *said]:
+    for words in [f"{pipeline}.{group}", key, *said]:
         assert words in str(error.value)
-    assert not (project.path / "data/test").exists()
+    assert not project.data().exists()
     assert project.runs() == []
 
 
@@ -106,10 +92,8 @@ def test_impossible_values_stop_the_run(project, pipeline, group, key, value, sa
             {"clusterings": {"fit": {"n_components": 3}}},
             "'clusterings' .* allowed at the top: clustering, clustering_inference, cvae, cvae_inference, pca,",
         ),
-        (
-            {"pca": {"fits": {"n_components": 3}}},
-            "'pca.fits' .* allowed in 'pca': evaluate, fit, report, split",
-        ),
+        ({"pca": {"fits": {"a": 3}}}, "'pca.fits' .* allowed in 'pca': evaluate, fit, report, split"),
+        ({"pca": {"fitt": {"a": 3}}}, r"unknown parameter 'pca.fitt' .*, did you mean 'fit'\?"),
     ],
 )
 def test_misspelt_groups_stop_the_run(project, params, said):

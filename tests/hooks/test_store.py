@@ -6,13 +6,13 @@ import time
 
 import pytest
 from filelock import FileLock, Timeout
+from mlflow import MlflowClient
 
 from latents import estimators
 from latents.hooks.store import StoreHook
 from latents.tracking.store import StoreAwayError
 from tests.conftest import Project
-from tests.processes import KedroCommand
-from tests.servers import LOCAL, Gate, free_port, mlflow_server, runs_of
+from tests.servers import LOCAL, Gate, all_runs, free_port, mlflow_server
 
 LONG = ["run", "--env", "test", "--pipelines", "cvae", "--params", "cvae.fit.epochs=100000"]
 
@@ -38,23 +38,25 @@ def start(project, server, gate):
     def start(*words):
         mlflow = {"MLFLOW_TRACKING_URI": gate.address, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
         former = {run.info.run_id for run in runs_of(server)}
-        command = KedroCommand(words, project.path, {**project.environment, **mlflow})
+        command = project.start(*words, **mlflow)
         command.former = former
         return command
 
     return start
 
 
+def runs_of(server):
+    return all_runs(MlflowClient(f"http://{LOCAL}:{server}"))
+
+
 def once_it_fits(command, server):
     """Wait until the server has points of the run, and return the run."""
-    deadline = time.monotonic() + 300
-    while True:
-        assert command.is_running, command.wait().stdout
-        assert time.monotonic() < deadline
-        for run in runs_of(server):
-            if run.info.run_id not in command.former and "cvae/fit/lower_bound" in run.data.metrics:
-                return run.info.run_id
-        time.sleep(0.2)
+
+    def fitting():
+        fits = {run.info.run_id for run in runs_of(server) if "cvae/fit/lower_bound" in run.data.metrics}
+        return fits - command.former
+
+    return command.until(fitting).pop()
 
 
 def status_of(server, run_id):
@@ -67,12 +69,11 @@ def marks(project):
 
 
 def test_a_server_that_is_away_stops_a_run_before_anything_and_no_other(project):
-    away = {**project.environment, "MLFLOW_TRACKING_URI": f"http://{LOCAL}:{free_port()}"}
-    done = KedroCommand(["run", "--env", "test", "--pipelines", "pca"], project.path, away).wait()
-    assert done.returncode == 1
-    assert "Error: MLflow's store http://127.0.0.1:" in done.stdout
-    assert "is away: Connection refused; without MLFLOW_TRACKING_URI" in done.stdout
-    assert "Traceback" not in done.stdout
+    away = {"MLFLOW_TRACKING_URI": f"http://{LOCAL}:{free_port()}"}
+    said = project.kedro("run", "--env", "test", "--pipelines", "pca", code=1, **away)
+    assert "Error: MLflow's store http://127.0.0.1:" in said
+    assert "is away: Connection refused; without MLFLOW_TRACKING_URI" in said
+    assert "Traceback" not in said
     assert not (project.path / "data/test").exists()
     assert not (project.path / "data/.mlflow-setup.lock").exists()
 
@@ -88,7 +89,7 @@ def test_who_sets_up_the_file_for_too_long_is_told_of(project, monkeypatch):
     assert not isinstance(error.value.__cause__, Timeout)
 
 
-@pytest.mark.release
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["close", "silence"])
 @pytest.mark.parametrize(
     ("number", "code", "options"),
@@ -102,9 +103,7 @@ def test_an_interrupt_does_not_wait_for_the_server_and_the_next_run_tells_it(
     getattr(gate, state)()
     time.sleep(1.5)  # points are on their way, in vain
     command.send_signal(number)
-    done = command.wait()
-    assert done.returncode == code, done.stdout
-    assert "Traceback" not in done.stdout
+    command.wait(code)
     assert status_of(server, run_id) == "RUNNING"
     assert marks(project) == {f"{run_id} KILLED {gate.address}\n"}
 
@@ -113,13 +112,12 @@ def test_an_interrupt_does_not_wait_for_the_server_and_the_next_run_tells_it(
     assert f"{run_id} KILLED {gate.address}\n" in marks(project)
 
     gate.open()
-    done = start("run", "--env", "test", "--nodes", "cvae.ingest").wait()
-    assert done.returncode == 0, done.stdout
+    start("run", "--env", "test", "--nodes", "cvae.ingest").wait()
     assert status_of(server, run_id) == "KILLED"
     assert not (project.path / "data/test/02_intermediate/cvae/.run").exists()
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_a_second_interrupt_ends_it_at_once(project, server, gate, start):
     command = start(*LONG)
     run_id = once_it_fits(command, server)
@@ -128,36 +126,31 @@ def test_a_second_interrupt_ends_it_at_once(project, server, gate, start):
     command.send_signal(signal.SIGINT)
     time.sleep(0.3)
     command.send_signal(signal.SIGINT)
-    done = command.wait()
-    assert done.returncode == 130, done.stdout
-    assert "was not told" not in done.stdout
+    assert "was not told" not in command.wait(130)
     assert marks(project) == {f"{run_id} KILLED {gate.address}\n"}
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_a_fit_outlives_its_server_and_the_run_goes_on_once_it_is_back(project, server, gate, start):
     few = ["--params", "cvae.fit.epochs=300,cvae.watch.every=100"]
     command = start("run", "--env", "test", "--pipelines", "cvae", *few)
     run_id = once_it_fits(command, server)
     gate.close()
-    done = command.wait()
-    assert done.returncode == 1, done.stdout
-    said = r"went away during the run: \S.*\. All that was written until then is there"
-    assert re.search(said, done.stdout), done.stdout
-    assert '--from-nodes "cvae.evaluate"' in " ".join(done.stdout.split())
-    assert "Traceback" not in done.stdout
-    assert max(map(len, done.stdout.splitlines())) < 600
+    said = command.wait(1)
+    assert re.search(r"went away during the run: \S.*\. All that was written until then is there", said), said
+    assert '--from-nodes "cvae.evaluate"' in " ".join(said.split())
+    assert "Traceback" not in said
+    assert max(map(len, said.splitlines())) < 600
     model = estimators.load(project.path / "data/test/06_models/cvae/model.safetensors")
     assert len(model.history_["lower_bound"]) == 300
     assert marks(project) == {f"{run_id} FAILED {gate.address}\n"}
 
     gate.open()
-    done = start("run", "--env", "test", "--pipelines", "cvae", *few, "--from-nodes", "cvae.evaluate").wait()
-    assert done.returncode == 0, done.stdout
+    start("run", "--env", "test", "--pipelines", "cvae", *few, "--from-nodes", "cvae.evaluate").wait()
     assert status_of(server, run_id) == "FAILED"
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_a_run_that_has_ended_well_without_its_server_is_told_of_later(
     project, server, gate, monkeypatch, caplog
 ):

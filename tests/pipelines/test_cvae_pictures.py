@@ -103,21 +103,10 @@ class Outcome:
 
     @cached_property
     def drawn(self):
-        names = [
-            "latents",
-            "class_table",
-            "generated",
-            "reconstructions",
-            "hardest",
-            "hardest_table",
-            "paths",
-        ]
-        figures = drawing.draw(
-            self.model,
-            *(self.results[name] for name in [*names, "traversals", "metrics"]),
-            self.snapshots,
-            ReportParameters(n_scatter_points=10),
-        )
+        names = ["latents", "class_table", "generated", "reconstructions", "hardest", "hardest_table"]
+        results = [self.results[name] for name in [*names, "paths", "traversals", "metrics"]]
+        parameters = ReportParameters(n_scatter_points=10)
+        figures = drawing.draw(self.model, *results, self.snapshots, parameters)
         page = nodes.report(self.results["metrics"], {"fit": self.fit}, **figures)
         return {**figures, "page": page}
 
@@ -134,6 +123,13 @@ def run(tmp_path, data, watch=None, **fit):
     model, record = nodes.fit(pixels, split, test, images, params, watching, monitor, snapshots)
     results = nodes.evaluate(model, test, images, record, EVALUATE, monitor)
     return Outcome(model, test, snapshots, results, monitor, FIT | fit)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """What the nodes have made of images with names, to be looked at alone."""
+    names = np.array([f"{i:02}.png" for i in range(90)])
+    return run(tmp_path_factory.mktemp("trained"), made_up() | {"names": names}, epochs=10)
 
 
 @pytest.mark.parametrize(
@@ -169,14 +165,13 @@ def test_every_kind_of_model_and_image_is_drawn(tmp_path, shape, fit):
     assert list(drawn["confusion"].data[0].x) == ["bar", "cross &lt;b&gt;", "frame"]
 
 
-def test_continuous_pixels_are_not_binarised(tmp_path):
+def test_continuous_pixels_are_not_binarised(tmp_path, trained):
     data = made_up()
     outcome = run(tmp_path, data, likelihood="gaussian", epochs=1)
     model, test = outcome.model, outcome.test
     np.testing.assert_allclose(test["X"], data["images"].reshape(90, -1)[test["rows"]] / 255, rtol=1e-6)
     assert not model.network_.pixels.is_binary
-    test = run(tmp_path, data, epochs=1).test
-    assert set(np.unique(test["X"])) == {0, 1}
+    assert set(np.unique(trained.test["X"])) == {0, 1}
 
 
 def test_the_half_trained_model_is_looked_at(tmp_path, caplog):
@@ -201,36 +196,30 @@ def test_the_half_trained_model_is_looked_at(tmp_path, caplog):
     assert told == [("VAE epochs", "log_likelihood_test", curve[i], i + 1) for i in (1, 3)]
     for epoch in (2, 4):
         bounds = [model.history_[name][epoch - 1] for name in ("lower_bound", "lower_bound_test")]
-        assert (
-            f"epoch {epoch}: bound {bounds[0]:.2f} in training, {bounds[1]:.2f} on test images" in caplog.text
-        )
-        assert (
-            f"epoch {epoch}: test bound {bounds[1]:.2f}, log p(x | y) {curve[epoch - 1]:.2f}" in caplog.text
-        )
+        for said in (
+            f"bound {bounds[0]:.2f} in training, {bounds[1]:.2f} on test images",
+            f"test bound {bounds[1]:.2f}, log p(x | y) {curve[epoch - 1]:.2f}",
+        ):
+            assert f"epoch {epoch}: {said}" in caplog.text
     assert "epoch 3:" not in caplog.text
     learning = outcome.drawn["learning"]
-    assert [text.get_text() for text in learning.axes[0].texts if "epoch " in text.get_text()] == [
-        "epoch 2",
-        "epoch 4",
-    ]
+    told = [text.get_text() for text in learning.axes[0].texts]
+    assert [text for text in told if "epoch " in text] == ["epoch 2", "epoch 4"]
 
-
-def test_a_fit_that_begins_anew_forgets_the_former_ones_drawings(tmp_path):
-    assert list(run(tmp_path, made_up()).snapshots.load()) == [2, 4]
+    # A fit that begins anew forgets the former one's drawings.
     outcome = run(tmp_path, made_up(), watch={"every": None}, epochs=1)
     assert outcome.snapshots.load() == {}
     assert any("cvae.watch.every" in text.get_text() for text in outcome.drawn["learning"].axes[0].texts)
 
 
-def test_each_test_image_has_its_numbers(tmp_path):
-    outcome = run(tmp_path, made_up(), n_latents=2)
-    model, test, results = outcome.model, outcome.test, outcome.results
+def test_each_test_image_has_its_numbers(trained):
+    model, test, results = trained.model, trained.test, trained.results
     table, metrics = results["latents"], results["metrics"]
     np.testing.assert_allclose(table["lower_bound"], model.score_samples(test["X"], test["y"]))
     np.testing.assert_allclose(
         table["log_likelihood"], model.log_likelihood(test["X"], test["y"], n_samples=5), rtol=1e-6
     )
-    np.testing.assert_allclose(table[["z1", "z2"]], model.transform(test["X"], test["y"]), rtol=1e-6)
+    np.testing.assert_allclose(table[["z1", "z2", "z3"]], model.transform(test["X"], test["y"]), rtol=1e-6)
     known = table.dropna(subset="predicted")
     assert len(known) == 12 == metrics["n_marginal_images"]
     X = test["X"][known.index]
@@ -259,8 +248,8 @@ def test_likelihoods_of_some_images_are_carried_over_to_all(tmp_path):
     assert carried["log_likelihood_test"] != metrics["log_likelihood_test"]
 
 
-def test_classes_are_means_over_their_images(tmp_path):
-    results = run(tmp_path, made_up()).results
+def test_classes_are_means_over_their_images(trained):
+    results = trained.results
     table, classes = results["latents"], results["class_table"].set_index("label")
     assert set(classes.index) == set(LABELS)
     for label, row in classes.iterrows():
@@ -274,21 +263,19 @@ def test_classes_are_means_over_their_images(tmp_path):
     assert classes["n_marginal_images"].sum() == 12
 
 
-def test_the_hardest_are_the_lowest_bounds(tmp_path):
-    data = made_up() | {"names": np.array([f"{i:02}.png" for i in range(90)])}
-    outcome = run(tmp_path, data, epochs=10)
-    model, test, results = outcome.model, outcome.test, outcome.results
+def test_the_hardest_are_the_lowest_bounds(trained):
+    model, test, results = trained.model, trained.test, trained.results
     found, bounds = results["hardest_table"], results["latents"]["lower_bound"]
     np.testing.assert_array_equal(found["lower_bound"], np.sort(bounds)[:5])
     places = np.argsort(bounds.to_numpy(), kind="stable")[:5]
     np.testing.assert_array_equal(found["row"], test["rows"][places])
     assert found["name"].tolist() == [f"{row:02}.png" for row in found["row"]]
-    assert found["label"].tolist() == data["labels"][found["row"]].tolist()
+    assert found["label"].tolist() == made_up()["labels"][found["row"]].tolist()
     np.testing.assert_array_equal(results["hardest"]["originals"], test["X"][places])
     shares = model.predict_proba(test["X"][places], n_samples=5)
     np.testing.assert_allclose(found["probability"], shares.max(axis=1), rtol=1e-6)
     assert found["taken_for"].tolist() == model.classes_[shares.argmax(axis=1)].tolist()
-    said = [text.get_text() for text in outcome.drawn["hardest"].axes[0].texts]
+    said = [text.get_text() for text in trained.drawn["hardest"].axes[0].texts]
     assert found["name"][0] in said
 
 
@@ -312,9 +299,8 @@ def test_ways_lead_within_and_between_classes(tmp_path):
     assert paths["restyled"].shape == (3, 3, 30)
 
 
-def test_the_most_active_latents_are_moved(tmp_path):
-    outcome = run(tmp_path, made_up(), epochs=10)
-    model, test, results = outcome.model, outcome.test, outcome.results
+def test_the_most_active_latents_are_moved(trained):
+    model, test, results = trained.model, trained.test, trained.results
     traversals = results["traversals"]
     variances = model.latent_variances(test["X"], test["y"])
     assert traversals["latents"].tolist() == np.argsort(-variances)[:2].tolist()

@@ -49,8 +49,14 @@ def read(n_components=2, params=PARAMS, keep=("text", "label", "name"), **option
     return documents, description.describe(model, counts, WORDS, documents, assignments, params)
 
 
-def test_clusters_are_named_by_their_words():
-    _, tables = read()
+@pytest.fixture(scope="module")
+def of_two():
+    """The documents and what is told of two clusters of them, to be looked at alone."""
+    return read()
+
+
+def test_clusters_are_named_by_their_words(of_two):
+    _, tables = of_two
     names = tables["clusters"].set_index("main_label")["name"]
     # "and" is everywhere, "ships" says no more than "ship".
     assert set(names["sea"].split(", ")) == {"ship", "wave", "wind"}
@@ -109,8 +115,8 @@ def test_words_that_a_cluster_lacks_do_not_name_it():
     assert description.name_clusters(ranking, WORDS[:3], np.array([1, 1])) == ["ship", "1"]
 
 
-def test_topics_hold_three_rankings_with_all_measures():
-    _, tables = read()
+def test_topics_hold_three_rankings_with_all_measures(of_two):
+    _, tables = of_two
     topics = tables["topics"]
     assert topics.groupby(["cluster", "ranking"]).size().tolist() == [4] * 6
     for ranking, rows in topics.groupby("ranking"):
@@ -120,18 +126,16 @@ def test_topics_hold_three_rankings_with_all_measures():
     )
 
 
-def test_examples_are_ordered_training_documents_with_words():
-    documents, tables = read()
+def test_examples_are_ordered_training_documents_with_words(of_two):
+    documents, tables = of_two
     examples, assignments = tables["examples"], tables["assignments"]
     assert examples.groupby(["cluster", "kind"]).size().tolist() == [2] * 4
     assert not (set(examples["document"]) & {0, 9, 19, 29, 39})
+    trained = assignments[~assignments["held_out"]].drop(index=0)
     for (cluster, kind), rows in examples.groupby(["cluster", "kind"]):
-        candidates = assignments[(assignments["cluster"] == cluster) & ~assignments["held_out"]].drop(
-            0, errors="ignore"
-        )
-        best = (
-            candidates["typicality"].nlargest(2) if kind == "typical" else candidates["log_odds"].nsmallest(2)
-        )
+        candidates = trained[trained["cluster"] == cluster]
+        typical, odds = candidates["typicality"], candidates["log_odds"]
+        best = typical.nlargest(2) if kind == "typical" else odds.nsmallest(2)
         assert rows["document"].tolist() == best.index.tolist()
         assert rows["rank"].tolist() == [1, 2]
     first = examples[examples["kind"] == "least certain"].sort_values("log_odds").iloc[0]
@@ -141,15 +145,8 @@ def test_examples_are_ordered_training_documents_with_words():
 
 
 def test_texts_that_begin_alike_are_read_once():
-    assignments = pd.DataFrame(
-        {
-            "cluster": 0,
-            "cluster_name": "a",
-            "typicality": np.arange(40.0),
-            "n_tokens": 5,
-            "held_out": False,
-        }
-    )
+    columns = {"cluster": 0, "cluster_name": "a", "n_tokens": 5, "held_out": False}
+    assignments = pd.DataFrame({"typicality": np.arange(40.0), **columns})
     texts = pd.Series(["same  text" if i > 36 else f"text {i}" for i in range(40)])
     chosen = description.choose_examples(assignments, texts, ["a"], 2)
     assert chosen["document"].tolist() == [39, 36]
@@ -175,8 +172,8 @@ def test_excerpts(text, expected):
     assert excerpt(text, 10) == expected
 
 
-def test_the_map_draws_documents_that_have_words():
-    _, tables = read()
+def test_the_map_draws_documents_that_have_words(of_two):
+    _, tables = of_two
     assert tables["map"]["document"].tolist() == list(range(1, 40))
     assert np.isfinite(tables["map"][["x", "y"]]).all(axis=None)
     few = PARAMS.model_copy(update={"map_documents": 12})
@@ -186,15 +183,18 @@ def test_the_map_draws_documents_that_have_words():
     assert read(params=few.model_copy(update={"random_state": 1}))[1]["map"]["document"].tolist() != rows[0]
 
 
+def drawn_map(documents, tables):
+    names = tables["clusters"]["name"].tolist()
+    return drawing._map(tables["map"], documents, tables["assignments"], names)
+
+
 @pytest.mark.parametrize(
     "options", [{"n_components": 1}, {"n": 3}, {"params": PARAMS.model_copy(update={"map_documents": 0})}]
 )
 def test_without_a_map_the_page_says_so(options):
     documents, tables = read(**options)
     assert tables["map"].empty
-    figure = drawing._map(
-        tables["map"], documents, tables["assignments"], tables["clusters"]["name"].tolist()
-    )
+    figure = drawn_map(documents, tables)
     assert "not asked for" in figure.layout.annotations[0].text
     assert "not asked for" in render_chart("", figure)
 
@@ -210,22 +210,18 @@ def test_one_cluster_has_typical_documents_alone():
 def test_without_labels_and_names_rows_stand_for_them():
     documents, tables = read(keep=["text"])
     assert "main_label" not in tables["clusters"]
-    quotations = [
-        q
-        for group in description.quote(tables["examples"], tables["clusters"])
-        for qs in group.columns.values()
-        for q in qs
-    ]
-    assert {q.source for q in quotations} == {f"document {row}" for row in tables["examples"]["document"]}
-    figure = drawing._map(
-        tables["map"], documents, tables["assignments"], tables["clusters"]["name"].tolist()
-    )
+    groups = description.quote(tables["examples"], tables["clusters"])
+    sources = {
+        quotation.source for group in groups for column in group.columns.values() for quotation in column
+    }
+    assert sources == {f"document {row}" for row in tables["examples"]["document"]}
+    figure = drawn_map(documents, tables)
     assert not figure.layout.updatemenus
     assert any("<b>document 1</b>" in text for trace in figure.data for text in trace.text)
 
 
-def test_agreement_is_with_the_label_matched_in_training():
-    _, tables = read()
+def test_agreement_is_with_the_label_matched_in_training(of_two):
+    _, tables = of_two
     assignments = tables["assignments"].assign(label="sky")
     train = ~assignments["held_out"]
     assignments.loc[train, "label"] = np.where(assignments["cluster"][train] == 0, "sea", "sky")
@@ -234,8 +230,8 @@ def test_agreement_is_with_the_label_matched_in_training():
     np.testing.assert_array_equal(agreeing[~train], assignments["cluster"][~train] == 1)
 
 
-def test_empty_clusters_are_told_apart_from_read_ones():
-    _, tables = read()
+def test_empty_clusters_are_told_apart_from_read_ones(of_two):
+    _, tables = of_two
     clusters = description._clusters(tables["assignments"], ["a", "b", "empty 2"], np.array([0.5, 0.5, 0.0]))
     assert clusters["n_documents"].tolist()[2] == 0
     assert clusters["main_label"].tolist()[2] == ""

@@ -13,7 +13,6 @@ from matplotlib.text import Text
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from latents import predictors
 from latents.estimators import MinimumErrorPCA, MultinomialMixture
 from latents.pipelines import bags
 from latents.pipelines.clustering_inference import nodes as clustering
@@ -33,6 +32,7 @@ from tests.conftest import going_on
 from tests.predictors.examples import RULES
 
 PIPELINES = ["clustering_inference", "pca_inference", "cvae_inference"]
+ALL = PCAPredictParameters(n_reconstructions=None)
 
 
 @pytest.fixture(scope="module")
@@ -43,16 +43,12 @@ def used(template, finished, tmp_path_factory):
     return project
 
 
-def outputs(project, pipeline, env="test"):
-    return project.path / "data" / env / "07_model_output" / f"{pipeline}_inference"
+def outputs(project, pipeline):
+    return project.data() / "07_model_output" / f"{pipeline}_inference"
 
 
-def figures(project, pipeline, env="test"):
-    return project.path / "data" / env / "08_reporting" / f"{pipeline}_inference"
-
-
-def predictor_of(project, pipeline, env="test"):
-    return predictors.load(project.path / "data" / env / "06_models" / pipeline / "predictor")
+def figures(project, pipeline):
+    return project.data() / "08_reporting" / f"{pipeline}_inference"
 
 
 def test_they_are_registered_and_not_part_of_a_plain_run(used):
@@ -60,36 +56,26 @@ def test_they_are_registered_and_not_part_of_a_plain_run(used):
     assert not {name for name in pipelines["__default__"].all_outputs() if "_inference" in name}
     for name in PIPELINES:
         training = name.removesuffix("_inference")
-        outer = {
-            entry for entry in pipelines[name].inputs() if not entry.startswith((name, f"params:{name}"))
-        }
+        own = (name, f"params:{name}")
+        outer = {entry for entry in pipelines[name].inputs() if not entry.startswith(own)}
         assert outer >= {f"{training}.predictor"}
         assert all(entry.startswith(f"{training}.") for entry in outer)
 
 
 def test_new_documents_get_clusters_and_the_words_that_decided(used):
     table = pd.read_csv(outputs(used, "clustering") / "assignments.csv")
-    assert list(table)[:7] == [
-        "name",
-        "label",
-        "cluster",
-        "cluster_name",
-        "probability",
-        "n_tokens",
-        "deciding_words",
-    ]
+    columns = "name label cluster cluster_name probability n_tokens deciding_words"
+    assert list(table)[:7] == columns.split()
     assert table["label"].tolist() == ["fft"] * 5 + ["linalg"] * 5
-    documents = pd.read_parquet(
-        used.path / "data/test/02_intermediate/clustering_inference/documents.parquet"
-    )
-    expected = predictor_of(used, "clustering").predict(documents["text"])
+    documents = pd.read_parquet(used.data() / "02_intermediate/clustering_inference/documents.parquet")
+    expected = used.predictor("clustering").predict(documents["text"])
     pd.testing.assert_frame_equal(table[list(expected)], expected, check_dtype=False)
     assert table["deciding_words"].str.len().min() > 0
     assert pio.from_json((figures(used, "clustering") / "sizes.json").read_text()).data
 
 
 def test_nearest_documents_are_those_of_the_largest_cosine(used):
-    folder = used.path / "data/test"
+    folder = used.data()
     table = pd.read_csv(outputs(used, "clustering") / "nearest.csv")
     counts = sparse.load_npz(folder / "04_feature/clustering_inference/counts.npz")
     trained = sparse.load_npz(folder / "04_feature/clustering/counts.npz")
@@ -114,8 +100,8 @@ def test_nearest_documents_are_those_of_the_largest_cosine(used):
 
 def test_new_images_get_coordinates_and_are_rebuilt(used):
     coordinates = pd.read_parquet(outputs(used, "pca") / "coordinates.parquet")
-    images = np.load(used.path / "data/test/02_intermediate/pca_inference/images/images.npy")
-    predictor = predictor_of(used, "pca")
+    images = np.load(used.data() / "02_intermediate/pca_inference/images/images.npy")
+    predictor = used.predictor("pca")
     pd.testing.assert_frame_equal(coordinates.drop(columns="label"), predictor.predict(images))
     assert coordinates["label"].tolist() == list(range(10))
     with np.load(outputs(used, "pca") / "reconstructions.npz") as arrays:
@@ -133,7 +119,7 @@ def test_new_images_get_classes_and_latents_and_labels_get_images(used):
     with np.load(outputs(used, "cvae") / "generated.npz") as arrays:
         images, labels = arrays["images"], arrays["labels"]
     assert labels.tolist() == np.repeat(range(10), 3).tolist()
-    np.testing.assert_array_equal(images, predictor_of(used, "cvae").generate(labels, random_state=0))
+    np.testing.assert_array_equal(images, used.predictor("cvae").generate(labels, random_state=0))
     assert (figures(used, "cvae") / "generated.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -141,14 +127,11 @@ def test_mlflow_keeps_tables_and_figures(used):
     run = used.runs()[0]
     assert run.info.status == "FINISHED"
     assert run.data.params["clustering_inference.nearest.n_neighbours"] == "2"
-    kept = {item.path for name in PIPELINES for item in used.client.list_artifacts(run.info.run_id, name)}
-    assert kept == {
-        "clustering_inference/assignments.csv",
-        "clustering_inference/nearest.csv",
-        "clustering_inference/sizes.json",
-        "pca_inference/reconstructions.png",
-        "cvae_inference/generated.png",
-    }
+    assert [used.artifacts(run, name) for name in PIPELINES] == [
+        {"assignments.csv", "nearest.csv", "sizes.json"},
+        {"reconstructions.png"},
+        {"generated.png"},
+    ]
 
 
 def test_what_was_generated_can_be_read(used):
@@ -158,9 +141,8 @@ def test_what_was_generated_can_be_read(used):
         "cvae_inference.raw_images:\n  type: latents.datasets.NpzDataset\n"
         "  filepath: data/test/07_model_output/cvae_inference/generated.npz\n",
     )
-    used.run(
-        "cvae_inference", params={"cvae_inference": {"predict": {"under": "label"}}}, runner=ThreadRunner()
-    )
+    params = {"cvae_inference": {"predict": {"under": "label"}}}
+    used.run("cvae_inference", params=params, runner=ThreadRunner())
     latents = pd.read_parquet(outputs(used, "cvae") / "latents.parquet")
     assert latents["label"].tolist() == np.repeat(range(10), 3).tolist()
 
@@ -180,7 +162,7 @@ def test_before_any_training_it_says_what_to_run(project, pipeline):
 def test_after_a_training_that_did_not_reach_its_end(continued):
     """The predictor is that of the training before, and the clusters are others."""
     two = {"clustering": {"fit": {"n_components": 2}}}
-    continued.run("clustering", params=two, to_nodes=["clustering.evaluate"])
+    continued.run("clustering", params=two, from_nodes=["clustering.fit"], until="evaluate")
     said = "the predictor has 3 clusters and clustering.clusters 2: they are of different trainings; run the"
     with pytest.raises(ValueError, match=said):
         continued.run("clustering_inference")
@@ -240,10 +222,7 @@ class TestNearest:
     @pytest.mark.parametrize(
         ("given", "said"),
         [
-            (
-                {"trained_vocabulary": VOCABULARY[:3]},
-                r"the predictor has 4 words and clustering\.vocabulary 3",
-            ),
+            ({"trained_vocabulary": VOCABULARY[:3]}, r"predictor has 4 words and clustering\.vocabulary 3"),
             (
                 {"trained_vocabulary": VOCABULARY.replace("c", "x")},
                 r"word 2 of the predictor is 'c' and of clustering\.vocabulary 'x'",
@@ -260,7 +239,7 @@ class TestNearest:
             ({"trained_counts": TRAINED[:, :3]}, r"clustering\.counts has shape \(5, 3\)"),
             (
                 {"trained_assignments": ASSIGNMENTS[:4]},
-                r"clustering\.assignments has shape \(4,\), .* make \(5,\)",
+                r"clustering\.assignments has shape \(4,\), .* \(5,\)",
             ),
         ],
     )
@@ -298,22 +277,19 @@ class TestBags:
 
 class TestImages:
     GENERATE = GenerateParameters(n_images=2, random_state=0)
+    PREDICT = PredictParameters(n_importance_samples=5, under="predicted")
 
     def test_one_image(self, pca_predictor, cvae_predictor):
         one = {"images": np.full((1, 8, 8), 3, dtype=np.uint8)}
-        coordinates, arrays = pca.predict(
-            pca_predictor, pca.ingest(one), PCAPredictParameters(n_reconstructions=None)
-        )
+        coordinates, arrays = pca.predict(pca_predictor, pca.ingest(one), ALL)
         assert len(coordinates) == 1
         assert arrays["rebuilt"].shape == (1, 8, 8)
         assert pca.report(pca_predictor, coordinates, arrays, pca.ReportParameters(n_shown=5)).axes
-        params = PredictParameters(n_importance_samples=5, under="predicted")
-        assert len(cvae.predict(cvae_predictor, cvae.ingest(one), params)) == 1
+        assert len(cvae.predict(cvae_predictor, cvae.ingest(one), self.PREDICT)) == 1
 
     def test_some_reconstructions_are_kept(self, pca_predictor):
-        images = pca.ingest(
-            {"images": np.random.default_rng(0).random((9, 8, 8)), "names": list("abcdefghi")}
-        )
+        given = {"images": np.random.default_rng(0).random((9, 8, 8)), "names": list("abcdefghi")}
+        images = pca.ingest(given)
         coordinates, arrays = pca.predict(pca_predictor, images, PCAPredictParameters(n_reconstructions=3))
         assert len(coordinates) == 9
         assert coordinates["name"].tolist() == list("abcdefghi")
@@ -324,10 +300,9 @@ class TestImages:
         large = {"images": np.ones((2, 9, 9))}
         said = r"images have shape \(9, 9\); the model was trained on images of \(8, 8\)"
         with pytest.raises(ValueError, match=said):
-            pca.predict(pca_predictor, pca.ingest(large), PCAPredictParameters(n_reconstructions=None))
-        params = PredictParameters(n_importance_samples=5, under="predicted")
+            pca.predict(pca_predictor, pca.ingest(large), ALL)
         with pytest.raises(ValueError, match=said):
-            cvae.predict(cvae_predictor, cvae.ingest(large), params)
+            cvae.predict(cvae_predictor, cvae.ingest(large), self.PREDICT)
         broken = {"images": np.full((2, 8, 8), np.nan), "names": ["a.png", "b.png"]}
         for ingest in (pca.ingest, cvae.ingest):
             with pytest.raises(ValueError, match=r"image 0 \(a\.png\) has pixels that are NaN or infinite"):
@@ -335,8 +310,7 @@ class TestImages:
 
     def test_labels_that_the_model_does_not_know(self, cvae_predictor):
         images = cvae.ingest({"images": np.ones((2, 8, 8)), "labels": np.array(["3", "cat"])})
-        predicted = PredictParameters(n_importance_samples=5, under="predicted")
-        assert cvae.predict(cvae_predictor, images, predicted)["label"].tolist() == ["3", "cat"]
+        assert cvae.predict(cvae_predictor, images, self.PREDICT)["label"].tolist() == ["3", "cat"]
         under_label = PredictParameters(n_importance_samples=5, under="label")
         with pytest.raises(ValueError, match="label 1 is 'cat', no class of the model; allowed are 0, 1, 2"):
             cvae.predict(cvae_predictor, images, under_label)
@@ -346,12 +320,9 @@ class TestImages:
     @pytest.mark.parametrize("labels", [np.array([3, np.nan]), np.array(["3", ""])])
     def test_labels_that_are_missing(self, pca_predictor, cvae_predictor, labels):
         given = {"images": np.ones((2, 8, 8)), "labels": labels}
-        predicted = PredictParameters(n_importance_samples=5, under="predicted")
-        table = cvae.predict(cvae_predictor, cvae.ingest(given), predicted)
+        table = cvae.predict(cvae_predictor, cvae.ingest(given), self.PREDICT)
         np.testing.assert_array_equal(table["label"], labels)
-        coordinates, arrays = pca.predict(
-            pca_predictor, pca.ingest(given), PCAPredictParameters(n_reconstructions=None)
-        )
+        coordinates, arrays = pca.predict(pca_predictor, pca.ingest(given), ALL)
         figure = pca.report(pca_predictor, coordinates, arrays, pca.ReportParameters(n_shown=2))
         told = [text.get_text() for text in figure.findobj(Text) if "label" in text.get_text()]
         assert len(told) == 1
@@ -362,7 +333,7 @@ class TestImages:
         predictor = PCAPredictor(MinimumErrorPCA(2).fit(images[:20].reshape(20, -1)), shape=(40, 40))
         checked = pca.ingest({"images": images})
         tracemalloc.start()
-        _, arrays = pca.predict(predictor, checked, PCAPredictParameters(n_reconstructions=None))
+        _, arrays = pca.predict(predictor, checked, ALL)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert arrays["rebuilt"].dtype == np.float32
@@ -374,16 +345,14 @@ class TestImages:
             generated = cvae.generate(cvae_predictor, labels, self.GENERATE)
             assert generated["labels"].tolist() == [3, 3, 8, 8]
             assert generated["images"].shape == (4, 8, 8)
-        with pytest.raises(ValueError, match="no column 'label' among 'class'"):
-            cvae.generate(cvae_predictor, {"class": [3]}, self.GENERATE)
-        with pytest.raises(
-            ValueError, match=r"labels is \{'label': 3\} .*; allowed is a column 'label' with a list"
+        for labels, said in (
+            ({"class": [3]}, "no column 'label' among 'class'"),
+            ({"label": 3}, r"labels is \{'label': 3\} .*; allowed is a column 'label' with a list"),
+            ({"label": []}, r"labels have shape \(0,\)"),
+            ({"label": [3, 12]}, "label 1 is 12, no class"),
         ):
-            cvae.generate(cvae_predictor, {"label": 3}, self.GENERATE)
-        with pytest.raises(ValueError, match=r"labels have shape \(0,\)"):
-            cvae.generate(cvae_predictor, {"label": []}, self.GENERATE)
-        with pytest.raises(ValueError, match="label 1 is 12, no class"):
-            cvae.generate(cvae_predictor, {"label": [3, 12]}, self.GENERATE)
+            with pytest.raises(ValueError, match=said):
+                cvae.generate(cvae_predictor, labels, self.GENERATE)
 
     def test_the_figure_shows_as_many_of_each_class(self, cvae_predictor):
         generated = cvae.generate(cvae_predictor, {"label": [8, 3, 8]}, self.GENERATE)
@@ -394,13 +363,11 @@ class TestImages:
 
 
 class TestFeatures:
-    PARAMS = PCAPredictParameters(n_reconstructions=None)
-
     def test_by_name_and_by_place(self, feature_predictor):
         predictor, rows = feature_predictor
         named = {"features": rows[:, ::-1], "feature_names": np.array(["c", "b", "a"])}
-        expected, _ = pca.predict(predictor, pca.ingest({"features": rows}), self.PARAMS)
-        found, arrays = pca.predict(predictor, pca.ingest(named), self.PARAMS)
+        expected, _ = pca.predict(predictor, pca.ingest({"features": rows}), ALL)
+        found, arrays = pca.predict(predictor, pca.ingest(named), ALL)
         pd.testing.assert_frame_equal(found, expected)
         np.testing.assert_array_equal(arrays["originals"], rows)
         np.testing.assert_allclose(arrays["rebuilt"], predictor.reconstruct(rows), rtol=1e-6)
@@ -409,13 +376,20 @@ class TestFeatures:
 
     def test_what_the_model_was_not_trained_on(self, feature_predictor, pca_predictor):
         predictor, rows = feature_predictor
-        with pytest.raises(ValueError, match="there is no feature 'c' among 'a', 'b'"):
-            pca.predict(
-                predictor, pca.ingest({"features": rows[:, :2], "feature_names": ["a", "b"]}), self.PARAMS
-            )
-        with pytest.raises(ValueError, match="trained on rows of 3 features; the data are images"):
-            pca.predict(predictor, pca.ingest({"images": np.ones((1, 3, 1))}), self.PARAMS)
-        with pytest.raises(ValueError, match=r"trained on images of \(8, 8\); the data are rows of features"):
-            pca.predict(pca_predictor, pca.ingest({"features": rows}), self.PARAMS)
+        for trained, given, said in (
+            (
+                predictor,
+                {"features": rows[:, :2], "feature_names": ["a", "b"]},
+                "no feature 'c' among 'a', 'b'",
+            ),
+            (predictor, {"images": np.ones((1, 3, 1))}, "trained on rows of 3 features; the data are images"),
+            (
+                pca_predictor,
+                {"features": rows},
+                r"trained on images of \(8, 8\); the data are rows of features",
+            ),
+        ):
+            with pytest.raises(ValueError, match=said):
+                pca.predict(trained, pca.ingest(given), ALL)
         with pytest.raises(ValueError, match="this pipeline draws images: it needs 'images'"):
             cvae.ingest({"features": rows})

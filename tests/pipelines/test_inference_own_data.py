@@ -10,12 +10,13 @@ import pytest
 import yaml
 from PIL import Image
 
-from latents import predictors
 from tests.conftest import ROOT
 
 MANUAL = (ROOT / "docs/trained.md").read_text()
 TEXTS, PICTURES, LABELS = re.findall(r"```yaml\n(\w+_inference\..*?)```", MANUAL, flags=re.DOTALL)
 
+# Of a few documents of one's own.
+PARAMETERS = "clustering: {features: {min_df: 1, max_df: 1.0}, fit: {n_components: 2}}\n"
 SEA, SKY = "ship sail harbour wave", "plane wing airport cloud"
 
 
@@ -25,7 +26,7 @@ def path_of(entry):
 
 
 def outputs(project, pipeline):
-    return project.path / "data" / "07_model_output" / f"{pipeline}_inference"
+    return project.data(None) / "07_model_output" / f"{pipeline}_inference"
 
 
 @pytest.fixture
@@ -38,10 +39,7 @@ def documents(project):
         "conf/local/catalog.yml",
         "clustering.raw_documents: {type: latents.datasets.TextFolderDataset, path: data/01_raw/texts}\n",
     )
-    project.write(
-        "conf/local/parameters.yml",
-        "clustering: {features: {min_df: 1, max_df: 1.0}, fit: {n_components: 2}}\n",
-    )
+    project.write("conf/local/parameters.yml", PARAMETERS)
     project.run("clustering", env=None, until="export")
     return project
 
@@ -60,7 +58,7 @@ def test_a_folder_of_texts_some_empty_and_some_of_labels_unheard_of(documents):
     assignments, nearest = infer(documents, TEXTS)
     assert assignments["label"].tolist() == ["rock", "rock", "sea"]
     assert assignments["n_tokens"].tolist() == [0, 0, 2]
-    weights = predictors.load(documents.path / "data/06_models/clustering/predictor").model.weights_
+    weights = documents.predictor("clustering", env=None).model.weights_
     np.testing.assert_allclose(assignments[["p_0", "p_1"]].to_numpy()[:2], [weights] * 2)
     assert set(assignments["deciding_words"][2].split(", ")) == {"sail", "wave"}
     assert nearest["document"].unique().tolist() == [2]
@@ -102,10 +100,7 @@ def test_texts_after_a_bag_of_words(project, caplog):
         "clustering.raw_documents:\n  type: latents.datasets.BagOfWordsDataset\n  format: svmlight\n"
         "  filepath: data/01_raw/bag.svm\n  vocabulary: words.txt\n",
     )
-    project.write(
-        "conf/local/parameters.yml",
-        "clustering: {features: {min_df: 1, max_df: 1.0}, fit: {n_components: 2}}\n",
-    )
+    project.write("conf/local/parameters.yml", PARAMETERS)
     project.run("clustering", env=None, until="export")
     assert "1 of 9 words of the bag, such as 'air-port'" in caplog.text
     project.write(f"{path_of(TEXTS)}/a.txt", "Harbour! Wave.")
@@ -184,8 +179,7 @@ def test_pictures_labels_and_files_of_every_kind(pictures):
 
 
 def test_the_digits_are_refused_by_a_model_of_other_pictures(pictures):
+    said = r"images have shape \(8, 8\); the model was trained on images of \(12, 10"
     for pipeline in ("pca_inference", "cvae_inference"):
-        with pytest.raises(
-            ValueError, match=r"images have shape \(8, 8\); the model was trained on images of \(12, 10"
-        ):
+        with pytest.raises(ValueError, match=said):
             pictures.run(pipeline, env=None)

@@ -20,11 +20,6 @@ MODEL = "data/test/06_models/cvae/model.safetensors"
 CHECKPOINT = "data/test/06_models/cvae/checkpoint.safetensors"
 
 
-def curve(project, run, name="lower_bound"):
-    history = project.client.get_metric_history(run.info.run_id, f"cvae/fit/{name}")
-    return [(point.step, point.value) for point in history]
-
-
 def epoch_of(project):
     """Return the epoch of the checkpoint, which may be replaced meanwhile: only its header is read."""
     path = project.path / CHECKPOINT
@@ -40,9 +35,8 @@ def outcome(project):
     last = project.runs()[0]
     assert last.info.status == "FINISHED"
     assert not (project.path / CHECKPOINT).exists()
-    curves = [
-        curve(project, last, name) for name in ("lower_bound", "lower_bound_test", "log_likelihood_test")
-    ]
+    names = ("lower_bound", "lower_bound_test", "log_likelihood_test")
+    curves = [project.curve(last, f"cvae/fit/{name}") for name in names]
     return model.network_.state_dict(), model.history_, curves
 
 
@@ -53,9 +47,9 @@ def assert_same(found, expected):
     assert found[2] == expected[2]
 
 
-@pytest.mark.release
+@pytest.mark.slow
 def test_killed_twice_it_ends_where_an_undisturbed_run_ends(project):
-    project.run("cvae", params=PARAMS, to_nodes=["cvae.fit"])
+    project.run("cvae", params=PARAMS, until="fit")
     undisturbed = outcome(project)
     assert [step for step, _ in undisturbed[2][0]] == list(range(1, EPOCHS + 1))
     assert [step for step, _ in undisturbed[2][2]] == [50, 100]
@@ -94,8 +88,9 @@ def test_what_is_ended_in_the_evaluation_does_not_train_again(project, end_in_th
     project.run("cvae", until="evaluate")
     assert "going on after epoch 3" in caplog.text
     first, second = project.runs()[::-1]
-    assert curve(project, first) == curve(project, second)
-    assert [step for step, _ in curve(project, second)] == [1, 2, 3]
+    curves = [project.curve(run, "cvae/fit/lower_bound") for run in (first, second)]
+    assert curves[0] == curves[1]
+    assert [step for step, _ in curves[0]] == [1, 2, 3]
     assert not (project.path / CHECKPOINT).exists()
 
 

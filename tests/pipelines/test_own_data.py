@@ -8,7 +8,6 @@ import pytest
 from kedro.io import DatasetError
 from scipy import sparse
 
-from latents import estimators
 from tests.datasets.test_documents import write_newsgroups
 from tests.datasets.test_images import write_mnist
 
@@ -18,20 +17,30 @@ TEXTS = {
 }
 
 
-def metrics_of(project, pipeline, env):
-    return json.loads((project.path / "data" / env / "08_reporting" / pipeline / "metrics.json").read_text())
+TABLE = pd.DataFrame(
+    {
+        "body": [f"{text} {'again ' * i}" for i in range(6) for text in TEXTS.values()],
+        "topic": list(TEXTS) * 6,
+    }
+)
+IMAGES = np.random.default_rng(0).integers(0, 256, size=(30, 5, 4, 3), dtype=np.uint8)
+IMAGES[::2, 1:3] = 255
+LABELS = np.array(["bar", "none"] * 15)
+
+
+def write_texts(project, table):
+    project.write("own/texts.csv", table.to_csv(index=False))
+
+
+def write_images(project, **arrays):
+    np.savez(project.path / "own/images.npz", **arrays)
 
 
 @pytest.fixture
 def own(project):
     """A project whose environment `own` reads a table of texts and an .npz file of images."""
-    texts = [f"{text} {'again ' * i}" for i in range(6) for text in TEXTS.values()]
-    labels = list(TEXTS) * 6
-    project.write("own/texts.csv", pd.DataFrame({"body": texts, "topic": labels}).to_csv(index=False))
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, size=(30, 5, 4, 3), dtype=np.uint8)
-    images[::2, 1:3] = 255
-    np.savez(project.path / "own/images.npz", images=images, labels=np.array(["bar", "none"] * 15))
+    write_texts(project, TABLE)
+    write_images(project, images=IMAGES, labels=LABELS)
     project.write("conf/own/globals.yml", "data: data/own\n")
     project.write(
         "conf/own/catalog.yml",
@@ -52,42 +61,52 @@ def own(project):
 
 def test_a_table_of_texts_and_a_file_of_colour_images(own):
     own.run(env="own")
-    assert metrics_of(own, "clustering", "own")["nmi"] == pytest.approx(1)
-    assert metrics_of(own, "pca", "own")["n_features"] == 60
-    assert metrics_of(own, "cvae", "own")["epochs"] == 2
-    model = estimators.load(own.path / "data/own/06_models/cvae/model.safetensors")
+    assert own.metrics("clustering", "own")["nmi"] == pytest.approx(1)
+    assert own.metrics("pca", "own")["n_features"] == 60
+    assert own.metrics("cvae", "own")["epochs"] == 2
+    model = own.predictor("cvae", "own").model
     assert model.sample(["bar", "none"]).shape == (2, 60)
 
 
-def test_without_labels_the_run_goes_on(own):
-    texts = pd.read_csv(own.path / "own/texts.csv").drop(columns="topic")
-    texts.to_csv(own.path / "own/texts.csv", index=False)
-    with np.load(own.path / "own/images.npz") as file:
-        images = file["images"]
-    np.savez(own.path / "own/images.npz", images=images)
-    own.run("clustering", "pca", env="own", until="draw")
-    assert not {"nmi", "ari", "accuracy"} & metrics_of(own, "clustering", "own").keys()
-    assert "no labels" in (own.path / "data/own/08_reporting/clustering/labels.json").read_text()
-    assert "label" not in pd.read_parquet(own.path / "data/own/07_model_output/pca/scores.parquet")
-    with pytest.raises(ValueError, match="have no 'labels'"):
-        own.run("cvae", env="own")
-    assert not (own.path / "data/own/08_reporting/cvae/metrics.json").exists()
-
-
 def nothing_half_done(project, pipeline):
-    folder = project.path / "data/own"
+    folder = project.data("own")
     assert not (folder / "08_reporting" / pipeline / "metrics.json").exists()
     assert not list(folder.rglob(".writing-*"))
 
 
+@pytest.mark.parametrize("kind", ["none", "of one class"])
+def test_without_labels_the_run_goes_on(own, kind, caplog):
+    if kind == "none":
+        write_texts(own, TABLE.drop(columns="topic"))
+        write_images(own, images=IMAGES)
+    else:
+        write_texts(own, TABLE.assign(topic=0))  # as gensim writes what has none
+        write_images(own, images=IMAGES, labels=np.array(["all"] * 30))
+    own.run("clustering", "pca", env="own", until="draw")
+    tells_nothing = "all training documents have the label '0', which tells nothing apart"
+    assert (tells_nothing in caplog.text) == (kind == "of one class")
+    assert ("all labels are 'all', which tells nothing apart" in caplog.text) == (kind == "of one class")
+    assert not {"nmi", "ari", "accuracy"} & own.metrics("clustering", "own").keys()
+    reports, outputs = own.data("own") / "08_reporting", own.data("own") / "07_model_output"
+    assert "no labels to compare with" in (reports / "clustering/labels.json").read_text()
+    assert "main_label" not in pd.read_csv(reports / "clustering/clusters.csv")
+    assert "label" not in pd.read_csv(reports / "clustering/examples.csv")
+    assert "label" not in pd.read_csv(outputs / "clustering/assignments.csv")
+    assert "label" not in pd.read_parquet(outputs / "pca/scores.parquet")
+    plane = json.loads((reports / "pca/scatter.json").read_text())
+    assert "Colour is the label" not in json.dumps(plane["layout"])
+    with pytest.raises(ValueError, match="have no 'labels'" if kind == "none" else "are of one class, 'all'"):
+        own.run("cvae", env="own")
+    nothing_half_done(own, "cvae")
+
+
 def test_documents_without_words_are_kept_and_assigned_by_the_weights(own):
-    texts = pd.read_csv(own.path / "own/texts.csv")
+    texts = TABLE.assign(held_out=TABLE.index.isin([5, 6]))
     texts.loc[[2, 5], "body"] = [None, "..."]
-    texts["held_out"] = texts.index.isin([5, 6])
-    texts.to_csv(own.path / "own/texts.csv", index=False)
-    own.run("clustering", env="own", until="evaluate")
-    assignments = pd.read_csv(own.path / "data/own/07_model_output/clustering/assignments.csv")
-    model = estimators.load(own.path / "data/own/06_models/clustering/model.safetensors")
+    write_texts(own, texts)
+    own.run("clustering", env="own", until="export")
+    assignments = pd.read_csv(own.data("own") / "07_model_output/clustering/assignments.csv")
+    model = own.predictor("clustering", "own").model
     assert assignments.loc[[2, 5], "n_tokens"].tolist() == [0, 0]
     assert assignments.loc[[2, 5], "probability"].tolist() == pytest.approx([model.weights_.max()] * 2)
     assert assignments.index[assignments["held_out"]].tolist() == [5, 6]
@@ -96,30 +115,24 @@ def test_documents_without_words_are_kept_and_assigned_by_the_weights(own):
 def test_labels_that_look_like_nothing(own):
     path = own.path / "own/texts.csv"
     path.write_text(path.read_text().replace(",sea", ",null"))
-    catalog = (own.path / "conf/own/catalog.yml").read_text()
-    own.write(
-        "conf/own/catalog.yml",
-        catalog.replace("texts.csv}", "texts.csv, load_args: {keep_default_na: false}}"),
-    )
+    catalog = own.path / "conf/own/catalog.yml"
+    kept = "texts.csv, load_args: {keep_default_na: false}}"
+    catalog.write_text(catalog.read_text().replace("texts.csv}", kept))
     own.run("clustering", env="own", until="draw")
-    assert metrics_of(own, "clustering", "own")["nmi"] == pytest.approx(1)
-    assert "null" in (own.path / "data/own/08_reporting/clustering/labels.json").read_text()
+    assert own.metrics("clustering", "own")["nmi"] == pytest.approx(1)
+    assert "null" in (own.data("own") / "08_reporting/clustering/labels.json").read_text()
 
 
 def test_labels_and_words_that_look_like_numbers(own):
-    own.write(
-        "own/texts.csv",
-        "".join(
-            ["name,body,topic\n", *(f"{i:05},1 2 007 {'10 20 30' * (i % 2)},0{i % 2}\n" for i in range(10))]
-            + [f"{i:05},4 5 6,1\n" for i in range(10, 15)]
-        ),
-    )
+    rows = [(f"{i:05}", f"1 2 007 {'10 20 30' * (i % 2)}", f"0{i % 2}") for i in range(10)]
+    rows += [(f"{i:05}", "4 5 6", "1") for i in range(10, 15)]
+    write_texts(own, pd.DataFrame(rows, columns=["name", "body", "topic"]))
     own.write(
         "conf/own/catalog.yml",
         "clustering.raw_documents: {type: latents.datasets.DocumentTableDataset, filepath: own/texts.csv}\n",
     )
     own.run("clustering", env="own", params={"clustering": {"features": {"token_pattern": r"\d+"}}})
-    folder = own.path / "data/own/08_reporting/clustering"
+    folder = own.data("own") / "08_reporting/clustering"
     rows = json.loads((folder / "labels.json").read_text())["data"][0]["y"]
     assert [row.split("  (")[0] for row in rows] == ["00", "01", "1"]
     clusters = pd.read_csv(folder / "clusters.csv", dtype=str)
@@ -130,32 +143,26 @@ def test_labels_and_words_that_look_like_numbers(own):
 
 
 def test_held_out_documents_without_words_have_no_perplexity(own):
-    texts = pd.read_csv(own.path / "own/texts.csv")
+    texts = TABLE.assign(held_out=TABLE.index == 5)
     texts.loc[5, "body"] = "..."
-    texts["held_out"] = texts.index == 5
-    texts.to_csv(own.path / "own/texts.csv", index=False)
+    write_texts(own, texts)
     own.run("clustering", env="own", until="evaluate")
-    assert "heldout_perplexity" not in metrics_of(own, "clustering", "own")
+    assert "heldout_perplexity" not in own.metrics("clustering", "own")
 
 
 @pytest.mark.parametrize(
-    ("params", "said"),
+    ("n_texts", "params", "said"),
     [
-        ({"features": {"min_df": 100}}, "the vocabulary rules leave no word of 12 documents"),
-        ({"fit": {"n_components": 12}}, "n_components=12 exceeds the number of documents"),
-        ({"fit": {"smoothing": 0.0}}, r"clustering\.fit\.smoothing is 0 and documents are held out"),
+        (12, {"features": {"min_df": 100}}, "the vocabulary rules leave no word of 12 documents"),
+        (12, {"fit": {"n_components": 12}}, "n_components=12 exceeds the number of documents"),
+        (12, {"fit": {"smoothing": 0.0}}, r"clustering\.fit\.smoothing is 0 and documents are held out"),
+        (0, {}, "corpus is empty"),
     ],
 )
-def test_refused_settings_of_documents(own, params, said):
+def test_refused_settings_of_documents(own, n_texts, params, said):
+    write_texts(own, TABLE[:n_texts])
     with pytest.raises(ValueError, match=said):
         own.run("clustering", env="own", params={"clustering": params})
-    nothing_half_done(own, "clustering")
-
-
-def test_an_empty_table(own):
-    own.write("own/texts.csv", "body,topic\n")
-    with pytest.raises(ValueError, match="corpus is empty"):
-        own.run("clustering", env="own")
     nothing_half_done(own, "clustering")
 
 
@@ -170,36 +177,32 @@ def test_counts_from_elsewhere_are_checked(own):
 
 
 def test_images_of_one_channel(own):
-    with np.load(own.path / "own/images.npz") as file:
-        images, labels = file["images"][..., :1], file["labels"]
-    np.savez(own.path / "own/images.npz", images=images, labels=labels)
+    write_images(own, images=IMAGES[..., :1], labels=LABELS)
     own.run("pca", env="own", until="evaluate")
-    assert metrics_of(own, "pca", "own")["n_features"] == 20
+    assert own.metrics("pca", "own")["n_features"] == 20
 
 
 def test_images_of_unequal_size(own):
     images = np.empty(2, dtype=object)
     images[:] = [np.zeros((2, 2)), np.ones((3, 2))]
-    np.savez(own.path / "own/images.npz", images=images)
+    write_images(own, images=images)
     with pytest.raises(DatasetError, match=r"images\.npz: array 'images' holds Python .* all in one size"):
         own.run("pca", env="own")
     nothing_half_done(own, "pca")
 
 
 def test_likelihoods_are_of_all_classes_when_images_come_sorted(own):
-    with np.load(own.path / "own/images.npz") as file:
-        order = np.argsort(file["labels"], kind="stable")
-        images, labels = file["images"][order], file["labels"][order]
-    np.savez(own.path / "own/images.npz", images=images, labels=labels, held_out=np.arange(30) % 3 == 0)
+    order = np.argsort(LABELS, kind="stable")
+    write_images(own, images=IMAGES[order], labels=LABELS[order], held_out=np.arange(30) % 3 == 0)
     few = {"cvae": {"evaluate": {"n_marginal_images": 4, "n_reconstructions": 4}}}
     own.run("cvae", env="own", params=few, until="evaluate")
-    assert metrics_of(own, "cvae", "own")["n_marginal_images"] == 4
+    assert own.metrics("cvae", "own")["n_marginal_images"] == 4
     with np.load(own.path / "data/own/07_model_output/cvae/reconstructions.npz") as file:
         assert set(file["labels"]) == {"bar", "none"}
 
 
 def test_a_local_override_of_the_base_environment(project):
-    project.write("own/texts.csv", pd.DataFrame({"text": list(TEXTS.values()) * 5}).to_csv(index=False))
+    write_texts(project, pd.DataFrame({"text": list(TEXTS.values()) * 5}))
     project.write(
         "conf/local/catalog.yml",
         "clustering.raw_documents: {type: pandas.CSVDataset, filepath: own/texts.csv}\n",
@@ -208,7 +211,7 @@ def test_a_local_override_of_the_base_environment(project):
         "conf/local/parameters.yml", "clustering: {features: {max_df: 1.0}, fit: {n_components: 2}}\n"
     )
     project.run("clustering", env=None, until="evaluate")
-    metrics = json.loads((project.path / "data/08_reporting/clustering/metrics.json").read_text())
+    metrics = project.metrics("clustering", env=None)
     assert metrics["n_documents"] == 9
     assert metrics["n_components"] == 2
 
@@ -242,7 +245,7 @@ def downloads(project, tmp_path, monkeypatch):
     return home
 
 
-@pytest.mark.release
+@pytest.mark.slow
 @pytest.mark.usefixtures("downloads")
 @pytest.mark.parametrize("env", ["reference", "benchmark"])
 def test_the_other_environments_on_small_data_in_the_same_layouts(project, env):
@@ -257,13 +260,11 @@ def test_the_other_environments_on_small_data_in_the_same_layouts(project, env):
             "pca": {"evaluate": {"n_reconstructions": 3, "n_worst": 3}, "report": {"n_eigenimages": 3}},
         },
     )
-    clustering = metrics_of(project, "clustering", env)
+    clustering, pca = project.metrics("clustering", env), project.metrics("pca", env)
     assert clustering["n_components"] == 20
-    assert metrics_of(project, "pca", env)["n_samples"] == 600
-    assert metrics_of(project, "pca", env)["n_components"] == 50
-    assert metrics_of(project, "cvae", env)["epochs"] == 1
-    model = estimators.load(project.path / f"data/{env}/06_models/clustering/model.safetensors")
-    network = estimators.load(project.path / f"data/{env}/06_models/cvae/model.safetensors")
+    assert (pca["n_samples"], pca["n_components"]) == (600, 50)
+    assert project.metrics("cvae", env)["epochs"] == 1
+    model, network = (project.predictor(name, env).model for name in ("clustering", "cvae"))
     expected = ("reference", 40, [500, 500], 128) if env == "reference" else ("ladder", 48, [256] * 6, 256)
     assert (network.network, network.n_latents, list(network.hidden), network.batch_size) == expected
     assert (project.path / f"data/{env}/07_model_output/cvae/epochs/epoch_0001.png").is_file()
@@ -315,38 +316,15 @@ def test_another_of_torchvisions_sets_by_one_parameter(project, downloads):
         project.run("cvae", params={"dataset": "KMNIST"})
 
 
-def test_without_the_data_the_error_says_what_to_fetch(project, tmp_path, monkeypatch, offline):
-    monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
+def test_without_the_data_the_error_says_what_to_fetch(project, no_data):
     with pytest.raises(DatasetError, match="fetch_20newsgroups"):
         project.run("clustering", env="reference")
     with pytest.raises(DatasetError, match=r"torchvision\.datasets\.MNIST"):
         project.run("cvae", env="benchmark")
 
 
-def test_labels_of_one_class_are_no_labels(own, caplog):
-    texts = pd.read_csv(own.path / "own/texts.csv").assign(topic=0)  # as gensim writes what has none
-    texts.to_csv(own.path / "own/texts.csv", index=False)
-    with np.load(own.path / "own/images.npz") as file:
-        images = file["images"]
-    np.savez(own.path / "own/images.npz", images=images, labels=np.array(["all"] * 30))
-    own.run("clustering", "pca", env="own", until="draw")
-    assert not {"nmi", "ari", "accuracy"} & metrics_of(own, "clustering", "own").keys()
-    assert "all training documents have the label '0', which tells nothing apart" in caplog.text
-    assert "all labels are 'all', which tells nothing apart" in caplog.text
-    folder = own.path / "data/own"
-    assert "no labels to compare with" in (folder / "08_reporting/clustering/labels.json").read_text()
-    assert "main_label" not in pd.read_csv(folder / "08_reporting/clustering/clusters.csv")
-    assert "label" not in pd.read_csv(folder / "07_model_output/clustering/assignments.csv")
-    assert "label" not in pd.read_csv(folder / "08_reporting/clustering/examples.csv")
-    assert "label" not in pd.read_parquet(folder / "07_model_output/pca/scores.parquet")
-    plane = json.loads((folder / "08_reporting/pca/scatter.json").read_text())
-    assert "Colour is the label" not in json.dumps(plane["layout"])
-
-
 def test_one_class_to_train_on_is_no_labelling(own, caplog):
-    texts = pd.read_csv(own.path / "own/texts.csv")
-    texts["held_out"] = texts["topic"] == "sky"
-    texts.to_csv(own.path / "own/texts.csv", index=False)
+    write_texts(own, TABLE.assign(held_out=TABLE["topic"] == "sky"))
     own.run("clustering", env="own", until="evaluate")
-    assert not {"nmi", "ari", "accuracy"} & metrics_of(own, "clustering", "own").keys()
+    assert not {"nmi", "ari", "accuracy"} & own.metrics("clustering", "own").keys()
     assert "all training documents have the label 'sea'" in caplog.text

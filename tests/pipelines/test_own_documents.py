@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import json
 import re
 from pathlib import Path
 
@@ -106,24 +105,31 @@ def entry_of(block):
     return yaml.safe_load(block)["clustering.raw_documents"]
 
 
-def run(project, entry, until=None):
+def run(project, entry, until=None, **features):
     """Run the pipeline on an entry of the catalog, with its file already in place."""
     project.write("conf/local/catalog.yml", entry)
     project.write("conf/local/parameters.yml", PARAMETERS)
-    project.run("clustering", env=None, until=until)
+    project.run("clustering", env=None, params={"clustering": {"features": features}}, until=until)
+
+
+def vocabulary_of(project):
+    path = project.data(None) / "04_feature/clustering/vocabulary.csv"
+    return pd.read_csv(path, keep_default_na=False)["word"].tolist()
+
+
+def write_words(project):
+    project.write("data/01_raw/words.txt", "".join(f"{word}\n" for word in WORDS))
 
 
 def check(project, labels=True):
     """Look at what the run made of the documents: equal tables give equal pages, whatever file they came from."""
-    data = project.path / "data"
-    metrics = json.loads((data / "08_reporting/clustering/metrics.json").read_text())
+    data, metrics = project.data(None), project.metrics("clustering", env=None)
     assert metrics["n_documents"] == 18
     assert metrics["n_words"] == 8
     assert ("nmi" in metrics) == labels
     counts = sparse.load_npz(data / "04_feature/clustering/counts.npz").toarray()
-    vocabulary = pd.read_csv(data / "04_feature/clustering/vocabulary.csv", keep_default_na=False)
     order = sorted(range(8), key=lambda j: WORDS[j].lower())
-    assert vocabulary["word"].tolist() == [WORDS[j].lower() for j in order]
+    assert vocabulary_of(project) == [WORDS[j].lower() for j in order]
     assert counts[0].sum() == 1  # the document that says "null"
     np.testing.assert_array_equal(np.sort(counts.sum(axis=1)), np.sort(COUNTS.sum(axis=1)))
     documents = pd.read_parquet(data / "02_intermediate/clustering/documents.parquet")
@@ -203,7 +209,7 @@ SVMLIGHT = """
 @pytest.mark.parametrize("vocabulary", ["vocabulary: words.txt", ""])
 def test_new_documents_are_numbered_as_those_of_the_training(project, vocabulary, caplog):
     """Scikit-learn numbers words from 0 by default and does not say so; new documents need not have word 0."""
-    project.write("data/01_raw/words.txt", "".join(f"{word}\n" for word in WORDS))
+    write_words(project)
     labels = [LABELS.index(label) for label in LABELS]
     dump_svmlight_file(sparse.csr_array(COUNTS), labels, str(project.path / "data/01_raw/clustering.svm"))
     new = str(project.path / "data/01_raw/clustering_inference.svm")
@@ -227,66 +233,55 @@ def test_new_documents_are_numbered_as_those_of_the_training(project, vocabulary
 def test_a_training_whose_numbers_may_begin_at_0_or_1_is_refused(project):
     counts = COUNTS.copy()
     counts[:, [0, -1]] = 0
-    project.write("data/01_raw/words.txt", "".join(f"{word}\n" for word in WORDS))
+    write_words(project)
     path = str(project.path / "data/01_raw/clustering.svm")
     dump_svmlight_file(sparse.csr_array(counts), np.arange(20) % 2, path)
     with pytest.raises(ValueError, match=r"clustering\.svm does not tell whether .* say `zero_based: true`"):
         run(project, SVMLIGHT.format(name="clustering", more="vocabulary: words.txt"))
     assert not list((project.path / "data").rglob("documents.parquet"))
-    run(
-        project,
-        SVMLIGHT.format(name="clustering", more="vocabulary: words.txt\n  zero_based: true"),
-        until="features",
-    )
-    vocabulary = pd.read_csv(
-        project.path / "data/04_feature/clustering/vocabulary.csv", keep_default_na=False
-    )
-    assert set(vocabulary["word"]) == {WORDS[j].lower() for j in np.flatnonzero(counts.sum(axis=0))}
+    told = "vocabulary: words.txt\n  zero_based: true"
+    run(project, SVMLIGHT.format(name="clustering", more=told), until="features")
+    assert set(vocabulary_of(project)) == {WORDS[j].lower() for j in np.flatnonzero(counts.sum(axis=0))}
 
 
 def test_vocabulary_rules_hold_for_bags(project):
     write_bag(project, entry_of(BAG))
     project.write("data/01_raw/vocab.kos.txt", "anchor\nSail\nsail\nthe\nairport\ncloud\nplane\nwing\n")
-    project.write("conf/local/catalog.yml", BAG)
-    project.write("conf/local/parameters.yml", PARAMETERS)
-    rules = {"features": {"stop_words": ["the", "wing"], "max_features": 4}}
-    project.run("clustering", env=None, params={"clustering": rules}, until="features")
-    data = project.path / "data/04_feature/clustering"
-    vocabulary = pd.read_csv(data / "vocabulary.csv", keep_default_na=False)
+    run(project, BAG, until="features", stop_words=["the", "wing"], max_features=4)
     sums = {"anchor": COUNTS[:, 0], "sail": COUNTS[:, 1] + COUNTS[:, 2], "airport": COUNTS[:, 4]}
     sums |= {"cloud": COUNTS[:, 5], "plane": COUNTS[:, 6]}
     kept = sorted(sorted(sums, key=lambda word: -sums[word].sum())[:4])
-    assert vocabulary["word"].tolist() == kept
-    np.testing.assert_array_equal(
-        sparse.load_npz(data / "counts.npz").toarray(), np.column_stack([sums[word] for word in kept])
-    )
+    assert vocabulary_of(project) == kept
+    counts = sparse.load_npz(project.data(None) / "04_feature/clustering/counts.npz").toarray()
+    np.testing.assert_array_equal(counts, np.column_stack([sums[word] for word in kept]))
     with pytest.raises(ValueError, match=r"ngram_range is \[1, 2\], but the words of a bag have no order"):
-        project.run("clustering", env=None, params={"clustering": {"features": {"ngram_range": [1, 2]}}})
+        run(project, BAG, ngram_range=[1, 2])
 
 
 def test_a_malformed_file_stops_the_run(project):
     write_bag(project, entry_of(BAG))
     path = project.path / "data/01_raw/docword.kos.txt"
     path.write_text(path.read_text() + "1 1 many\n")
-    project.write("conf/local/catalog.yml", BAG)
     with pytest.raises(DatasetError, match=r"docword\.kos\.txt, line \d+: the count of word \d+ is 'many'"):
-        project.run("clustering", env=None)
+        run(project, BAG)
     assert not list((project.path / "data").rglob("documents.parquet"))
 
 
 def test_ngrams_of_texts(project):
     pd.DataFrame({"text": TEXTS}).to_csv(project.path / "texts.csv", index=False)
-    project.write(
-        "conf/local/catalog.yml",
-        "clustering.raw_documents: {type: latents.datasets.DocumentTableDataset, filepath: texts.csv}\n",
-    )
-    project.write("conf/local/parameters.yml", PARAMETERS)
-    ngrams = {"clustering": {"features": {"ngram_range": [1, 2]}}}
-    project.run("clustering", env=None, params=ngrams, until="features")
-    vocabulary = pd.read_csv(
-        project.path / "data/04_feature/clustering/vocabulary.csv", keep_default_na=False
-    )
-    assert {"anchor", "anchor harbour", "cloud plane"} <= set(vocabulary["word"])
+    entry = "clustering.raw_documents: {type: latents.datasets.DocumentTableDataset, filepath: texts.csv}\n"
+    run(project, entry, until="features", ngram_range=[1, 2])
+    assert {"anchor", "anchor harbour", "cloud plane"} <= set(vocabulary_of(project))
+
+
+UNLABELLED = IngestParameters(text_column="text", label_column=None)
+DEFAULTS = yaml.safe_load((ROOT / "conf/base/parameters_clustering.yml").read_text())["clustering"][
+    "features"
+]
+
+
+def features_with(**changes):
+    return FeaturesParameters(**DEFAULTS | {"min_df": 1, "max_df": 1.0} | changes)
 
 
 @pytest.mark.parametrize(
@@ -314,27 +309,16 @@ def test_ngrams_of_texts(project):
     ids=["German", "Chinese", "Thai", "Hindi", "edges"],
 )
 def test_other_languages(block, texts, words, caplog):
-    base = yaml.safe_load((ROOT / "conf/base/parameters_clustering.yml").read_text())
-    features = {
-        **base["clustering"]["features"],
-        **yaml.safe_load(block)["clustering"]["features"],
-        **{"min_df": 1, "max_df": 1.0},
-    }
-    documents, bag = ingest(
-        pd.DataFrame({"text": texts}), IngestParameters(text_column="text", label_column=None)
-    )
-    _, vocabulary, _ = count_words(documents, bag, FeaturesParameters(**features))
+    features = features_with(**yaml.safe_load(block)["clustering"]["features"])
+    documents, bag = ingest(pd.DataFrame({"text": texts}), UNLABELLED)
+    _, vocabulary, _ = count_words(documents, bag, features)
     assert dict(zip(vocabulary["word"], vocabulary["n_documents"], strict=True)) == words
     assert "the texts are mostly" not in caplog.text
 
 
 def features_of(caplog, texts, **features):
     """Count the words of texts, and return them with what was logged."""
-    base = yaml.safe_load((ROOT / "conf/base/parameters_clustering.yml").read_text())["clustering"][
-        "features"
-    ]
-    params = FeaturesParameters(**base | {"min_df": 1, "max_df": 1.0} | features)
-    _, vocabulary, rules = count_words(pd.DataFrame({"text": texts}), {}, params)
+    _, vocabulary, rules = count_words(pd.DataFrame({"text": texts}), {}, features_with(**features))
     return vocabulary["word"].tolist(), rules, caplog.text
 
 
@@ -419,11 +403,7 @@ def test_stop_words_of_bags_are_spelled_as_its_words_are(caplog):
         "words": ["Ku\u0308che", "don't", "don", "ﬁne"],
         "documents": pd.DataFrame(index=range(2)),
     }
-    documents, bag = ingest(raw, IngestParameters(text_column="text", label_column=None))
-    base = yaml.safe_load((ROOT / "conf/base/parameters_clustering.yml").read_text())["clustering"][
-        "features"
-    ]
-    changes = {"min_df": 1, "max_df": 1.0, "stop_words": ["KÜCHE", "Don't", "no"]}
-    _, vocabulary, _ = count_words(documents, bag, FeaturesParameters(**base | changes))
+    documents, bag = ingest(raw, UNLABELLED)
+    _, vocabulary, _ = count_words(documents, bag, features_with(stop_words=["KÜCHE", "Don't", "no"]))
     assert vocabulary["word"].tolist() == ["don", "fine"]
     assert "stop words" not in caplog.text

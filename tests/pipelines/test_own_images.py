@@ -1,7 +1,6 @@
 """Each way to bring images of one's own, as `docs/data.md` has it, from its YAML to the report."""
 
 import gzip
-import json
 import re
 import shutil
 
@@ -13,7 +12,6 @@ import yaml
 from kedro.io import DatasetError
 from PIL import Image
 
-from latents import predictors
 from tests.conftest import ROOT
 from tests.datasets.test_image_table import IMAGE, cells, classes
 from tests.datasets.test_image_table import write as write_pictures
@@ -49,6 +47,8 @@ def bars(height, width):
 
 
 IMAGES = bars(28, 28)
+(QMNIST,) = re.findall(r"\(`(qmnist-\S+)`\)", MANUAL)
+COLUMNS = np.column_stack([LABELS, np.random.default_rng(0).integers(0, 999, (20, 7))]).astype(np.int32)
 
 
 def place(project, entry):
@@ -57,6 +57,14 @@ def place(project, entry):
     path = project.path / values.get("filepath", values.get("path"))
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def write_folder(folder, images, name="{label}/{i:02}.png"):
+    """Write a picture of each image, in a folder of its label's unless named otherwise."""
+    for i, (label, image) in enumerate(zip(LABELS, images, strict=True)):
+        path = folder / name.format(i=i, label=["above", "below"][label], part="test" if i >= 18 else "train")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
 
 
 def run(project, entry, *pipelines, until="evaluate"):
@@ -88,7 +96,7 @@ def check(project, images, labels=LABELS):
     X = rows(data)
     np.testing.assert_array_equal(X, images.reshape(20, -1))
     assert X.dtype == np.uint8
-    metrics = json.loads((data / "08_reporting/pca/metrics.json").read_text())
+    metrics = project.metrics("pca", env=None)
     assert metrics["n_samples"] == 18
     assert metrics["n_features"] == images[0].size
     assert metrics["distortion_gap"] < 1e-6
@@ -111,10 +119,7 @@ def test_the_manual_has_an_example_of_each():
 
 def test_a_folder_of_pictures(project):
     images = bars(64, 48)
-    for i, (label, image) in enumerate(zip(LABELS, images, strict=True)):
-        path = place(project, FOLDER) / ["above", "below"][label] / f"{i:02}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).convert("RGB").save(path)
+    write_folder(place(project, FOLDER), np.repeat(images[..., None], 3, axis=3))
     run(project, FOLDER, "pca", "cvae", until=None)
     for pipeline in ("pca", "cvae"):
         assert "</html>" in (project.path / f"data/08_reporting/{pipeline}/report.html").read_text()
@@ -122,17 +127,13 @@ def test_a_folder_of_pictures(project):
     check(project, images[order], np.array(["above", "below"])[LABELS[order]])
     names = arrays(project.path / "data/02_intermediate/pca/images")["names"]
     assert names[[0, -1]].tolist() == ["above/00.png", "below/19.png"]
-    metrics = json.loads((project.path / "data/08_reporting/cvae/metrics.json").read_text())
-    assert np.isfinite(metrics["lower_bound_test"])
+    assert np.isfinite(project.metrics("cvae", env=None)["lower_bound_test"])
 
 
 def test_a_folder_of_pictures_that_is_divided(project, caplog):
     """And classes of few pictures, of which the split may not take all."""
     images, folder = bars(64, 48), place(project, FOLDER)
-    for i, (label, image) in enumerate(zip(LABELS, images, strict=True)):
-        name = f"{'test' if i >= 18 else 'train'}/{['above', 'below'][label]}/{i:02}.png"
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / name)
+    write_folder(folder, images, "{part}/{label}/{i:02}.png")
     with caplog.at_level("INFO"):
         run(project, FOLDER)
     checked = arrays(project.path / "data/02_intermediate/pca/images")
@@ -150,22 +151,17 @@ def test_a_folder_of_pictures_that_is_divided(project, caplog):
     held_out = "\ncvae:\n  split: {held_out_fraction: 0.9}\n"
     project.write("conf/local/parameters.yml", PARAMETERS.replace("\ncvae:\n", held_out))
     project.run("cvae", env=None, until="evaluate")
-    metrics = json.loads((project.path / "data/08_reporting/cvae/metrics.json").read_text())
-    assert np.isfinite(metrics["lower_bound_test"])
+    assert np.isfinite(project.metrics("cvae", env=None)["lower_bound_test"])
     table = pd.read_csv(project.path / "data/08_reporting/cvae/classes.csv")
     assert set(table["label"]) <= {"above", "below", "few"}  # the only one of its class is trained on
 
 
 def test_pictures_of_16_bits(project, caplog):
     """From the folder to the report and the models, and new ones by the same models."""
-    deep = 16 * bars(64, 48).astype(np.uint16) + np.random.default_rng(1).integers(
-        0, 16, (20, 64, 48)
-    ).astype(np.uint16)
+    lowest = np.random.default_rng(1).integers(0, 16, (20, 64, 48), dtype=np.uint16)
+    deep = 16 * bars(64, 48).astype(np.uint16) + lowest
     for folder in ("pictures", "new"):
-        for i, (label, image) in enumerate(zip(LABELS, deep, strict=True)):
-            path = place(project, FOLDER).with_name(folder) / ["above", "below"][label] / f"{i:02}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(path)
+        write_folder(place(project, FOLDER).with_name(folder), deep)
     new = "".join(
         f"{pipeline}_inference.raw_images:\n  type: latents.datasets.ImageFolderDataset\n  path: data/01_raw/new\n"
         "  grey: true\n"
@@ -174,9 +170,8 @@ def test_pictures_of_16_bits(project, caplog):
     new += "cvae_inference.labels: {type: kedro.io.MemoryDataset, data: {label: [above, below]}}\n"
     project.write("conf/local/catalog.yml", FOLDER + new)
     project.write("conf/local/parameters.yml", PARAMETERS)
-    with pytest.raises(
-        ValueError, match=r"allowed are 0 to 255\.0 .*the brightest 40\d\d\) \(parameter cvae"
-    ):
+    said = r"allowed are 0 to 255\.0 .*the brightest 40\d\d\) \(parameter cvae"
+    with pytest.raises(ValueError, match=said):
         project.run("cvae", env=None)
     project.write("conf/local/parameters.yml", PARAMETERS.replace("white: 255.0", "white: 4095.0"))
     project.run("pca", "cvae", env=None, until="export")
@@ -187,7 +182,7 @@ def test_pictures_of_16_bits(project, caplog):
     assert X.dtype == np.uint16
     with np.load(data / "04_feature/cvae/pixels.npz") as pixels:
         np.testing.assert_allclose(pixels["X"], deep[order].reshape(20, -1) / 4095, rtol=1e-6)
-    assert json.loads((data / "08_reporting/pca/metrics.json").read_text())["distortion_gap"] < 1e-6
+    assert project.metrics("pca", env=None)["distortion_gap"] < 1e-6
 
     project.run("pca_inference", "cvae_inference", env=None)
     scores = pd.read_parquet(data / "07_model_output/pca/scores.parquet")
@@ -197,11 +192,9 @@ def test_pictures_of_16_bits(project, caplog):
     drawn = np.load(data / "07_model_output/cvae_inference/generated.npz")["images"]
     assert 255 < drawn.max() <= 4095
 
-    models = {
-        pipeline: predictors.load(data / f"06_models/{pipeline}/predictor") for pipeline in ("pca", "cvae")
-    }
     mlflow.set_tracking_uri(project.client.tracking_uri)
-    for pipeline, predictor in models.items():
+    for pipeline in ("pca", "cvae"):
+        predictor = project.predictor(pipeline, env=None)
         served = mlflow.pyfunc.load_model(f"models:/latents-{pipeline}-base@champion")
         table = served.predict(deep[order].astype(np.float64))  # MLflow converts JSON alone
         pd.testing.assert_frame_equal(table, predictor.predict(deep[order]), check_exact=False, rtol=1e-4)
@@ -216,11 +209,11 @@ def test_pictures_of_16_bits(project, caplog):
 def test_parquet_of_pictures(project):
     images, folder = bars(64, 48), place(project, PARQUET)
     features = {"image": IMAGE, "label": classes("above", "below")}
-    for name, rows in {
-        "train-00000-of-00002": slice(0, 9),
-        "train-00001-of-00002": slice(9, 18),
-        "test-00000-of-00001": slice(18, 20),
-    }.items():
+    for name, rows in (
+        ("train-00000-of-00002", slice(0, 9)),
+        ("train-00001-of-00002", slice(9, 18)),
+        ("test-00000-of-00001", slice(18, 20)),
+    ):
         columns = {"image": cells(images[rows]), "label": LABELS[rows]}
         write_pictures(folder / f"{name}.parquet", columns, features)
     run(project, PARQUET + "  grey: true\n")
@@ -241,23 +234,18 @@ def test_medmnist(project):
     np.testing.assert_array_equal(held_out, np.arange(20) >= 18)
 
 
-@pytest.mark.parametrize(("entry", "images"), [(IDX, IMAGES), (EMNIST, IMAGES.swapaxes(1, 2))])
-def test_idx(project, entry, images):
+@pytest.mark.parametrize(
+    ("entry", "images", "columns"),
+    [
+        (IDX, IMAGES, LABELS.astype(np.uint8)),
+        (EMNIST, IMAGES.swapaxes(1, 2), LABELS.astype(np.uint8)),
+        (IDX.replace("train-labels-idx1-ubyte.gz", QMNIST), IMAGES, COLUMNS),
+    ],
+)
+def test_idx(project, entry, images, columns):
     path = place(project, entry)
     path.write_bytes(gzip.compress(idx(np.ascontiguousarray(images))))
     labels = yaml.safe_load(entry)["pca.raw_images"]["labels"]
-    (path.parent / labels).write_bytes(gzip.compress(idx(LABELS.astype(np.uint8))))
-    run(project, entry)
-    check(project, IMAGES)
-
-
-def test_qmnist(project):
-    (labels,) = re.findall(r"\(`(qmnist-\S+)`\)", MANUAL)
-    entry = IDX.replace("train-labels-idx1-ubyte.gz", labels)
-    path = place(project, entry)
-    path.write_bytes(gzip.compress(idx(IMAGES)))
-    columns = np.random.default_rng(0).integers(0, 999, (20, 8)).astype(np.int32)
-    columns[:, 0] = LABELS
     (path.parent / labels).write_bytes(gzip.compress(idx(columns)))
     run(project, entry)
     check(project, IMAGES)
@@ -298,8 +286,7 @@ def test_a_table_of_features(project):
     assert checked["names"].tolist() == [*"abcdefghijklmnopqrst"]
     X = rows(project.path / "data")
     np.testing.assert_allclose(X, table, rtol=1e-15)
-    metrics = json.loads((project.path / "data/08_reporting/pca/metrics.json").read_text())
-    assert metrics["n_features"] == 4
+    assert project.metrics("pca", env=None)["n_features"] == 4
     scores = pd.read_parquet(project.path / "data/07_model_output/pca/scores.parquet")
     assert scores["label"].tolist() == ["a", "b"] * 10
     with pytest.raises(ValueError, match=r"are rows of features, and this pipeline draws images: it needs"):

@@ -1,6 +1,5 @@
 """Tables of one's own, as spreadsheets, Spark and other libraries leave them, from their YAML to the report."""
 
-import json
 import re
 
 import numpy as np
@@ -25,8 +24,7 @@ def test_numbers_of_a_spreadsheet(project):
     project.write("conf/local/catalog.yml", SPREADSHEET)
     project.write("conf/local/parameters.yml", "pca: {fit: {n_components: 2}}\n")
     project.run("pca", env=None)
-    metrics = json.loads((project.path / "data/08_reporting/pca/metrics.json").read_text())
-    assert metrics["n_features"] == 4
+    assert project.metrics("pca", env=None)["n_features"] == 4
     scores = pd.read_parquet(project.path / "data/07_model_output/pca/scores.parquet")
     assert scores["name"].tolist() == rows["name"].tolist()
     X = rows.drop(columns="name").to_numpy()
@@ -35,17 +33,15 @@ def test_numbers_of_a_spreadsheet(project):
     curve = pd.read_csv(project.path / "data/08_reporting/pca/distortions.csv")["distortion"]
     assert curve[0] == pytest.approx(total)
     path.write_bytes(path.read_bytes().replace(b"W\xf6lfe 3;", b"W\xf6lfe 3;x"))
-    with pytest.raises(
-        DatasetError, match=r"measured\.csv, line 5: column 'Länge' is 'x.*allowed are finite"
-    ):
+    said = r"measured\.csv, line 5: column 'Länge' is 'x.*allowed are finite"
+    with pytest.raises(DatasetError, match=said):
         project.run("pca", env=None)
 
 
 def test_documents_of_polars_and_what_is_no_table(project):
     texts = [f"the {word} {word} over {'waves' if i % 2 else 'clouds'}" for i, word in enumerate(WORDS)]
-    project.write(
-        "data/01_raw/texts.csv", "text,label\n" + "".join(f"{t},{i % 2}\n" for i, t in enumerate(texts))
-    )
+    rows = [f"{text},{i % 2}\n" for i, text in enumerate(texts)]
+    project.write("data/01_raw/texts.csv", "".join(["text,label\n", *rows]))
     for i, text in enumerate(texts):
         project.write(f"data/01_raw/parts/{i}.txt", text)
     project.write(

@@ -1,7 +1,5 @@
 """Whole runs through Kedro: what they leave on disk and in MLflow."""
 
-import json
-
 import mlflow
 import numpy as np
 import pandas as pd
@@ -12,32 +10,16 @@ from kedro.framework.startup import bootstrap_project
 from kedro.runner import ThreadRunner
 from scipy import sparse
 
-from latents import estimators, predictors
-
 FIGURES = {
     "clustering": ["bound.json", "topics.json", "labels.json", "sizes.json", "map.json"],
     "pca": [
-        "eigenimages.png",
-        "reconstructions.png",
-        "distortion.json",
-        "spectrum.json",
-        "scatter.json",
-        "worst.png",
-        "errors.json",
+        *("eigenimages.png", "reconstructions.png", "worst.png"),
+        *("distortion.json", "spectrum.json", "scatter.json", "errors.json"),
     ],
     "cvae": [
-        "generated.png",
-        "learning.png",
-        "styles.png",
-        "class_paths.png",
-        "interpolations.png",
-        "traversals.png",
-        "bound.json",
-        "class_bounds.json",
-        "confusion.json",
-        "hardest.png",
-        "reconstructions.png",
-        "latents.json",
+        *("generated.png", "learning.png", "styles.png", "class_paths.png", "interpolations.png"),
+        *("traversals.png", "hardest.png", "reconstructions.png"),
+        *("bound.json", "class_bounds.json", "confusion.json", "latents.json"),
     ],
 }
 METRICS = {
@@ -51,15 +33,10 @@ METRICS = {
 }
 
 
-def metrics_of(project, pipeline, env="test"):
-    folder = project.path / "data" / env if env else project.path / "data"
-    return json.loads((folder / "08_reporting" / pipeline / "metrics.json").read_text())
-
-
 @pytest.mark.parametrize("pipeline", FIGURES)
 def test_leaves_metrics_figures_and_a_report(finished, pipeline):
-    folder = finished.path / "data/test/08_reporting" / pipeline
-    metrics = metrics_of(finished, pipeline)
+    folder = finished.data() / "08_reporting" / pipeline
+    metrics = finished.metrics(pipeline)
     assert metrics.keys() == set(METRICS[pipeline].split())
     assert all(np.isfinite(value) for value in metrics.values())
     for name in FIGURES[pipeline]:
@@ -108,10 +85,9 @@ def test_one_mlflow_run_holds_everything(finished):
     (run,) = finished.runs()
     assert run.info.status == "FINISHED"
     for pipeline in FIGURES:
-        for name, value in metrics_of(finished, pipeline).items():
+        for name, value in finished.metrics(pipeline).items():
             assert run.data.metrics[f"{pipeline}/{name}"] == pytest.approx(value)
-        artifacts = {item.path for item in finished.client.list_artifacts(run.info.run_id, pipeline)}
-        assert artifacts >= {f"{pipeline}/{name}" for name in [*FIGURES[pipeline], "report.html"]}
+        assert finished.artifacts(run, pipeline) >= {*FIGURES[pipeline], "report.html"}
     parameters = run.data.params
     assert parameters["clustering.fit.n_components"] == "3"
     assert parameters["pca.fit.svd_solver"] == "auto"
@@ -121,17 +97,14 @@ def test_one_mlflow_run_holds_everything(finished):
 
 def test_mlflow_has_a_point_per_iteration_and_epoch(finished):
     (run,) = finished.runs()
-    epochs = finished.client.get_metric_history(run.info.run_id, "cvae/fit/lower_bound")
-    assert [point.step for point in epochs] == [1, 2, 3]
-    model = estimators.load(finished.path / "data/test/06_models/clustering/model.safetensors")
-    iterations = finished.client.get_metric_history(run.info.run_id, "clustering/fit/lower_bound")
-    assert [point.value for point in iterations] == pytest.approx(model.lower_bounds_)
+    assert [step for step, _ in finished.curve(run, "cvae/fit/lower_bound")] == [1, 2, 3]
+    bounds = [value for _, value in finished.curve(run, "clustering/fit/lower_bound")]
+    assert bounds == pytest.approx(finished.predictor("clustering").model.lower_bounds_)
 
 
 @pytest.mark.parametrize("pipeline", FIGURES)
 def test_the_predictor_reads_raw_data_as_the_training_did(finished, pipeline):
-    folder = finished.path / "data/test"
-    predictor = predictors.load(folder / f"06_models/{pipeline}/predictor")
+    folder, predictor = finished.data(), finished.predictor(pipeline)
     if pipeline == "clustering":
         documents = pd.read_parquet(folder / "02_intermediate/clustering/documents.parquet")
         table = predictor.predict(documents["text"])
@@ -166,7 +139,7 @@ def test_assignments_cover_every_document(finished):
 def test_scores_rebuild_the_images(finished):
     folder = finished.path / "data/test"
     scores = pd.read_parquet(folder / "07_model_output/pca/scores.parquet")
-    model = estimators.load(folder / "06_models/pca/model.safetensors")
+    model = finished.predictor("pca").model
     pixels = np.load(folder / "04_feature/pca/pixels/X.npy").reshape(len(scores), -1)  # a file of images
     rebuilt = model.inverse_transform(scores.filter(like="pc").to_numpy())
     np.testing.assert_allclose(((pixels - rebuilt) ** 2).sum(axis=1), scores["error"])
@@ -175,14 +148,14 @@ def test_scores_rebuild_the_images(finished):
 def numbers_of(project, pipeline):
     """Return the metrics that a seed repeats."""
     timing = {"fit_seconds", "seconds_per_epoch"}
-    return {name: value for name, value in metrics_of(project, pipeline).items() if name not in timing}
+    return {name: value for name, value in project.metrics(pipeline).items() if name not in timing}
 
 
 def test_threads_leave_one_run_with_its_curves_and_the_same_numbers(finished, project):
     project.run(runner=ThreadRunner())
     (run,) = project.runs()
     assert run.info.status == "FINISHED"
-    assert len(project.client.get_metric_history(run.info.run_id, "cvae/fit/lower_bound")) == 3
+    assert len(project.curve(run, "cvae/fit/lower_bound")) == 3
     assert {name.split("/")[0] for name in run.data.metrics} == set(FIGURES)
     assert {name.split(".")[0] for name in run.data.params} == set(FIGURES)
     models = project.client.search_logged_models([run.info.experiment_id])
@@ -190,21 +163,21 @@ def test_threads_leave_one_run_with_its_curves_and_the_same_numbers(finished, pr
         (pipeline, run.info.run_id) for pipeline in FIGURES
     }
     for pipeline in FIGURES:
-        artifacts = {item.path for item in project.client.list_artifacts(run.info.run_id, pipeline)}
-        assert artifacts >= {f"{pipeline}/{name}" for name in [*FIGURES[pipeline], "report.html"]}
+        assert project.artifacts(run, pipeline) >= {*FIGURES[pipeline], "report.html"}
         assert numbers_of(project, pipeline) == numbers_of(finished, pipeline)
 
 
 def test_another_seed_gives_other_numbers(finished, project):
-    project.run("cvae", params={"cvae": {"fit": {"random_state": 1}}}, to_nodes=["cvae.evaluate"])
+    project.run("cvae", params={"cvae": {"fit": {"random_state": 1}}}, until="evaluate")
     assert numbers_of(project, "cvae") != numbers_of(finished, "cvae")
 
 
 def test_goes_on_from_a_node_with_other_parameters(continued):
     pixels = continued.path / "data/test/04_feature/pca/pixels/X.npy"
     before = pixels.stat().st_mtime_ns
-    continued.run("pca", params={"pca": {"fit": {"n_components": 2}}}, from_nodes=["pca.fit"])
-    assert metrics_of(continued, "pca")["n_components"] == 2
+    two = {"pca": {"fit": {"n_components": 2}}}
+    continued.run("pca", params=two, from_nodes=["pca.fit"], until="evaluate")
+    assert continued.metrics("pca")["n_components"] == 2
     assert pixels.stat().st_mtime_ns == before
 
 
@@ -213,34 +186,21 @@ def test_goes_on_from_a_node_with_other_parameters(continued):
     [("clustering", {"n_components": 2}), ("pca", {"n_components": 2}), ("cvae", {"random_state": 5})],
 )
 def test_metrics_of_another_training_speak_for_no_model(continued, pipeline, fit):
-    continued.run(
-        pipeline,
-        params={pipeline: {"fit": fit}},
-        from_nodes=[f"{pipeline}.fit"],
-        to_nodes=[f"{pipeline}.fit"],
-    )
-    with pytest.raises(
-        ValueError, match=rf"metrics are of another training .* run from the node {pipeline}\.evaluate"
-    ):
+    continued.run(pipeline, params={pipeline: {"fit": fit}}, from_nodes=[f"{pipeline}.fit"], until="fit")
+    said = rf"metrics are of another training .* run from the node {pipeline}\.evaluate"
+    with pytest.raises(ValueError, match=said):
         continued.run(pipeline, from_nodes=[f"{pipeline}.export"])
     assert continued.client.search_registered_models() == []
 
 
 def test_what_reads_raw_data_goes_by_the_features_that_were_trained_on(continued):
     """Parameters that a later run is given, but does not compute features by, do not count."""
-    before = {
-        name: predictors.load(continued.path / f"data/test/06_models/{name}/predictor")
-        for name in ("clustering", "cvae")
-    }
+    rules = continued.predictor("clustering").rules
     other = {"clustering": {"features": {"lowercase": False}}, "cvae": {"features": {"white": 255.0}}}
-    continued.run("clustering", "cvae", params=other, from_nodes=["clustering.export", "cvae.export"])
-    for name, predictor in before.items():
-        after = predictors.load(continued.path / f"data/test/06_models/{name}/predictor")
-        assert (
-            (after.rules == predictor.rules)
-            if name == "clustering"
-            else (after.white == predictor.white == 16.0)
-        )
+    names = ["clustering.export", "cvae.export"]
+    continued.run("clustering", "cvae", params=other, node_names=names)
+    assert continued.predictor("clustering").rules == rules
+    assert continued.predictor("cvae").white == 16.0
 
 
 def test_a_failed_run_says_so(project):
@@ -248,15 +208,15 @@ def test_a_failed_run_says_so(project):
         project.run("clustering", params={"clustering": {"fit": {"n_components": 100000}}})
     (run,) = project.runs()
     assert run.info.status == "FAILED"
-    project.run("clustering")
+    project.run("clustering", until="ingest")
     assert [run.info.status for run in project.runs()] == ["FINISHED", "FAILED"]
 
 
 def test_nothing_held_out_leaves_out_the_held_out_metrics(project):
     nothing = {"split": {"held_out_fraction": 0.0}}
     project.run("clustering", "pca", params={"clustering": nothing, "pca": nothing})
-    assert "heldout_perplexity" not in metrics_of(project, "clustering")
-    assert "heldout_distortion" not in metrics_of(project, "pca")
+    assert "heldout_perplexity" not in project.metrics("clustering")
+    assert "heldout_distortion" not in project.metrics("pca")
 
 
 def test_without_mlflow_the_files_are_still_written(project):
@@ -264,7 +224,6 @@ def test_without_mlflow_the_files_are_still_written(project):
         "conf/test/mlflow.yml", "tracking:\n  disable_tracking:\n    pipelines: [clustering, pca, cvae]\n"
     )
     # In a process of its own: kedro-mlflow would go on with the last run of this one.
-    done = project.kedro("run", "--env", "test", "--pipelines", "pca")
-    assert done.returncode == 0, done.stdout
-    assert metrics_of(project, "pca")["n_components"] == 4
+    project.kedro("run", "--env", "test", "--pipelines", "pca", "--to-nodes", "pca.evaluate")
+    assert project.metrics("pca")["n_components"] == 4
     assert project.runs() == []

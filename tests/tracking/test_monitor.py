@@ -59,16 +59,25 @@ def test_points_of_a_fit_that_fails_are_kept(run):
     assert run("pipe/fit/bound") == [(1, -2.0)]
 
 
-def test_a_server_that_is_away_costs_neither_the_fit_nor_the_points(run, monkeypatch, caplog):
-    send = mlflow.MlflowClient.log_batch
-    answers = iter([MlflowException("away"), MlflowException("away")])
+@pytest.fixture
+def away(monkeypatch):
+    """Return a function after which a method of MLflow's client fails some times before it works."""
 
-    def log_batch(self, *args, **kwargs):
-        for error in answers:
-            raise error
-        return send(self, *args, **kwargs)
+    def away(name, times):
+        method, errors = getattr(mlflow.MlflowClient, name), [MlflowException("away")] * times
 
-    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", log_batch)
+        def failing(self, *args, **kwargs):
+            if errors:
+                raise errors.pop()
+            return method(self, *args, **kwargs)
+
+        monkeypatch.setattr(mlflow.MlflowClient, name, failing)
+
+    return away
+
+
+def test_a_server_that_is_away_costs_neither_the_fit_nor_the_points(run, away, caplog):
+    away("log_batch", times=2)
     with FitMonitor("pipe", flush_seconds=0.011).watch("fit") as callback:
         callback("bound", -2.0, 1)
         time.sleep(0.5)
@@ -77,11 +86,8 @@ def test_a_server_that_is_away_costs_neither_the_fit_nor_the_points(run, monkeyp
     assert "MLflow took no metrics (away); 1 points wait" in caplog.text
 
 
-def test_points_that_never_arrive_are_told_of(run, monkeypatch, caplog):
-    def log_batch(self, *args, **kwargs):
-        raise MlflowException("away")
-
-    monkeypatch.setattr(mlflow.MlflowClient, "log_batch", log_batch)
+def test_points_that_never_arrive_are_told_of(run, away, caplog):
+    away("log_batch", times=1000)
     with FitMonitor("pipe", flush_seconds=60).watch("fit") as callback:
         callback("bound", -2.0, 1)
     assert "1 metric points never reached MLflow" in caplog.text
@@ -194,20 +200,12 @@ def test_a_trial_that_ends_early_says_how(children, error, status):
     assert child.data.metrics == {"pipe/fit/bound": -2.0}
 
 
-def test_a_store_that_is_away_when_a_trial_ends_is_asked_again(children, monkeypatch, caplog):
-    end = mlflow.MlflowClient.set_terminated
-    answers = iter([MlflowException("away")])
-
-    def set_terminated(self, *args, **kwargs):
-        for error in answers:
-            raise error
-        return end(self, *args, **kwargs)
-
-    monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", set_terminated)
+def test_a_store_that_is_away_when_a_trial_ends_is_asked_again(children, away, caplog):
+    away("set_terminated", times=1)
     with FitMonitor("pipe").trial("K = 2", {}):
         pass
     assert [child.info.status for child in children()] == ["FINISHED"]
-    answers = iter([MlflowException("away")] * 3)
+    away("set_terminated", times=3)
     with FitMonitor("pipe").trial("K = 3", {}):
         pass
     assert "could not be told" in caplog.text

@@ -15,6 +15,7 @@ from latents.tracking import store
 from tests.servers import LOCAL, answering, free_port
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+NO = b"HTTP/1.1 %d %s\r\nContent-Length: 0\r\n\r\n"
 
 
 def refused(address):
@@ -28,7 +29,6 @@ def refused(address):
 
 
 def test_a_server_that_is_not_there():
-    assert "Connection refused" in refused(f"http://{LOCAL}:{free_port()}")
     assert "Connection refused" in refused(f"postgresql://me:secret@{LOCAL}:{free_port()}/mlflow")
     assert "secret" not in refused(f"http://me:secret@{LOCAL}:{free_port()}/path")
 
@@ -50,14 +50,11 @@ def test_a_server_without_encryption_where_it_is_wanted():
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ([b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n"], "it answers with HTTP 500"),
-        ([b"HTTP/1.1 503 Oh\r\nContent-Length: 0\r\n\r\n"], "it answers with HTTP 503"),
+        ([NO % (500, b"Oh")], "it answers with HTTP 500"),
+        ([NO % (503, b"Oh")], "it answers with HTTP 503"),
         ([OK % (11, b"<p>hello</p>")], "what answers there (HTTP 200) is no MLflow server"),
         ([OK % (2, b"[]")], "what answers there (HTTP 200) is no MLflow server"),
-        (
-            [b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"],
-            "what answers there (HTTP 404) is no MLflow server",
-        ),
+        ([NO % (404, b"No")], "what answers there (HTTP 404) is no MLflow server"),
         ([b"220 mail ready\r\n"], "mail ready"),
         ([], "without response"),
     ],
@@ -74,14 +71,14 @@ def test_a_server_that_is_silent_or_sends_a_little_now_and_then(parts, monkeypat
         assert "no answer within 1 seconds" in refused(address)
 
 
-@pytest.mark.parametrize("answer", [OK % (2, b"{}"), b"HTTP/1.1 401 Who\r\nContent-Length: 0\r\n\r\n"])
+@pytest.mark.parametrize("answer", [OK % (2, b"{}"), NO % (401, b"Who")])
 def test_a_server_that_is_there(answer):
     with answering(answer) as address:
         store.check(address)
 
 
 def test_where_headers_are_to_come_any_answer_will_do():
-    with answering(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n") as address:
+    with answering(NO % (404, b"No")) as address:
         store.check(address, is_header_to_come=True)
 
 
