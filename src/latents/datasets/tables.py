@@ -29,11 +29,11 @@ class TableDataset(ReadOnlyDataset[Loaded]):
     def __init__(
         self,
         filepath: str,
-        encoding: str,
-        separator: str | None,
-        quoting: bool | None,
-        max_unpacked: Size,
-        metadata: dict[str, Any] | None,
+        encoding: str = "utf-8",
+        separator: str | None = None,
+        quoting: bool | None = None,
+        max_unpacked: Size = None,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
         self._kind = Path(self._filepath.name.removesuffix(".gz")).suffix

@@ -104,17 +104,6 @@ class DocumentTableDataset(TableDataset[pd.DataFrame]):
 
     KINDS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
-    def __init__(
-        self,
-        filepath: str,
-        encoding: str = "utf-8",
-        separator: str | None = None,
-        quoting: bool | None = None,
-        max_unpacked: Size = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(filepath, encoding, separator, quoting, max_unpacked, metadata)
-
     def load(self) -> pd.DataFrame:
         """Return the table."""
         table: pd.DataFrame

@@ -29,15 +29,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.evaluate,
-                [
-                    "model",
-                    "counts",
-                    "vocabulary",
-                    "documents",
-                    "split",
-                    "fit_record",
-                    "params:evaluate",
-                ],
+                ["model", "counts", "vocabulary", "documents", "split", "fit_record", "params:evaluate"],
                 {name: name for name in RESULTS},
                 name="evaluate",
             ),

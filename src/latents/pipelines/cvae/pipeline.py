@@ -38,16 +38,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.fit,
-                [
-                    "pixels",
-                    "split",
-                    "test",
-                    "images",
-                    "params:fit",
-                    "params:watch",
-                    "monitor",
-                    "snapshots",
-                ],
+                ["pixels", "split", "test", "images", "params:fit", "params:watch", "monitor", "snapshots"],
                 ["model", "fit_record"],
                 name="fit",
                 preview_fn=preview.fit,

@@ -34,12 +34,7 @@ def create_pipeline() -> Pipeline:
                 {name: name for name in RESULTS},
                 name="evaluate",
             ),
-            node(
-                nodes.export,
-                ["model", "images", "split", "metrics"],
-                "predictor",
-                name="export",
-            ),
+            node(nodes.export, ["model", "images", "split", "metrics"], "predictor", name="export"),
             node(
                 drawing.draw,
                 [
