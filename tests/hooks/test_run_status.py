@@ -8,6 +8,7 @@ import pytest
 from kedro.runner import ThreadRunner
 
 from latents.estimators import MinimumErrorPCA
+from latents.hooks.run_status import SIGNALS
 from latents.tracking.current_run import RunInterrupted, current_run
 from tests.servers import LOCAL
 
@@ -117,23 +118,26 @@ def test_a_failure_in_one_thread_stops_the_fits_of_the_others(project):
     assert run.info.status == "FAILED"
 
 
-def test_ignored_signals_stay_ignored(project, monkeypatch):
+@pytest.mark.parametrize("ignored", [{signal.SIGHUP}, {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}])
+def test_ignored_signals_stay_ignored(project, monkeypatch, ignored):
     """A run under nohup outlives its terminal."""
-    seen, fit = {}, MinimumErrorPCA.fit
+    seen, fit, unraisable = {}, MinimumErrorPCA.fit, sys.unraisablehook
 
     def look(*args, **kwargs):
-        seen.update({number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)})
+        seen.update({number: signal.getsignal(number) for number in SIGNALS})
         return fit(*args, **kwargs)
 
-    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    former = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
     try:
         monkeypatch.setattr(MinimumErrorPCA, "fit", look)
         project.run("pca", until="fit")
-        assert seen[signal.SIGHUP] == signal.SIG_IGN
-        assert seen[signal.SIGTERM] not in (signal.SIG_DFL, signal.SIG_IGN)
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert {number for number in SIGNALS if seen[number] == signal.SIG_IGN} == ignored
+        assert signal.SIG_DFL not in seen.values()
+        assert {signal.getsignal(number) for number in ignored} == {signal.SIG_IGN}
+        assert sys.unraisablehook == unraisable
     finally:
-        signal.signal(signal.SIGHUP, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def test_an_interrupt_in_a_notebook_leaves_the_process_usable(project, monkeypatch):

@@ -117,11 +117,12 @@ class RunStatusHook:
 
     def _watch(self) -> None:
         if threading.current_thread() is threading.main_thread() and not self._former_handlers:
-            self._former_unraisable, sys.unraisablehook = sys.unraisablehook, self._drop
             for number in SIGNALS:
                 # What was set to be ignored (by nohup, or for jobs in the background) stays so.
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._former_handlers[number] = signal.signal(number, self._interrupt)
+            if self._former_handlers:
+                self._former_unraisable, sys.unraisablehook = sys.unraisablehook, self._drop
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         if self._is_command and self._signal is not None:

@@ -113,7 +113,7 @@ def _moments(n: int, sums: Array, products: Array, shift: Any) -> Moments:
 
 def sums_on(device: str, plan: "Plan", shape: tuple[int, int]) -> "Sums":
     """Return sums on the device; "auto" is CUDA, where there is one, for data of `shape` that take long."""
-    if device not in ("cpu", "auto") or (device == "auto" and shape[0] * shape[1] ** 2 >= _MANY_PRODUCTS):
+    if device != "cpu" and (device != "auto" or shape[0] * shape[1] ** 2 >= _MANY_PRODUCTS):
         from latents.estimators.common.devices import resolve_device
 
         resolved = resolve_device(device)
