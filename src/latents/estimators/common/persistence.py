@@ -48,8 +48,8 @@ class PersistentEstimator:
     ``_restore``. One that overrides ``_check_state`` neither saves nor loads what no fit can have left.
     """
 
-    # Arguments that files of earlier versions lack.
-    _added_params: ClassVar[frozenset[str]] = frozenset()
+    # Arguments that files of earlier versions lack, and what these meant.
+    _added_params: ClassVar[Mapping[str, Any]] = {}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to `path`, whole or not at all.
@@ -109,9 +109,10 @@ class PersistentEstimator:
                 f"{path} has parameters that this version of {cls.__name__} does not know: {listed(unknown)}"
             )
         with damaged(path):
-            if missing := known - header["params"].keys() - cls._added_params:
+            if missing := known - header["params"].keys() - cls._added_params.keys():
                 raise ValueError(f"it lacks the parameters {listed(missing)}")
-            estimator = cls(**{k: _from_json(v) for k, v in header["params"].items()})
+            params = {k: _from_json(v) for k, v in header["params"].items()}
+            estimator = cls(**{**cls._added_params, **params})
             values = {k: _from_json(v) for k, v in header["values"].items()}
             if twice := values.keys() & arrays.keys():
                 raise ValueError(f"it has {listed(twice)} twice")
@@ -221,6 +222,9 @@ def _to_json(name: str, value: Any) -> Any:
         return {"strings": value.tolist(), "dtype": "object" if value.dtype.kind == "O" else "str"}
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, Mapping):
+        items = [[_to_json(name, part) for part in item] for item in value.items()]
+        return {"mapping": items}
     if isinstance(value, tuple):
         return {"tuple": [_to_json(name, item) for item in value]}
     if isinstance(value, list):
@@ -232,6 +236,8 @@ def _to_json(name: str, value: Any) -> Any:
 
 def _from_json(value: Any) -> Any:
     if isinstance(value, dict):
+        if value.keys() == {"mapping"} and isinstance(value["mapping"], list):
+            return dict(_from_json(item) for item in value["mapping"])
         if value.keys() == {"tuple"} and isinstance(value["tuple"], list):
             return tuple(_from_json(item) for item in value["tuple"])
         check_keys(value, {"strings": list, "dtype": str}, "an array of strings")

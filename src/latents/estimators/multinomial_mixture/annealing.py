@@ -10,32 +10,47 @@ own, s_d = min(1, c / n_d): it counts as if it were c of its n_d words long. Wha
 
 the likelihood of shortened documents, in which no document weighs more than another. The M step departs from
 it in one thing: pi stays the mean responsibility, as in the source, where the maximiser would weigh documents by
-s_d; that found better clusters. c grows from one word until almost every document is whole.
+s_d; that found better clusters.
+
+At small c the corpus mean is the only optimum, and the first components part from it at a length that the corpus
+tells (``critical_length``). c begins a little below, grows slowly while documents decide, and then fast until
+almost every one is whole. Several starts climb side by side, and the one that comes highest is kept.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
-    Parameters,
+    PseudoCounts,
     Recipe,
-    m_step_from,
+    log_prior,
     posterior,
     random_responsibilities,
 )
 
-# Components part between one word and this many; afterwards c may grow faster (its logarithm, by this factor).
-_DECISIVE_LENGTH, _HASTE = 8.0, 4
+# c begins at this share of the critical length: below it noise is drawn out along the directions in which
+# components part soon, so that they do not part by chance.
+_BEFORE_CRITICAL = 0.7
+# Directions that are followed to find the critical length, and steps; more find the same to some per cent.
+_DIRECTIONS, _POWER_STEPS = 8, 8
+# Documents begin to decide, and have decided, when their largest responsibility, on average, has gone this part of
+# the way from 1 / K to 1.
+_BEGUN, DECIDED = 0.02, 0.85
+# Before, c grows faster (by this power of the factor between), and after, faster each time, until by so much.
+_HASTE, _LARGEST_GROWTH = 2, 2.0
 # c ends at the length that this share of the documents does not exceed: the longest few would double the time.
 _WHOLE_DOCUMENTS = 0.95
-# So many times it then stays at whole documents: plain EM would take these steps too, twice as slow in float64.
-_ROUNDS_OF_WHOLE_DOCUMENTS = 6
+# At whole documents it then takes so many steps at most: plain EM would take them too, twice as slow in float64.
+STEPS_OF_WHOLE_DOCUMENTS = 30
+# A single start, with which there is nothing to compare, takes fewer.
+_LAST_STEPS = 6
+# Few labels are lost among many documents. While none has decided, labelled ones weigh together as much as this
+# share of all others, and as these decide, what they are.
+_EMPHASIS = 0.3
 # Steps in log mu are taken this many times as far as EM's own, which needs half the steps; below 2 they still
 # converge near an optimum (Salakhutdinov and Roweis, "Adaptive overrelaxed bound optimization methods", 2003).
 _RELAXATION = 1.9
@@ -43,90 +58,255 @@ _RELAXATION = 1.9
 # 1 / p_w, and one that is as good as 0 is kept above the subnormal numbers.
 _LEAST_LOG_LIFT = -80.0
 
-Report = Callable[[float, float, int], None]
+Report = Callable[[float, float, float], None]
 
 
-def lengths(n: NDArray[np.float64], growth: float) -> Iterator[float]:
-    """Yield c, from one word until almost all documents, of lengths `n` (D,), are whole; then infinity.
+class Corpus:
+    """Documents T (D, W), and the word frequencies p_w that log probabilities are kept relative to.
 
-    Nothing comes where almost no document has more than one word.
+    The sums of log (mu_kw / p_w) are so small that single precision suffices.
+
+    Attributes
+    ----------
+    counts : Counts
+        T in float32.
+    lengths : Tensor of shape (D,)
+        n_d in float64; of a document without words next to nothing, so that it is whole at every c.
+    log_shares : Tensor of shape (W, 1)
+        log p_w in float32. Words never used count as one use.
+    offsets : Tensor of shape (D,)
+        sum_w T_dw log p_w in float64: added to what is in single precision, it makes that double.
     """
-    c, longest = 1.0, float(np.quantile(n, _WHOLE_DOCUMENTS)) * (1 - 1e-9)  # shares may sum to more than 1
-    rounds = _ROUNDS_OF_WHOLE_DOCUMENTS if c < longest else 0
-    while c < longest:
-        yield c
-        c *= growth if c < _DECISIVE_LENGTH else growth**_HASTE
-    yield from repeat(np.inf, rounds)
+
+    def __init__(self, counts: Counts) -> None:
+        self.counts = counts.single_precision()
+        frequencies = np.maximum(counts.word_totals(), 1.0)
+        log_shares = np.log(frequencies / frequencies.sum())
+        lengths = np.maximum(counts.T.sum(axis=1), np.finfo(np.float32).tiny)
+        self.lengths, self.log_shares, self.offsets = (
+            torch.from_numpy(values).to(counts.device)
+            for values in (lengths, log_shares[:, np.newaxis], counts.T @ log_shares)
+        )
+        self.log_shares = self.log_shares.float()
+
+    def shortened(self, c: float) -> tuple[Tensor, float]:
+        """Return s (D, 1) at length c, and the share of all words that is left, by which the prior shrinks too."""
+        s = (c / self.lengths).clamp(max=1)
+        words, left = (float(self.counts.weighted(n).sum()) for n in (self.lengths, s * self.lengths))
+        return s[:, None].float(), left / words
+
+    def whole_length(self) -> float:
+        """Return the length that almost no document exceeds."""
+        return float(np.quantile(self.lengths.cpu().numpy(), _WHOLE_DOCUMENTS)) * (1 - 1e-9)
 
 
-def annealed(
-    counts: Counts, recipe: Recipe, schedule: Iterable[float], rng: np.random.RandomState, report: Report
-) -> Parameters:
-    """Return the parameters at which plain EM shall start.
+class Climb:
+    """Over-relaxed EM from one start: log lifts log (mu_kw / p_w) (W, K), log pi (K,) and gamma (D, K).
+
+    Attributes
+    ----------
+    objective, shortened_objective : float
+        Of the parameters before the last step: sum_d log p(T_d) without multinomial coefficients plus the log
+        prior of plain EM, and what the step set out to raise.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        gamma: Tensor,
+        pseudo_counts: PseudoCounts,
+        of_plain_em: PseudoCounts,
+    ) -> None:
+        self.corpus, self.gamma, self._of_plain_em = corpus, gamma, of_plain_em
+        self.emphasis: Tensor | None = None
+        weighted = corpus.counts.weighted(gamma)
+        self.log_lift = self._normalised(self._maximiser(corpus.counts.by_words(weighted), pseudo_counts))
+        self._set_log_pi(weighted)
+        self._sum_of_logs = corpus.log_shares.double().sum()
+        self.objective = self.shortened_objective = -np.inf
+
+    def emphasise(self, labelled: Tensor, share: float) -> None:
+        """Let labelled documents (D,) weigh as much as `share` of all others, or as they are if that is more."""
+        weights = self.corpus.counts.weighted(labelled.to(self.gamma))
+        n_labelled = float(weights.sum())
+        factor = share * (self.corpus.counts.n_documents - n_labelled) / n_labelled if n_labelled else 1.0
+        self.emphasis = torch.where(labelled, max(1.0, factor), 1.0)[:, None].to(self.gamma)
+
+    def disturb(self, noise: Tensor) -> None:
+        """Add noise (W, K) to the log lifts: components that have met exactly would never part."""
+        self.log_lift = self._normalised(self.log_lift.add_(noise))
+
+    def step(
+        self, s: Tensor | None, share: float, pseudo_counts: PseudoCounts, *, watched: bool = True
+    ) -> None:
+        """Take a step at the powers s (D, 1), or of whole documents, with `share` of the pseudo-counts.
+
+        Without being `watched` it does not tell its objectives, which takes a third of the time.
+        """
+        counts = self.corpus.counts
+        joint = counts.barring(counts.by_documents(self.log_lift).add_(self.log_pi))
+        shrunk = pseudo_counts * share
+        of_whole = None if s is None or not watched else _log_normalisers(joint)
+        self.gamma, of_shortened = posterior(joint if s is None else joint.mul_(s))
+        if watched:
+            self._watch(s, of_shortened if of_whole is None else of_whole, of_shortened, shrunk)
+        weighted = counts.weighted(self.gamma)
+        scales = self.emphasis if s is None else s if self.emphasis is None else s * self.emphasis
+        maximiser = self._maximiser(
+            counts.by_words(weighted if scales is None else weighted * scales), shrunk
+        )
+        self.log_lift = self._normalised(torch.lerp(self.log_lift, maximiser, _RELAXATION))
+        self._set_log_pi(weighted)
+
+    def decided(self) -> float:
+        """Return how far documents have decided: 0 where all components are as probable, 1 where one is sure."""
+        n_components = self.gamma.shape[1]
+        largest = (
+            float(self.corpus.counts.weighted(self.gamma.amax(dim=1)).sum()) / self.corpus.counts.n_documents
+        )
+        return 1.0 if n_components == 1 else (largest - 1 / n_components) / (1 - 1 / n_components)
+
+    def _watch(self, s: Tensor | None, of_whole: Tensor, of_shortened: Tensor, shrunk: PseudoCounts) -> None:
+        counts, offsets = self.corpus.counts, self.corpus.offsets
+        self.shortened_objective = float(
+            counts.weighted(of_shortened + (offsets if s is None else s[:, 0] * offsets)).sum()
+        ) + self._log_prior(shrunk)
+        self.objective = float(counts.weighted(of_whole + offsets).sum()) + self._log_prior(self._of_plain_em)
+
+    def _log_prior(self, pseudo_counts: PseudoCounts) -> float:
+        if isinstance(pseudo_counts, Tensor):
+            return log_prior(self.log_lift + self.corpus.log_shares, pseudo_counts)
+        n_components = self.log_lift.shape[1]
+        return pseudo_counts * float(
+            self.log_lift.sum(dim=0).double().sum() + n_components * self._sum_of_logs
+        )
+
+    def _maximiser(self, words: Tensor, pseudo_counts: PseudoCounts) -> Tensor:
+        words = words.add_(pseudo_counts)
+        return torch.log(words).sub_(torch.log(words.sum(dim=0))).sub_(self.corpus.log_shares)
+
+    def _normalised(self, log_lift: Tensor) -> Tensor:
+        """Make of the columns, in place, the log lifts of probabilities: sum_w p_w exp(log_lift_wk) = 1."""
+        log_p = self.corpus.log_shares
+        torch.minimum(log_lift, -log_p, out=log_lift).clamp_(min=_LEAST_LOG_LIFT)
+        return log_lift.sub_(torch.log(torch.exp(log_p).ravel() @ torch.exp(log_lift)))
+
+    def _set_log_pi(self, weighted: Tensor) -> None:
+        documents = weighted.sum(dim=0) / self.corpus.counts.n_documents
+        self.log_pi = torch.log(documents.clamp_(min=torch.finfo(torch.float32).tiny))
+
+
+def critical_length(corpus: Corpus, n_components: int, pseudo_counts: PseudoCounts) -> float:
+    r"""Return the length c at which components part first, to some per cent.
+
+    Where all components have the corpus's word frequencies, a small difference delta of their log mu comes back
+    from an EM step as :math:`B^{-1} T' S^2 T \delta` with S = diag(s_d), B the words of the shortened documents
+    plus pseudo-counts, and it grows where the largest eigenvalue, but for the one of all words alike, exceeds 1.
+    While no document is whole it is proportional to c, so that c = 1 tells. Without pseudo-counts these are the
+    inertias of correspondence analysis.
+    """
+    counts = corpus.counts
+    s, share = corpus.shortened(1.0)
+    a = torch.as_tensor(pseudo_counts).to(s).expand(counts.n_words, n_components)
+    words = counts.by_words(counts.weighted(s)) + share * a.sum(dim=1, keepdim=True)
+    rng = np.random.RandomState(0)  # any directions do: the largest eigenvalue draws them to itself
+    delta = torch.from_numpy(rng.normal(size=(len(words), _DIRECTIONS))).to(words)
+    largest = 0.0
+    for _ in range(_POWER_STEPS):
+        delta = delta - (words * delta).sum(dim=0) / words.sum()
+        delta = delta / torch.sqrt((words * delta**2).sum(dim=0))
+        of_documents = counts.weighted(counts.by_documents(delta) * s**2)
+        delta = counts.by_words(of_documents) / words
+        largest = float(torch.sqrt((words * delta**2).sum(dim=0)).max())
+    return 1 / largest if largest > 0 else np.inf
+
+
+def annealed(corpus: Corpus, recipe: Recipe, rng: np.random.RandomState, report: Report) -> Climb:
+    """Return the climb that has come highest, at whole documents.
 
     Parameters
     ----------
-    counts : Counts
-        T (D, W) in float32. Log probabilities are kept relative to the corpus's word frequencies
-        p_w: the sums of log (mu_kw / p_w) are so small that single precision suffices.
+    corpus : Corpus
+        Documents T (D, W).
     recipe : Recipe
-    schedule : iterable of float
-        c, one after another (``lengths``). Noise is added where it is finite.
+        `n_init` climbs start, every other one with half as many steps at each length: quick ones, now and then,
+        find what thorough ones do not.
     rng : RandomState
         Source of the starting responsibilities and of the noise.
     report : callable
-        Called at each step as ``report(objective, tempered, n_documents)``: sum_d log p(T_d) without
-        multinomial coefficients plus smoothing * sum log mu, and what the step set out to raise.
-
-    Returns
-    -------
-    parameters : Parameters
-        The M step's, from the last responsibilities and whole documents.
+        Called at each step as ``report(objective, shortened_objective, n_documents)`` of the best climb by the
+        second: sum_d log p(T_d) without multinomial coefficients plus the log prior, and what the step set out to
+        raise.
     """
-    smoothing, n_components = recipe.smoothing, recipe.n_components
-    frequencies = np.maximum(counts.T.sum(axis=0), 1.0)  # words never used count as one use
-    log_shares = np.log(frequencies / frequencies.sum())
-    n_words = np.maximum(counts.T.sum(axis=1), np.finfo(np.float32).tiny)
-    # n_d (D,), log p_w (W, 1) and sum_w T_dw log p_w (D,).
-    n, log_p, offsets = (
-        torch.from_numpy(values).to(counts.device)
-        for values in (n_words, log_shares[:, np.newaxis], counts.T @ log_shares)
-    )
-    # Drawing takes as long as a product: it is done once, and the noise of one word is another's next time.
-    drawn = rng.normal(scale=recipe.perturbation, size=(len(log_p), n_components))
-    noise = torch.from_numpy(drawn).to(counts.device, torch.float32)
-    gamma = random_responsibilities(counts, n_components, rng)
-    start = m_step_from(counts, gamma, recipe.annealing_smoothing)
-    log_pi, log_lift = start.log_weights.float(), (start.log_words - log_p).float()
-    log_p32 = log_p.float()
-    for c in schedule:
-        s = (c / n).clamp(max=1)
-        # What plain EM goes on with is what the whole documents end with; only 0 would let words die out here.
-        prior = recipe.annealing_smoothing if np.isfinite(c) or smoothing == 0 else smoothing
-        pseudo_count = prior * float((s * n).sum() / n.sum())
-        exponents = s[:, None].float()
-        if np.isfinite(c):
-            log_lift.add_(torch.roll(noise, int(rng.randint(len(noise))), dims=0))
-            log_lift = _normalised(log_lift, log_p32)
-        for _ in range(recipe.steps_per_length):
-            joint = counts.by_documents(log_lift).add_(log_pi)
-            gamma, shortened = posterior(joint * exponents)
-            log_prior = float(log_lift.sum(dtype=torch.float64) + n_components * log_p.sum())
-            # The posterior's log normalisers, for less than the posterior.
-            whole = joint[:, 0] - torch.log_softmax(joint, dim=1)[:, 0]
-            report(
-                float(whole.double().sum() + offsets.sum()) + smoothing * log_prior,
-                float(shortened.double().sum() + (s * offsets).sum()) + pseudo_count * log_prior,
-                counts.n_documents,
-            )
-            words = counts.by_words(gamma * exponents).add_(pseudo_count)
-            maximiser = torch.log(words).sub_(torch.log(words.sum(dim=0))).sub_(log_p32)
-            log_lift = _normalised(torch.lerp(log_lift, maximiser, _RELAXATION), log_p32)
-            log_pi = torch.log(gamma.mean(dim=0).clamp_(min=torch.finfo(torch.float32).tiny))
-    return m_step_from(counts, gamma, smoothing)
+    counts, a = corpus.counts, recipe.annealing_pseudo_counts
+    # Drawing takes as long as a product: it is done once, and one row is another's the next time.
+    drawn = random_responsibilities(counts, recipe.n_components, rng)
+    noise = torch.from_numpy(
+        rng.normal(scale=recipe.perturbation, size=(counts.n_words, recipe.n_components))
+    ).to(drawn)
+
+    def rolled(rows: Tensor) -> Tensor:
+        return torch.roll(rows, int(rng.randint(len(rows))), dims=0)
+
+    starts = [drawn if counts.barred is not None else rolled(drawn) for _ in range(recipe.n_init)]
+    climbs = [Climb(corpus, gamma, a, recipe.pseudo_counts) for gamma in starts]
+
+    def take_steps(s: Tensor | None, share: float, pseudo_counts: PseudoCounts) -> float:
+        for step in range(recipe.steps_per_length):
+            stepping = [climb for number, climb in enumerate(climbs) if step < n_steps[number % 2]]
+            for climb in stepping:
+                climb.step(s, share, pseudo_counts)
+            best = max(stepping, key=_height)
+            report(best.objective, best.shortened_objective, counts.n_documents)
+        return min(climb.decided() for climb in climbs)
+
+    n_steps = [recipe.steps_per_length, max(1, recipe.steps_per_length // 2)]
+    longest = corpus.whole_length()
+    if longest <= 1:
+        return climbs[0]
+    labelled = None if counts.barred is None else counts.barred.any(dim=1)
+    decided = 0.0
+    c, growth = longest, recipe.length_growth
+    if recipe.n_components > 1:
+        c = max(1.0, _BEFORE_CRITICAL * critical_length(corpus, recipe.n_components, a))
+    while c < longest:
+        for climb in climbs:
+            climb.disturb(rolled(noise))
+            if labelled is not None:
+                climb.emphasise(labelled, _EMPHASIS * (1 - decided))
+        decided = take_steps(*corpus.shortened(c), a)
+        if decided < _BEGUN:
+            growth = recipe.length_growth**_HASTE
+        elif decided < DECIDED:
+            growth = recipe.length_growth
+        else:
+            growth = min(growth**_HASTE, max(_LARGEST_GROWTH, recipe.length_growth))
+        c *= growth
+    for climb in climbs:
+        climb.emphasis = None
+    n_last = STEPS_OF_WHOLE_DOCUMENTS if len(climbs) > 1 else _LAST_STEPS
+    settled = [settle(climb, recipe, n_last) for climb in climbs]
+    best = max(range(len(climbs)), key=lambda number: climbs[number].objective)
+    for objective in settled[best]:
+        report(objective, objective, counts.n_documents)
+    return climbs[best]
 
 
-def _normalised(log_lift: Tensor, log_p: Tensor) -> Tensor:
-    """Make of the columns, in place, the log lifts of probabilities: sum_w p_w exp(log_lift_wk) = 1."""
-    torch.minimum(log_lift, -log_p, out=log_lift).clamp_(min=_LEAST_LOG_LIFT)
-    return log_lift.sub_(torch.log(torch.exp(log_p).ravel() @ torch.exp(log_lift)))
+def settle(climb: Climb, recipe: Recipe, n_steps: int = STEPS_OF_WHOLE_DOCUMENTS) -> list[float]:
+    """Take steps at whole documents until one raises the objective by no more than `tol`; return that of each."""
+    objectives = [-np.inf]
+    for _ in range(n_steps):
+        climb.step(None, 1.0, recipe.pseudo_counts_of_whole_documents)
+        objectives.append(climb.objective)
+        if objectives[-1] - objectives[-2] <= recipe.tol * climb.corpus.counts.n_documents:
+            break
+    return objectives[1:]
+
+
+def _height(climb: Climb) -> float:
+    return climb.shortened_objective
+
+
+def _log_normalisers(log_scores: Tensor) -> Tensor:
+    """Return log sum_k exp, (D,) in float64: ``logsumexp`` without subnormal numbers, which take long."""
+    return (log_scores.amax(dim=1) - torch.log_softmax(log_scores, dim=1).amax(dim=1)).double()

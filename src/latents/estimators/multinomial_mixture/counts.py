@@ -36,6 +36,15 @@ class Counts:
     device : torch.device
     T_by_words : sparse array of shape (D, W) in CSC form, optional
         The same counts; made of `T` where it is not given, once it is needed.
+    weights : ndarray of shape (D,), optional
+        How many documents each stands for; 1 where it is not given.
+    barred : ndarray of bool, of shape (D, K), optional
+        The components that a document must not be of.
+
+    Attributes
+    ----------
+    n_documents : float
+        The sum of the weights.
     """
 
     def __init__(
@@ -43,9 +52,15 @@ class Counts:
         T: sp.csr_array,
         device: torch.device,
         T_by_words: sp.csc_array | None = None,
+        *,
+        weights: NDArray[np.float64] | None = None,
+        barred: NDArray[np.bool_] | None = None,
     ) -> None:
-        self.n_documents = T.shape[0]
+        self.n_rows, self.n_words = T.shape
+        self.n_documents = self.n_rows if weights is None else float(weights.sum())
         self.device, self.dtype = device, torch.float64
+        self.weights = None if weights is None else torch.from_numpy(weights).to(device)
+        self.barred = None if barred is None else torch.from_numpy(barred).to(device)
         self.T, self._T_by_words = T, T_by_words
         self._rows = self._tensor(T, T.shape)
         self._columns: list[Tensor] | None = None
@@ -57,6 +72,33 @@ class Counts:
         other._rows = _cast(self._rows)
         other._columns = [_cast(A) for A in self._by_words()]
         return other
+
+    def taking(self, rows: NDArray[np.intp]) -> "Counts":
+        """Return some of the documents, in the same precision."""
+        chosen = Counts(
+            self.T[rows],
+            self.device,
+            weights=None if self.weights is None else self.weights.cpu().numpy()[rows],
+            barred=None if self.barred is None else self.barred.cpu().numpy()[rows],
+        )
+        return chosen if self.dtype == torch.float64 else chosen.single_precision()
+
+    def word_totals(self) -> NDArray[np.float64]:
+        """Return sum_d T_dw, of shape (W,)."""
+        scales = np.ones(self.n_rows) if self.weights is None else self.weights.cpu().numpy()
+        totals: NDArray[np.float64] = self.T.T @ scales
+        return totals
+
+    def weighted(self, values: Tensor) -> Tensor:
+        """Return values of the documents, (D,) or (D, K), times the weights."""
+        if self.weights is None:
+            return values
+        weights = self.weights.to(values.dtype)
+        return values * (weights if values.ndim == 1 else weights[:, None])
+
+    def barring(self, log_scores: Tensor) -> Tensor:
+        """Return log scores (D, K), -inf where a document must not be of a component; in place."""
+        return log_scores if self.barred is None else log_scores.masked_fill_(self.barred, -torch.inf)
 
     def by_documents(self, M: Tensor) -> Tensor:
         """Return T M, of shape (D, K), for M of shape (W, K)."""
@@ -72,10 +114,10 @@ class Counts:
 
     def _by_words(self) -> list[Tensor]:
         if self._columns is None:
-            if self._T_by_words is not None and self.n_documents <= _DOCUMENTS_PER_GROUP:
+            if self._T_by_words is not None and self.n_rows <= _DOCUMENTS_PER_GROUP:
                 groups = [self._T_by_words]
             else:
-                starts = range(0, self.n_documents, _DOCUMENTS_PER_GROUP)
+                starts = range(0, max(self.n_rows, 1), _DOCUMENTS_PER_GROUP)
                 groups = [self.T[start : start + _DOCUMENTS_PER_GROUP].tocsc() for start in starts]
             self._columns = [self._tensor(T, T.shape[::-1]) for T in groups]
         return self._columns

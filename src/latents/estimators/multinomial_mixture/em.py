@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import gammaln
 from torch import Tensor
+from torch.nn.functional import threshold
 
 from latents.estimators.multinomial_mixture.counts import Counts
 
@@ -22,20 +23,41 @@ from latents.estimators.multinomial_mixture.counts import Counts
 _CONCENTRATION = 100.0
 
 
+# Dirichlet pseudo-counts: one for every word of every component, or of each its own, (W, K).
+PseudoCounts = float | Tensor
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """The arguments of ``MultinomialMixture`` that say how to fit."""
+    """How to fit: arguments of ``MultinomialMixture``, those that go by the scale of a corpus in its own units.
+
+    Attributes
+    ----------
+    pseudo_counts : PseudoCounts
+        Of plain EM.
+    annealing_pseudo_counts : PseudoCounts
+        While annealing.
+    tol : float
+        In nats per document.
+    """
 
     n_components: int
-    smoothing: float
+    pseudo_counts: PseudoCounts
+    annealing_pseudo_counts: PseudoCounts
     annealing: bool
     length_growth: float
     steps_per_length: int
-    annealing_smoothing: float
     perturbation: float
+    rearrangements: int
     max_iter: int
     tol: float
     n_init: int
+
+    @property
+    def pseudo_counts_of_whole_documents(self) -> PseudoCounts:
+        """What the search ends with is what plain EM goes on with; only 0 would let words die out in it."""
+        a = self.pseudo_counts
+        return self.annealing_pseudo_counts if isinstance(a, float) and a == 0 else a
 
 
 class Parameters(NamedTuple):
@@ -87,15 +109,20 @@ class Statistics:
 
     @classmethod
     def of(
-        cls, parameters: Parameters, words_per_component: Tensor, n_documents: float, smoothing: float
+        cls,
+        parameters: Parameters,
+        words_per_component: Tensor,
+        n_documents: float,
+        pseudo_counts: PseudoCounts,
     ) -> Self:
         """Return the statistics whose M step gives `parameters`.
 
-        mu_kw (words_k + W smoothing) - smoothing, with words_k = sum_w (gamma' T)_kw; what only the E step knows,
-        the log-likelihood, is 0.
+        mu_kw (words_k + sum_w a_kw) - a_kw, with words_k = sum_w (gamma' T)_kw and the pseudo-counts a; what only
+        the E step knows, the log-likelihood, is 0.
         """
-        totals = words_per_component + smoothing * len(parameters.log_words)
-        words = (torch.exp(parameters.log_words) * totals - smoothing).clamp(min=0)
+        a = torch.as_tensor(pseudo_counts, dtype=torch.float64, device=parameters.log_words.device)
+        totals = words_per_component + a.expand_as(parameters.log_words).sum(dim=0)
+        words = (torch.exp(parameters.log_words) * totals - a).clamp(min=0)
         return cls(words, torch.exp(parameters.log_weights) * n_documents, 0.0, n_documents)
 
     def __add__(self, other: "Statistics") -> "Statistics":
@@ -127,27 +154,31 @@ class ImpossibleDocumentError(ValueError):
 def log_joint(counts: Counts, parameters: Parameters) -> Tensor:
     """Return log pi_k + sum_w T_dw log mu_kw, of shape (D, K), with 0 log 0 = 0.
 
-    Stored zeros must have been dropped from the counts: a sparse product then meets log 0 only where
-    a document has a word that the component rules out, and -inf is the right answer.
+    It is -inf for the components that a document must not be of (``Counts.barred``). Stored zeros must have been
+    dropped from the counts: a sparse product then meets log 0 only where a document has a word that the component
+    rules out, and -inf is the right answer.
     """
-    return counts.by_documents(parameters.log_words).add_(parameters.log_weights)
+    return counts.barring(counts.by_documents(parameters.log_words).add_(parameters.log_weights))
 
 
 def posterior(log_scores: Tensor) -> tuple[Tensor, Tensor]:
     """Normalise rows of log scores: responsibilities gamma (D, K) and the log normalisers (D,).
+
+    Responsibilities that are next to nothing are 0: products with subnormal numbers take many times as long.
 
     Raises
     ------
     ImpossibleDocumentError
         If a row is -inf throughout.
     """
-    # Not exp(log_softmax): exponentials whose results are subnormal numbers take many times as long.
+    # Not exp(log_softmax): exponentials whose results are subnormal numbers take as long.
     gamma = torch.softmax(log_scores, dim=1)
     log_normalisers = log_scores.amax(dim=1) - torch.log(gamma.amax(dim=1))
     impossible = torch.isnan(log_normalisers)
     if impossible.any():
         raise ImpossibleDocumentError(int(impossible.nonzero()[0]))
-    return gamma, log_normalisers
+    least = torch.finfo(gamma.dtype)
+    return threshold(gamma, least.tiny / least.eps, 0.0), log_normalisers
 
 
 def e_step(counts: Counts, parameters: Parameters) -> Statistics:
@@ -156,18 +187,18 @@ def e_step(counts: Counts, parameters: Parameters) -> Statistics:
     gamma(z_kd) = pi_k prod_w mu_kw^T_dw / sum_j pi_j prod_w mu_jw^T_dw.
     """
     gamma, log_normalisers = posterior(log_joint(counts, parameters))
-    return Statistics(
-        counts.by_words(gamma), gamma.sum(dim=0), float(log_normalisers.sum()), counts.n_documents
-    )
+    gamma = counts.weighted(gamma)
+    log_likelihood = float(counts.weighted(log_normalisers).sum())
+    return Statistics(counts.by_words(gamma), gamma.sum(dim=0), log_likelihood, counts.n_documents)
 
 
-def m_step(statistics: Statistics, smoothing: float) -> Parameters:
-    """Return the maximising parameters, pi_k = N_k / sum_j N_j and mu_kw ~ (gamma' T)_kw + smoothing.
+def m_step(statistics: Statistics, pseudo_counts: PseudoCounts) -> Parameters:
+    """Return the maximising parameters, pi_k = N_k / sum_j N_j and mu_kw ~ (gamma' T)_kw + a_kw.
 
-    For a component that answers for no word every mu_k is as good when `smoothing` is 0; it gets
+    For a component that answers for no word every mu_k is as good when the pseudo-counts a are 0; it gets
     the corpus's word frequencies.
     """
-    words = statistics.word_counts + smoothing
+    words = statistics.word_counts + pseudo_counts
     totals = words.sum(dim=0)
     if (totals == 0).any():
         words = torch.where(totals > 0, words, words.sum(dim=1, keepdim=True))
@@ -178,9 +209,11 @@ def m_step(statistics: Statistics, smoothing: float) -> Parameters:
     )
 
 
-def log_prior(parameters: Parameters, smoothing: float) -> float:
-    """Return smoothing * sum_kw log mu_kw, the log Dirichlet prior of mu up to its constant."""
-    return smoothing * float(parameters.log_words.sum()) if smoothing > 0 else 0.0
+def log_prior(log_words: Tensor, pseudo_counts: PseudoCounts) -> float:
+    """Return sum_kw a_kw log mu_kw, the log Dirichlet prior of mu (W, K) up to its constant; 0 log 0 is 0."""
+    if isinstance(pseudo_counts, Tensor):
+        return float(torch.where(pseudo_counts > 0, pseudo_counts * log_words, 0.0).sum(dtype=torch.float64))
+    return pseudo_counts * float(log_words.sum(dtype=torch.float64)) if pseudo_counts > 0 else 0.0
 
 
 def log_coefficients(T: sp.csr_array) -> NDArray[np.float64]:
@@ -196,12 +229,14 @@ def log_coefficients(T: sp.csr_array) -> NDArray[np.float64]:
 
 
 def random_responsibilities(counts: Counts, n_components: int, rng: np.random.RandomState) -> Tensor:
-    """Draw gamma (D, K) near 1 / K for every document."""
-    gamma = rng.dirichlet(np.full(n_components, _CONCENTRATION), size=counts.n_documents)
-    return torch.as_tensor(gamma, dtype=counts.dtype, device=counts.device)
+    """Draw gamma (D, K) near 1 / K for every document, or shared by the components that it may be of."""
+    drawn = rng.dirichlet(np.full(n_components, _CONCENTRATION), size=counts.n_rows)
+    gamma = torch.as_tensor(drawn, dtype=counts.dtype, device=counts.device)
+    return gamma if counts.barred is None else torch.softmax(counts.barring(torch.log(gamma)), dim=1)
 
 
-def m_step_from(counts: Counts, gamma: Tensor, smoothing: float) -> Parameters:
+def m_step_from(counts: Counts, gamma: Tensor, pseudo_counts: PseudoCounts) -> Parameters:
     """Return the maximising parameters for given responsibilities gamma (D, K)."""
+    gamma = counts.weighted(gamma)
     words, documents = counts.by_words(gamma).double(), gamma.double().sum(dim=0)
-    return m_step(Statistics(words, documents, -np.inf, counts.n_documents), smoothing)
+    return m_step(Statistics(words, documents, -np.inf, counts.n_documents), pseudo_counts)

@@ -1,9 +1,9 @@
 """``MultinomialMixture``: the mixture of multinomials as a scikit-learn estimator."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,7 +13,7 @@ from scipy.special import xlogy
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latents.estimators.common.blocks import are_blocks, by_documents, in_block
@@ -29,6 +29,7 @@ from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
     ImpossibleDocumentError,
     Parameters,
+    PseudoCounts,
     Recipe,
     Statistics,
     log_coefficients,
@@ -39,11 +40,21 @@ from latents.estimators.multinomial_mixture.fitting import (
     Callback,
     Report,
     Run,
+    coefficient_of,
     fit_blocks,
     fit_documents,
     numbered,
     stepwise,
 )
+from latents.estimators.multinomial_mixture.guidance import (
+    UNKNOWN,
+    Guidance,
+    checked_weights,
+    guidance,
+    is_guiding,
+)
+from latents.estimators.multinomial_mixture.moves import halved
+from latents.estimators.multinomial_mixture.scale import Scale
 from latents.memory import check_memory
 
 Measure = TypeVar("Measure")
@@ -53,6 +64,8 @@ Array = NDArray[np.float64]
 _LARGEST_COUNT = 1e30
 # Times the log of the smallest probability it is no more than float32, in which annealing computes, can hold.
 _LARGEST_SUM = 1e36
+# Counts times components: beyond so many a start is not cheap.
+_LARGE = 1e7
 
 
 class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -66,41 +79,63 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         \qquad n_d = \sum_w T_{dw}.
 
     EM alternates the E step, gamma(z_kd) proportional to pi_k prod_w mu_kw^T_dw, with the M step,
-    pi_k = N_k / D and mu_kw proportional to sum_d gamma(z_kd) T_dw + smoothing.
+    pi_k = N_k / D and mu_kw proportional to sum_d gamma(z_kd) T_dw + a, with pseudo-counts a.
 
-    Plain EM from random responsibilities ends in poor optima on text. By default it is preceded by
+    Plain EM from random responsibilities ends in poor optima on text. By default a search precedes it:
     deterministic annealing (Ueda and Nakano, "Deterministic annealing EM algorithm", 1998), in which
     a document of n_d words counts as if it were c words long: its part of the likelihood is raised
-    to the power s_d = min(1, c / n_d), and c grows from 1 until 95 of 100 documents are whole. At
-    small c the corpus mean is the only optimum; components part one after another as c grows. The
+    to the power s_d = min(1, c / n_d), and c grows from where components begin to part until 95 of
+    100 documents are whole; then moves that EM cannot make, of components and of single documents
+    (Ueda, Nakano, Ghahramani and Hinton, "SMEM algorithm for mixture models", 2000). The
     last phase is always plain EM on whole documents, and what is returned is its optimum.
+
+    Nothing in the defaults has the scale of a corpus: what says how strong a prior is or when to stop
+    is measured by the corpus (see `relative`), and the lengths at which annealing is slow are found.
 
     Parameters
     ----------
     n_components : int, default=1
         K.
-    smoothing : float, default=0.3
-        Dirichlet pseudo-count a, added to every word of every component. 0 gives the source's
+    smoothing : float, default=0.25
+        How many Dirichlet pseudo-counts a every word of every component gets. 0 gives the source's
         maximum likelihood, in which a word never seen in training makes a new document impossible.
+    annealing_smoothing : float > 0, default=0.25
+        The same while searching, scaled down as the documents are. At 0.5 components begin to vanish.
+    relative : bool, default=True
+        Whether `smoothing`, `annealing_smoothing` and `tol` go by the corpus. If so, the first two are shares of
+        the mean count sum_dw min(T_dw, 1) / (K W), in which a word that a document repeats counts once: of texts,
+        the documents that a component would have for a word if all were alike; and `tol` is in nats per word.
+        Else they are pseudo-counts as they stand, and nats per document.
     annealing : bool, default=True
         False is the source's plain EM from random responsibilities.
     length_growth : float > 1, default=1.05
-        Factor from one c to the next until c is 8 words, where most components have parted; above,
-        its fourth power. Nearer to 1 is slower and finds better optima.
+        Factor from one c to the next until documents have decided for a component; then it is squared
+        each time. Nearer to 1 is slower and finds better optima.
     steps_per_length : int, default=2
-        EM steps at each c.
-    annealing_smoothing : float > 0, default=1.0
-        Pseudo-count while annealing, scaled down as the documents are.
+        EM steps at each c; every other start takes half as many.
     perturbation : float, default=0.3
         Standard deviation of the Gaussian noise added to log mu at each c: components that have met
         exactly would never part.
+    rearrangements : int, default=2
+        After annealing, most rounds of splitting some components and merging others, where that raises the
+        objective; documents move one by one after the last. 0 leaves what annealing has found.
     max_iter : int, default=500
-        Most EM steps on whole documents; those of annealing do not count.
-    tol : float, default=1e-4
-        EM stops when a step on whole documents raises the objective per document by no more than
-        this many nats.
-    n_init : int, default=1
-        Fits from different random starts; the one with the highest objective is kept.
+        Most EM steps on whole documents; those of the search do not count.
+    tol : float, default=1e-6
+        EM stops when a step on whole documents raises the objective by no more than this (see `relative`).
+    n_init : int or "auto", default="auto"
+        Starts. While annealing they climb side by side until documents have decided, and the highest goes
+        on; of plain EM the fit with the highest objective is kept. "auto" is 4 for small corpora, 1 for those of
+        more than ten million counts times components, and 1 for plain EM.
+    use_labels : {"auto", "guide", "ignore"}, default="auto"
+        What becomes of the `y` of ``fit``: "auto" takes labels for a guide where some are unknown, and ignores
+        them, as scikit-learn's clusterers do, where all are known.
+    components_per_class : int, default=1
+        How many components each class has, of labels and of seeds. Components beyond those are free.
+    seeds : mapping of str to list of (str or int), optional
+        Words that tell of a class, or their columns: extra pseudo-counts of its components.
+    seed_strength : float > 0, default=10
+        How many documents of mean length the seed words of a class weigh together.
     stepwise_power : float in (0.5, 1], default=0.7
         A batch given to ``partial_fit`` weighs (its share of all documents so far)^stepwise_power beside
         all before it: at 1 all documents weigh alike, below it what older parameters made of them fades.
@@ -118,26 +153,35 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         pi.
     word_probabilities_ : ndarray of shape (K, W)
         mu.
+    pseudo_count_ : float
+        a, what `smoothing` came to; of seed words, without what they have beyond it.
+    mean_length_ : float
+        N / D, words per document.
+    classes_ : ndarray of shape (C,)
+        Where labels or seeds guided the fit: the labels, sorted, then further names of seeds.
+    component_classes_ : ndarray of int, of shape (K,)
+        The place of each component's class in ``classes_``; -1 where it has none.
     lower_bound_ : float
         Objective per document in nats, of the parameters returned: log p(T) / D including the
-        multinomial coefficient, plus the log prior a sum_kw log mu_kw / D (up to its constant).
+        multinomial coefficient, plus the log prior sum_kw a_kw log mu_kw / D (up to its constant). Of documents
+        with a label it is log p(T_d, label).
         After ``partial_fit``: of the last batch, before it was learned from.
     lower_bounds_ : ndarray of shape (n_iter_ + 1,)
-        The objective before the first EM step and after each, annealed steps included, so that one
-        curve tells the whole fit. While annealing raises another objective, this one may fall; it is
-        then computed in single precision. From ``lower_bounds_[len(tempered_bounds_)]``, where plain
-        EM starts, it never falls beyond rounding in double precision. A streamed fit has the entries
-        of plain EM alone; ``partial_fit`` appends one a batch.
-    tempered_bounds_ : ndarray of shape (annealed steps,)
-        What each annealed step set out to raise, per document in nats: sum_d s_d log-likelihood of
+        The objective before the first EM step and after each, those of the search included, so that one
+        curve tells the whole fit; of several starts, that of the highest. While annealing raises another
+        objective, this one may fall; it is then computed in single precision. From
+        ``lower_bounds_[len(tempered_bounds_)]``, where plain EM starts, it never falls beyond rounding in double
+        precision. A streamed fit has the entries of plain EM alone; ``partial_fit`` appends one a batch.
+    tempered_bounds_ : ndarray of shape (steps of the search,)
+        What each step of the search set out to raise, per document in nats: sum_d s_d log-likelihood of
         the shortened documents, sum_d log sum_k (pi_k prod_w mu_kw^T_dw)^s_d, plus the log prior. It
         falls as c grows, since longer documents are less probable. Empty for plain EM.
     n_iter_ : int
-        EM steps in all, annealed ones included.
+        EM steps in all, those of the search included.
     converged_ : bool
         Whether `tol` was reached within `max_iter`.
-    n_documents_seen_ : int
-        Documents fitted to, in all batches.
+    n_documents_seen_ : float
+        Documents fitted to, in all batches: the sum of their weights.
     words_per_component_ : ndarray of shape (K,)
         sum_dw gamma(z_kd) T_dw of the last M step: with mu it says what ``partial_fit`` goes on from.
     n_features_in_ : int
@@ -149,7 +193,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     -----
     `X` may hold any weights from 0 to 1e30, dense or sparse; a document without words keeps
     gamma = pi. But they speak of counts: the sum of a row is taken for the length of its document, by which
-    annealing goes, and `smoothing` for words more. Rows that sum to 1 get no annealing.
+    annealing goes. Rows that sum to 1 get no annealing.
 
     Wherever documents are given, but in ``partial_fit``, they may come in blocks, as ``fit`` takes them.
     """
@@ -157,24 +201,46 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     _parameter_constraints = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "smoothing": [Interval(Real, 0, None, closed="left")],
+        "annealing_smoothing": [Interval(Real, 0, None, closed="neither")],
+        "relative": ["boolean"],
         "annealing": ["boolean"],
         "length_growth": [Interval(Real, 1, None, closed="neither")],
         "steps_per_length": [Interval(Integral, 1, None, closed="left")],
-        "annealing_smoothing": [Interval(Real, 0, None, closed="neither")],
         "perturbation": [Interval(Real, 0, None, closed="left")],
+        "rearrangements": [Interval(Integral, 0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "use_labels": [StrOptions({"auto", "guide", "ignore"})],
+        "components_per_class": [Interval(Integral, 1, None, closed="left")],
+        "seeds": [Mapping, None],
+        "seed_strength": [Interval(Real, 0, None, closed="neither")],
         "stepwise_power": [Interval(Real, 0.5, 1, closed="right")],
         "device": [str],
         "random_state": ["random_state"],
     }
 
+    # Files of earlier versions lack these; that is what they meant.
+    _added_params: ClassVar[Mapping[str, Any]] = {
+        "relative": False,
+        "rearrangements": 0,
+        "use_labels": "ignore",
+        "components_per_class": 1,
+        "seeds": None,
+        "seed_strength": 10.0,
+    }
+
+    pseudo_count_: float
+
     _learned: ClassVar = {
         "weights_": Learned("f", ("K",)),
         "word_probabilities_": Learned("f", ("K", "W")),
+        "pseudo_count_": Learned("f", is_optional=True),
+        "mean_length_": Learned("f", is_optional=True),
+        "classes_": Learned("iUf", ("C",), is_optional=True),
+        "component_classes_": Learned("i", ("K",), is_optional=True),
         "words_per_component_": Learned("f", ("K",)),
-        "n_documents_seen_": Learned("i"),
+        "n_documents_seen_": Learned("if"),
         "lower_bound_": Learned("f"),
         "lower_bounds_": Learned("f", ("steps",)),
         "tempered_bounds_": Learned("f", ("annealed steps",)),
@@ -188,29 +254,41 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         self,
         n_components: int = 1,
         *,
-        smoothing: float = 0.3,
+        smoothing: float = 0.25,
+        annealing_smoothing: float = 0.25,
+        relative: bool = True,
         annealing: bool = True,
         length_growth: float = 1.05,
         steps_per_length: int = 2,
-        annealing_smoothing: float = 1.0,
         perturbation: float = 0.3,
+        rearrangements: int = 2,
         max_iter: int = 500,
-        tol: float = 1e-4,
-        n_init: int = 1,
+        tol: float = 1e-6,
+        n_init: int | Literal["auto"] = "auto",
+        use_labels: Literal["auto", "guide", "ignore"] = "auto",
+        components_per_class: int = 1,
+        seeds: Mapping[str, Sequence[str | int]] | None = None,
+        seed_strength: float = 10.0,
         stepwise_power: float = 0.7,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_components = n_components
         self.smoothing = smoothing
+        self.annealing_smoothing = annealing_smoothing
+        self.relative = relative
         self.annealing = annealing
         self.length_growth = length_growth
         self.steps_per_length = steps_per_length
-        self.annealing_smoothing = annealing_smoothing
         self.perturbation = perturbation
+        self.rearrangements = rearrangements
         self.max_iter = max_iter
         self.tol = tol
         self.n_init = n_init
+        self.use_labels = use_labels
+        self.components_per_class = components_per_class
+        self.seeds = seeds
+        self.seed_strength = seed_strength
         self.stepwise_power = stepwise_power
         self.device = device
         self.random_state = random_state
@@ -218,13 +296,14 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     def fit(
         self,
         X: Any,
-        y: object = None,  # noqa: ARG002
+        y: ArrayLike | None = None,
         *,
+        sample_weight: ArrayLike | None = None,
         callback: Callback | None = None,
     ) -> Self:
         """Fit the mixture to the documents `X`.
 
-        Data larger than memory come as blocks of documents. Annealing and `n_init` then see the first
+        Data larger than memory come as blocks of documents. The search and `n_init` then see the first
         block, which should therefore be a fair sample (documents in random order, thousands of
         them); plain EM follows over all blocks, each pass adding up the statistics of theirs, which
         is exactly EM on the whole.
@@ -236,12 +315,16 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             ``CountBlocks`` does and a generator does not; each item is a sparse matrix, a 2-d array or
             data frame, or a tuple (CSR, CSC) of the same sparse block, which spares its transposition at
             each pass.
-        y : ignored
+        y : array-like of shape (D,), optional
+            Labels: numbers, -1 for unknown, or strings, None or "" for unknown. A labelled document stays in the
+            components of its class (see `use_labels`). Of blocks, the labels of all documents in their order.
+        sample_weight : array-like of shape (D,), optional
+            How many documents each stands for: whole weights are as good as repeated rows, 0 leaves one out.
         callback : callable, optional
             Called as ``callback(name, value, step)`` at every EM step with "lower_bound", and at
-            annealed ones with "tempered_bound" too: the next entries of ``lower_bounds_`` and
-            ``tempered_bounds_``. `step` counts from 0 for each name, and runs on through both
-            phases and all `n_init` fits. What it raises ends the fit. For blocks, what concerns
+            those of the search with "tempered_bound" too: the next entries of ``lower_bounds_`` and
+            ``tempered_bounds_``. `step` counts from 0 for each name, and runs on through all
+            phases and fits. What it raises ends the fit. For blocks, what concerns
             the first block alone has "first_block_" before its name.
 
         Raises
@@ -249,18 +332,22 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         ValueError
             If an argument is out of range, or asks for more memory than there is; if `X` has entries that are
             negative, NaN or above 1e30, or that add up to more than 1e36, has no words at all, has fewer documents
-            than `n_components` (in blocks: their first), or can be iterated only once. Where `fit` fails or is
+            than `n_components` (in blocks: their first), or can be iterated only once; if labels or weights are
+            not one for each document, weights are below 0 or all 0, there are more classes than components for
+            them, or seeds name a word that there is not, or the same one for two classes. Where `fit` fails or is
             interrupted, the estimator stays as it was.
         """
         self._validate_params()
         report = numbered(callback)
         with unchanged_on_failure(self):
             if are_blocks(X, reread=True):
-                run, n_documents = self._fit_blocks(X, report)
+                run, n_documents = self._fit_blocks(X, y, sample_weight, report)
             else:
                 T = self._checked(X, reset=True)
+                known = self._known(y, checked_weights(sample_weight), T.shape[0])
                 self._check_start(T)
-                run, n_documents = self._fit_documents(T, report), T.shape[0]
+                run = self._fit_documents(T, known, Scale.of(T, known.weights), report)
+                n_documents = known.n_documents
             if not run.converged:
                 warn_caller(
                     f"EM took max_iter={self.max_iter} steps on whole documents without meeting tol={self.tol}",
@@ -274,10 +361,12 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             self.converged_ = run.converged
         return self
 
-    def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
+    def partial_fit(
+        self, X: Any, y: ArrayLike | None = None, *, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Learn from one more batch of documents by stepwise EM.
 
-        The first batch is fitted as ``fit`` does, annealing included. Each later one replaces the average
+        The first batch is fitted as ``fit`` does, search included. Each later one replaces the average
         statistics per document, s, by (1 - eta) s + eta s(batch), and an M step follows. With D of all documents
         so far, D_batch of them in the batch, eta = (D / D_batch)^-stepwise_power: at the t-th of equal batches
         t^-stepwise_power, as in stepwise EM (Cappe and Moulines, "On-line expectation-maximization algorithm
@@ -287,7 +376,8 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         ----------
         X : array-like or sparse matrix of shape (D_batch, W)
             Counts T of the batch.
-        y : ignored
+        y, sample_weight : array-like of shape (D_batch,), optional
+            As ``fit``; labels of later batches are of classes that the first one had.
 
         Raises
         ------
@@ -301,17 +391,28 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 "with all of them"
             )
         if not self.__sklearn_is_fitted__():
-            return self.fit(X)
+            return self.fit(X, y, sample_weight=sample_weight)
         self._validate_params()
         T = self._checked(X, reset=False)
-        parameters = self._parameters(resolve_device(self.device))
-        words = torch.tensor(self.words_per_component_, device=parameters.log_words.device)
-        before = Statistics.of(parameters, words, self.n_documents_seen_, self.smoothing)
+        known = self._known(y, checked_weights(sample_weight), T.shape[0], again=True)
+        counts = known.of(T)
+        a = self._with_seeds(self.pseudo_count_, known.guidance, counts.device)
+        before = self._statistics(counts.device)
+        if self.relative:
+            a = a + Scale.of(T, known.weights).pseudo_count(self.smoothing, self.weights_.size)
         try:
-            step = stepwise(T, parameters, before, self.smoothing, self.stepwise_power)
+            step = stepwise(
+                counts,
+                coefficient_of(T, known.weights),
+                self._parameters(counts.device),
+                before,
+                a,
+                self.stepwise_power,
+            )
         except ImpossibleDocumentError as error:
             raise self._impossible(T, error) from error
-        self._keep(step.parameters, step.words_per_component, self.n_documents_seen_ + T.shape[0])
+        self._keep(step.parameters, step.words_per_component, self.n_documents_seen_ + known.n_documents)
+        self.pseudo_count_ = float(torch.as_tensor(a).min())
         self.lower_bound_ = step.lower_bounds[-1]
         self.lower_bounds_ = np.append(self.lower_bounds_, self.lower_bound_)
         self.n_iter_ += 1
@@ -333,9 +434,10 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         if T.nnz == 0:
             raise ValueError("there are no words to start from: every count is 0")
 
-    def _fit_documents(self, T: sp.csr_array, report: Report) -> Run:
-        rng = check_random_state(self.random_state)
-        run = fit_documents(T, self._recipe(), resolve_device(self.device), rng, report)
+    def _fit_documents(self, T: sp.csr_array, known: "_Known", scale: Scale, report: Report) -> Run:
+        counts, rng = known.of(T), check_random_state(self.random_state)
+        recipe = self._recipe(scale, known.guidance, T, counts.device)
+        run = fit_documents(counts, coefficient_of(T, known.weights_of(T)), recipe, rng, report)
         if self.annealing and not run.tempered_bounds and (T.data % 1).any():
             warn_caller(
                 "there was nothing to anneal: almost all rows of X sum to 1 or less, and a row's sum is taken for "
@@ -343,9 +445,12 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             )
         return run
 
-    def _fit_blocks(self, blocks: Iterable[Any], report: Report) -> tuple[Run, int]:
-        device = resolve_device(self.device)
-        n_documents, coefficient, first = 0, 0.0, None
+    def _fit_blocks(
+        self, blocks: Iterable[Any], y: ArrayLike | None, sample_weight: ArrayLike | None, report: Report
+    ) -> tuple[Run, float]:
+        first: sp.csr_array | None = None
+        weights = checked_weights(sample_weight)
+        scales, n_rows, coefficient = [], 0, 0.0
         for number, block in enumerate(blocks):
             with in_block(number):
                 T = self._checked(by_documents(block), reset=first is None)
@@ -353,38 +458,135 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                     block[1].check_format(full_check=True)  # torch takes indices on trust
                 if first is None:
                     self._check_start(T)
-            if first is None:
-                first = self._fit_documents(T, lambda name, value: report(f"first_block_{name}", value))
-            n_documents += T.shape[0]
-            coefficient += float(log_coefficients(T).sum())
+                    first = T
+                rows = slice(n_rows, n_rows := n_rows + T.shape[0])
+                of_block = None if weights is None else _one_each(weights[rows], T.shape[0])
+            scales.append(Scale.of(T, of_block))
+            coefficient += coefficient_of(T, of_block)
         if first is None:
             raise ValueError("X has no blocks: there is nothing to fit to")
+        known = self._known(y, weights, n_rows)
 
         def read() -> Iterator[Counts]:
+            start = 0
             for block in blocks:
                 T, T_by_words = block if isinstance(block, tuple) else (block, None)
                 if self.smoothing == 0:
                     T, T_by_words = self._checked(T, reset=False), None  # stored zeros must not meet log 0
                 elif not sp.issparse(T):
                     T = np.asarray(T, dtype=np.float64)
-                yield Counts(sp.csr_array(T), device, T_by_words=T_by_words)
+                yield known.of(sp.csr_array(T), T_by_words, start=start)
+                start += T.shape[0]
 
-        return fit_blocks(read, first, coefficient, self._recipe(), report), n_documents
+        run = self._fit_documents(
+            first, known, scales[0], lambda name, value: report(f"first_block_{name}", value)
+        )
+        recipe = self._recipe(reduce(Scale.plus, scales), known.guidance, first, resolve_device(self.device))
+        return fit_blocks(read, run, coefficient, recipe, report), known.n_documents
+
+    def _known(
+        self, y: ArrayLike | None, weights: NDArray[np.float64] | None, n_rows: int, *, again: bool = False
+    ) -> "_Known":
+        """Return what is known of documents beside their words; keeps the classes, or if `again` goes by them."""
+        guides = self.use_labels == "guide" or (self.use_labels == "auto" and is_guiding(y))
+        found = self._guidance(y if guides else None, n_rows, again=again)
+        if not again:
+            self.component_classes_ = found.component_classes
+            if found.classes.size:
+                self.classes_ = found.classes
+            elif hasattr(self, "classes_"):
+                del self.classes_
+        return _Known(found, None if weights is None else _one_each(weights, n_rows), n_rows, self.device)
+
+    def _guidance(self, y: ArrayLike | None, n_rows: int, *, again: bool = True) -> Guidance:
+        return guidance(
+            y,
+            self.seeds,
+            n_documents=n_rows,
+            n_components=self.n_components,
+            components_per_class=self.components_per_class,
+            words=self.feature_names_in_ if hasattr(self, "feature_names_in_") else self.n_features_in_,
+            fitted=(getattr(self, "classes_", np.empty(0)), self.component_classes_) if again else None,
+        )
+
+    def _recipe(self, scale: Scale, found: Guidance, T: sp.csr_array, device: torch.device) -> Recipe:
+        """Return how to fit, in the corpus's own units; keeps the pseudo-count."""
+        shares = (self.smoothing, self.annealing_smoothing)
+        smoothing, annealing_smoothing = (
+            float(scale.pseudo_count(share, self.n_components) if self.relative else share)
+            for share in shares
+        )
+        self.pseudo_count_ = smoothing
+        self.mean_length_ = scale.mean_length
+        n_init = self.n_init
+        if n_init == "auto":
+            n_init = (1 if T.nnz * self.n_components > _LARGE else 4) if self.annealing else 1
+        return Recipe(
+            n_components=self.n_components,
+            pseudo_counts=self._with_seeds(smoothing, found, device),
+            annealing_pseudo_counts=self._with_seeds(annealing_smoothing, found, device),
+            annealing=self.annealing,
+            length_growth=self.length_growth,
+            steps_per_length=self.steps_per_length,
+            perturbation=self.perturbation,
+            rearrangements=self.rearrangements,
+            max_iter=self.max_iter,
+            tol=self.tol * scale.mean_length if self.relative else self.tol,
+            n_init=n_init,
+        )
+
+    def _with_seeds(self, pseudo_count: float, found: Guidance, device: torch.device) -> PseudoCounts:
+        extra = found.seed_counts(self.n_features_in_, self.seed_strength * self.mean_length_)
+        if extra is None:
+            return pseudo_count
+        if self.smoothing == 0:
+            raise ValueError("smoothing is 0, and seeds are pseudo-counts; allowed with them is one above 0")
+        return torch.from_numpy(extra + pseudo_count).to(device)
+
+    def _statistics(self, device: torch.device) -> Statistics:
+        """Return the statistics that the M step was given."""
+        found = self._guidance(None, 0)
+        words = torch.tensor(self.words_per_component_, device=device)
+        a = self._with_seeds(self.pseudo_count_, found, device)
+        return Statistics.of(self._parameters(device), words, self.n_documents_seen_, a)
+
+    def _set_components(
+        self,
+        *,
+        weights: Array,
+        word_probabilities: Array,
+        words_per_component: Array,
+        component_classes: NDArray[np.intp],
+    ) -> Self:
+        self.n_components = len(weights)
+        self.weights_, self.word_probabilities_ = weights, word_probabilities
+        self.words_per_component_, self.component_classes_ = words_per_component, component_classes
+        return self
+
+    def _check_component(self, name: str, component: int) -> None:
+        check_is_fitted(self)
+        n_components = self.weights_.size
+        if not isinstance(component, Integral) or not 0 <= component < n_components:
+            raise ValueError(f"{name}={component!r}; allowed are the components 0 to {n_components - 1}")
 
     def _parameters(self, device: torch.device) -> Parameters:
         return Parameters.of(self.weights_, self.word_probabilities_).to(device)
 
-    def _recipe(self) -> Recipe:
-        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
-
-    def _keep(self, parameters: Parameters, words_per_component: torch.Tensor, n_documents: int) -> None:
+    def _keep(self, parameters: Parameters, words_per_component: torch.Tensor, n_documents: float) -> None:
         self.weights_, self.word_probabilities_ = parameters.arrays()
         self.words_per_component_ = words_per_component.cpu().numpy()
         self.n_documents_seen_ = n_documents
 
-    def fit_predict(self, X: Any, y: object = None, *, callback: Callback | None = None) -> NDArray[np.intp]:
+    def fit_predict(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        callback: Callback | None = None,
+    ) -> NDArray[np.intp]:
         """Fit to `X` and return the component of each of its documents, of shape (D,)."""
-        return self.fit(X, y, callback=callback).predict(X)
+        return self.fit(X, y, sample_weight=sample_weight, callback=callback).predict(X)
 
     def predict(self, X: Any) -> NDArray[np.intp]:
         """Return the most probable component of each document, of shape (D,)."""
@@ -421,6 +623,124 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002
         """Return the mean of ``score_samples``: nats per document."""
         return float(self.score_samples(X).mean())
+
+    def familiarity(self, X: Any) -> Array:
+        r"""Return how much better the mixture explains each document than the corpus's word frequencies do.
+
+        .. math:: f_d = \frac{1}{n_d} \left(\log p(T_d) - \sum_w T_{dw} \log p_w\right)
+
+        in nats per word, with log p(T_d) without the multinomial coefficient and p_w from ``word_frequencies``. A
+        document that fits nowhere is told as well by any other words of the corpus: it has about 0, or less.
+
+        Returns
+        -------
+        ndarray of shape (D,)
+            NaN for documents without words.
+
+        Raises
+        ------
+        ValueError
+            As ``predict_proba``.
+        """
+        log_frequencies = np.log(self.word_frequencies())
+
+        def measure(T: sp.csr_array) -> Array:
+            lengths = T.sum(axis=1)
+            gained = self._posterior(T)[1] - T @ log_frequencies
+            per_word: Array = np.divide(gained, lengths, out=np.full(len(lengths), np.nan), where=lengths > 0)
+            return per_word
+
+        return np.concatenate(self._of_each(X, measure))
+
+    def word_frequencies(self) -> Array:
+        """Return p_w, the share of each word in all words that were fitted to, of shape (W,).
+
+        Words that were not used count as one use, and so do those used less.
+        """
+        check_is_fitted(self)
+        statistics = self._statistics(torch.device("cpu"))
+        totals = np.maximum(statistics.word_counts.sum(dim=1).numpy(), 1.0)
+        frequencies: Array = totals / totals.sum()
+        return frequencies
+
+    def split(self, component: int, X: Any) -> Self:
+        """Split a component in two by its documents among `X`; the second becomes the last component.
+
+        Both halves are of its class. What other components are stays as it is; ``fit`` or ``partial_fit`` goes on
+        from there.
+
+        Parameters
+        ----------
+        component : int
+        X : array-like or sparse matrix of shape (D, W)
+            Documents, best those of the fit.
+
+        Raises
+        ------
+        ValueError
+            If there is no such component, or `X` has no two documents of it that differ.
+        """
+        self._check_component("component", component)
+        T = self._checked(X, reset=False)
+        rows = np.flatnonzero(self._posterior(T)[0].argmax(axis=1) == component)
+        second = halved(T[rows], self.pseudo_count_, self.perturbation, check_random_state(self.random_state))
+        if second.all() or not second.any():
+            raise ValueError(
+                f"component {component} has {len(rows)} documents of X, which nothing parts; allowed are "
+                f"components with two documents that differ"
+            )
+        halves = [T[rows[~second]], T[rows[second]]]
+        words = np.array([half.sum(axis=0) for half in halves]) + self.pseudo_count_
+        words_of_halves = np.array([half.sum() for half in halves])
+        share = second.mean()
+        return self._set_components(
+            weights=_with(self.weights_, component, self.weights_[component] * np.array([1 - share, share])),
+            word_probabilities=_with(
+                self.word_probabilities_, component, words / words.sum(axis=1, keepdims=True)
+            ),
+            words_per_component=_with(
+                self.words_per_component_,
+                component,
+                self.words_per_component_[component] * (words_of_halves / words_of_halves.sum()),
+            ),
+            component_classes=_with(
+                self.component_classes_, component, self.component_classes_[[component] * 2]
+            ),
+        )
+
+    def merge(self, first: int, second: int) -> Self:
+        """Merge two components into `first`; those after `second` move up by one.
+
+        Parameters
+        ----------
+        first, second : int
+
+        Raises
+        ------
+        ValueError
+            If there is no such component, both are the same, or they are of different classes.
+        """
+        self._check_component("first", first)
+        self._check_component("second", second)
+        if first == second:
+            raise ValueError(f"first and second are both {first}; allowed are two different components")
+        classes = {int(self.component_classes_[k]) for k in (first, second)} - {UNKNOWN}
+        if len(classes) > 1:
+            names = " and ".join(repr(str(self.classes_[c])) for c in sorted(classes))
+            raise ValueError(f"components {first} and {second} are of different classes, {names}")
+        statistics = self._statistics(torch.device("cpu"))
+        words = statistics.word_counts[:, [first, second]].sum(dim=1).numpy() + self.pseudo_count_
+        self._set_components(
+            weights=_merged(self.weights_, first, second, self.weights_[[first, second]].sum()),
+            word_probabilities=_merged(self.word_probabilities_, first, second, words / words.sum()),
+            words_per_component=_merged(
+                self.words_per_component_, first, second, self.words_per_component_[[first, second]].sum()
+            ),
+            component_classes=_merged(
+                self.component_classes_, first, second, max(self.component_classes_[[first, second]])
+            ),
+        )
+        return self
 
     def perplexity(self, X: Any) -> float:
         """Return exp(-sum_d log p(d) / sum_d n_d), the words' order being known (no coefficient).
@@ -568,6 +888,13 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         if (state["words_per_component_"] < 0).any():
             raise ValueError("words_per_component_ has numbers below 0")
 
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        if not hasattr(self, "pseudo_count_"):  # earlier versions kept neither, and knew no classes
+            self.pseudo_count_ = float(self.smoothing)
+            self.mean_length_ = float(self.words_per_component_.sum() / self.n_documents_seen_)
+            self.component_classes_ = np.full(self.weights_.size, UNKNOWN)
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "weights_")
 
@@ -576,3 +903,52 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = True
         return tags
+
+
+class _Known(NamedTuple):
+    """What is known of documents beside their words."""
+
+    guidance: Guidance
+    weights: NDArray[np.float64] | None
+    n_rows: int
+    device: str
+
+    @property
+    def n_documents(self) -> float:
+        return self.n_rows if self.weights is None else float(self.weights.sum())
+
+    def weights_of(self, T: sp.csr_array, start: int = 0) -> NDArray[np.float64] | None:
+        """Return the weights of the documents T, the first of which is the `start`-th."""
+        return None if self.weights is None else self.weights[start : start + T.shape[0]]
+
+    def of(self, T: sp.csr_array, T_by_words: sp.csc_array | None = None, *, start: int = 0) -> Counts:
+        """Return the documents T, the first of which is the `start`-th, with what is known of them."""
+        return Counts(
+            T,
+            resolve_device(self.device),
+            T_by_words=T_by_words,
+            weights=self.weights_of(T, start),
+            barred=self.guidance.barred(slice(start, start + T.shape[0])),
+        )
+
+
+def _with(values: NDArray[Any], component: int, halves: NDArray[Any]) -> NDArray[Any]:
+    """Return values of the components, those of one in two halves: the second last."""
+    after = values.copy()
+    after[component] = halves[0]
+    return np.concatenate([after, halves[1:]])
+
+
+def _merged(values: NDArray[Any], first: int, second: int, of_both: Any) -> NDArray[Any]:
+    """Return values of the components without the second, that of both in place of the first."""
+    after = values.copy()
+    after[first] = of_both
+    return np.delete(after, second, axis=0)
+
+
+def _one_each(weights: NDArray[np.float64], n_documents: int) -> NDArray[np.float64]:
+    if len(weights) != n_documents:
+        raise ValueError(
+            f"sample_weight has {len(weights)} numbers, and X has {n_documents} documents; allowed is one for each"
+        )
+    return weights

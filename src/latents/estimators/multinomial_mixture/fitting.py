@@ -10,11 +10,14 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from latents.estimators.multinomial_mixture.annealing import annealed, lengths
+from latents.estimators.multinomial_mixture.annealing import Corpus, annealed
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
     Parameters,
+    PseudoCounts,
     Recipe,
     Statistics,
     e_step,
@@ -24,6 +27,7 @@ from latents.estimators.multinomial_mixture.em import (
     m_step_from,
     random_responsibilities,
 )
+from latents.estimators.multinomial_mixture.moves import with_moves
 
 # Called with the name of a number, the number and a step.
 Callback = Callable[[str, float, int], object]
@@ -56,24 +60,37 @@ def numbered(callback: Callback | None) -> Report:
 
 
 def fit_documents(
-    T: sp.csr_array, recipe: Recipe, device: torch.device, rng: np.random.RandomState, report: Report
+    counts: Counts, coefficient: float, recipe: Recipe, rng: np.random.RandomState, report: Report
 ) -> Run:
-    """Fit to documents in memory, and keep the best of `n_init` runs by the objective."""
-    counts = Counts(T, device)
-    coarse = counts.single_precision() if recipe.annealing else None
-    coefficient = float(log_coefficients(T).sum())
+    """Fit to documents in memory, from the best of `n_init` starts.
 
-    def run() -> Run:
+    Annealed ones are told apart before they have ended (``annealing``), others by the objective that they reach.
+    `coefficient` is the sum of the documents' log multinomial coefficients.
+    """
+
+    def run(start: Callable[[_Bounds], Tensor]) -> Run:
         bounds = _Bounds(report, coefficient)
-        if coarse is not None:
-            schedule = lengths(T.sum(axis=1, dtype=np.float64), recipe.length_growth)
-            start = annealed(coarse, recipe, schedule, rng, bounds.record_annealed)
-        else:
-            gamma = random_responsibilities(counts, recipe.n_components, rng)
-            start = m_step_from(counts, gamma, recipe.smoothing)
-        return _plain_em(lambda parameters: e_step(counts, parameters), start, recipe, bounds)
+        parameters = m_step_from(counts, start(bounds), recipe.pseudo_counts)
+        return _plain_em(lambda parameters: e_step(counts, parameters), parameters, recipe, bounds)
 
-    return max((run() for _ in range(recipe.n_init)), key=lambda run: run.lower_bounds[-1])
+    def searched(bounds: _Bounds) -> Tensor:
+        climb = annealed(Corpus(counts), recipe, rng, bounds.record_annealed)
+        if bounds.tempered:
+            climb = with_moves(climb, recipe, rng, bounds.record_annealed)
+        return climb.gamma.to(counts.dtype)
+
+    if recipe.annealing:
+        return run(searched)
+    runs = (
+        run(lambda _: random_responsibilities(counts, recipe.n_components, rng)) for _ in range(recipe.n_init)
+    )
+    return max(runs, key=lambda run: run.lower_bounds[-1])
+
+
+def coefficient_of(T: sp.csr_array, weights: NDArray[np.float64] | None) -> float:
+    """Return the sum of the log multinomial coefficients of documents T (D, W), weighted or not."""
+    coefficients = log_coefficients(T)
+    return float(coefficients.sum() if weights is None else coefficients @ weights)
 
 
 def fit_blocks(
@@ -85,36 +102,41 @@ def fit_blocks(
 ) -> Run:
     """Take exact EM steps from the fit to the first block, one pass over all blocks each.
 
-    `coefficient` is the whole corpus's.
+    `coefficient` is the sum of all documents' log multinomial coefficients.
     """
 
     def full_e_step(parameters: Parameters) -> Statistics:
         return reduce(add, (e_step(counts, parameters) for counts in read()))
 
     start = first.parameters
-    if recipe.smoothing == 0:
-        seen = Statistics.of(start, first.words_per_component, n_documents=1, smoothing=0)
+    if recipe.pseudo_counts == 0:
+        seen = Statistics.of(start, first.words_per_component, n_documents=1, pseudo_counts=0.0)
         start = m_step(seen, _PSEUDO_COUNT_OF_UNSEEN_WORDS)
     return _plain_em(full_e_step, start, recipe, _Bounds(report, coefficient))
 
 
 def stepwise(
-    T: sp.csr_array, parameters: Parameters, before: Statistics, smoothing: float, power: float
+    batch_counts: Counts,
+    coefficient: float,
+    parameters: Parameters,
+    before: Statistics,
+    pseudo_counts: PseudoCounts,
+    power: float,
 ) -> Run:
-    """Take a step of stepwise EM by a batch T (D_batch, W), after all those whose statistics were `before`.
+    """Take a step of stepwise EM by a batch (D_batch, W), after all those whose statistics were `before`.
 
     The average statistics per document become (1 - eta) before + eta batch, with eta = (D / D_batch)^-power and
     D the documents of all, this batch's included. The bound is that of the batch under `parameters`.
     """
-    batch = e_step(Counts(T, parameters.log_words.device), parameters)
+    batch = e_step(batch_counts, parameters)
     n_seen = before.n_documents + batch.n_documents
     eta = (n_seen / batch.n_documents) ** -power
     mean = before.scaled((1 - eta) / before.n_documents) + batch.scaled(eta / batch.n_documents)
     statistics = mean.scaled(n_seen)
-    log_likelihood = batch.log_likelihood + float(log_coefficients(T).sum())
-    bound = log_likelihood / batch.n_documents + log_prior(parameters, smoothing) / n_seen
+    log_likelihood = batch.log_likelihood + coefficient
+    bound = log_likelihood / batch.n_documents + log_prior(parameters.log_words, pseudo_counts) / n_seen
     words = statistics.word_counts.sum(dim=0)
-    return Run(m_step(statistics, smoothing), words, [bound], [], converged=False)
+    return Run(m_step(statistics, pseudo_counts), words, [bound], [], converged=False)
 
 
 class _Bounds:
@@ -146,11 +168,11 @@ def _plain_em(
     previous, words = -np.inf, torch.empty(0)
     for step in range(recipe.max_iter + 1):
         statistics = full_e_step(parameters)
-        objective = statistics.log_likelihood + log_prior(parameters, recipe.smoothing)
+        objective = statistics.log_likelihood + log_prior(parameters.log_words, recipe.pseudo_counts)
         bounds.record(objective, statistics.n_documents)
         if objective - previous <= recipe.tol * statistics.n_documents:
             return Run(parameters, words, bounds.lower, bounds.tempered, converged=True)
         if step < recipe.max_iter:
-            parameters, words = m_step(statistics, recipe.smoothing), statistics.word_counts.sum(dim=0)
+            parameters, words = m_step(statistics, recipe.pseudo_counts), statistics.word_counts.sum(dim=0)
         previous = objective
     return Run(parameters, words, bounds.lower, bounds.tempered, converged=False)

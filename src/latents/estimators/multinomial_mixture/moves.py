@@ -1,0 +1,293 @@
+"""Moves that EM cannot make: components split and merged, and documents that go elsewhere one by one.
+
+All three go by the complete-data objective of a hard clustering z. With C_kw the words and N_k the documents of a
+component, and pseudo-counts a, it is a sum over components of
+
+    F_k = sum_w (C_kw + a) log mu_kw + N_k log (N_k / D),    mu_kw proportional to C_kw + a,
+
+so that what a merge loses or a split gains is told by the components that it concerns alone (Ueda, Nakano,
+Ghahramani and Hinton, "SMEM algorithm for mixture models", 2000).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latents.estimators.multinomial_mixture.annealing import (
+    DECIDED,
+    STEPS_OF_WHOLE_DOCUMENTS,
+    Climb,
+    Corpus,
+    Report,
+    settle,
+)
+from latents.estimators.multinomial_mixture.counts import Counts
+from latents.estimators.multinomial_mixture.em import PseudoCounts, Recipe, random_responsibilities
+
+Clusters = NDArray[np.intp]
+
+# The largest components are the ones worth splitting; so many are tried in a round, each on so many of its
+# documents: what parts them shows in a sample.
+_SPLITS, _SAMPLE = 20, 500
+# Annealing of two components is over soon.
+_SPLIT_GROWTH, _SPLIT_STEPS = 1.6, 2
+# What merging two components loses is told of so many pairs for each, those that look most alike.
+_PAIRS_PER_COMPONENT = 4
+_PAIRS_AT_A_TIME = 64
+# Documents move one by one in so many rounds at most, a part of those that want to each time: alike ones that all
+# changed places at once would only swap.
+_ROUNDS, _AT_ONCE = 40, 0.5
+# Without its own vote a document is held against frequencies that are less sure: their pseudo-counts are so many
+# times those of EM.
+_PRIOR = 2.0
+# Steps of EM between rounds of splits and merges.
+_STEPS = 6
+# They end when no more than this share of all documents wants to move.
+_FEW = 0.0005
+# A document is near moving where another component is no more than so many nats behind.
+_NEAR = 30.0
+# An empty component is as if it had this part of a document.
+_SPARE = 0.1
+
+
+class Half(NamedTuple):
+    """What parts a component in two: a document is of the second where T_d . `log_ratio` + `log_odds` > 0."""
+
+    log_ratio: NDArray[np.float64]
+    log_odds: float
+
+
+class Split(NamedTuple):
+    """A component in two: what that gains, and which of all documents make the second."""
+
+    gain: float
+    component: int
+    second: NDArray[np.intp]
+
+
+class Merge(NamedTuple):
+    """Two components in one, and what that loses."""
+
+    loss: float
+    first: int
+    second: int
+
+
+def with_moves(climb: Climb, recipe: Recipe, rng: np.random.RandomState, report: Report) -> Climb:
+    """Return the climb after moves, so far as they raise the objective of plain EM.
+
+    Each of the recipe's `rearrangements` is a round of splits and merges with some steps of EM; documents move one
+    by one after the last.
+    """
+    if recipe.n_components < 2:
+        return climb
+    halves: dict[int, Half] = {}
+    for _ in range(recipe.rearrangements):
+        z = rearranged(climb, recipe, rng, halves)
+        after = None if z is None else _settled(climb, z, recipe, report, _STEPS)
+        if after is None or after.objective <= climb.objective:
+            break
+        climb = after
+    if recipe.rearrangements:
+        after = _settled(climb, moved_one_by_one(climb, recipe, rng), recipe, report)
+        climb = after if after.objective > climb.objective else climb
+    return climb
+
+
+def rearranged(
+    climb: Climb, recipe: Recipe, rng: np.random.RandomState, halves: dict[int, Half]
+) -> Clusters | None:
+    """Return a clustering (D,) in which components that gain by it are split, and others merged to make room.
+
+    Splits and merges are matched by their gain, none touching what another has touched. None if nothing gains.
+    `halves` holds how components part; those that are touched lose theirs.
+    """
+    counts, z = climb.corpus.counts, climb.gamma.argmax(dim=1).cpu().numpy()
+    n_components = climb.gamma.shape[1]
+    a = recipe.pseudo_counts_of_whole_documents
+    words, documents = _totals(counts, z, n_components)
+    free = free_components(counts, a, n_components)
+    values = complete_objective(words, documents, a, counts.n_documents)
+    base = a if isinstance(a, float) else float(a.min())
+    splits = []
+    for k in free[torch.argsort(words.sum(dim=0)[free], descending=True)][:_SPLITS].tolist():
+        rows = np.flatnonzero(z == k)
+        T = counts.T[rows]
+        if k not in halves:
+            if len(rows) < 2 or T.nnz == 0:
+                continue
+            halves[k] = half(T, base, recipe.perturbation, rng)
+        second = rows[T @ halves[k].log_ratio + halves[k].log_odds > 0]
+        parted = np.isin(rows, second)
+        if parted.all() or not parted.any():
+            continue
+        of_half, n_half = _totals(counts.taking(rows), parted, 2)
+        parts = complete_objective(of_half, n_half, base, counts.n_documents)
+        splits.append(Split(float(parts.sum() - values[k]), k, second))
+    merges = _merges(words, documents, values, base, counts.n_documents, free)
+    touched: set[int] = set()
+    for split in sorted(splits, reverse=True, key=lambda split: split.gain):
+        for merge in merges:
+            involved = {split.component, merge.first, merge.second}
+            if split.gain <= merge.loss:
+                break
+            if len(involved) == 3 and not involved & touched:
+                z[z == merge.second] = merge.first
+                z[split.second] = merge.second
+                touched |= involved
+                break
+    for k in touched:
+        halves.pop(k, None)
+    return z if touched else None
+
+
+def halved(T: sp.csr_array, a: float, perturbation: float, rng: np.random.RandomState) -> NDArray[np.bool_]:
+    """Return which of the documents T (D, W) of a component are of its second half, of shape (D,)."""
+    if T.shape[0] < 2 or T.nnz == 0:
+        return np.zeros(T.shape[0], dtype=bool)
+    found = half(T, a, perturbation, rng)
+    second: NDArray[np.bool_] = T @ found.log_ratio + found.log_odds > 0
+    return second
+
+
+def half(T: sp.csr_array, a: float, perturbation: float, rng: np.random.RandomState) -> Half:
+    """Part the documents T of a component in two, by quick annealing on a sample of them."""
+    rows = np.sort(rng.permutation(T.shape[0])[:_SAMPLE])
+    columns = np.unique(T[rows].indices)
+    counts = Counts(sp.csr_array(T[rows][:, columns]), torch.device("cpu")).single_precision()
+    a = a * len(rows) / T.shape[0]
+    corpus = Corpus(counts)
+    climb = Climb(corpus, random_responsibilities(counts, 2, rng), a, a)
+    noise = torch.from_numpy(rng.normal(scale=perturbation, size=(len(columns), 2))).float()
+    longest, c = corpus.whole_length(), 1.0
+    while c < longest and climb.decided() < DECIDED:
+        climb.disturb(torch.roll(noise, int(rng.randint(len(noise))), dims=0))
+        for _ in range(_SPLIT_STEPS):
+            climb.step(*corpus.shortened(c), a, watched=False)
+        c *= _SPLIT_GROWTH
+    for _ in range(_SPLIT_STEPS):
+        climb.step(None, 1.0, a, watched=False)
+    log_ratio = np.zeros(T.shape[1])
+    log_ratio[columns] = (climb.log_lift[:, 1] - climb.log_lift[:, 0]).double().numpy()
+    return Half(log_ratio, float(climb.log_pi[1] - climb.log_pi[0]))
+
+
+def complete_objective(words: Tensor, documents: Tensor, a: PseudoCounts, n_documents: float) -> Tensor:
+    """Return F_k of components with words C (W, K) and documents N (K,), of shape (K,) in float64."""
+    prior = words + torch.as_tensor(a).to(words)
+    totals = prior.sum(dim=0, dtype=torch.float64)
+    return (
+        torch.xlogy(prior, prior).sum(dim=0, dtype=torch.float64)
+        - torch.xlogy(totals, totals)
+        + torch.xlogy(documents, documents / n_documents)
+    )
+
+
+def free_components(counts: Counts, a: PseudoCounts, n_components: int) -> Tensor:
+    """Return the components that neither documents nor pseudo-counts are tied to."""
+    tied = torch.zeros(n_components, dtype=torch.bool)
+    if counts.barred is not None:
+        labelled = counts.barred.any(dim=1)
+        tied |= (~counts.barred[labelled]).any(dim=0).cpu()
+    if isinstance(a, Tensor):
+        tied |= (a.amax(dim=0) > a.min()).cpu()
+    return torch.nonzero(~tied).ravel()
+
+
+def _merges(
+    words: Tensor, documents: Tensor, values: Tensor, a: float, n_documents: float, free: Tensor
+) -> list[Merge]:
+    """Return pairs of free components that look alike, the least loss first."""
+    roots = torch.sqrt((words[:, free] + a) / (words[:, free] + a).sum(dim=0))
+    sizes = words[:, free].sum(dim=0)
+    # To second order a merge loses the harmonic mean of the sizes times the squared Hellinger distance.
+    distance = (1 - roots.T @ roots) * sizes * sizes[:, None] / (sizes + sizes[:, None] + a)
+    first, second = torch.triu_indices(len(free), len(free), offset=1)
+    nearest = torch.argsort(distance[first, second])[: _PAIRS_PER_COMPONENT * len(free)]
+    first, second = free[first[nearest]], free[second[nearest]]
+    losses = [
+        values[i]
+        + values[j]
+        - complete_objective(words[:, i] + words[:, j], documents[i] + documents[j], a, n_documents)
+        for i, j in zip(*(torch.split(part, _PAIRS_AT_A_TIME) for part in (first, second)), strict=True)
+    ]
+    found = torch.cat(losses).tolist() if losses else []
+    return sorted(Merge(*pair) for pair in zip(found, first.tolist(), second.tolist(), strict=True))
+
+
+def moved_one_by_one(climb: Climb, recipe: Recipe, rng: np.random.RandomState) -> Clusters:
+    """Return a clustering (D,) in which documents are where the others of a component speak for them.
+
+    EM lets a document vote for itself: its words are among those of its own component, which holds it where it is,
+    the more so the smaller the component. Here it is held against its own without it, and against the others as
+    they are, by T_d . log mu_k + log N_k. After the first round only documents that were near moving are asked.
+    """
+    counts, z = climb.corpus.counts, climb.gamma.argmax(dim=1).cpu().numpy()
+    a = recipe.pseudo_counts_of_whole_documents
+    words, documents = _totals(counts, z, recipe.n_components)
+    asked, rows = counts, np.arange(counts.n_rows)
+    for number in range(_ROUNDS):
+        joint, own = _leave_one_out(asked, z[rows], words, documents, _PRIOR * a)
+        ahead = joint.amax(dim=1).cpu().numpy() - own
+        wanting = ahead > 0
+        if wanting.sum() <= _FEW * counts.n_rows:
+            break
+        moving = rows[wanting & (rng.uniform(size=len(rows)) < _AT_ONCE)]
+        better = joint.argmax(dim=1).cpu().numpy()
+        changed = z.copy()
+        changed[moving] = better[np.searchsorted(rows, moving)]
+        of_moving = counts.taking(moving)
+        for clusters, sign in ((z, -1), (changed, 1)):
+            some_words, some_documents = _totals(of_moving, clusters[moving], recipe.n_components)
+            words, documents = words + sign * some_words, documents + sign * some_documents
+        z = changed
+        if number == 0:
+            rows = np.flatnonzero(ahead > -_NEAR)
+            asked = counts.taking(rows)
+    return z
+
+
+def _leave_one_out(
+    counts: Counts, z: Clusters, words: Tensor, documents: Tensor, a: PseudoCounts
+) -> tuple[Tensor, NDArray[np.float64]]:
+    """Return T_d . log mu_k + log N_k of other components (D, K), -inf for its own, and of that without d (D,)."""
+    T, n_components = counts.T, len(documents)
+    # Of a document that stands for several, one is left out.
+    left_out = np.ones(counts.n_rows) if counts.weights is None else counts.weights.clamp(max=1).cpu().numpy()
+    prior = words + torch.as_tensor(a).to(words)
+    totals = prior.sum(dim=0, dtype=torch.float64)
+    log_words = torch.log(prior) - torch.log(totals).float()
+    joint = counts.barring(counts.by_documents(log_words) + torch.log(documents + _SPARE).float())
+    rows = np.repeat(np.arange(counts.n_rows), np.diff(T.indptr))
+    least = a if isinstance(a, float) else float(a.min())  # what is left of a word that no other document has
+    others = prior.cpu().numpy().ravel()[T.indices * n_components + z[rows]] - left_out[rows] * T.data
+    logs = sp.csr_array((T.data * np.log(np.maximum(others, least)), T.indices, T.indptr), shape=T.shape)
+    lengths = T.sum(axis=1)
+    n_words = np.maximum(totals.cpu().numpy()[z] - left_out * lengths, least)
+    n_documents = np.maximum(documents.cpu().numpy()[z] - left_out, 0) + _SPARE
+    own: NDArray[np.float64] = logs.sum(axis=1) - lengths * np.log(n_words) + np.log(n_documents)
+    joint[torch.arange(counts.n_rows), torch.from_numpy(z)] = -torch.inf
+    return joint, own
+
+
+def _totals(counts: Counts, z: NDArray[np.generic], n_components: int) -> tuple[Tensor, Tensor]:
+    """Return the words C (W, K) and, in float64, the documents N (K,) of each cluster."""
+    hard = torch.nn.functional.one_hot(torch.from_numpy(z.astype(np.int64)), n_components)
+    weighted = counts.weighted(hard.to(counts.device, counts.dtype))
+    return counts.by_words(weighted), weighted.sum(dim=0, dtype=torch.float64)
+
+
+def _settled(
+    climb: Climb, z: Clusters, recipe: Recipe, report: Report, n_steps: int = STEPS_OF_WHOLE_DOCUMENTS
+) -> Climb:
+    """Return a climb that has taken some steps of EM from a clustering."""
+    a = recipe.pseudo_counts_of_whole_documents
+    hard = torch.nn.functional.one_hot(torch.from_numpy(z), recipe.n_components)
+    after = Climb(climb.corpus, hard.to(climb.gamma), a, recipe.pseudo_counts)
+    for objective in settle(after, recipe, n_steps):
+        report(objective, objective, climb.corpus.counts.n_documents)
+    return after
