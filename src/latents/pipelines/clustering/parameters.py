@@ -26,6 +26,11 @@ StopWords = Annotated[
     Discriminator(lambda value: "list" if isinstance(value, list) else "name"),
 ]
 
+NumberOfStarts = Annotated[
+    Annotated[Literal["auto"], Tag("name")] | Annotated[PositiveInt, Tag("number")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "number"),
+]
+
 # An integer counts documents, a fraction is a share of them.
 Frequency = Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=0, le=1)]
 
@@ -71,14 +76,16 @@ class FitParameters(Parameters):
 
     n_components: OneOrSeveral
     smoothing: Annotated[float, Field(ge=0)]
+    annealing_smoothing: Annotated[float, Field(gt=0)]
+    relative: bool
     annealing: bool
     length_growth: Annotated[float, Field(gt=1)]
     steps_per_length: PositiveInt
-    annealing_smoothing: Annotated[float, Field(gt=0)]
     perturbation: Annotated[float, Field(ge=0)]
+    rearrangements: Annotated[int, Field(ge=0)]
     max_iter: PositiveInt
     tol: Annotated[float, Field(ge=0)]
-    n_init: PositiveInt
+    n_init: NumberOfStarts
     device: Device
     random_state: Seed
 
