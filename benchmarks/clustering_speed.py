@@ -23,7 +23,6 @@ from _common import (
     machine,
     markdown,
     positive,
-    quality,
     read_corpora,
     settings,
     spread,
@@ -256,7 +255,7 @@ def time_fits(corpus: Corpus, methods: Sequence[str], repetitions: int) -> None:
                     features[name], corpus.n_clusters, seed
                 )
             )
-            nmi = quality(corpus.labels, clusters)["nmi"]
+            nmi = corpus.quality(clusters)["nmi"]
             rounds.append({"method": name, "fit": fitting, "both": making + fitting, "nmi": nmi})
             print(f"{name}, seed {seed}: features {making:.1f} s, fit {fitting:.1f} s", flush=True)
     by_method = pd.DataFrame(rounds).groupby("method")

@@ -83,6 +83,104 @@ def test_quality_is_written_to_a_file(program, tmp_path, capsys):
     assert f"--output {tmp_path} is a folder" in capsys.readouterr().err
 
 
+PETS = {
+    "pets.txt": "the Cat purrs\ncat . purrs purrs\n\nthe dog barks\n dog\tBarks  barks\n",
+    "pets.labels.txt": "cats\ncats\ncats\ndogs \ndogs\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a function that writes files, bytes or text, into a folder of their own and returns it."""
+    path = tmp_path / "corpora"
+
+    def write(files):
+        path.mkdir()
+        for name, content in files.items():
+            (path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def test_quality_takes_a_folder_of_corpora(program, folder, tmp_path, capsys):
+    output = tmp_path / "quality.csv"
+    named_by_a_number = {
+        name.replace("pets", "20"): text.replace("\n", "\r\n") for name, text in PETS.items()
+    }
+    pairs = {**PETS, **named_by_a_number, "README.md": "Two corpora that are one."}
+    arguments = ["--folder", str(folder(pairs)), "--methods", "mixture", "k-means", "--seeds", "0"]
+    quality = program("clustering_quality")
+    quality.main([*arguments, "--output", str(output)])
+    printed = capsys.readouterr().out
+    # the, Cat, cat, purrs, the point, dog, barks, Barks: nothing is left out, and no letter is made small.
+    for name in ("20", "pets"):
+        assert f"\n{name}: 5 documents (4 with words) x 8 words, K = 2\n" in printed
+    assert "Quality is that of documents with words." in printed
+    runs = pd.read_csv(output, dtype={"corpus": str})
+    assert runs["corpus"].tolist() == ["20", "20", "pets", "pets"]
+    assert runs["n_documents"].eq(5).all()
+    scores = runs.groupby("corpus")[["nmi", "ari", "accuracy"]].max()
+    assert scores.loc["20"].equals(scores.loc["pets"])
+
+    # What is measured is not measured again, and our own corpora are there too.
+    named = ["--corpora", "20", "digits", "--documents", "40"]
+    quality.main([*arguments, *named, "--output", str(output)])
+    runs = pd.read_csv(output, dtype={"corpus": str})
+    assert runs["corpus"].tolist() == ["20", "20", "pets", "pets", "digits", "digits"]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "{folder} has no corpora; allowed is a folder of pairs name.txt"),
+        ({"notes.md": "none"}, "{folder} has no corpora"),
+        ({"pets.txt": "a\n"}, "{folder}/pets.txt is half a corpus: pets.labels.txt has to be beside it"),
+        ({**PETS, "more.labels.txt": "a\n"}, "{folder}/more.labels.txt is half a corpus: more.txt has to be"),
+        (
+            {**PETS, "pets.labels.txt": "cats\n" * 6},
+            "{folder}/pets.txt has 5 lines and pets.labels.txt 6; allowed is as many",
+        ),
+        (
+            {**PETS, "pets.labels.txt": "cats\ncats\n \ndogs\ndogs"},
+            "{folder}/pets.labels.txt, line 3: there is no label",
+        ),
+        ({"pets.txt": "\n \n", "pets.labels.txt": "a\nb\n"}, "{folder}/pets.txt: no document has words"),
+        ({"pets.txt": "", "pets.labels.txt": ""}, "{folder}/pets.txt: no document has words"),
+        ({**PETS, "pets.txt": b"caf\xe9\n"}, "{folder}/pets.txt cannot be read as text in UTF-8"),
+        (
+            {"digits.txt": "a\n", "digits.labels.txt": "a\n"},
+            "{folder}/digits.txt: the benchmark has a corpus digits; rename the file",
+        ),
+    ],
+)
+def test_quality_refuses_a_folder_that_is_not_whole(program, folder, tmp_path, capsys, files, said):
+    path = folder(files)
+    output = tmp_path / "quality.csv"
+    with pytest.raises(SystemExit):
+        program("clustering_quality").main(["--folder", str(path), "--output", str(output)])
+    assert f"argument --folder: {said.format(folder=path)}" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_quality_refuses_what_is_no_folder_and_no_corpus(program, folder, tmp_path, capsys):
+    quality = program("clustering_quality")
+    with pytest.raises(SystemExit):
+        quality.main(["--folder", str(tmp_path / "nowhere")])
+    assert f"argument --folder: {tmp_path / 'nowhere'} is no folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        quality.main(["--folder", str(folder(PETS)), "--corpora", "pests"])
+    said = "--corpora pests is not known; allowed are newsgroups, newsgroups-stripped, scipy, digits, pets"
+    assert said in capsys.readouterr().err
+
+
+def test_quality_is_that_of_documents_with_words(program):
+    counts = sparse.csr_array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0], [3.0, 0.0]])
+    corpus = program("_common").Corpus("c", ["a", "b", "b", "a"], counts=counts)
+    assert corpus.quality([1, 0, 1, 1]) == {"nmi": 1, "ari": 1, "accuracy": 1}
+    assert corpus.quality([1, 0, 0, 0])["nmi"] < 0.5
+
+
 @pytest.mark.parametrize(("name", "least"), [("scipy", 0.63), ("digits", 0.70)])
 def test_the_mixture_keeps_its_quality(program, name, least):
     """Plain EM reaches 0.52 on SciPy's docstrings, and annealing in a haste 0.57."""
