@@ -23,7 +23,7 @@ from _common import (
     spread,
     timed,
 )
-from _methods import METHODS
+from _methods import METHODS, available
 
 KEY = ["corpus", "n_documents", "method", "seed"]
 COLUMNS = [*KEY, "n_words", "n_clusters", "nmi", "ari", "accuracy", "seconds", "features", "feature_seconds"]
@@ -110,10 +110,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         runs.to_csv(options.output, index=False)
 
     print(machine(), "\n")
+    methods = available(options.methods)
     for corpus in read_corpora(names, options.documents, options.folder):
         n_documents, n_words = corpus.counts.shape
         for seed in options.seeds:
-            for name in options.methods:
+            for name in methods:
                 key = pd.Series([corpus.name, n_documents, name, seed], index=KEY)
                 if (runs[KEY] == key).all(axis=1).any():
                     continue
@@ -124,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         asked = runs[
             (runs["corpus"] == corpus.name)
             & (runs["n_documents"] == n_documents)
-            & runs["method"].isin(options.methods)
+            & runs["method"].isin(methods)
             & runs["seed"].isin(options.seeds)
         ]
         documents = f"{n_documents:,} documents"
@@ -135,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(
         "Quality is that of documents with words. Seconds are those of fit and prediction, not of features."
     )
-    for name in options.methods:
+    for name in methods:
         print(f"{METHODS[name].title}: {METHODS[name].settings}.")
 
 

@@ -28,7 +28,7 @@ from _common import (
     spread,
     timed,
 )
-from _methods import METHODS, OURS, REFERENCE
+from _methods import METHODS, OURS, REFERENCE, available
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import Parameters, e_step, m_step
 from latents.features.words import count_words
@@ -304,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "passes" in options.parts:
         time_passes(corpus, options.components, options.pass_repetitions, options.dense_gib)
     if "fits" in options.parts:
-        time_fits(corpus, options.methods, options.fit_repetitions)
+        time_fits(corpus, available(options.methods), options.fit_repetitions)
 
 
 if __name__ == "__main__":
