@@ -103,6 +103,16 @@ class Corpus:
         """Return ``"counts"`` or ``"tf-idf"``."""
         return {"counts": lambda: self.counts, "tf-idf": lambda: self.tfidf}[kind]()
 
+    @property
+    def has_words(self) -> NDArray[np.bool_]:
+        """Which of the documents have words (D,)."""
+        return self.counts.sum(axis=1) > 0
+
+    def quality(self, clusters: ArrayLike) -> dict[str, float]:
+        """Return NMI, ARI and matched accuracy over the documents that have words: of others none can tell."""
+        has_words = self.has_words
+        return quality(self.labels[has_words], np.asarray(clusters)[has_words])
+
     def sample(self, n_documents: int | None) -> "Corpus":
         """Return this many of the documents, drawn once and for all; None, or too many, means all."""
         n_all = len(self.labels)
@@ -167,12 +177,71 @@ CORPORA: dict[str, Callable[[], Corpus]] = {
 }
 
 
-def read_corpora(names: Sequence[str], n_documents: int | None = None) -> list[Corpus]:
-    """Read corpora by name; where 20 Newsgroups is not to be had, say so and take SciPy's docstrings."""
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file (which ``splitlines`` would also cut at form feeds and the like)."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{path} cannot be read as text in UTF-8: {error}") from error
+    return lines if lines[-1] else lines[:-1]
+
+
+def read_folder(folder: str) -> dict[str, Corpus]:
+    """Read the corpora of a folder, each from a pair of files, by their name.
+
+    ``name.txt`` has a document a line, its words parted by blanks; an empty line is a document without words.
+    ``name.labels.txt`` has its label on the same line. Words are counted as they stand: no letter is made small,
+    no stop word and no rare one is left out. `argparse` shows what is raised as the mistake of an option.
+    """
+    paths = [path for path in sorted(Path(folder).glob("*.txt")) if path.is_file()]
+    of_labels = {
+        path.name.removesuffix(".labels.txt"): path for path in paths if path.name.endswith(".labels.txt")
+    }
+    of_texts = {path.stem: path for path in paths if path not in of_labels.values()}
+    if not paths:
+        found = "has no corpora" if Path(folder).is_dir() else "is no folder"
+        raise argparse.ArgumentTypeError(
+            f"{folder} {found}; allowed is a folder of pairs name.txt (documents) and name.labels.txt (labels)"
+        )
+    for name in sorted(of_texts.keys() ^ of_labels.keys()):
+        there, missing = (of_texts, ".labels.txt") if name in of_texts else (of_labels, ".txt")
+        raise argparse.ArgumentTypeError(
+            f"{there[name]} is half a corpus: {name}{missing} has to be beside it"
+        )
+
+    corpora = {}
+    for name, path in of_texts.items():
+        if name in CORPORA:
+            raise argparse.ArgumentTypeError(f"{path}: the benchmark has a corpus {name}; rename the file")
+        texts, labels = _lines(path), [label.strip() for label in _lines(of_labels[name])]
+        if len(texts) != len(labels):
+            raise argparse.ArgumentTypeError(
+                f"{path} has {len(texts):,} lines and {of_labels[name].name} {len(labels):,}; allowed is as many, "
+                "the label of a document on the same line"
+            )
+        if "" in labels:
+            raise argparse.ArgumentTypeError(
+                f"{of_labels[name]}, line {labels.index('') + 1}: there is no label"
+            )
+        if not any(text.split() for text in texts):
+            raise argparse.ArgumentTypeError(f"{path}: no document has words")
+        corpora[name] = Corpus(name, labels, texts=texts, words={"token_pattern": r"\S+", "lowercase": False})
+    return corpora
+
+
+def read_corpora(
+    names: Sequence[str], n_documents: int | None = None, given: Mapping[str, Corpus] | None = None
+) -> list[Corpus]:
+    """Return corpora by name, the given ones and our own.
+
+    Where 20 Newsgroups is not to be had, say so and take SciPy's docstrings.
+    """
+    given = given or {}
     corpora: dict[str, Corpus] = {}
     for name in names:
         try:
-            corpora.setdefault(name, CORPORA[name]().sample(n_documents))
+            corpus = given[name] if name in given else CORPORA[name]()
+            corpora.setdefault(name, corpus.sample(n_documents))
         except DatasetError as error:
             print(f"No {name}; going on with SciPy's docstrings. {error}\n")
             corpora.setdefault("scipy", CORPORA["scipy"]().sample(n_documents))

@@ -1,11 +1,13 @@
-"""Ways to put documents into K clusters: the mixture of multinomials and its peers from scikit-learn.
+"""Ways to put documents into K clusters: the mixture of multinomials and its peers.
 
 Every peer has the settings that did best on 20 Newsgroups among the usual ones, so that none loses for want of
-care. None sees a label.
+care; the Gibbs sampler has its usual ones. None sees a label.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,18 +18,23 @@ from sklearn.decomposition import NMF, LatentDirichletAllocation, TruncatedSVD
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import normalize
 
+from _gibbs import sweeps
 from latents.estimators import MultinomialMixture
 
 Clusters = NDArray[np.intp]
 
 
 class Method(NamedTuple):
-    """A way to cluster: ``fit_predict(features, K, seed)``, on the features it wants."""
+    """A way to cluster: ``fit_predict(features, K, seed)``, on the features it wants.
+
+    `module` comes with the extra ``benchmarks``; `available` tells whether it is there.
+    """
 
     title: str
     features: str
     fit_predict: Callable[[sparse.csr_array, int, int], Clusters]
     settings: str
+    module: str | None = None
 
 
 def _mixture(**options: Any) -> Callable[[sparse.csr_array, int, int], Clusters]:
@@ -59,11 +66,26 @@ def _nmf(**how: Any) -> Callable[[sparse.csr_array, int, int], Clusters]:
     return fit_predict
 
 
-def _lda(counts: sparse.csr_array, n_clusters: int, seed: int) -> Clusters:
+def _n_jobs(counts: sparse.csr_array) -> int:
     # Processes take seconds to start: on small corpora one is sooner done than all cores.
-    n_jobs = -1 if counts.nnz > 500_000 else None
-    model = LatentDirichletAllocation(n_clusters, max_iter=20, n_jobs=n_jobs, random_state=seed)
+    return -1 if counts.nnz > 500_000 else 1
+
+
+def _lda(counts: sparse.csr_array, n_clusters: int, seed: int) -> Clusters:
+    model = LatentDirichletAllocation(n_clusters, max_iter=20, n_jobs=_n_jobs(counts), random_state=seed)
     return np.argmax(model.fit_transform(counts), axis=1)
+
+
+def _sib(counts: sparse.csr_array, n_clusters: int, seed: int) -> Clusters:
+    from sib import SIB
+
+    model = SIB(n_clusters, uniform_prior=False, n_jobs=_n_jobs(counts), random_state=seed)
+    return model.fit_predict(sparse.csr_matrix(counts))  # it knows no sparse arrays
+
+
+def _gibbs(counts: sparse.csr_array, n_clusters: int, seed: int) -> Clusters:
+    states = sweeps(counts, n_clusters, alpha=0.1, beta=0.1, seed=seed)
+    return next(islice(states, 199, None))
 
 
 METHODS = {
@@ -88,6 +110,36 @@ METHODS = {
         "the same with KL divergence, multiplicative updates and init='nndsvda'",
     ),
     "lda": Method("LDA", "counts", _lda, "variational, batch, 20 passes, argmax of the topic proportions"),
+    "sib": Method(
+        "sIB",
+        "counts",
+        _sib,
+        "sequential information bottleneck, best of 10, documents weighted by their length",
+        module="sib",
+    ),
+    "gibbs": Method(
+        "Gibbs sampling",
+        "counts",
+        _gibbs,
+        "collapsed, of the Dirichlet multinomial mixture, alpha = beta = 0.1, the last of 200 sweeps",
+    ),
 }
 OURS = "mixture"
 REFERENCE = "lsa-k-means"
+
+
+def available(names: Iterable[str]) -> list[str]:
+    """Return those of the methods that can run here, and say of each other one what it takes."""
+    found = []
+    for name in names:
+        method = METHODS[name]
+        if method.module is None or find_spec(method.module):
+            found.append(name)
+        else:
+            print(
+                f"No {method.title}, for there is no module {method.module}; going on without it. To have it: "
+                "pip install --constraint constraints.txt --editable '.[benchmarks]'\n"
+            )
+    if not found:
+        raise SystemExit("No method is left.")
+    return found

@@ -2,7 +2,7 @@
 
 Prints one table a corpus, medians over seeds with the least and the greatest, and writes one row a fit to
 ``--output``. Fits that are in that file already are not done again, so the table can be made in pieces; delete the
-file to begin anew.
+file to begin anew. Quality is measured over the documents that have words.
 """
 
 import argparse
@@ -11,8 +11,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from _common import CORPORA, OUTPUT, Corpus, machine, markdown, positive, quality, read_corpora, spread, timed
-from _methods import METHODS
+from _common import (
+    CORPORA,
+    OUTPUT,
+    Corpus,
+    machine,
+    markdown,
+    positive,
+    read_corpora,
+    read_folder,
+    spread,
+    timed,
+)
+from _methods import METHODS, available
 
 KEY = ["corpus", "n_documents", "method", "seed"]
 COLUMNS = [*KEY, "n_words", "n_clusters", "nmi", "ari", "accuracy", "seconds", "features", "feature_seconds"]
@@ -30,7 +41,7 @@ def measure(corpus: Corpus, name: str, seed: int) -> dict[str, object]:
         "seed": seed,
         "n_words": features.shape[1],
         "n_clusters": corpus.n_clusters,
-        **quality(corpus.labels, clusters),
+        **corpus.quality(clusters),
         "seconds": seconds,
         "features": method.features if corpus.is_text else "counts",
         "feature_seconds": corpus.seconds[method.features],
@@ -62,7 +73,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--corpora", nargs="+", choices=CORPORA, default=list(CORPORA))
+    parser.add_argument(
+        "--folder",
+        type=read_folder,
+        default={},
+        metavar="PATH",
+        help="more corpora: pairs of name.txt, a document a line (its words parted by blanks), and "
+        "name.labels.txt, its label on the same line",
+    )
+    parser.add_argument(
+        "--corpora",
+        nargs="+",
+        metavar="NAME",
+        help=f"names of files in --folder (all, if it is given), or of {', '.join(CORPORA)} (all, if not)",
+    )
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument(
@@ -72,19 +96,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.output.is_dir():
         parser.error(f"--output {options.output} is a folder; allowed is a CSV file, there already or not")
+    names = options.corpora or list(options.folder or CORPORA)
+    allowed = [*CORPORA, *options.folder]
+    for name in names:
+        if name not in allowed:
+            parser.error(f"--corpora {name} is not known; allowed are {', '.join(allowed)}")
 
     options.output.parent.mkdir(parents=True, exist_ok=True)
     if options.output.exists():
-        runs = pd.read_csv(options.output)
+        runs = pd.read_csv(options.output, dtype={"corpus": str})  # a file's name may be a number
     else:
         runs = pd.DataFrame(columns=COLUMNS)
         runs.to_csv(options.output, index=False)
 
     print(machine(), "\n")
-    for corpus in read_corpora(options.corpora, options.documents):
+    methods = available(options.methods)
+    for corpus in read_corpora(names, options.documents, options.folder):
         n_documents, n_words = corpus.counts.shape
         for seed in options.seeds:
-            for name in options.methods:
+            for name in methods:
                 key = pd.Series([corpus.name, n_documents, name, seed], index=KEY)
                 if (runs[KEY] == key).all(axis=1).any():
                     continue
@@ -95,13 +125,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         asked = runs[
             (runs["corpus"] == corpus.name)
             & (runs["n_documents"] == n_documents)
-            & runs["method"].isin(options.methods)
+            & runs["method"].isin(methods)
             & runs["seed"].isin(options.seeds)
         ]
-        print(f"\n{corpus.name}: {n_documents:,} documents x {n_words:,} words, K = {corpus.n_clusters}\n")
+        documents = f"{n_documents:,} documents"
+        if not corpus.has_words.all():
+            documents += f" ({corpus.has_words.sum():,} with words)"
+        print(f"\n{corpus.name}: {documents} x {n_words:,} words, K = {corpus.n_clusters}\n")
         print(markdown(summary(asked)), "\n")
-    print("Seconds are those of fit and prediction, features not counted.")
-    for name in options.methods:
+    print(
+        "Quality is that of documents with words. Seconds are those of fit and prediction, not of features."
+    )
+    for name in methods:
         print(f"{METHODS[name].title}: {METHODS[name].settings}.")
 
 

@@ -23,13 +23,12 @@ from _common import (
     machine,
     markdown,
     positive,
-    quality,
     read_corpora,
     settings,
     spread,
     timed,
 )
-from _methods import METHODS, OURS, REFERENCE
+from _methods import METHODS, OURS, REFERENCE, available
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import Parameters, e_step, m_step
 from latents.features.words import count_words
@@ -256,7 +255,7 @@ def time_fits(corpus: Corpus, methods: Sequence[str], repetitions: int) -> None:
                     features[name], corpus.n_clusters, seed
                 )
             )
-            nmi = quality(corpus.labels, clusters)["nmi"]
+            nmi = corpus.quality(clusters)["nmi"]
             rounds.append({"method": name, "fit": fitting, "both": making + fitting, "nmi": nmi})
             print(f"{name}, seed {seed}: features {making:.1f} s, fit {fitting:.1f} s", flush=True)
     by_method = pd.DataFrame(rounds).groupby("method")
@@ -305,7 +304,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "passes" in options.parts:
         time_passes(corpus, options.components, options.pass_repetitions, options.dense_gib)
     if "fits" in options.parts:
-        time_fits(corpus, options.methods, options.fit_repetitions)
+        time_fits(corpus, available(options.methods), options.fit_repetitions)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 from functools import cache, partial
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from scipy.special import gammaln, softmax
 
 from latents.estimators import MultinomialMixture
 from tests.conftest import ROOT
@@ -55,14 +57,15 @@ def test_quality_fits_each_method_once_and_keeps_what_is_done(program, tmp_path,
     arguments = ["--documents", "150", "--output", str(output)]
     quality.main([*arguments, "--corpora", "scipy", "--seeds", "0"])
     runs = pd.read_csv(output)
-    assert runs["method"].tolist() == list(quality.METHODS)
+    methods = quality.available(quality.METHODS)
+    assert runs["method"].tolist() == methods
     assert (runs["n_clusters"] == 13).all()
     scores = runs[["nmi", "ari", "accuracy"]].to_numpy()
     assert scores.min() > 0.05  # better than chance
     assert scores.max() <= 1
     assert (runs["seconds"] > 0).all()
     printed = capsys.readouterr().out
-    assert all(f"| {method.title} " in printed for method in quality.METHODS.values())
+    assert all(f"| {quality.METHODS[name].title} " in printed for name in methods)
 
     measured = []
     measure = quality.measure
@@ -81,6 +84,164 @@ def test_quality_is_written_to_a_file(program, tmp_path, capsys):
     with pytest.raises(SystemExit):
         program("clustering_quality").main(["--output", str(tmp_path)])
     assert f"--output {tmp_path} is a folder" in capsys.readouterr().err
+
+
+PETS = {
+    "pets.txt": "the Cat purrs\ncat . purrs purrs\n\nthe dog barks\n dog\tBarks  barks\n",
+    "pets.labels.txt": "cats\ncats\ncats\ndogs \ndogs\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a function that writes files, bytes or text, into a folder of their own and returns it."""
+    path = tmp_path / "corpora"
+
+    def write(files):
+        path.mkdir()
+        for name, content in files.items():
+            (path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def test_quality_takes_a_folder_of_corpora(program, folder, tmp_path, capsys):
+    output = tmp_path / "quality.csv"
+    named_by_a_number = {
+        name.replace("pets", "20"): text.replace("\n", "\r\n") for name, text in PETS.items()
+    }
+    pairs = {**PETS, **named_by_a_number, "README.md": "Two corpora that are one."}
+    arguments = ["--folder", str(folder(pairs)), "--methods", "mixture", "k-means", "--seeds", "0"]
+    arguments += ["--output", str(output)]
+    quality = program("clustering_quality")
+    quality.main([*arguments, "--corpora", "20"])
+    assert "pets:" not in capsys.readouterr().out
+    quality.main(arguments)
+    printed = capsys.readouterr().out
+    # the, Cat, cat, purrs, the point, dog, barks, Barks: nothing is left out, and no letter is made small.
+    for name in ("20", "pets"):
+        assert f"\n{name}: 5 documents (4 with words) x 8 words, K = 2\n" in printed
+    assert "Quality is that of documents with words." in printed
+    runs = pd.read_csv(output, dtype={"corpus": str})
+    assert runs["corpus"].tolist() == ["20", "20", "pets", "pets"]
+    assert runs["n_documents"].eq(5).all()
+    scores = runs.groupby("corpus")[["nmi", "ari", "accuracy"]].max()
+    assert scores.loc["20"].equals(scores.loc["pets"])
+
+    # What is measured was not measured again, and our own corpora are there too.
+    quality.main([*arguments, "--corpora", "20", "digits", "--documents", "40"])
+    runs = pd.read_csv(output, dtype={"corpus": str})
+    assert runs["corpus"].tolist() == ["20", "20", "pets", "pets", "digits", "digits"]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "{folder} has no corpora; allowed is a folder of pairs name.txt"),
+        ({"notes.md": "none"}, "{folder} has no corpora"),
+        ({"pets.txt": "a\n"}, "{folder}/pets.txt is half a corpus: pets.labels.txt has to be beside it"),
+        ({**PETS, "more.labels.txt": "a\n"}, "{folder}/more.labels.txt is half a corpus: more.txt has to be"),
+        (
+            {**PETS, "pets.labels.txt": "cats\n" * 6},
+            "{folder}/pets.txt has 5 lines and pets.labels.txt 6; allowed is as many",
+        ),
+        (
+            {**PETS, "pets.labels.txt": "cats\ncats\n \ndogs\ndogs"},
+            "{folder}/pets.labels.txt, line 3: there is no label",
+        ),
+        ({"pets.txt": "\n \n", "pets.labels.txt": "a\nb\n"}, "{folder}/pets.txt: no document has words"),
+        ({"pets.txt": "", "pets.labels.txt": ""}, "{folder}/pets.txt: no document has words"),
+        ({**PETS, "pets.txt": b"caf\xe9\n"}, "{folder}/pets.txt cannot be read as text in UTF-8"),
+        (
+            {"digits.txt": "a\n", "digits.labels.txt": "a\n"},
+            "{folder}/digits.txt: the benchmark has a corpus digits; rename the file",
+        ),
+    ],
+)
+def test_quality_refuses_a_folder_that_is_not_whole(program, folder, tmp_path, capsys, files, said):
+    path = folder(files)
+    output = tmp_path / "quality.csv"
+    with pytest.raises(SystemExit):
+        program("clustering_quality").main(["--folder", str(path), "--output", str(output)])
+    assert f"argument --folder: {said.format(folder=path)}" in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_quality_refuses_what_is_no_folder_and_no_corpus(program, folder, tmp_path, capsys):
+    quality = program("clustering_quality")
+    with pytest.raises(SystemExit):
+        quality.main(["--folder", str(tmp_path / "nowhere")])
+    assert f"argument --folder: {tmp_path / 'nowhere'} is no folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        quality.main(["--folder", str(folder(PETS)), "--corpora", "pests"])
+    said = "--corpora pests is not known; allowed are newsgroups, newsgroups-stripped, scipy, digits, pets"
+    assert said in capsys.readouterr().err
+
+
+def test_quality_is_that_of_documents_with_words(program):
+    counts = sparse.csr_array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0], [3.0, 0.0]])
+    corpus = program("_common").Corpus("c", ["a", "b", "b", "a"], counts=counts)
+    assert corpus.quality([1, 0, 1, 1]) == {"nmi": 1, "ari": 1, "accuracy": 1}
+    assert corpus.quality([1, 0, 0, 0])["nmi"] < 0.5
+
+
+@pytest.mark.parametrize("name", ["sib", "gibbs"])
+def test_peers_find_planted_clusters(program, name):
+    method = program("_methods").METHODS[name]
+    if method.module:
+        pytest.importorskip(method.module, reason="comes with the extra 'benchmarks'")
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=400)
+    words = np.where(np.arange(60) % 3 == labels[:, None], 0.4, 0.02)
+    words[-5:] = 0  # documents without words have a cluster, too
+    T = sparse.csr_array(rng.poisson(words).astype(float))
+    clusters = method.fit_predict(T, 3, 0)
+    assert clusters.shape == (400,)
+    assert clusters.dtype.kind == "i"
+    assert set(clusters.tolist()) == {0, 1, 2}
+    assert program("_common").Corpus("planted", labels, counts=T).quality(clusters)["nmi"] > 0.9
+    assert np.array_equal(clusters, method.fit_predict(T, 3, 0))
+
+
+def test_a_peer_that_is_not_installed_is_named_and_left_out(program, folder, tmp_path, capsys, monkeypatch):
+    quality = program("clustering_quality")
+    absent = quality.METHODS["sib"]._replace(module="no_such_module")
+    monkeypatch.setitem(quality.METHODS, "sib", absent)
+    output = tmp_path / "quality.csv"
+    arguments = ["--folder", str(folder(PETS)), "--seeds", "0", "--output", str(output), "--methods", "sib"]
+    quality.main([*arguments, "k-means"])
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "sIB" in line]
+    assert line == (
+        "No sIB, for there is no module no_such_module; going on without it. To have it: "
+        "pip install --constraint constraints.txt --editable '.[benchmarks]'"
+    )
+    assert pd.read_csv(output)["method"].tolist() == ["k-means"]
+    with pytest.raises(SystemExit, match="No method is left"):
+        quality.main(arguments)
+
+
+def test_gibbs_sampling_visits_states_as_often_as_the_posterior_says(program):
+    """Every state of four documents and two clusters is weighed by p(z) p(T | z), parameters integrated out."""
+    T = sparse.csr_array([[2, 0, 1], [1, 0, 0], [0, 3, 0], [0, 0, 0]])
+    alpha, beta, n_sweeps = 0.7, 0.5, 15_000
+    states = np.array(list(product(range(2), repeat=4)))
+    log_weights = []
+    for state in states:
+        members = np.eye(2)[state].T
+        n = members @ T
+        log_weights.append(
+            gammaln(members.sum(axis=1) + alpha).sum()
+            + gammaln(n + beta).sum()
+            - gammaln(n.sum(axis=1) + 3 * beta).sum()
+        )
+    posterior = softmax(log_weights)
+    sampled = program("_gibbs").sweeps(T, 2, alpha=alpha, beta=beta, seed=0)
+    visits = (
+        np.bincount([state @ [8, 4, 2, 1] for state in islice(sampled, n_sweeps)], minlength=16) / n_sweeps
+    )
+    assert posterior.max() > 3 * posterior.min()
+    np.testing.assert_allclose(visits, posterior, atol=0.01)
 
 
 @pytest.mark.parametrize(("name", "least"), [("scipy", 0.63), ("digits", 0.70)])
