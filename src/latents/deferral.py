@@ -51,4 +51,6 @@ def ipython_unasked() -> AbstractContextManager[None]:
     ipython = ModuleType("IPython")
     ipython.__spec__ = ModuleSpec("IPython", None)
     vars(ipython)["get_ipython"] = lambda: None
+    # Matplotlib asks, in another thread meanwhile; from this version on it leaves IPython alone.
+    vars(ipython)["version_info"] = (8, 24)
     return _standing_in({} if "IPython" in sys.modules else {"IPython": ipython})

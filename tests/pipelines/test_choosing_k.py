@@ -144,7 +144,7 @@ def test_of_equals_the_smallest_number_is_chosen(monkeypatch, criterion, values,
 
 def test_superfluous_clusters_are_not_chosen_and_their_words_do_not_count():
     train, held_out = planted(k=3, n_documents=120)
-    arguments = {"smoothing": 0.3, "random_state": 0}
+    arguments = {"random_state": 0}
     candidates = [{**arguments, "n_components": k} for k in (6, 4, 3, 2)]
     model, table = selection.fit_and_choose(candidates, "heldout_perplexity", train, held_out, Silent())
     six = MultinomialMixture(**arguments, n_components=6).fit(train)

@@ -138,7 +138,7 @@ def test_folders_on_the_way_are_made(tmp_path):
     ("keeper", "name"),
     [
         (Keeper(random_state=np.random.RandomState(0)).fit(), "random_state is a RandomState"),
-        (Keeper(setting={"a": 1}).fit(), "setting is a dict"),
+        (Keeper(setting={"a": {1}}).fit(), "setting is a set"),
         (Keeper(setting=(1, [len])).fit(), "setting is a builtin"),
         (Keeper().fit(learned_=object()), "learned_ is a object"),
         (Keeper().fit(mixed_=np.array(["a", 1], dtype=object)), "mixed_ is an array of objects"),

@@ -330,7 +330,7 @@ def test_annealing_begins_where_components_part_and_is_slow_while_documents_deci
         patch.setattr(Climb, "step", watched)
         model.fit(X)
     c, decided = np.array(steps).T
-    critical = critical_length(Corpus(counted(X)), 3, model.pseudo_count_)
+    critical = critical_length(Corpus(counted(X)), 3, 0.25 * np.count_nonzero(X) / (3 * X.shape[1]))
     assert c[0] == pytest.approx(max(1, 0.7 * critical), rel=1e-5)
     assert decided[0] < 0.1
     # The first components part beyond the critical length, where noise alone does not hold documents apart.
@@ -365,7 +365,7 @@ def test_two_annealed_steps_by_enumeration():
     X[:20] //= 3
     corpus = Corpus(counted(X))
     gamma = np.random.default_rng(0).dirichlet(np.full(3, 100.0), size=60)
-    climb = Climb(corpus, torch.from_numpy(gamma).float(), 0.5, 0.3)
+    climb = Climb(corpus, torch.from_numpy(gamma).float(), 0.5)
     s = np.minimum(1, 1 / X.sum(axis=1))
     share = len(X) / X.sum()
     pi, mu = gamma.mean(axis=0), shares(gamma.T @ X + 0.5)
@@ -377,7 +377,7 @@ def test_two_annealed_steps_by_enumeration():
         log_prior = np.log(mu).sum()
         whole = sum(np.log(sum(row)) for row in joint)
         shortened = sum(np.log(sum(v**power for v in row)) for row, power in zip(joint, s, strict=True))
-        expected.append((whole + 0.3 * log_prior, shortened + 0.5 * share * log_prior))
+        expected.append((whole + 0.5 * log_prior, shortened + 0.5 * share * log_prior))
         gamma = np.array([oracle.posterior(d, pi, mu, power) for d, power in zip(X, s, strict=True)])
         maximiser = shares((s[:, None] * gamma).T @ X + 0.5 * share)
         pi, mu = gamma.mean(axis=0), shares(mu * (maximiser / mu) ** 1.9)
@@ -431,7 +431,9 @@ def test_the_best_of_n_init_is_kept():
     assert model.lower_bound_ == max(log["lower_bound"])
     bounds = {
         n_init: [
-            MultinomialMixture(8, n_init=n_init, rearrangements=0, random_state=seed).fit(X).lower_bound_
+            MultinomialMixture(8, smoothing=0.25, n_init=n_init, rearrangements=0, random_state=seed)
+            .fit(X)
+            .lower_bound_
             for seed in range(8)
         ]
         for n_init in (1, 6)
@@ -689,8 +691,9 @@ def test_a_batch_is_no_iterable_of_blocks():
 def test_stepwise_em_by_hand():
     X, _, _ = planted(n_documents=90)
     power = 0.8
-    model = MultinomialMixture(3, stepwise_power=power, random_state=0).partial_fit(X[:50])
-    first = MultinomialMixture(3, stepwise_power=power, random_state=0).fit(X[:50])
+    arguments = {"smoothing": 0.25, "stepwise_power": power, "random_state": 0}
+    model = MultinomialMixture(3, **arguments).partial_fit(X[:50])
+    first = MultinomialMixture(3, **arguments).fit(X[:50])
     np.testing.assert_array_equal(model.word_probabilities_, first.word_probabilities_)
     pi, mu, a = first.weights_, first.word_probabilities_, first.pseudo_count_
     words = mu * (first.words_per_component_ + a * X.shape[1])[:, None] - a
@@ -723,10 +726,10 @@ def test_a_batch_weighs_by_its_size():
 @pytest.mark.parametrize("size", [1, 37])
 def test_at_power_1_all_documents_weigh_alike_however_dealt_out(size):
     X, _, _ = planted(n_documents=120)
-    model = MultinomialMixture(1, stepwise_power=1.0)
+    model = MultinomialMixture(1, smoothing=0.25, stepwise_power=1.0)
     for start in range(0, 120, size):
         model.partial_fit(X[start : start + size])
-    expected = MultinomialMixture(1).fit(X).word_probabilities_
+    expected = MultinomialMixture(1, smoothing=0.25).fit(X).word_probabilities_
     np.testing.assert_allclose(model.word_probabilities_, expected)
 
 

@@ -120,7 +120,7 @@ def test_labels_and_weights_of_blocks_are_those_of_the_whole(annealing):
     X, z, _ = planted(n_documents=300)
     y, weights = known(z, 20), np.random.default_rng(0).integers(0, 3, 300).astype(float)
     blocks = [sp.csr_array(X[i : i + 110].astype(float)) for i in range(0, 300, 110)]
-    arguments = {"annealing": annealing, "tol": 1e-10, "random_state": 0}
+    arguments = {"annealing": annealing, "smoothing": 0.25, "tol": 1e-10, "random_state": 0}
     whole = MultinomialMixture(4, **arguments).fit(X, y, sample_weight=weights)
     model = MultinomialMixture(4, **arguments).fit(blocks, y, sample_weight=weights)
     assert model.n_documents_seen_ == whole.n_documents_seen_ == weights.sum()

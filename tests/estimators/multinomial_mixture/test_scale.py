@@ -61,13 +61,30 @@ def test_pseudo_counts_are_shares_of_the_mean_count_in_which_repeats_count_once(
 @settings(max_examples=8, deadline=None)
 def test_a_corpus_several_times_over_gives_the_same_mixture(copies, annealing):
     X, _, _ = planted(120, 200, 3, 30)
-    once = MultinomialMixture(3, annealing=annealing, random_state=0, tol=1e-10).fit(X)
-    again = MultinomialMixture(3, annealing=annealing, random_state=0, tol=1e-10).fit(
-        sp.vstack([X] * copies).tocsr()
-    )
+    arguments = {"smoothing": 0.25, "annealing": annealing, "random_state": 0, "tol": 1e-10}
+    once = MultinomialMixture(3, **arguments).fit(X)
+    again = MultinomialMixture(3, **arguments).fit(sp.vstack([X] * copies).tocsr())
     assert again.pseudo_count_ == pytest.approx(copies * once.pseudo_count_)
     if annealing:  # plain EM's start is by chance, and so is its optimum
         assert again.lower_bound_ == pytest.approx(once.lower_bound_, abs=1e-4)
+
+
+@pytest.mark.parametrize("beta", [0.02, 0.3, 2.0])
+def test_pseudo_counts_are_told_by_the_clusters_by_default(beta):
+    """They are those of the Dirichlet distribution that clusters come from, whatever their number."""
+    rng = np.random.default_rng(0)
+    mu = rng.dirichlet(np.full(300, beta), size=20)
+    z = rng.integers(20, size=2000)
+    X = np.array([rng.multinomial(60, mu[k]) for k in z])
+    model = MultinomialMixture(20, random_state=0).fit(X)
+    assert model.pseudo_count_ == pytest.approx(beta, rel=0.15)
+    best, *others = (
+        MultinomialMixture(20, smoothing=smoothing, relative=False, random_state=0)
+        .fit(X)
+        .perplexity(np.array([rng.multinomial(60, mu[k]) for k in z]))
+        for smoothing in (model.pseudo_count_, 4 * beta + 1, beta / 20)
+    )
+    assert best < min(others)
 
 
 def test_tol_is_per_word_or_per_document():

@@ -107,7 +107,7 @@ class Climb:
     ----------
     objective, shortened_objective : float
         Of the parameters before the last step: sum_d log p(T_d) without multinomial coefficients plus the log
-        prior of plain EM, and what the step set out to raise.
+        prior, and what the step set out to raise.
     """
 
     def __init__(
@@ -115,9 +115,8 @@ class Climb:
         corpus: Corpus,
         gamma: Tensor,
         pseudo_counts: PseudoCounts,
-        of_plain_em: PseudoCounts,
     ) -> None:
-        self.corpus, self.gamma, self._of_plain_em = corpus, gamma, of_plain_em
+        self.corpus, self.gamma, self._pseudo_counts = corpus, gamma, pseudo_counts
         self.emphasis: Tensor | None = None
         weighted = corpus.counts.weighted(gamma)
         self.log_lift = self._normalised(self._maximiser(corpus.counts.by_words(weighted), pseudo_counts))
@@ -171,7 +170,9 @@ class Climb:
         self.shortened_objective = float(
             counts.weighted(of_shortened + (offsets if s is None else s[:, 0] * offsets)).sum()
         ) + self._log_prior(shrunk)
-        self.objective = float(counts.weighted(of_whole + offsets).sum()) + self._log_prior(self._of_plain_em)
+        self.objective = float(counts.weighted(of_whole + offsets).sum()) + self._log_prior(
+            self._pseudo_counts
+        )
 
     def _log_prior(self, pseudo_counts: PseudoCounts) -> float:
         if isinstance(pseudo_counts, Tensor):
@@ -249,7 +250,7 @@ def annealed(corpus: Corpus, recipe: Recipe, rng: np.random.RandomState, report:
         return torch.roll(rows, int(rng.randint(len(rows))), dims=0)
 
     starts = [drawn if counts.barred is not None else rolled(drawn) for _ in range(recipe.n_init)]
-    climbs = [Climb(corpus, gamma, a, recipe.pseudo_counts) for gamma in starts]
+    climbs = [Climb(corpus, gamma, a) for gamma in starts]
 
     def take_steps(s: Tensor | None, share: float, pseudo_counts: PseudoCounts) -> float:
         for step in range(recipe.steps_per_length):
@@ -296,7 +297,7 @@ def settle(climb: Climb, recipe: Recipe, n_steps: int = STEPS_OF_WHOLE_DOCUMENTS
     """Take steps at whole documents until one raises the objective by no more than `tol`; return that of each."""
     objectives = [-np.inf]
     for _ in range(n_steps):
-        climb.step(None, 1.0, recipe.pseudo_counts_of_whole_documents)
+        climb.step(None, 1.0, recipe.annealing_pseudo_counts)
         objectives.append(climb.objective)
         if objectives[-1] - objectives[-2] <= recipe.tol * climb.corpus.counts.n_documents:
             break

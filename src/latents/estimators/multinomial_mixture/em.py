@@ -33,16 +33,16 @@ class Recipe:
 
     Attributes
     ----------
-    pseudo_counts : PseudoCounts
-        Of plain EM.
+    pseudo_counts : PseudoCounts or None
+        Of plain EM; None for those that the clusters tell which the search has found.
     annealing_pseudo_counts : PseudoCounts
-        While annealing.
+        While searching.
     tol : float
         In nats per document.
     """
 
     n_components: int
-    pseudo_counts: PseudoCounts
+    pseudo_counts: PseudoCounts | None
     annealing_pseudo_counts: PseudoCounts
     annealing: bool
     length_growth: float
@@ -52,12 +52,6 @@ class Recipe:
     max_iter: int
     tol: float
     n_init: int
-
-    @property
-    def pseudo_counts_of_whole_documents(self) -> PseudoCounts:
-        """What the search ends with is what plain EM goes on with; only 0 would let words die out in it."""
-        a = self.pseudo_counts
-        return self.annealing_pseudo_counts if isinstance(a, float) and a == 0 else a
 
 
 class Parameters(NamedTuple):

@@ -96,11 +96,13 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     ----------
     n_components : int, default=1
         K.
-    smoothing : float, default=0.25
-        How many Dirichlet pseudo-counts a every word of every component gets. 0 gives the source's
+    smoothing : float or "auto", default="auto"
+        How many Dirichlet pseudo-counts a every word of every component gets. "auto" is the concentration of the
+        Dirichlet distribution that the components found by the search are likeliest drawn from, with which they
+        predict new documents well; without a search, `annealing_smoothing`. 0 gives the source's
         maximum likelihood, in which a word never seen in training makes a new document impossible.
     annealing_smoothing : float > 0, default=0.25
-        The same while searching, scaled down as the documents are. At 0.5 components begin to vanish.
+        Pseudo-counts while searching, scaled down as the documents are. At 0.5 components begin to vanish.
     relative : bool, default=True
         Whether `smoothing`, `annealing_smoothing` and `tol` go by the corpus. If so, the first two are shares of
         the mean count sum_dw min(T_dw, 1) / (K W), in which a word that a document repeats counts once: of texts,
@@ -169,7 +171,8 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     lower_bounds_ : ndarray of shape (n_iter_ + 1,)
         The objective before the first EM step and after each, those of the search included, so that one
         curve tells the whole fit; of several starts, that of the highest. While annealing raises another
-        objective, this one may fall; it is then computed in single precision. From
+        objective, this one may fall; it is then computed in single precision, and of the search's pseudo-counts.
+        From
         ``lower_bounds_[len(tempered_bounds_)]``, where plain EM starts, it never falls beyond rounding in double
         precision. A streamed fit has the entries of plain EM alone; ``partial_fit`` appends one a batch.
     tempered_bounds_ : ndarray of shape (steps of the search,)
@@ -200,7 +203,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
 
     _parameter_constraints = {  # noqa: RUF012
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "smoothing": [Interval(Real, 0, None, closed="left")],
+        "smoothing": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "annealing_smoothing": [Interval(Real, 0, None, closed="neither")],
         "relative": ["boolean"],
         "annealing": ["boolean"],
@@ -254,7 +257,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         self,
         n_components: int = 1,
         *,
-        smoothing: float = 0.25,
+        smoothing: float | Literal["auto"] = "auto",
         annealing_smoothing: float = 0.25,
         relative: bool = True,
         annealing: bool = True,
@@ -353,7 +356,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                     f"EM took max_iter={self.max_iter} steps on whole documents without meeting tol={self.tol}",
                     ConvergenceWarning,
                 )
-            self._keep(run.parameters, run.words_per_component, n_documents)
+            self._keep(run, n_documents)
             self.lower_bounds_ = np.array(run.lower_bounds)
             self.tempered_bounds_ = np.array(run.tempered_bounds)
             self.lower_bound_ = run.lower_bounds[-1]
@@ -398,7 +401,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         counts = known.of(T)
         a = self._with_seeds(self.pseudo_count_, known.guidance, counts.device)
         before = self._statistics(counts.device)
-        if self.relative:
+        if self.relative and self.smoothing != "auto":
             a = a + Scale.of(T, known.weights).pseudo_count(self.smoothing, self.weights_.size)
         try:
             step = stepwise(
@@ -408,11 +411,11 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 before,
                 a,
                 self.stepwise_power,
+                told_anew=self.smoothing == "auto" and self.annealing,
             )
         except ImpossibleDocumentError as error:
             raise self._impossible(T, error) from error
-        self._keep(step.parameters, step.words_per_component, self.n_documents_seen_ + known.n_documents)
-        self.pseudo_count_ = float(torch.as_tensor(a).min())
+        self._keep(step, self.n_documents_seen_ + known.n_documents)
         self.lower_bound_ = step.lower_bounds[-1]
         self.lower_bounds_ = np.append(self.lower_bounds_, self.lower_bound_)
         self.n_iter_ += 1
@@ -510,21 +513,20 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         )
 
     def _recipe(self, scale: Scale, found: Guidance, T: sp.csr_array, device: torch.device) -> Recipe:
-        """Return how to fit, in the corpus's own units; keeps the pseudo-count."""
-        shares = (self.smoothing, self.annealing_smoothing)
-        smoothing, annealing_smoothing = (
-            float(scale.pseudo_count(share, self.n_components) if self.relative else share)
-            for share in shares
-        )
-        self.pseudo_count_ = smoothing
+        """Return how to fit, in the corpus's own units."""
+
+        def pseudo_counts(amount: float) -> PseudoCounts:
+            count = scale.pseudo_count(amount, self.n_components) if self.relative else amount
+            return self._with_seeds(float(count), found, device)
+
         self.mean_length_ = scale.mean_length
         n_init = self.n_init
         if n_init == "auto":
             n_init = (1 if T.nnz * self.n_components > _LARGE else 4) if self.annealing else 1
         return Recipe(
             n_components=self.n_components,
-            pseudo_counts=self._with_seeds(smoothing, found, device),
-            annealing_pseudo_counts=self._with_seeds(annealing_smoothing, found, device),
+            pseudo_counts=None if self.smoothing == "auto" else pseudo_counts(self.smoothing),
+            annealing_pseudo_counts=pseudo_counts(self.annealing_smoothing),
             annealing=self.annealing,
             length_growth=self.length_growth,
             steps_per_length=self.steps_per_length,
@@ -572,9 +574,11 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     def _parameters(self, device: torch.device) -> Parameters:
         return Parameters.of(self.weights_, self.word_probabilities_).to(device)
 
-    def _keep(self, parameters: Parameters, words_per_component: torch.Tensor, n_documents: float) -> None:
-        self.weights_, self.word_probabilities_ = parameters.arrays()
-        self.words_per_component_ = words_per_component.cpu().numpy()
+    def _keep(self, run: Run, n_documents: float) -> None:
+        self.weights_, self.word_probabilities_ = run.parameters.arrays()
+        self.words_per_component_ = run.words_per_component.cpu().numpy()
+        a = run.pseudo_counts
+        self.pseudo_count_ = a if isinstance(a, float) else float(a.min())
         self.n_documents_seen_ = n_documents
 
     def fit_predict(

@@ -27,7 +27,7 @@ from latents.estimators.multinomial_mixture.em import (
     m_step_from,
     random_responsibilities,
 )
-from latents.estimators.multinomial_mixture.moves import with_moves
+from latents.estimators.multinomial_mixture.moves import concentration, told_by_clusters, with_moves
 
 # Called with the name of a number, the number and a step.
 Callback = Callable[[str, float, int], object]
@@ -42,6 +42,7 @@ class Run(NamedTuple):
     """What a fit yields: `words_per_component` (K,) are those of the last M step."""
 
     parameters: Parameters
+    pseudo_counts: PseudoCounts
     words_per_component: torch.Tensor
     lower_bounds: list[float]
     tempered_bounds: list[float]
@@ -68,23 +69,26 @@ def fit_documents(
     `coefficient` is the sum of the documents' log multinomial coefficients.
     """
 
-    def run(start: Callable[[_Bounds], Tensor]) -> Run:
+    def run(start: Callable[[_Bounds], tuple[Tensor, PseudoCounts]]) -> Run:
         bounds = _Bounds(report, coefficient)
-        parameters = m_step_from(counts, start(bounds), recipe.pseudo_counts)
-        return _plain_em(lambda parameters: e_step(counts, parameters), parameters, recipe, bounds)
+        gamma, a = start(bounds)
+        parameters = m_step_from(counts, gamma, a)
+        return _plain_em(lambda parameters: e_step(counts, parameters), parameters, a, recipe, bounds)
 
-    def searched(bounds: _Bounds) -> Tensor:
+    def searched(bounds: _Bounds) -> tuple[Tensor, PseudoCounts]:
         climb = annealed(Corpus(counts), recipe, rng, bounds.record_annealed)
         if bounds.tempered:
             climb = with_moves(climb, recipe, rng, bounds.record_annealed)
-        return climb.gamma.to(counts.dtype)
+        a = told_by_clusters(climb, recipe) if recipe.pseudo_counts is None else recipe.pseudo_counts
+        return climb.gamma.to(counts.dtype), a
+
+    def drawn(_: _Bounds) -> tuple[Tensor, PseudoCounts]:
+        a = recipe.annealing_pseudo_counts if recipe.pseudo_counts is None else recipe.pseudo_counts
+        return random_responsibilities(counts, recipe.n_components, rng), a
 
     if recipe.annealing:
         return run(searched)
-    runs = (
-        run(lambda _: random_responsibilities(counts, recipe.n_components, rng)) for _ in range(recipe.n_init)
-    )
-    return max(runs, key=lambda run: run.lower_bounds[-1])
+    return max((run(drawn) for _ in range(recipe.n_init)), key=lambda run: run.lower_bounds[-1])
 
 
 def coefficient_of(T: sp.csr_array, weights: NDArray[np.float64] | None) -> float:
@@ -108,11 +112,13 @@ def fit_blocks(
     def full_e_step(parameters: Parameters) -> Statistics:
         return reduce(add, (e_step(counts, parameters) for counts in read()))
 
-    start = first.parameters
-    if recipe.pseudo_counts == 0:
+    start, a = first.parameters, recipe.pseudo_counts
+    if a is None:
+        a = first.pseudo_counts if recipe.annealing else recipe.annealing_pseudo_counts
+    if isinstance(a, float) and a == 0:
         seen = Statistics.of(start, first.words_per_component, n_documents=1, pseudo_counts=0.0)
         start = m_step(seen, _PSEUDO_COUNT_OF_UNSEEN_WORDS)
-    return _plain_em(full_e_step, start, recipe, _Bounds(report, coefficient))
+    return _plain_em(full_e_step, start, a, recipe, _Bounds(report, coefficient))
 
 
 def stepwise(
@@ -120,13 +126,16 @@ def stepwise(
     coefficient: float,
     parameters: Parameters,
     before: Statistics,
-    pseudo_counts: PseudoCounts,
+    a: PseudoCounts,
     power: float,
+    *,
+    told_anew: bool,
 ) -> Run:
     """Take a step of stepwise EM by a batch (D_batch, W), after all those whose statistics were `before`.
 
     The average statistics per document become (1 - eta) before + eta batch, with eta = (D / D_batch)^-power and
-    D the documents of all, this batch's included. The bound is that of the batch under `parameters`.
+    D the documents of all, this batch's included. The bound is that of the batch under `parameters`. Pseudo-counts
+    are a, or `told_anew` by the components as they have become.
     """
     batch = e_step(batch_counts, parameters)
     n_seen = before.n_documents + batch.n_documents
@@ -134,9 +143,11 @@ def stepwise(
     mean = before.scaled((1 - eta) / before.n_documents) + batch.scaled(eta / batch.n_documents)
     statistics = mean.scaled(n_seen)
     log_likelihood = batch.log_likelihood + coefficient
-    bound = log_likelihood / batch.n_documents + log_prior(parameters.log_words, pseudo_counts) / n_seen
+    bound = log_likelihood / batch.n_documents + log_prior(parameters.log_words, a) / n_seen
     words = statistics.word_counts.sum(dim=0)
-    return Run(m_step(statistics, pseudo_counts), words, [bound], [], converged=False)
+    if told_anew:
+        a = a - torch.as_tensor(a).min().item() + concentration(statistics.word_counts)
+    return Run(m_step(statistics, a), a, words, [bound], [], converged=False)
 
 
 class _Bounds:
@@ -161,18 +172,22 @@ class _Bounds:
 def _plain_em(
     full_e_step: Callable[[Parameters], Statistics],
     parameters: Parameters,
+    a: PseudoCounts,
     recipe: Recipe,
     bounds: _Bounds,
 ) -> Run:
-    """Alternate E and M steps until `tol` or `max_iter`; the bound recorded last is of what is returned."""
+    """Alternate E and M steps, with pseudo-counts a, until `tol` or `max_iter`.
+
+    The bound recorded last is of what is returned.
+    """
     previous, words = -np.inf, torch.empty(0)
     for step in range(recipe.max_iter + 1):
         statistics = full_e_step(parameters)
-        objective = statistics.log_likelihood + log_prior(parameters.log_words, recipe.pseudo_counts)
+        objective = statistics.log_likelihood + log_prior(parameters.log_words, a)
         bounds.record(objective, statistics.n_documents)
         if objective - previous <= recipe.tol * statistics.n_documents:
-            return Run(parameters, words, bounds.lower, bounds.tempered, converged=True)
+            return Run(parameters, a, words, bounds.lower, bounds.tempered, converged=True)
         if step < recipe.max_iter:
-            parameters, words = m_step(statistics, recipe.pseudo_counts), statistics.word_counts.sum(dim=0)
+            parameters, words = m_step(statistics, a), statistics.word_counts.sum(dim=0)
         previous = objective
-    return Run(parameters, words, bounds.lower, bounds.tempered, converged=False)
+    return Run(parameters, a, words, bounds.lower, bounds.tempered, converged=False)

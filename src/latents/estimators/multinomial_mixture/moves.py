@@ -15,6 +15,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import gammaln
 from torch import Tensor
 
 from latents.estimators.multinomial_mixture.annealing import (
@@ -44,6 +46,8 @@ _ROUNDS, _AT_ONCE = 40, 0.5
 # Without its own vote a document is held against frequencies that are less sure: their pseudo-counts are so many
 # times those of EM.
 _PRIOR = 2.0
+# Among these a concentration is looked for; beyond, frequencies are as good as one-sided or all alike.
+_LOG_CONCENTRATIONS = (-16.0, 8.0)
 # Steps of EM between rounds of splits and merges.
 _STEPS = 6
 # They end when no more than this share of all documents wants to move.
@@ -78,7 +82,7 @@ class Merge(NamedTuple):
 
 
 def with_moves(climb: Climb, recipe: Recipe, rng: np.random.RandomState, report: Report) -> Climb:
-    """Return the climb after moves, so far as they raise the objective of plain EM.
+    """Return the climb after moves, so far as they raise the objective.
 
     Each of the recipe's `rearrangements` is a round of splits and merges with some steps of EM; documents move one
     by one after the last.
@@ -108,8 +112,8 @@ def rearranged(
     """
     counts, z = climb.corpus.counts, climb.gamma.argmax(dim=1).cpu().numpy()
     n_components = climb.gamma.shape[1]
-    a = recipe.pseudo_counts_of_whole_documents
-    words, documents = _totals(counts, z, n_components)
+    a = recipe.annealing_pseudo_counts
+    words, documents = totals(counts, z, n_components)
     free = free_components(counts, a, n_components)
     values = complete_objective(words, documents, a, counts.n_documents)
     base = a if isinstance(a, float) else float(a.min())
@@ -125,7 +129,7 @@ def rearranged(
         parted = np.isin(rows, second)
         if parted.all() or not parted.any():
             continue
-        of_half, n_half = _totals(counts.taking(rows), parted, 2)
+        of_half, n_half = totals(counts.taking(rows), parted, 2)
         parts = complete_objective(of_half, n_half, base, counts.n_documents)
         splits.append(Split(float(parts.sum() - values[k]), k, second))
     merges = _merges(words, documents, values, base, counts.n_documents, free)
@@ -161,7 +165,7 @@ def half(T: sp.csr_array, a: float, perturbation: float, rng: np.random.RandomSt
     counts = Counts(sp.csr_array(T[rows][:, columns]), torch.device("cpu")).single_precision()
     a = a * len(rows) / T.shape[0]
     corpus = Corpus(counts)
-    climb = Climb(corpus, random_responsibilities(counts, 2, rng), a, a)
+    climb = Climb(corpus, random_responsibilities(counts, 2, rng), a)
     noise = torch.from_numpy(rng.normal(scale=perturbation, size=(len(columns), 2))).float()
     longest, c = corpus.whole_length(), 1.0
     while c < longest and climb.decided() < DECIDED:
@@ -179,10 +183,10 @@ def half(T: sp.csr_array, a: float, perturbation: float, rng: np.random.RandomSt
 def complete_objective(words: Tensor, documents: Tensor, a: PseudoCounts, n_documents: float) -> Tensor:
     """Return F_k of components with words C (W, K) and documents N (K,), of shape (K,) in float64."""
     prior = words + torch.as_tensor(a).to(words)
-    totals = prior.sum(dim=0, dtype=torch.float64)
+    n_words = prior.sum(dim=0, dtype=torch.float64)
     return (
         torch.xlogy(prior, prior).sum(dim=0, dtype=torch.float64)
-        - torch.xlogy(totals, totals)
+        - torch.xlogy(n_words, n_words)
         + torch.xlogy(documents, documents / n_documents)
     )
 
@@ -227,8 +231,8 @@ def moved_one_by_one(climb: Climb, recipe: Recipe, rng: np.random.RandomState) -
     they are, by T_d . log mu_k + log N_k. After the first round only documents that were near moving are asked.
     """
     counts, z = climb.corpus.counts, climb.gamma.argmax(dim=1).cpu().numpy()
-    a = recipe.pseudo_counts_of_whole_documents
-    words, documents = _totals(counts, z, recipe.n_components)
+    a = recipe.annealing_pseudo_counts
+    words, documents = totals(counts, z, recipe.n_components)
     asked, rows = counts, np.arange(counts.n_rows)
     for number in range(_ROUNDS):
         joint, own = _leave_one_out(asked, z[rows], words, documents, _PRIOR * a)
@@ -242,13 +246,43 @@ def moved_one_by_one(climb: Climb, recipe: Recipe, rng: np.random.RandomState) -
         changed[moving] = better[np.searchsorted(rows, moving)]
         of_moving = counts.taking(moving)
         for clusters, sign in ((z, -1), (changed, 1)):
-            some_words, some_documents = _totals(of_moving, clusters[moving], recipe.n_components)
+            some_words, some_documents = totals(of_moving, clusters[moving], recipe.n_components)
             words, documents = words + sign * some_words, documents + sign * some_documents
         z = changed
         if number == 0:
             rows = np.flatnonzero(ahead > -_NEAR)
             asked = counts.taking(rows)
     return z
+
+
+def told_by_clusters(climb: Climb, recipe: Recipe) -> PseudoCounts:
+    """Return the pseudo-counts of plain EM that clusters tell; seed words keep what they have beyond others."""
+    z = climb.gamma.argmax(dim=1).cpu().numpy()
+    words, _ = totals(climb.corpus.counts, z, recipe.n_components)
+    beta, a = concentration(words), recipe.annealing_pseudo_counts
+    return beta if isinstance(a, float) else a - a.min() + beta
+
+
+def concentration(words: Tensor) -> float:
+    r"""Return the concentration beta of the symmetric Dirichlet that clusters are likeliest drawn from.
+
+    It maximises the likelihood of their words C (W, K), frequencies being drawn from it for each cluster,
+
+    .. math:: \prod_k \frac{\Gamma(W \beta)}{\Gamma(\sum_w C_{kw} + W \beta)}
+              \prod_w \frac{\Gamma(C_{kw} + \beta)}{\Gamma(\beta)}
+
+    (Minka, "Estimating a Dirichlet distribution", 2000). As pseudo-counts it predicts the words of new documents.
+    """
+    n_words = len(words)
+    totals = words.sum(dim=0).cpu().numpy().astype(np.float64)
+    counts, n_times = np.unique(words[words > 0].cpu().numpy().astype(np.float64), return_counts=True)
+
+    def loss(log_beta: float) -> float:
+        beta = np.exp(log_beta)
+        of_words = n_times @ (gammaln(counts + beta) - gammaln(beta))
+        return float((gammaln(totals + n_words * beta) - gammaln(n_words * beta)).sum() - of_words)
+
+    return float(np.exp(minimize_scalar(loss, bounds=_LOG_CONCENTRATIONS, method="bounded").x))
 
 
 def _leave_one_out(
@@ -274,7 +308,7 @@ def _leave_one_out(
     return joint, own
 
 
-def _totals(counts: Counts, z: NDArray[np.generic], n_components: int) -> tuple[Tensor, Tensor]:
+def totals(counts: Counts, z: NDArray[np.generic], n_components: int) -> tuple[Tensor, Tensor]:
     """Return the words C (W, K) and, in float64, the documents N (K,) of each cluster."""
     hard = torch.nn.functional.one_hot(torch.from_numpy(z.astype(np.int64)), n_components)
     weighted = counts.weighted(hard.to(counts.device, counts.dtype))
@@ -285,9 +319,9 @@ def _settled(
     climb: Climb, z: Clusters, recipe: Recipe, report: Report, n_steps: int = STEPS_OF_WHOLE_DOCUMENTS
 ) -> Climb:
     """Return a climb that has taken some steps of EM from a clustering."""
-    a = recipe.pseudo_counts_of_whole_documents
+    a = recipe.annealing_pseudo_counts
     hard = torch.nn.functional.one_hot(torch.from_numpy(z), recipe.n_components)
-    after = Climb(climb.corpus, hard.to(climb.gamma), a, recipe.pseudo_counts)
+    after = Climb(climb.corpus, hard.to(climb.gamma), a)
     for objective in settle(after, recipe, n_steps):
         report(objective, objective, climb.corpus.counts.n_documents)
     return after

@@ -26,10 +26,10 @@ StopWords = Annotated[
     Discriminator(lambda value: "list" if isinstance(value, list) else "name"),
 ]
 
-NumberOfStarts = Annotated[
-    Annotated[Literal["auto"], Tag("name")] | Annotated[PositiveInt, Tag("number")],
-    Discriminator(lambda value: "name" if isinstance(value, str) else "number"),
-]
+_NAME_OR_NUMBER = Discriminator(lambda value: "name" if isinstance(value, str) else "number")
+_Auto = Annotated[Literal["auto"], Tag("name")]
+NumberOfStarts = Annotated[_Auto | Annotated[PositiveInt, Tag("number")], _NAME_OR_NUMBER]
+PseudoCount = Annotated[_Auto | Annotated[float, Field(ge=0), Tag("number")], _NAME_OR_NUMBER]
 
 # An integer counts documents, a fraction is a share of them.
 Frequency = Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=0, le=1)]
@@ -75,7 +75,7 @@ class FitParameters(Parameters):
     """The arguments of ``MultinomialMixture``; of a list of ``n_components`` every one is fitted."""
 
     n_components: OneOrSeveral
-    smoothing: Annotated[float, Field(ge=0)]
+    smoothing: PseudoCount
     annealing_smoothing: Annotated[float, Field(gt=0)]
     relative: bool
     annealing: bool
