@@ -38,6 +38,10 @@ def clustering(
             ("ari", "Pairs of documents on which clusters and labels agree, 0 by chance, 1 at best."),
             ("accuracy", "Documents whose label is that of their cluster, after optimal matching."),
             (
+                "heldout_accuracy",
+                "Held-out documents that are in a cluster of their label; the other labels guided the fit.",
+            ),
+            (
                 "heldout_perplexity",
                 "As unsure of the next word of an unseen document as a choice among so many; lower is better.",
             ),
@@ -86,8 +90,12 @@ def clustering(
                 "Where each label went",
                 "Each row is a known label and shows how its documents spread over the clusters. A dark "
                 "diagonal is agreement. A row spread over several columns is a label that the model divides; a "
-                "column dark in several rows joins labels that use the same words. The labels were never "
-                "shown to the model.",
+                "column dark in several rows joins labels that use the same words. "
+                + (
+                    "These documents are held out: the labels of the others guided the fit."
+                    if parameters["fit"]["use_labels"] == "guide"
+                    else "The labels were never shown to the model."
+                ),
                 figures["labels"],
             ),
             Section(
