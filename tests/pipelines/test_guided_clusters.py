@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from latents import estimators
-from latents.pipelines.clustering import description, drawing
+from latents.features.words import count_words
+from latents.pipelines.clustering import description, drawing, nodes
 from latents.predictors import load
 from tests.conftest import ROOT
 
@@ -202,6 +203,22 @@ def test_what_cannot_be_told_stops_the_run_before_any_fit(project, fit, labels, 
         assert not list(project.data(None).rglob("documents.parquet"))  # nothing was computed
 
 
+def test_a_label_that_the_words_contradict_is_kept_and_told(project):
+    table = corpus()
+    wrong = (table["topic"] == "hockey") & (table["label"] == "hockey") & ~table["held_out"]
+    (row, *_) = table.index[wrong]
+    table.loc[row, "label"] = "baking"
+    run(project, table, parameters_of(use_labels="guide"), until="evaluate")
+    document = assignments_of(project).loc[row]
+    assert document["cluster_name"] == "baking"
+    assert document["probability"] == 1
+    assert document["log_odds"] < 0
+    examples = read(project, "examples")
+    told = examples[(examples["kind"] == "least certain") & (examples["cluster_name"] == "baking")]
+    assert told.sort_values("rank")["document"].tolist()[0] == row
+    assert told["runner_up_name"].tolist()[0] == "hockey"
+
+
 def test_labels_of_heldout_documents_alone_do_not_guide(project):
     table = corpus()
     table.loc[~table["held_out"], "label"] = ""
@@ -217,6 +234,31 @@ def test_labels_that_guided_do_not_judge_unless_all_are_there(project):
     project.write("conf/local/parameters.yml", parameters_of())
     with pytest.raises(ValueError, match="there is no label; all documents must have one, or none"):
         project.run("clustering", env=None, from_nodes=["clustering.fit"])
+
+
+def test_models_that_were_told_other_things_are_not_compared():
+    table = corpus()
+    counts = count_words(table["text"].tolist(), min_df=2).counts
+    split = {"train": np.arange(len(table)), "held_out": np.arange(0)}
+    fewer = table.assign(label=table["label"].where(table["label"] != "baking", ""))
+
+    def told(documents, **arguments):
+        labels = documents["label"].to_numpy(dtype=object)
+        model = estimators.MultinomialMixture(4, n_init=1, random_state=0, **arguments).fit(counts, labels)
+        return nodes._guidance(model, documents, split)
+
+    assert told(table, use_labels="ignore") == {}
+    seeds = {"hockey": [1, 2]}
+    several = [
+        told(table, use_labels="guide"),
+        told(fewer, use_labels="guide"),
+        told(table, use_labels="guide", seeds=seeds),
+        told(table, use_labels="ignore", seeds=seeds),
+        told(table, use_labels="ignore", seeds={"hockey": [1, 3]}),
+        told(table, use_labels="ignore", seeds=seeds, seed_strength=5.0),
+    ]
+    assert len({one["guidance"] for one in several}) == len(several)
+    assert told(table, use_labels="guide") == several[0]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def describe(
     mapping
         ``assignments``
             With the name of the cluster, the document's ``typicality`` and, of two clusters or more, the
-            ``runner_up`` and the ``log_odds`` against it.
+            ``runner_up`` and the ``log_odds`` against it, below 0 where the words speak against a label that
+            guided the fit.
         ``topics``
             Top words of every cluster by relevance (of those likelier there than in the corpus), probability and
             lift.

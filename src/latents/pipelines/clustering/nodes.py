@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from latents import estimators, reporting
@@ -102,7 +103,8 @@ def evaluate(
         ``assignments``, ``topics``, ``clusters``, ``examples`` and ``map`` (tables, see
         ``pipelines.clustering.description``) and ``metrics``: flat names and numbers; those that need labels,
         held-out words or pairs of words only where there are any. Labels that are all the same are none. Those
-        that guided the fit are held against the held-out documents alone (``heldout_accuracy``).
+        that guided the fit are held against the held-out documents alone (``heldout_accuracy``); a training
+        document with one is in a cluster of its class, whatever its words say.
     """
     is_guided = model.use_labels == GUIDE
     if (
@@ -116,7 +118,7 @@ def evaluate(
             labels[0],
         )
         documents = documents.drop(columns="label")
-    responsibilities = model.predict_proba(counts)
+    responsibilities = _responsibilities(model, counts, documents, split)
     assignments = documents.drop(columns=["text", "held_out"], errors="ignore").assign(
         cluster=responsibilities.argmax(axis=1),
         probability=responsibilities.max(axis=1),
@@ -146,6 +148,22 @@ def evaluate(
         model, counts, vocabulary["word"].to_numpy(), documents, assignments, params
     )
     return {**tables, "metrics": metrics}
+
+
+def _responsibilities(
+    model: estimators.MultinomialMixture, counts: sparse.csr_array, documents: pd.DataFrame, split: Rows
+) -> NDArray[np.float64]:
+    """Return the responsibilities, (n_documents, n_components): of those whose label guided, given that label."""
+    responsibilities: NDArray[np.float64] = model.predict_proba(counts)
+    if model.use_labels == GUIDE:
+        from scipy.special import softmax  # slow to load
+
+        labels = documents["label"].to_numpy(dtype=object)
+        told = split["train"][np.isin(labels[split["train"]].astype(str), model.classes_)]
+        joint = model.predict_joint_log_proba(counts[told])
+        joint[labels[told, np.newaxis] != np.array(class_names(model), dtype=object)] = -np.inf
+        responsibilities[told] = softmax(joint, axis=1)
+    return responsibilities
 
 
 def _heldout_accuracy(model: estimators.MultinomialMixture, assignments: pd.DataFrame) -> dict[str, float]:
