@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from latents.features.tokens import ANY_LANGUAGE, compiled
 from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed, Text
@@ -108,6 +116,11 @@ class FitParameters(Parameters):
         if "" in seeds:
             raise ValueError("a class is called ''; allowed are names of one character or more")
         return seeds
+
+    @field_serializer("seeds", when_used="json")
+    def _in_one(self, seeds: dict[str, list[str]]) -> str:
+        # MLflow would make parameters of the classes, whose names may be as long and as odd as people like.
+        return str(seeds)
 
     @model_validator(mode="after")
     def _seeds_are_smoothed(self) -> Self:
