@@ -29,6 +29,7 @@ from _common import ROOT
 from latents import datasets, estimators, predictors
 from latents.features.words import WordRules
 from latents.pipelines.clustering.corpus import ingest
+from latents.pipelines.clustering.parameters import FitParameters
 from latents.pipelines.documents import IngestParameters
 from latents.pipelines.images import check_images
 
@@ -264,7 +265,8 @@ def documents(entry: str, file: str, **options: Any) -> Read:
 
 def _ingested(entry: str, file: str, options: dict[str, Any], folder: Path) -> object:
     raw = getattr(datasets, entry)(str(folder / file), **options).load()
-    return ingest(raw, IngestParameters(text_column="text", label_column="label"))
+    judging = FitParameters.model_construct(use_labels="judge")
+    return ingest(raw, IngestParameters(text_column="text", label_column="label"), judging)
 
 
 def bags() -> Iterator[Case]:

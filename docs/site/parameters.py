@@ -45,6 +45,8 @@ def allowed(schema: dict[str, Any]) -> str:
             return ", or ".join(allowed(one) for one in schema[several])
     if values := schema.get("enum", [schema["const"]] if "const" in schema else None):
         return ", ".join(f"``{value}``" for value in values)
+    if schema["type"] == "object":
+        return f"names, each with a {allowed(schema['additionalProperties'])}"
     if schema["type"] == "array":
         least, most = schema.get("minItems", 0), schema.get("maxItems")
         number = f" ({least} of them)" if least == most else f" ({least} or more)" * bool(least)

@@ -21,6 +21,7 @@ KEY_NUMBERS = {
     "nmi": KeyNumber("NMI", rounding.score),
     "ari": KeyNumber("ARI", rounding.score),
     "accuracy": KeyNumber("Accuracy", rounding.share),
+    "heldout_accuracy": KeyNumber("Held-out accuracy", rounding.share),
     "heldout_perplexity": KeyNumber("Held-out perplexity", rounding.number, "words"),
     "npmi": KeyNumber("NPMI", rounding.score),
     "lower_bound": KeyNumber("Objective", rounding.nats),  # as a fit goes on

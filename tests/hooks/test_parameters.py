@@ -26,6 +26,17 @@ from latents.hooks.configuration import check_parameter_names
         ("clustering.fit.annealing", 1, ["input_value=1", "valid boolean"]),
         ("clustering.fit.length_growth", 1.0, ["input_value=1.0", "greater than 1"]),
         ("clustering.fit.componnents", 3, ["'componnents'", "3", "allowed are n_components"]),
+        ("clustering.fit.use_labels", "yes", ["'yes'", "'judge' or 'guide'"]),
+        ("clustering.fit.components_per_class", 0, ["input_value=0", "greater than or equal to 1"]),
+        ("clustering.fit.seed_strength", 0, ["input_value=0", "greater than 0"]),
+        ("clustering.fit.seeds", {"space": []}, ["seeds.space", "at least 1 item"]),
+        ("clustering.fit.seeds", {"space": "orbit"}, ["seeds.space", "'orbit'", "valid list"]),
+        (
+            "clustering.fit.seeds",
+            {"space": [7]},
+            ["seeds.space.0", "7 is a number", "put the word in quotes"],
+        ),
+        ("clustering.fit.seeds", {"": ["orbit"]}, ["a class is called ''"]),
         ("clustering.features.token_pattern", "(", ["'('", "regular expression"]),
         (
             "clustering.features.stop_words",

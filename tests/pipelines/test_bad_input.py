@@ -16,7 +16,7 @@ from scipy import sparse
 from latents.datasets import DocumentTableDataset
 from latents.pipelines import bags
 from latents.pipelines.clustering import corpus
-from latents.pipelines.clustering.parameters import FeaturesParameters
+from latents.pipelines.clustering.parameters import FeaturesParameters, FitParameters
 from latents.pipelines.cvae import nodes as cvae
 from latents.pipelines.cvae.parameters import FeaturesParameters as CvaeFeatures
 from latents.pipelines.cvae.parameters import FitParameters as CvaeFit
@@ -28,6 +28,7 @@ from tests.pipelines.test_cvae_pictures import FIT as CVAE_FIT
 from tests.tables import write_table
 
 INGEST = IngestParameters(text_column="text", label_column="label")
+JUDGING = FitParameters.model_construct(use_labels="judge")
 FEATURES = FeaturesParameters(
     token_pattern=r"[a-z]+",
     lowercase=True,
@@ -54,10 +55,12 @@ class TestDocuments:
     )
     def test_tables_that_say_too_little(self, columns, said):
         with pytest.raises(ValueError, match=said):
-            corpus.ingest(pd.DataFrame(columns), INGEST)
+            corpus.ingest(pd.DataFrame(columns), INGEST, JUDGING)
 
     def test_a_missing_text_is_an_empty_one(self, caplog):
-        documents, _ = corpus.ingest(pd.DataFrame({"text": ["a", None, "b"], "label": list("xyz")}), INGEST)
+        documents, _ = corpus.ingest(
+            pd.DataFrame({"text": ["a", None, "b"], "label": list("xyz")}), INGEST, JUDGING
+        )
         assert documents["text"].tolist() == ["a", "", "b"]
         assert "1 documents have no text (the first: document 1)" in caplog.text
 
@@ -67,7 +70,7 @@ class TestDocuments:
         columns = {"text": ["a", "b"], "label": ["x", "y"], "name": ["one", "two"]}
         columns[column] = [columns[column][0], value]
         with pytest.raises(ValueError, match=rf"document 1: {column} is .*; allowed are texts and numbers"):
-            corpus.ingest(pd.DataFrame(columns), INGEST)
+            corpus.ingest(pd.DataFrame(columns), INGEST, JUDGING)
 
     @pytest.mark.parametrize(
         ("column", "texts"),
@@ -83,7 +86,7 @@ class TestDocuments:
     def test_kinds_of_columns_in_parquet(self, tmp_path, column, texts):
         pd.DataFrame({"text": column, "label": column.iloc[0]}).to_parquet(tmp_path / "a.parquet")
         table = DocumentTableDataset(str(tmp_path / "a.parquet")).load()
-        documents, _ = corpus.ingest(table, INGEST)
+        documents, _ = corpus.ingest(table, INGEST, JUDGING)
         assert documents["text"].tolist() == texts
         assert documents["label"].tolist() == [texts[0]] * 2
 
@@ -91,7 +94,7 @@ class TestDocuments:
     def test_kinds_of_columns_in_parquet_that_are_no_texts(self, tmp_path, values):
         pd.DataFrame({"text": values}).to_parquet(tmp_path / "a.parquet")
         with pytest.raises(ValueError, match=r"a\.parquet, row 0: text is .*; allowed are texts and numbers"):
-            corpus.ingest(DocumentTableDataset(str(tmp_path / "a.parquet")).load(), INGEST)
+            corpus.ingest(DocumentTableDataset(str(tmp_path / "a.parquet")).load(), INGEST, JUDGING)
 
     @pytest.mark.parametrize(
         ("name", "content", "said"),
@@ -116,35 +119,35 @@ class TestDocuments:
     def test_files_are_refused_with_line_and_reason(self, tmp_path, name, content, said):
         (tmp_path / name).write_text(content)
         with pytest.raises(ValueError, match=rf"{name}{said}"):
-            corpus.ingest(DocumentTableDataset(str(tmp_path / name)).load(), INGEST)
+            corpus.ingest(DocumentTableDataset(str(tmp_path / name)).load(), INGEST, JUDGING)
 
     def test_marks_of_what_is_held_out(self):
         marks = [True, False, 1, 0, 1.0, "True", "false", "1", "0", np.True_]
-        documents, _ = corpus.ingest(pd.DataFrame({"text": "a", "held_out": marks}), INGEST)
+        documents, _ = corpus.ingest(pd.DataFrame({"text": "a", "held_out": marks}), INGEST, JUDGING)
         assert documents["held_out"].tolist() == [True, False] * 2 + [True] * 2 + [False, True, False, True]
 
     def test_labels_and_names_are_texts_whatever_they_were(self):
         raw = pd.DataFrame(
             {"text": "a", "label": [1, "1", "01", 1.5], "name": [7, None, "", "x"]}, dtype=object
         )
-        documents, _ = corpus.ingest(raw, INGEST)
+        documents, _ = corpus.ingest(raw, INGEST, JUDGING)
         assert documents["label"].tolist() == ["1", "1", "01", "1.5"]
         assert documents["name"].tolist() == ["7", "document 1", "document 2", "x"]
 
     def test_accents_belong_to_their_letters(self):
         raw = pd.DataFrame({"text": ["scho\u0308n", "schön"], "label": ["o\u0308", "ö"]})
-        documents, _ = corpus.ingest(raw, INGEST)
+        documents, _ = corpus.ingest(raw, INGEST, JUDGING)
         assert documents["text"].tolist() == ["schön"] * 2
         assert documents["label"].tolist() == ["ö"] * 2
 
     def test_no_labels_are_reported_and_taken(self, caplog):
-        documents, _ = corpus.ingest(pd.DataFrame({"text": ["a", "b"]}), INGEST)
+        documents, _ = corpus.ingest(pd.DataFrame({"text": ["a", "b"]}), INGEST, JUDGING)
         assert list(documents) == ["text"]
         assert "no column 'label' among 'text': without labels" in caplog.text
 
     def test_no_labels_are_asked_for(self, caplog):
         raw = pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]})
-        documents, _ = corpus.ingest(raw, INGEST.model_copy(update={"label_column": None}))
+        documents, _ = corpus.ingest(raw, INGEST.model_copy(update={"label_column": None}), JUDGING)
         assert list(documents) == ["text"]
         assert caplog.text == ""
 
@@ -187,7 +190,7 @@ class TestDocuments:
         largest = {"u1": 255, "i4": 2**31 - 1, "f4": 2.0**24, "?": True}[kind]
         counts = sparse.csr_array(np.array([[largest, largest, 0], [0, 1, 1]]).astype(kind))
         raw = {"counts": counts, "words": ["Ship", "ship", "wave"], "documents": pd.DataFrame(index=range(2))}
-        documents, bag = corpus.ingest(raw, INGEST.model_copy(update={"label_column": None}))
+        documents, bag = corpus.ingest(raw, INGEST.model_copy(update={"label_column": None}), JUDGING)
         counted, vocabulary, _ = corpus.count_words(documents, bag, FEATURES)
         np.testing.assert_array_equal(counted.toarray(), [[2 * int(largest), 0], [1, 1]])
         assert vocabulary["n_occurrences"].tolist() == [2 * int(largest) + 1, 1]
@@ -216,7 +219,7 @@ class TestOtherTables:
         ],
     )
     def test_are_read_alike(self, given):
-        documents, bag = corpus.ingest(given, INGEST)
+        documents, bag = corpus.ingest(given, INGEST, JUDGING)
         assert bag == {}
         assert documents.to_dict("list") == {"text": ["a", "b"], "label": ["7", "10"], "name": ["one", "two"]}
 
@@ -233,7 +236,7 @@ class TestOtherTables:
             rows.astype({"label": "category"}).to_parquet(path)
         else:
             write_table(rows, path)
-        documents, _ = corpus.ingest(DocumentTableDataset(str(path)).load(), INGEST)
+        documents, _ = corpus.ingest(DocumentTableDataset(str(path)).load(), INGEST, JUDGING)
         assert documents["label"].tolist() == labels
 
     @pytest.mark.parametrize(
@@ -262,25 +265,25 @@ class TestOtherTables:
     )
     def test_what_is_none_is_refused_with_the_way(self, given, said):
         with pytest.raises(ValueError, match=said):
-            corpus.ingest(given, INGEST)
+            corpus.ingest(given, INGEST, JUDGING)
 
     @pytest.mark.parametrize("column", ["text ", " label", "name ", " held_out"])
     def test_names_with_blanks_around(self, tmp_path, column):
         (tmp_path / "a.csv").write_text(f"text,{column}\na,b\n" if column != "text " else "text \na\n")
         said = rf"a\.csv: the name of column '{column}' begins or ends .*call it '{column.strip()}'"
         with pytest.raises(ValueError, match=said):
-            corpus.ingest(DocumentTableDataset(str(tmp_path / "a.csv")).load(), INGEST)
+            corpus.ingest(DocumentTableDataset(str(tmp_path / "a.csv")).load(), INGEST, JUDGING)
 
     @pytest.mark.parametrize("column", ["text", "label", "name", "held_out"])
     def test_messages_do_not_grow_with_what_is_wrong(self, column):
         picture = b"\x89PNG" * 500_000
         rows = pd.DataFrame({"text": ["a"], "label": ["x"], column: [picture]})
         with pytest.raises(ValueError, match=column) as raised:
-            corpus.ingest(rows, INGEST)
+            corpus.ingest(rows, INGEST, JUDGING)
         assert len(str(raised.value)) < 300
         many = pd.DataFrame([range(10_000)], columns=[f"{i}" * 200 for i in range(10_000)])
         with pytest.raises(ValueError, match=r"no column 'text'.* and 9992 more") as raised:
-            corpus.ingest(many, INGEST)
+            corpus.ingest(many, INGEST, JUDGING)
         assert len(str(raised.value)) < 1000
 
 

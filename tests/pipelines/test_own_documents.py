@@ -15,7 +15,7 @@ from scipy.io import mmwrite
 from sklearn.datasets import dump_svmlight_file
 
 from latents.pipelines.clustering.corpus import count_words, ingest
-from latents.pipelines.clustering.parameters import FeaturesParameters
+from latents.pipelines.clustering.parameters import FeaturesParameters, FitParameters
 from latents.pipelines.documents import IngestParameters
 from tests.conftest import ROOT
 from tests.datasets.bags.h5ad_files import write_h5ad
@@ -275,6 +275,7 @@ def test_ngrams_of_texts(project):
 
 
 UNLABELLED = IngestParameters(text_column="text", label_column=None)
+JUDGING = FitParameters.model_construct(use_labels="judge")
 DEFAULTS = yaml.safe_load((ROOT / "conf/base/parameters_clustering.yml").read_text())["clustering"][
     "features"
 ]
@@ -310,7 +311,7 @@ def features_with(**changes):
 )
 def test_other_languages(block, texts, words, caplog):
     features = features_with(**yaml.safe_load(block)["clustering"]["features"])
-    documents, bag = ingest(pd.DataFrame({"text": texts}), UNLABELLED)
+    documents, bag = ingest(pd.DataFrame({"text": texts}), UNLABELLED, JUDGING)
     _, vocabulary, _ = count_words(documents, bag, features)
     assert dict(zip(vocabulary["word"], vocabulary["n_documents"], strict=True)) == words
     assert "the texts are mostly" not in caplog.text
@@ -403,7 +404,7 @@ def test_stop_words_of_bags_are_spelled_as_its_words_are(caplog):
         "words": ["Ku\u0308che", "don't", "don", "ﬁne"],
         "documents": pd.DataFrame(index=range(2)),
     }
-    documents, bag = ingest(raw, UNLABELLED)
+    documents, bag = ingest(raw, UNLABELLED, JUDGING)
     _, vocabulary, _ = count_words(documents, bag, features_with(stop_words=["KÜCHE", "Don't", "no"]))
     assert vocabulary["word"].tolist() == ["don", "fine"]
     assert "stop words" not in caplog.text

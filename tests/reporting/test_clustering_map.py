@@ -152,7 +152,9 @@ def test_no_two_groups_look_the_same_and_equal_colours_are_far_apart(n):
 def test_short_names():
     assert short_name("wind, waves, ship", 20) == "wind, waves, ship"
     assert short_name("wind, waves, ship", 12) == "wind, waves"
-    assert short_name("multidimensionality", 30) == "multidimensio…"
+    assert short_name("multidimensionality", 30) == "multidimensionality"
+    assert short_name("multidimensionality, waves", 25) == "multidimensio…, waves"
+    assert short_name("comp.os.ms-windows.misc: drivers, fonts", 32) == "comp.os.ms-windows.misc: drivers"
     assert short_name("multidimensionality", 5) == "mult…"
     assert short_names(["wind, sails, ship", "wind, sails, plane", "sky"], 11) == [
         "wind (0)",

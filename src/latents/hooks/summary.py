@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 # Of a pipeline's metrics those that tell most, by their names in metrics.json.
 _SHOWN = {
-    "clustering": ("heldout_perplexity", "nmi", "accuracy", "npmi"),
+    "clustering": ("heldout_perplexity", "nmi", "accuracy", "heldout_accuracy", "npmi"),
     "pca": ("distortion", "heldout_distortion", "explained_variance_ratio"),
     "cvae": ("lower_bound_test", "log_likelihood_test", "log_marginal_test", "accuracy_bayes"),
 }

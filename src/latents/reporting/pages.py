@@ -38,6 +38,10 @@ def clustering(
             ("ari", "Pairs of documents on which clusters and labels agree, 0 by chance, 1 at best."),
             ("accuracy", "Documents whose label is that of their cluster, after optimal matching."),
             (
+                "heldout_accuracy",
+                "Held-out documents that are in a cluster of their label; the other labels guided the fit.",
+            ),
+            (
                 "heldout_perplexity",
                 "As unsure of the next word of an unseen document as a choice among so many; lower is better.",
             ),
@@ -69,7 +73,8 @@ def clustering(
             ),
             Section(
                 "What the clusters are about",
-                "Clusters are named by their most telling words. By relevance: words that are frequent in the "
+                "Clusters are named by their most telling words, or by the class that they were given. By "
+                "relevance: words that are frequent in the "
                 "cluster and rarer elsewhere. By probability: what its documents say most often, with words that "
                 "all clusters share. By lift: what hardly anyone else says, however rarely it is said here.",
                 figures["topics"],
@@ -86,8 +91,12 @@ def clustering(
                 "Where each label went",
                 "Each row is a known label and shows how its documents spread over the clusters. A dark "
                 "diagonal is agreement. A row spread over several columns is a label that the model divides; a "
-                "column dark in several rows joins labels that use the same words. The labels were never "
-                "shown to the model.",
+                "column dark in several rows joins labels that use the same words. "
+                + (
+                    "These documents are held out: the labels of the others guided the fit."
+                    if parameters["fit"]["use_labels"] == "guide"
+                    else "The labels were never shown to the model."
+                ),
                 figures["labels"],
             ),
             Section(
@@ -106,7 +115,7 @@ def clustering(
             ),
         ],
         parameters,
-        "All but the map and the held-out perplexity is over the training documents. Log-likelihood "
+        "All but the map and what is called held out is over the training documents. Log-likelihood "
         f"{whole(metrics['log_likelihood'])} nats, BIC {whole(metrics['bic'])}, ICL {whole(metrics['icl'])} "
         "(lower is better; with vocabularies of thousands of words both prefer few clusters).",
     )
@@ -123,7 +132,7 @@ def _choosing_k(figures: Mapping[str, Any]) -> list[Section]:
             "not fitted to, and NPMI whether the top words of its clusters occur together. BIC and ICL weigh the "
             "likelihood of the training documents against the number of parameters. A cluster costs one for "
             "every word, so with vocabularies of thousands of words these two prefer few clusters, even where "
-            "more predict new documents better. The labels, if any, had no say.\n\n"
+            "more predict new documents better. The labels, if any, had no say in the choice.\n\n"
             "Clusters that nobody needs stay empty and change next to nothing: of the numbers whose criterion is "
             "within 0.01% of the best the smallest is taken. "
             "Where the best K is the largest or the smallest tried, it pays to look further. A criterion that has "

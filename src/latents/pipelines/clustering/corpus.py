@@ -11,7 +11,8 @@ from latents.features import words
 from latents.features.scripts import Unspaced, misfit
 from latents.messages import some_of
 from latents.pipelines import bags
-from latents.pipelines.clustering.parameters import FeaturesParameters
+from latents.pipelines.clustering.guiding import check_labels
+from latents.pipelines.clustering.parameters import FeaturesParameters, FitParameters
 from latents.pipelines.documents import IngestParameters, place_of, table_and_bag, texts_and_names
 from latents.pipelines.shared import truth_values
 
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def ingest(
-    raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters
+    raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters, fit: FitParameters
 ) -> tuple[pd.DataFrame, bags.Bag]:
     """Check a corpus and give its columns their names and types.
 
@@ -29,6 +30,8 @@ def ingest(
         A table of texts or a bag of words (see ``table_and_bag``).
     params : IngestParameters
         Which columns are the text and the label.
+    fit : FitParameters
+        Whether labels guide; then some may be missing.
 
     Returns
     -------
@@ -42,16 +45,13 @@ def ingest(
     ------
     ValueError
         If there is no document or no text column, a value is of another kind than texts and numbers, or a row
-        lacks its label or held-out mark; names the place.
+        lacks its label or held-out mark; names the place. If labels are to guide, and there is none.
     """
     table, bag = table_and_bag(raw_documents, params)
     documents = texts_and_names(table, params)
-    if "label" in documents:
-        if (missing := documents.index[documents["label"] == ""]).size:
-            raise ValueError(
-                f"{place_of(table, missing[0])}: there is no label; all documents must have one, or none"
-            )
-    elif params.label_column is not None:
+    labels = documents["label"].tolist() if "label" in documents else None
+    check_labels(labels, fit.use_labels, lambda row: place_of(table, row))
+    if labels is None and params.label_column is not None:
         logger.warning(
             "no column %.80r among %s: without labels there is no NMI, ARI, accuracy or heat map",
             params.label_column,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from scipy import sparse
 from latents import estimators, reporting
 from latents.estimators.multinomial_mixture.document_map import MIN_DOCUMENTS, evidence, plane
 from latents.estimators.multinomial_mixture.reading import lift, log_lift, relevance, runners_up, typicality
+from latents.pipelines.clustering.guiding import GUIDE, class_names
 from latents.pipelines.clustering.parameters import EvaluateParameters
 from latents.pipelines.documents import excerpt
 
@@ -35,13 +37,15 @@ def describe(
     mapping
         ``assignments``
             With the name of the cluster, the document's ``typicality`` and, of two clusters or more, the
-            ``runner_up`` and the ``log_odds`` against it.
+            ``runner_up`` and the ``log_odds`` against it, below 0 where the words speak against a label that
+            guided the fit.
         ``topics``
             Top words of every cluster by relevance (of those likelier there than in the corpus), probability and
             lift.
         ``clusters``
             One row each: its name, numbers of training and held-out documents, mixing weight and, where there
-            are labels, the one it holds most of (``main_label``, and the share of the training documents).
+            are labels that did not guide the fit, the one it holds most of (``main_label``, and the share of the
+            training documents). Where there are classes, the ``class``, empty for a free cluster.
         ``examples``
             The most typical and the least certain training documents of each cluster.
         ``map``
@@ -59,17 +63,23 @@ def describe(
     telling = measures["relevance"].copy()
     if (n_trained > 0).sum() > 1:  # what is rarer in a cluster than elsewhere does not tell of it
         telling[measures["lift"] <= 1] = -np.inf
-    names = name_clusters(telling, words, n_trained)
+    classes = class_names(model)
+    names = call_by_classes(name_clusters(telling, words, n_trained), classes)
     described = assignments.assign(
         cluster_name=np.array(names, dtype=object)[assigned], typicality=typicality(counts, scores, assigned)
     )
     if len(names) > 1:
         second = runners_up(model.predict_joint_log_proba(counts), assigned)
         described = described.assign(runner_up=second.clusters, log_odds=second.log_odds)
+    # Of labels that guided, a cluster of a class holds no other, and a free one none.
+    judged = described.drop(columns="label", errors="ignore") if model.use_labels == GUIDE else described
+    clusters = _clusters(judged, names, model.weights_)
+    if any(classes):
+        clusters.insert(2, "class", classes)
     return {
         "assignments": described,
         "topics": _top_words({**measures, "relevance": telling}, measures, words, names, params.n_top_words),
-        "clusters": _clusters(described, names, model.weights_),
+        "clusters": clusters,
         "examples": choose_examples(described, documents["text"], names, params.n_examples),
         "map": locate(counts, scores, params.map_documents, params.random_state),
     }
@@ -101,6 +111,21 @@ def name_clusters(
         name = ", ".join(chosen)
         names.append(name if name and name not in names else f"{name} {cluster}".strip())
     return names
+
+
+def call_by_classes(names: Sequence[str], classes: Sequence[str]) -> list[str]:
+    """Call clusters by their classes ("" for none), and those that share one by their words too, no two alike."""
+    times = Counter(classes)
+    alone = {of_class for of_class in classes if of_class and times[of_class] == 1}
+    taken, called = set(alone), []
+    for cluster, (name, of_class) in enumerate(zip(names, classes, strict=True)):
+        if of_class not in alone:
+            name = f"{of_class}: {name}" if of_class else name
+            while name in taken:  # a class may be called as a free cluster is
+                name = f"{name} {cluster}"
+            taken.add(name)
+        called.append(of_class if of_class in alone else name)
+    return called
 
 
 def _alike(one: str, other: str) -> bool:
@@ -237,7 +262,7 @@ def quote(examples: pd.DataFrame, clusters: pd.DataFrame) -> list[reporting.repo
 
 def _quotation(example: Mapping[Hashable, Any], kind: str) -> reporting.report.Quotation:
     source = str(example.get("name", f"document {example['document']}"))
-    facts = [str(example["label"])] if "label" in example else []
+    facts = [str(example["label"])] if example.get("label") else []
     if kind == "least certain":
         facts.append(f"or {example['runner_up_name']}? {example['log_odds']:.1f} nats between them")
     else:

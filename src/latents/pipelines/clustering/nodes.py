@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from latents import estimators, reporting
@@ -14,6 +15,7 @@ from latents.estimators.multinomial_mixture.metrics import matched_accuracy
 from latents.features.words import WordRules
 from latents.pipelines import bags
 from latents.pipelines.clustering import description
+from latents.pipelines.clustering.guiding import GUIDE, class_names, known_of
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
     FitParameters,
@@ -44,6 +46,9 @@ def split(counts: sparse.csr_array, documents: pd.DataFrame, params: SplitParame
 def fit(
     counts: sparse.csr_array,
     split: Rows,
+    documents: pd.DataFrame,
+    vocabulary: pd.DataFrame,
+    word_rules: dict[str, Any],
     params: FitParameters,
     select: SelectParameters,
     monitor: Monitor,
@@ -64,7 +69,8 @@ def fit(
     ValueError
         If an entry of `counts` is no number of occurrences, documents are held out from a model without
         smoothing, which calls documents with new words impossible, there are fewer documents than components,
-        or there is nothing to measure the criterion on.
+        or there is nothing to measure the criterion on; or if labels or seeds are not as they must be (see
+        ``known_of``).
     """
     bags.check_counts(counts)
     if params.smoothing == 0 and len(split["held_out"]):
@@ -73,7 +79,9 @@ def fit(
             "be impossible; allowed are a smoothing above 0, or a clustering.split.held_out_fraction of 0"
         )
     train, held_out = counts[split["train"]], counts[split["held_out"]]
-    model, selection = fit_and_choose(params.candidates, select.criterion, train, held_out, monitor)
+    words, rules = vocabulary["word"].tolist(), WordRules.from_json(word_rules)
+    known = known_of(documents, split["train"], words, rules, params)
+    model, selection = fit_and_choose(params.candidates, select.criterion, train, held_out, monitor, known)
     seconds = float(selection.loc[selection["chosen"], "fit_seconds"].item())
     return model, {"fit_seconds": seconds}, selection
 
@@ -94,16 +102,23 @@ def evaluate(
     mapping
         ``assignments``, ``topics``, ``clusters``, ``examples`` and ``map`` (tables, see
         ``pipelines.clustering.description``) and ``metrics``: flat names and numbers; those that need labels,
-        held-out words or pairs of words only where there are any. Labels that are all the same are none.
+        held-out words or pairs of words only where there are any. Labels that are all the same are none. Those
+        that guided the fit are held against the held-out documents alone (``heldout_accuracy``); a training
+        document with one is in a cluster of its class, whatever its words say.
     """
-    if "label" in documents and are_one_class(labels := documents["label"].to_numpy()[split["train"]]):
+    is_guided = model.use_labels == GUIDE
+    if (
+        not is_guided
+        and "label" in documents
+        and are_one_class(labels := documents["label"].to_numpy()[split["train"]])
+    ):
         logger.warning(
             "all training documents have the label %.80r, which tells nothing apart: taken as no labels, so there "
             "is no NMI, ARI, accuracy or heat map",
             labels[0],
         )
         documents = documents.drop(columns="label")
-    responsibilities = model.predict_proba(counts)
+    responsibilities = _responsibilities(model, counts, documents, split)
     assignments = documents.drop(columns=["text", "held_out"], errors="ignore").assign(
         cluster=responsibilities.argmax(axis=1),
         probability=responsibilities.max(axis=1),
@@ -119,7 +134,9 @@ def evaluate(
         "n_iter": model.n_iter_,
         "fit_seconds": fit_record["fit_seconds"],
     }
-    if "label" in documents:
+    if is_guided:
+        metrics |= _heldout_accuracy(model, assignments)
+    elif "label" in documents:
         from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score  # slow to load
 
         labels = documents["label"].to_numpy()[split["train"]]
@@ -131,6 +148,31 @@ def evaluate(
         model, counts, vocabulary["word"].to_numpy(), documents, assignments, params
     )
     return {**tables, "metrics": metrics}
+
+
+def _responsibilities(
+    model: estimators.MultinomialMixture, counts: sparse.csr_array, documents: pd.DataFrame, split: Rows
+) -> NDArray[np.float64]:
+    """Return the responsibilities, (n_documents, n_components): of those whose label guided, given that label."""
+    responsibilities: NDArray[np.float64] = model.predict_proba(counts)
+    if model.use_labels == GUIDE:
+        from scipy.special import softmax  # slow to load
+
+        labels = documents["label"].to_numpy(dtype=object)
+        told = split["train"][np.isin(labels[split["train"]].astype(str), model.classes_)]
+        joint = model.predict_joint_log_proba(counts[told])
+        joint[labels[told, np.newaxis] != np.array(class_names(model), dtype=object)] = -np.inf
+        responsibilities[told] = softmax(joint, axis=1)
+    return responsibilities
+
+
+def _heldout_accuracy(model: estimators.MultinomialMixture, assignments: pd.DataFrame) -> dict[str, float]:
+    """Return the share of held-out documents of known classes that are in a component of theirs, if any are."""
+    judged = assignments[assignments["held_out"] & assignments["label"].isin(model.classes_)]
+    if judged.empty:
+        return {}
+    found = np.array(class_names(model), dtype=object)[judged["cluster"]]
+    return {"heldout_accuracy": float((found == judged["label"].to_numpy(dtype=object)).mean())}
 
 
 def export(
@@ -186,10 +228,20 @@ def export(
             "vocabulary": digest(vocabulary["word"].to_numpy()),
             "counts": digest(counts.indptr, counts.indices, counts.data),
             "split": digest(split["train"], split["held_out"]),
+            **_guidance(model, documents, split),
         },
     )
     example = pd.DataFrame({"text": [text[:_EXAMPLE_CHARACTERS] for text in train[:2]]})
     return Candidate(predictor, example, headline)
+
+
+def _guidance(model: estimators.MultinomialMixture, documents: pd.DataFrame, split: Rows) -> dict[str, str]:
+    """Return what the fit was told beside the counts; who tells more does not want what foresees words better."""
+    if not any(classes := class_names(model)):
+        return {}
+    labels = documents["label"].to_numpy()[split["train"]] if model.use_labels == GUIDE else np.empty(0, str)
+    seeds = [f"{name}: {columns}" for name, columns in (model.seeds or {}).items()]
+    return {"guidance": digest(np.array(classes), labels, np.array([*seeds, str(model.seed_strength)]))}
 
 
 def report(

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from latents.features.tokens import ANY_LANGUAGE, compiled
 from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed, Text
@@ -86,6 +94,10 @@ class FitParameters(Parameters):
     max_iter: PositiveInt
     tol: Annotated[float, Field(ge=0)]
     n_init: NumberOfStarts
+    use_labels: Literal["judge", "guide"]
+    components_per_class: PositiveInt
+    seeds: dict[Text, Annotated[list[Text], Field(min_length=1)]]
+    seed_strength: Annotated[float, Field(gt=0)]
     device: Device
     random_state: Seed
 
@@ -97,6 +109,26 @@ class FitParameters(Parameters):
                 if n_components.count(k) > 1:
                     raise ValueError(f"{k} is more than once in {n_components}; every value is fitted once")
         return n_components
+
+    @field_validator("seeds")
+    @classmethod
+    def _have_names(cls, seeds: dict[str, list[str]]) -> dict[str, list[str]]:
+        if "" in seeds:
+            raise ValueError("a class is called ''; allowed are names of one character or more")
+        return seeds
+
+    @field_serializer("seeds", when_used="json")
+    def _in_one(self, seeds: dict[str, list[str]]) -> str:
+        # MLflow would make parameters of the classes, whose names may be as long and as odd as people like.
+        return str(seeds)
+
+    @model_validator(mode="after")
+    def _seeds_are_smoothed(self) -> Self:
+        if self.seeds and self.smoothing == 0:
+            raise ValueError(
+                "smoothing is 0, and seeds are pseudo-counts; allowed with seeds is a smoothing above 0"
+            )
+        return self
 
     @property
     def candidates(self) -> list[dict[str, Any]]:

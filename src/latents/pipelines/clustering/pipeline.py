@@ -12,7 +12,12 @@ def create_pipeline() -> Pipeline:
     """Return the pipeline, its nodes and datasets named ``clustering.*``."""
     return Pipeline(
         [
-            node(corpus.ingest, ["raw_documents", "params:ingest"], ["documents", "bag"], name="ingest"),
+            node(
+                corpus.ingest,
+                ["raw_documents", "params:ingest", "params:fit"],
+                ["documents", "bag"],
+                name="ingest",
+            ),
             node(
                 corpus.count_words,
                 ["documents", "bag", "params:features"],
@@ -22,7 +27,16 @@ def create_pipeline() -> Pipeline:
             node(nodes.split, ["counts", "documents", "params:split"], "split", name="split"),
             node(
                 nodes.fit,
-                ["counts", "split", "params:fit", "params:select", "monitor"],
+                [
+                    "counts",
+                    "split",
+                    "documents",
+                    "vocabulary",
+                    "word_rules",
+                    "params:fit",
+                    "params:select",
+                    "monitor",
+                ],
                 ["model", "fit_record", "selection"],
                 name="fit",
                 preview_fn=preview.fit,

@@ -14,6 +14,7 @@ from scipy import sparse
 from latents import estimators
 from latents.estimators.multinomial_mixture.metrics import npmi_coherence
 from latents.key_numbers import written
+from latents.pipelines.clustering.guiding import Known
 from latents.pipelines.shared import Monitor
 from latents.reporting.selection import CRITERIA, best_fit, near_best
 
@@ -33,6 +34,8 @@ COLUMNS = [
 
 # NPMI is that of the top 10 words whatever is shown, so that runs can be compared.
 COHERENCE_WORDS = 10
+
+_NOTHING = Known()
 
 
 def measure(model: estimators.MultinomialMixture, train: sparse.csr_array, held_out: sparse.csr_array) -> Row:
@@ -108,6 +111,7 @@ def fit_and_choose(
     train: sparse.csr_array,
     held_out: sparse.csr_array,
     monitor: Monitor,
+    known: Known = _NOTHING,
 ) -> tuple[estimators.MultinomialMixture, pd.DataFrame]:
     """Fit a mixture for each of the candidates, and keep the best.
 
@@ -122,6 +126,8 @@ def fit_and_choose(
         Counts to fit to, and to measure perplexity on.
     monitor : Monitor
         Watches the fits.
+    known : Known, optional
+        Labels of `train`, and words that tell of classes; every fit is told them.
 
     Returns
     -------
@@ -133,14 +139,14 @@ def fit_and_choose(
     """
     check_candidates(candidates, criterion, train, held_out)
     if len(candidates) == 1:
-        model, row = _fit(candidates[0], "EM", train, held_out, monitor)
+        model, row = _fit(candidates[0], "EM", train, held_out, monitor, known)
         return model, _table([row], 0)
     rows: list[Row] = []
     models: dict[int, estimators.MultinomialMixture] = {}
     for number, candidate in enumerate(candidates):
         name = f"K = {candidate['n_components']}"
         with monitor.trial(name, candidate) as trial:
-            models[number], row = _fit(candidate, f"EM, {name}", train, held_out, trial)
+            models[number], row = _fit(candidate, f"EM, {name}", train, held_out, trial, known)
             trial.record(row)
         measured = {key: row[key] for key in CRITERIA if key in row}
         monitor.record(measured, step=candidate["n_components"], group="select")
@@ -162,11 +168,12 @@ def _fit(
     train: sparse.csr_array,
     held_out: sparse.csr_array,
     monitor: Monitor,
+    known: Known,
 ) -> tuple[estimators.MultinomialMixture, Row]:
-    model = estimators.MultinomialMixture(**arguments)
+    model = estimators.MultinomialMixture(**{**arguments, **known.arguments})
     started = time.perf_counter()
     with monitor.watch(task) as callback:
-        model.fit(train, callback=callback)
+        model.fit(train, known.labels, callback=callback)
     seconds = time.perf_counter() - started
     return model, {
         "n_components": arguments["n_components"],

@@ -51,7 +51,12 @@ def matched_clusters(
     return names.tolist(), counts, label_of
 
 
-def label_by_cluster(labels: npt.ArrayLike, clusters: npt.ArrayLike, names: Sequence[str]) -> go.Figure:
+def label_by_cluster(
+    labels: npt.ArrayLike,
+    clusters: npt.ArrayLike,
+    names: Sequence[str],
+    classes: Sequence[str] | None = None,
+) -> go.Figure:
     """Heat map of where the documents of each label went.
 
     The columns are put in the order in which the optimal matching of clusters to labels
@@ -66,6 +71,8 @@ def label_by_cluster(labels: npt.ArrayLike, clusters: npt.ArrayLike, names: Sequ
         Assigned cluster of each document, a position in `names`.
     names : sequence of str
         The name of every cluster, the empty ones included.
+    classes : sequence of str, optional
+        The label that every cluster is of, "" for none, where that is known and not matched.
 
     Returns
     -------
@@ -83,6 +90,9 @@ def label_by_cluster(labels: npt.ArrayLike, clusters: npt.ArrayLike, names: Sequ
     if label_of.size == 0:
         raise ValueError("labels must name at least one document, got none")
     label_names, counts, matched = matched_clusters(label_of, cluster_of, len(names))
+    if classes is not None:
+        places = {label: place for place, label in enumerate(label_names)}
+        matched = np.array([places.get(of_cluster, -1) for of_cluster in classes], dtype=np.intp)
     is_matched = matched >= 0
     home = np.where(is_matched, matched, counts.argmax(axis=0))
     home[counts.sum(axis=0) == 0] = len(label_names)
@@ -108,7 +118,9 @@ def label_by_cluster(labels: npt.ArrayLike, clusters: npt.ArrayLike, names: Sequ
     figure.update_xaxes(tickangle=-45 if len(names) <= 24 else -90)
     return style.finish(
         figure,
-        f"{n_agreeing / label_of.size:.1%} of the documents are in the cluster matched to their label",
+        f"{n_agreeing / label_of.size:.1%} of the documents are in the cluster matched to their label"
+        if classes is None
+        else f"{n_agreeing / label_of.size:.1%} of the held-out documents are in a cluster of their label",
         "Rows are labels; a row with one dark cell is a label that one cluster has found."
         + (" Numbers are documents." if numbered else ""),
         height=310 + max(26 * len(label_names), 260),

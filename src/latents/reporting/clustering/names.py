@@ -11,17 +11,24 @@ _MAX_WORD_LENGTH = 14
 
 
 def short_name(name: str, length: int) -> str:
-    """Cut a name of words parted by commas: first overlong words, then whole words from its end.
+    """Cut a name of words parted by commas, where it is too long: overlong words, then whole words from its end.
 
     >>> short_name("image, structuring, multidimensional", 34)
-    'image, structuring, multidimensi…'
+    'image, structuring, multidimensio…'
     >>> short_name("image, structuring, multidimensional", 20)
     'image, structuring'
+    >>> short_name("sci.space.news: orbit, telescope", 25)
+    'sci.space.news: orbit'
     """
-    words = [style.shorten(word, _MAX_WORD_LENGTH) for word in name.split(", ")]
-    while len(words) > 1 and len(", ".join(words)) > length:
+    if len(name) <= length:
+        return name
+    of_class, colon, rest = name.rpartition(": ")
+    words = rest.split(", ")
+    if len(words) > 1:
+        words = [style.shorten(word, _MAX_WORD_LENGTH) for word in words]
+    while len(words) > 1 and len(f"{of_class}{colon}{', '.join(words)}") > length:
         words.pop()
-    return style.shorten(", ".join(words), length)
+    return style.shorten(f"{of_class}{colon}{', '.join(words)}", length)
 
 
 def short_names(names: Sequence[str], length: int) -> list[str]:
