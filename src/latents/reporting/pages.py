@@ -138,7 +138,7 @@ def _fitting_nowhere(unfamiliar: Sequence[Quotation], contamination: float) -> l
             "corpus do. Where that is about 0 or less, its cluster says nothing about it: so with texts of "
             "another kind or language, lists, remains of markup, and short documents, which have little to be "
             "known by. " + marked,
-            [Quotations("The least familiar documents", "of all that have words", columns)],
+            [Quotations("The least familiar documents", "of all that have words", columns, is_unfolded=True)],
         )
     ]
 

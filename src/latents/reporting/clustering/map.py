@@ -134,7 +134,7 @@ def _tags(
 ) -> list[dict[str, Any]]:
     """Return annotations that name the largest groups at their places, moved apart where they would overlap."""
     places, sizes = heads(xy, groups, len(names)), np.bincount(groups, minlength=len(names))
-    here = [k for k in np.argsort(-sizes, kind="stable")[:_MAX_TAGS].tolist() if sizes[k]]
+    here = [k for k in sorted(np.argsort(-sizes, kind="stable")[:_MAX_TAGS].tolist()) if sizes[k]]
     # Pixels of a unit of the map, at the usual height and with the margin that Plotly leaves around points.
     extent = float(np.ptp(xy, axis=0).max()) if len(xy) else 0.0
     scale = (_HEIGHT - _MARGIN["t"] - _MARGIN["b"]) / max(1.1 * extent, 1e-9)
