@@ -197,6 +197,19 @@ def test_limits_sort_and_choose():
     assert limited.n_documents.tolist() == [3, 3]
 
 
+@pytest.mark.parametrize("ngrams", [(1, 1), (1, 2)])
+def test_what_the_limits_had_to_do_with_is_counted(ngrams):
+    texts = ["a b a", "a c", "a b d d", "_"]
+    found = count_words(texts, token_pattern=r"[a-z]", ngram_range=ngrams, min_df=2, max_df=2)
+    everything = count_words(texts, token_pattern=r"[a-z]", ngram_range=ngrams)
+    assert found.words == (["a b", "b"] if ngrams[1] == 2 else ["b"])
+    lengths = everything.counts.sum(axis=1)
+    assert found.limited.lengths.tolist() == everything.limited.lengths.tolist() == lengths.tolist()
+    assert found.limited.n_common == 4  # "a", in three documents
+    assert found.limited.n_rare == lengths.sum() - found.counts.sum() - 4
+    assert everything.limited[1:] == (0, 0)
+
+
 @settings(max_examples=200)
 @given(
     texts=TEXTS,

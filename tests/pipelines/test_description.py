@@ -13,7 +13,7 @@ from latents.reporting.report import render_chart
 
 WORDS = np.array(["ship", "ships", "wind", "wave", "plane", "cloud", "air", "and"], dtype=object)
 PARAMS = EvaluateParameters(
-    n_top_words=4, relevance_weight=0.6, n_examples=2, map_documents=50, random_state=0
+    n_top_words=4, relevance_weight=0.6, n_examples=2, contamination=0, map_documents=50, random_state=0
 )
 
 
@@ -129,9 +129,17 @@ def test_topics_hold_three_rankings_with_all_measures(of_two):
 def test_examples_are_ordered_training_documents_with_words(of_two):
     documents, tables = of_two
     examples, assignments = tables["examples"], tables["assignments"]
-    assert examples.groupby(["cluster", "kind"]).size().tolist() == [2] * 4
     assert not (set(examples["document"]) & {0, 9, 19, 29, 39})
     trained = assignments[~assignments["held_out"]].drop(index=0)
+    unfamiliar, examples = examples[-2:], examples[:-2]
+    assert set(unfamiliar["kind"]) == {"least familiar"}
+    assert unfamiliar["document"].tolist() == trained["familiarity"].nsmallest(2).index.tolist()
+    assert unfamiliar["document"].iloc[0] == 1
+    assert unfamiliar["rank"].tolist() == [1, 2]
+    quoted = description.quote_unfamiliar(tables["examples"])
+    assert [quotation.source for quotation in quoted] == unfamiliar["name"].tolist()
+    assert quoted[0].facts.startswith(f"sky · in {unfamiliar['cluster_name'].iloc[0]} · ")
+    assert examples.groupby(["cluster", "kind"]).size().tolist() == [2] * 4
     for (cluster, kind), rows in examples.groupby(["cluster", "kind"]):
         candidates = trained[trained["cluster"] == cluster]
         typical, odds = candidates["typicality"], candidates["log_odds"]
@@ -146,12 +154,29 @@ def test_examples_are_ordered_training_documents_with_words(of_two):
 
 def test_texts_that_begin_alike_are_read_once():
     columns = {"cluster": 0, "cluster_name": "a", "n_tokens": 5, "held_out": False}
-    assignments = pd.DataFrame({"typicality": np.arange(40.0), **columns})
+    assignments = pd.DataFrame({"typicality": np.arange(40.0), "familiarity": -np.arange(40.0), **columns})
     texts = pd.Series(["same  text" if i > 36 else f"text {i}" for i in range(40)])
     chosen = description.choose_examples(assignments, texts, ["a"], 2)
-    assert chosen["document"].tolist() == [39, 36]
-    assert chosen["excerpt"].tolist() == ["same text", "text 36"]
-    assert set(chosen["kind"]) == {"typical"}
+    assert chosen["document"].tolist() == [39, 36] * 2
+    assert chosen["excerpt"].tolist() == ["same text", "text 36"] * 2
+    assert chosen["kind"].tolist() == ["typical"] * 2 + ["least familiar"] * 2
+
+
+@pytest.mark.parametrize("contamination", [0, 0.01, 0.1, 0.49])
+def test_so_many_training_documents_are_marked_and_the_boundary_is_found_again(contamination):
+    _, tables = read(params=PARAMS.model_copy(update={"contamination": contamination}))
+    assignments = tables["assignments"]
+    if not contamination:
+        assert "fits_nowhere" not in assignments
+        assert description.least_familiarity_of(assignments) is None
+        return
+    assert assignments["fits_nowhere"][0]  # it has no words
+    trained = assignments[~assignments["held_out"]].drop(index=0)
+    marked = trained["familiarity"].nsmallest(int(np.ceil(contamination * len(trained)))).index
+    assert set(trained.index[trained["fits_nowhere"]]) == set(marked)
+    least = description.least_familiarity_of(assignments)
+    assert trained["familiarity"][marked].max() < least < trained["familiarity"].drop(marked).min()
+    np.testing.assert_array_equal(assignments["fits_nowhere"], ~(assignments["familiarity"] > least))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +226,7 @@ def test_without_a_map_the_page_says_so(options):
 
 def test_one_cluster_has_typical_documents_alone():
     _, tables = read(n_components=1)
-    assert set(tables["examples"]["kind"]) == {"typical"}
+    assert set(tables["examples"]["kind"]) == {"typical", "least familiar"}
     assert "log_odds" not in tables["assignments"]
     (group,) = description.quote(tables["examples"], tables["clusters"])
     assert list(group.columns) == ["Most typical"]

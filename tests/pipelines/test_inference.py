@@ -64,8 +64,8 @@ def test_they_are_registered_and_not_part_of_a_plain_run(used):
 
 def test_new_documents_get_clusters_and_the_words_that_decided(used):
     table = pd.read_csv(outputs(used, "clustering") / "assignments.csv")
-    columns = "name label cluster cluster_name probability n_tokens deciding_words"
-    assert list(table)[:7] == columns.split()
+    columns = "name label cluster cluster_name probability familiarity n_tokens deciding_words"
+    assert list(table)[:8] == columns.split()
     assert table["label"].tolist() == ["fft"] * 5 + ["linalg"] * 5
     documents = pd.read_parquet(used.data() / "02_intermediate/clustering_inference/documents.parquet")
     expected = used.predictor("clustering").predict(documents["text"])

@@ -30,11 +30,12 @@ def test_the_table_is_the_mixtures(clustering_predictor):
     counts = count_words(TEXTS, **RULES._asdict()).counts
     table = clustering_predictor.predict(TEXTS)
     gamma = clustering_predictor.model.predict_proba(counts)
-    named = ["cluster", "cluster_name", "probability", "n_tokens", "deciding_words"]
+    named = ["cluster", "cluster_name", "probability", "familiarity", "n_tokens", "deciding_words"]
     assert list(table) == [*named, "p_0", "p_1"]
     np.testing.assert_array_equal(table["cluster"], gamma.argmax(axis=1))
     np.testing.assert_allclose(table["probability"], gamma.max(axis=1))
     np.testing.assert_allclose(table[["p_0", "p_1"]], gamma)
+    np.testing.assert_allclose(table["familiarity"], clustering_predictor.model.familiarity(counts))
     np.testing.assert_array_equal(table["n_tokens"], counts.sum(axis=1))
     assert table["cluster_name"].tolist()[:4] == ["sea", "sky", "sea", "sky"]
 
@@ -62,6 +63,21 @@ def test_a_text_without_known_words_has_the_mixing_weights(clustering_predictor,
     )
     assert table["n_tokens"].tolist() == [4, 0]
     assert table["deciding_words"][1] == ""
+    assert table["familiarity"].isna().tolist() == [False, True]
+
+
+def test_texts_no_more_familiar_than_the_least_fit_nowhere(clustering_predictor, tmp_path):
+    texts = [SEA, SKY, "ship wing sail airport", "nothing of this is known"]
+    familiarity = clustering_predictor.predict(texts)["familiarity"]
+    assert familiarity[2] < 0 < familiarity[:2].min()
+    assert "fits_nowhere" not in clustering_predictor.predict(texts)
+    for least, marks in ((float(familiarity[2]), [False, False, True, True]), (-9, [False] * 3 + [True])):
+        ClusteringPredictor(**parts_of(clustering_predictor), least_familiarity=least).save(tmp_path / "a")
+        loaded = load(tmp_path / "a")
+        assert loaded.least_familiarity == least
+        table = loaded.predict(texts)
+        assert table["fits_nowhere"].tolist() == marks
+        assert list(table)[3:6] == ["familiarity", "fits_nowhere", "n_tokens"]
 
 
 def test_accents_of_texts_and_bags_are_composed_before_words_are_counted():
@@ -143,6 +159,14 @@ def test_a_first_word_that_is_none_in_a_saved_predictor(clustering_predictor, tm
     clustering_predictor.save(tmp_path / "a")
     change(tmp_path / "a", first_word=first)
     with pytest.raises(ValueError, match=r"predictor\.json is damaged: first_word is .*; allowed are 0, 1"):
+        ClusteringPredictor.load(tmp_path / "a")
+
+
+@pytest.mark.parametrize("least", ["0", True, [0.0]])
+def test_a_least_familiarity_that_is_none_in_a_saved_predictor(clustering_predictor, tmp_path, least):
+    clustering_predictor.save(tmp_path / "a")
+    change(tmp_path / "a", least_familiarity=least)
+    with pytest.raises(ValueError, match=r"is damaged: least_familiarity is .*; allowed are finite numbers"):
         ClusteringPredictor.load(tmp_path / "a")
 
 

@@ -166,6 +166,13 @@ def test_labels_alike_at_their_start_keep_their_rows():
     assert all("…" in short for short in figure.layout.yaxis.labelalias.values())
 
 
+@pytest.mark.parametrize(("n_clusters", "named"), [(60, True), (61, False)])
+def test_more_columns_than_have_room_for_names_are_pointed_at(n_clusters, named):
+    figure = clustering.label_by_cluster(["a"] * n_clusters, range(n_clusters), make_names(n_clusters))
+    assert figure.layout.xaxis.showticklabels == named
+    assert ("Point at a cell" in figure.layout.title.subtitle.text) != named
+
+
 def test_a_cluster_left_over_is_matched_to_no_label():
     labels = ["a"] * 9 + ["b"] * 5
     names, counts, matched = clustering.matched_clusters(labels, [2] * 5 + [0] * 4 + [1] * 5, 4)

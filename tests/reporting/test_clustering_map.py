@@ -57,6 +57,16 @@ def test_the_largest_cluster_is_first_and_names_stand_on_their_documents():
         assert [note.x, note.y] in members.tolist()
 
 
+def test_of_many_clusters_the_largest_are_named_and_all_are_in_the_legend():
+    names = [f"name {k}" for k in range(50)]
+    clusters = np.r_[np.arange(50), np.arange(10, 50)]
+    figure = draw(90, clusters=clusters, names=names, labels=None)
+    assert sorted(tags(figure)) == sorted(names[10:])
+    assert len(figure.data) == 50
+    assert figure.layout.title.subtitle.text.endswith("Named: the 40 largest clusters.")
+    assert "Named" not in draw().layout.title.subtitle.text
+
+
 def test_the_switch_recolours_the_same_points():
     figure = draw()
     modes = {button.label: button.args for button in figure.layout.updatemenus[0].buttons}

@@ -3,6 +3,7 @@ import gzip
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -248,6 +249,8 @@ def test_quotations_are_folded_under_their_heading():
     page = Page(render(sections=[Section("To read", "Read.", [group])]))
     assert len(page.tags("details")) == len(page.tags("summary")) == len(page.tags("blockquote")) == 1
     assert "open" not in page.tags("details")[0]
+    opened = Page(render(sections=[Section("To read", "Read.", [replace(group, is_unfolded=True)])]))
+    assert "open" in opened.tags("details")[0]
     for text in ("wind, waves", "12 documents", "Typical", "log.txt", "3 nats", "We sail"):
         assert text in page.text
 

@@ -17,7 +17,7 @@ from tests.servers import DIRECT, LOCAL, free_port, served
 JSON, CSV = "application/json", "text/csv"
 PIPELINES = ("clustering", "pca", "cvae")
 OUTPUTS = {
-    "clustering": "cluster cluster_name probability n_tokens deciding_words p_0 p_1 p_2",
+    "clustering": "cluster cluster_name probability familiarity n_tokens deciding_words p_0 p_1 p_2",
     "pca": "pc1 pc2 pc3 pc4 error",
     "cvae": "predicted p_0 p_1 p_2 p_3 p_4 p_5 p_6 p_7 p_8 p_9 lower_bound z1 z2 z3 z4",
 }
@@ -185,6 +185,16 @@ def test_texts_are_answered_in_every_form(finished, serving):
         status, answer = post(serving["clustering"], body, content_type)
         assert status == 200, answer
         pd.testing.assert_frame_equal(pd.DataFrame(json.loads(answer)["predictions"]), expected)
+
+
+@pytest.mark.slow
+def test_what_is_missing_is_null_to_every_reader_of_json(serving):
+    """Python alone reads NaN, which is no JSON."""
+    status, answer = post(serving["clustering"], {"inputs": ["a matrix", "0"]})
+    assert status == 200, answer
+    known, unknown = json.loads(answer, parse_constant=pytest.fail)["predictions"]
+    assert (known["familiarity"] is None, unknown["familiarity"]) == (False, None)
+    assert (unknown["n_tokens"], unknown["deciding_words"]) == (0, "")
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ these numbers. The counts, the words and their order are ``CountVectorizer``'s.
 
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -68,6 +69,28 @@ class WordRules(NamedTuple):
         )
 
 
+class Limited(NamedTuple):
+    """What limits of the vocabulary had to do with.
+
+    Attributes
+    ----------
+    lengths : array of shape (n_documents,), int64
+        The number of words of each document before the limits.
+    n_rare, n_common : int
+        The number of these whose word is in too few, and in too many documents.
+    """
+
+    lengths: NDArray[np.int64]
+    n_rare: int
+    n_common: int
+
+    def plus(self, other: "Limited") -> "Limited":
+        """Return what the limits had to do with in words of both kinds."""
+        return Limited(
+            self.lengths + other.lengths, self.n_rare + other.n_rare, self.n_common + other.n_common
+        )
+
+
 class WordCounts(NamedTuple):
     """How often each document uses each word.
 
@@ -79,11 +102,14 @@ class WordCounts(NamedTuple):
         The words of the columns, in the order of their characters.
     n_documents : array of shape (n_words,), int64
         The number of documents that use each word.
+    limited : Limited
+        What there was before the limits.
     """
 
     counts: sparse.csr_array
     words: list[str]
     n_documents: NDArray[np.int64]
+    limited: Limited
 
 
 def count_words(
@@ -126,17 +152,20 @@ def count_words(
     ambiguous = ngram_range[1] > 1 and any(" " in word for word in words)
     tables: list[sparse.csr_array] = []
     names: list[str] = []
+    limited: list[Limited] = []
     for grams, documents, columns in _ngrams(tokens, len(words), *ngram_range):
         table = _tally(documents, columns, (len(texts), len(grams)))
         if not ambiguous:  # rare n-grams are many: they are dropped before they are spelled
-            kept = _within(table, limits)
+            kept, of_length = _within(table, limits)
             table, grams = table[:, kept], grams[kept]
+            limited.append(of_length)
         tables.append(table)
         names.extend(_spelled(grams, words))
     counts = sparse.csr_array(sparse.hstack(tables, format="csr"))
     if ambiguous:
         counts, names = merge_words(counts, names)
-    return limit_vocabulary(counts, names, min_df=min_df, max_df=max_df, max_features=max_features)
+    counted = limit_vocabulary(counts, names, min_df=min_df, max_df=max_df, max_features=max_features)
+    return counted._replace(limited=reduce(Limited.plus, limited)) if limited else counted
 
 
 def count_vocabulary(texts: Sequence[str], vocabulary: Sequence[str], rules: WordRules) -> sparse.csr_array:
@@ -296,7 +325,7 @@ def limit_vocabulary(
     ValueError
         If the limits contradict each other or leave no word.
     """
-    kept = _within(counts, document_limits(counts.shape[0], min_df, max_df))
+    kept, within = _within(counts, document_limits(counts.shape[0], min_df, max_df))
     if not len(kept):
         raise ValueError(f"none of {len(words):,} words is in so many documents")
     kept = kept[sorted(range(len(kept)), key=[words[column] for column in kept.tolist()].__getitem__)]
@@ -306,7 +335,8 @@ def limit_vocabulary(
         chosen = np.sort(np.argsort(-limited.sum(axis=0, dtype=np.int64))[:max_features])
         kept, limited = kept[chosen], limited[:, chosen]
     limited.sort_indices()
-    return WordCounts(limited, [words[column] for column in kept.tolist()], _document_frequencies(limited))
+    names = [words[column] for column in kept.tolist()]
+    return WordCounts(limited, names, _document_frequencies(limited), within)
 
 
 def merge_words(counts: sparse.csr_array, words: Sequence[str]) -> tuple[sparse.csr_array, list[str]]:
@@ -380,7 +410,12 @@ def _document_frequencies(counts: sparse.csr_array) -> NDArray[np.int64]:
     return np.bincount(counts.indices, minlength=counts.shape[1])
 
 
-def _within(counts: sparse.csr_array, limits: tuple[float, float]) -> NDArray[np.intp]:
+def _within(counts: sparse.csr_array, limits: tuple[float, float]) -> tuple[NDArray[np.intp], Limited]:
+    """Return the columns within the limits, and what these had to do with."""
     # A share of 0 asks for nothing, yet stop words are no longer in any document.
     frequencies = _document_frequencies(counts)
-    return np.flatnonzero((max(limits[0], 1) <= frequencies) & (frequencies <= limits[1]))
+    rare, common = frequencies < max(limits[0], 1), frequencies > limits[1]
+    n_words, lengths = (counts.sum(axis=axis, dtype=np.int64) for axis in (0, 1))
+    return np.flatnonzero(~rare & ~common), Limited(
+        lengths, int(n_words[rare].sum()), int(n_words[common].sum())
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations  # so that naming MultinomialMixture in a sig
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from latents import estimators
-from latents.estimators.multinomial_mixture.reading import log_odds_by_word, runners_up
+from latents.estimators.multinomial_mixture.reading import is_unfamiliar, log_odds_by_word, runners_up
 from latents.features.numbering import Numbering, settled, with_room
 from latents.features.tokens import compiled
 from latents.features.words import WordRules, composed, count_vocabulary, take_vocabulary
@@ -35,6 +36,8 @@ class ClusteringPredictor(Predictor):
         A name for each component.
     first_word : int, optional
         The number of the first word, 0 or 1, where the training knew its words by numbers and where these began.
+    least_familiarity : float, optional
+        The familiarity (nats per word) at or below which a text fits nowhere; None where none is to be marked.
 
     Raises
     ------
@@ -49,6 +52,7 @@ class ClusteringPredictor(Predictor):
     rules: WordRules
     cluster_names: Sequence[str]
     first_word: int | None = None
+    least_familiarity: float | None = None
 
     def __post_init__(self) -> None:
         check_model(self.model, "MultinomialMixture")
@@ -63,6 +67,11 @@ class ClusteringPredictor(Predictor):
                 raise ValueError(f"{name} has {len(words)} entries; the model has {n}")
         if self.first_word not in (None, 0, 1) or isinstance(self.first_word, bool | float):
             raise ValueError(f"first_word is {self.first_word!r:.80}; allowed are 0, 1 and None")
+        least = self.least_familiarity
+        if least is not None and (
+            isinstance(least, bool) or not isinstance(least, int | float) or not isfinite(least)
+        ):
+            raise ValueError(f"least_familiarity is {least!r:.80}; allowed are finite numbers and None")
         if len(set(self.vocabulary)) != n_words:
             raise ValueError("vocabulary has a word twice")
         compiled(self.rules.token_pattern)
@@ -89,10 +98,13 @@ class ClusteringPredictor(Predictor):
         Returns
         -------
         DataFrame
-            ``cluster`` and ``cluster_name``, the most probable one, and its ``probability``; ``n_tokens``, how
-            many words of the text are known, repetitions counted; ``deciding_words``, those that speak most for
-            the cluster against the second most probable one (``log_odds_by_word``), the strongest first, parted
-            by commas; and ``p_0``, ``p_1``, ..., the responsibilities of all clusters.
+            ``cluster`` and ``cluster_name``, the most probable one, and its ``probability``; ``familiarity``, how
+            many nats per word the clusters explain the text better than the word frequencies of the training do
+            (NaN without known words), and, of a predictor with a ``least_familiarity``, whether it
+            ``fits_nowhere``; ``n_tokens``, how many words of the text are known, repetitions counted;
+            ``deciding_words``, those that speak most for the cluster against the second most probable one
+            (``log_odds_by_word``), the strongest first, parted by commas; and ``p_0``, ``p_1``, ..., the
+            responsibilities of all clusters.
 
         Raises
         ------
@@ -161,15 +173,18 @@ class ClusteringPredictor(Predictor):
         """Return the table of ``predict`` for counts by the columns of the vocabulary."""
         responsibilities = self.model.predict_proba(counts)
         clusters = responsibilities.argmax(axis=1)
+        familiarity = self.model.familiarity(counts)
         table = pd.DataFrame(
             {
                 "cluster": clusters,
                 "cluster_name": np.array(self.cluster_names, dtype=object)[clusters],
                 "probability": responsibilities.max(axis=1),
-                "n_tokens": counts.sum(axis=1),
-                "deciding_words": "",
+                "familiarity": familiarity,
             }
         )
+        if self.least_familiarity is not None:
+            table["fits_nowhere"] = is_unfamiliar(familiarity, self.least_familiarity)
+        table = table.assign(n_tokens=counts.sum(axis=1), deciding_words="")
         n_components = responsibilities.shape[1]
         if n_components > 1:
             second = runners_up(self.model.predict_joint_log_proba(counts), clusters).clusters
@@ -193,11 +208,17 @@ class ClusteringPredictor(Predictor):
             "rules": self.rules.to_json(),
             "cluster_names": list(self.cluster_names),
         }
-        return settings if self.first_word is None else {**settings, "first_word": self.first_word}
+        known = {"first_word": self.first_word, "least_familiarity": self.least_familiarity}
+        return settings | {name: value for name, value in known.items() if value is not None}
 
     @classmethod
     def _of(cls, model: Any, settings: dict[str, Any]) -> Self:
         rules = WordRules.from_json(settings["rules"])
         return cls(
-            model, settings["vocabulary"], rules, settings["cluster_names"], settings.get("first_word")
+            model,
+            settings["vocabulary"],
+            rules,
+            settings["cluster_names"],
+            settings.get("first_word"),
+            settings.get("least_familiarity"),
         )

@@ -5,7 +5,7 @@ from typing import Any
 
 from latents.reporting.cvae_page import cvae
 from latents.reporting.pca_page import pca
-from latents.reporting.report import Quotations, Section, chosen, render_report
+from latents.reporting.report import Quotation, Quotations, Section, chosen, render_report
 from latents.rounding import whole
 
 __all__ = ["clustering", "cvae", "pca"]
@@ -14,6 +14,7 @@ __all__ = ["clustering", "cvae", "pca"]
 def clustering(
     figures: Mapping[str, Any],
     quotations: Sequence[Quotations],
+    unfamiliar: Sequence[Quotation],
     metrics: Mapping[str, float],
     parameters: Mapping[str, Any],
 ) -> str:
@@ -26,6 +27,8 @@ def clustering(
         were fitted.
     quotations : sequence of Quotations
         Documents to read, one group a cluster.
+    unfamiliar : sequence of Quotation
+        The least familiar documents of all, the least familiar first; a table of an earlier release has none.
     metrics : mapping
         The numbers of ``metrics.json``.
     parameters : mapping
@@ -87,6 +90,7 @@ def clustering(
                 "fewer nats between the two, the closer the call; at 3 nats the odds are 20 to 1.",
                 quotations,
             ),
+            *_fitting_nowhere(unfamiliar, parameters["evaluate"].get("contamination", 0)),
             Section(
                 "Where each label went",
                 "Each row is a known label and shows how its documents spread over the clusters. A dark "
@@ -119,6 +123,33 @@ def clustering(
         f"{whole(metrics['log_likelihood'])} nats, BIC {whole(metrics['bic'])}, ICL {whole(metrics['icl'])} "
         "(lower is better; with vocabularies of thousands of words both prefer few clusters).",
     )
+
+
+def _fitting_nowhere(unfamiliar: Sequence[Quotation], contamination: float) -> list[Section]:
+    if not unfamiliar:
+        return []
+    marked = (
+        f"The least familiar {contamination:.2%} of the training documents, and new ones that are no more "
+        "familiar, are marked in the column fits_nowhere."
+        if contamination
+        else "How many of them are to be marked, and new documents by the same measure, clustering.evaluate."
+        "contamination says: a share of the documents."
+    )
+    half = (len(unfamiliar) + 1) // 2
+    columns = {"Least familiar": unfamiliar[:half]}
+    if unfamiliar[half:]:
+        columns["and next"] = unfamiliar[half:]
+    return [
+        Section(
+            "What fits nowhere",
+            "Every document is put in the cluster that suits it best, even one that suits none. Its familiarity "
+            "says how many nats a word the clusters explain it better than the word frequencies of the whole "
+            "corpus do. Where that is about 0 or less, its cluster says nothing about it: so with texts of "
+            "another kind or language, lists, remains of markup, and short documents, which have little to be "
+            "known by. " + marked,
+            [Quotations("The least familiar documents", "of all that have words", columns, is_unfolded=True)],
+        )
+    ]
 
 
 def _choosing_k(figures: Mapping[str, Any]) -> list[Section]:

@@ -56,11 +56,14 @@ class Quotations:
         What they have in common, and a remark beside it.
     columns : mapping of str to sequence of Quotation
         Shown side by side under their names.
+    is_unfolded : bool
+        Whether they are to be seen at once.
     """
 
     heading: str
     note: str
     columns: Mapping[str, Sequence[Quotation]]
+    is_unfolded: bool = False
 
 
 @dataclass(frozen=True)

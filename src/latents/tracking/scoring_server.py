@@ -25,8 +25,9 @@ def guard_scoring() -> None:
 
     Left to itself MLflow sends its stack trace along with CSV or Parquet that it cannot parse, answers 500 to JSON
     that Python cannot read and to a request without a content type, takes the first of too many values in a row of
-    CSV for a label, and null or 5 for the texts "None" and "5". There is no hook for any of this, so functions are
-    replaced; a model is served by the version of MLflow that it was logged with. Twice is as good as once.
+    CSV for a label, and null or 5 for the texts "None" and "5", and answers NaN, which is no JSON. There is no
+    hook for any of this, so functions are replaced; a model is served by the version of MLflow that it was logged
+    with. Twice is as good as once.
     """
     if _SERVER not in sys.modules and os.environ.get(_SERVING) != "true":
         return
@@ -37,6 +38,7 @@ def guard_scoring() -> None:
         ("_decode_json_input", _decode),
         ("parse_csv_input", _parse_csv),
         ("infer_and_parse_data", _parse_json),
+        ("predictions_to_json", _write_json),
     ):
         original = getattr(scoring_server, name)
         if not hasattr(original, "__wrapped__"):
@@ -90,6 +92,13 @@ def _parse_json(parse: Callable[..., Any], data: dict[str, Any], schema: Schema 
                         f"text {row} is {shown(text)}; allowed are texts"
                     )
     return parse(data, schema=schema)
+
+
+def _write_json(write: Callable[..., Any], predictions: Any, *arguments: Any, **options: Any) -> Any:
+    """Answer null where a number of a table is missing."""
+    if isinstance(predictions, pd.DataFrame) and predictions.isna().any(axis=None):
+        predictions = predictions.astype(object).where(predictions.notna(), None)
+    return write(predictions, *arguments, **options)
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -10,6 +10,9 @@ from scipy import sparse
 
 from latents.estimators import MultinomialMixture
 from latents.estimators.multinomial_mixture.reading import (
+    boundary,
+    is_unfamiliar,
+    least_familiarity,
     lift,
     log_lift,
     log_odds_by_word,
@@ -29,6 +32,22 @@ def make(seed, n_documents=9, n_words=6, n_clusters=3):
     mu = rng.dirichlet(np.ones(n_words), n_clusters)
     mu[0, 1] = 0.0
     return counts, rng.dirichlet(np.ones(n_clusters)), mu / mu.sum(axis=1, keepdims=True), rng
+
+
+def test_the_least_familiarity_is_halfway_above_the_quantile():
+    familiarity = np.array([3.0, np.nan, 1.0, 0.0, 2.0, 1.0])
+    for share, least in ((0.01, 0.5), (0.2, 0.5), (0.21, 1.5), (0.6, 1.5), (0.8, 2.5), (0.99, 3.0)):
+        assert least_familiarity(familiarity, share) == least
+    assert is_unfamiliar(familiarity, 1.0).tolist() == [False, True, True, True, False, True]
+    known = familiarity[~np.isnan(familiarity)]
+    assert boundary(known, is_unfamiliar(known, 1.5)) == 1.5
+    for share in (0, 1, -0.1):
+        with pytest.raises(
+            ValueError, match=f"contamination={share}; allowed are numbers above 0 and below 1"
+        ):
+            least_familiarity(familiarity, share)
+    with pytest.raises(ValueError, match="no document has words"):
+        least_familiarity([np.nan], 0.1)
 
 
 def test_lift_is_the_ratio_to_the_corpus():

@@ -1,4 +1,4 @@
-"""Measures by which people read a mixture: telling words, typical and uncertain documents."""
+"""Measures by which people read a mixture: telling words, typical, uncertain and unfamiliar documents."""
 
 from typing import Any, NamedTuple
 
@@ -184,6 +184,51 @@ def runners_up(log_joint: Array, clusters: ArrayLike) -> RunnersUp:
     # Where every other cluster is impossible, the first of them stands for all.
     second = np.where(best == own, 1, best)
     return RunnersUp(second, log_joint[rows, own] - others[rows, second])
+
+
+def least_familiarity(familiarity: ArrayLike, contamination: float) -> float:
+    """Return the familiarity at or below which documents fit nowhere, in nats per word (``boundary``).
+
+    Parameters
+    ----------
+    familiarity : array-like of shape (D,)
+        Of the training documents (``MultinomialMixture.familiarity``); NaN, of those without words, is left out.
+    contamination : float in (0, 1)
+        The share of them that is to lie at or below: its quantile.
+
+    Raises
+    ------
+    ValueError
+        If `contamination` is outside (0, 1), or no document has words.
+    """
+    if not 0 < contamination < 1:
+        raise ValueError(f"contamination={contamination}; allowed are numbers above 0 and below 1")
+    known = np.asarray(familiarity, dtype=np.float64)
+    known = known[~np.isnan(known)]
+    if not known.size:
+        raise ValueError("no document has words: there is no familiarity to go by")
+    return boundary(known, known <= np.quantile(known, contamination, method="inverted_cdf"))
+
+
+def boundary(familiarity: Array, unfamiliar: NDArray[np.bool_]) -> float:
+    """Return the familiarity halfway between documents that fit nowhere and all others, in nats per word.
+
+    Halfway, so that these stay on their sides however another machine rounds.
+
+    Parameters
+    ----------
+    familiarity : ndarray of shape (D,)
+        Of documents with words.
+    unfamiliar : ndarray of bool, of shape (D,)
+        Which of them fit nowhere; at least one.
+    """
+    below, above = familiarity[unfamiliar].max(), familiarity[~unfamiliar]
+    return float((below + above.min()) / 2 if above.size else below)
+
+
+def is_unfamiliar(familiarity: Array, least: float) -> NDArray[np.bool_]:
+    """Return which documents fit nowhere; those without words do, as nothing of them is known."""
+    return ~(familiarity > least)
 
 
 def log_odds_by_word(

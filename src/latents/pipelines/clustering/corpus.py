@@ -18,6 +18,9 @@ from latents.pipelines.shared import truth_values
 
 logger = logging.getLogger(__name__)
 
+# What limits of the vocabulary may leave without words, of the documents, and drop, of the occurrences of words.
+_MOST_EMPTIED, _MOST_DROPPED = 0.1, 0.5
+
 
 def ingest(
     raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters, fit: FitParameters
@@ -117,8 +120,8 @@ def count_words(
             "n_occurrences": counts.sum(axis=0),
         }
     )
-    lengths = counts.sum(axis=1)
-    empty = (lengths == 0).nonzero()[0]
+    empty = (counts.sum(axis=1) == 0).nonzero()[0]
+    _warn_of_what_limits_drop(counts, counted.limited, params)
     if len(empty):
         logger.warning(
             "%d documents have no word of the vocabulary (the first is row %d); they are kept, and their "
@@ -128,6 +131,38 @@ def count_words(
         )
     logger.info("%d documents, %d words, %d counts", *counts.shape, counts.nnz)
     return counts, vocabulary, rules.to_json()
+
+
+def _warn_of_what_limits_drop(
+    counts: sparse.csr_array, limited: words.Limited, params: FeaturesParameters
+) -> None:
+    """Say what is to be set where the limits of the vocabulary leave little of the corpus."""
+    n_documents, n_words = len(limited.lengths), int(limited.lengths.sum())
+    n_emptied = int(((counts.sum(axis=1) == 0) & (limited.lengths > 0)).sum())
+    # Most pairs of words are rare: that they are dropped is as it should be.
+    n_dropped = limited.n_rare + limited.n_common if params.ngram_range == [1, 1] else 0
+    if n_emptied <= _MOST_EMPTIED * n_documents and n_dropped <= _MOST_DROPPED * n_words:
+        return
+    n_beyond = n_words - limited.n_rare - limited.n_common - int(counts.sum())
+    advice = {
+        "a smaller min_df: to some hundred short texts 1 or 2 is enough": limited.n_rare,
+        "a greater max_df, with stop_words for what tells nothing": limited.n_common,
+        "a greater max_features": n_beyond,
+    }
+    logger.warning(
+        "of %d occurrences of words in %d documents clustering.features.min_df (%s) drops %d, max_df (%s) %d and "
+        "max_features (%s) %d, and %d documents have no word left; set %s",
+        n_words,
+        n_documents,
+        params.min_df,
+        limited.n_rare,
+        params.max_df,
+        limited.n_common,
+        params.max_features,
+        n_beyond,
+        n_emptied,
+        max(advice, key=advice.__getitem__),
+    )
 
 
 def _with_stop_words_matched(rules: words.WordRules, params: FeaturesParameters) -> words.WordRules:

@@ -13,7 +13,16 @@ from scipy import sparse
 
 from latents import estimators, reporting
 from latents.estimators.multinomial_mixture.document_map import MIN_DOCUMENTS, evidence, plane
-from latents.estimators.multinomial_mixture.reading import lift, log_lift, relevance, runners_up, typicality
+from latents.estimators.multinomial_mixture.reading import (
+    boundary,
+    is_unfamiliar,
+    least_familiarity,
+    lift,
+    log_lift,
+    relevance,
+    runners_up,
+    typicality,
+)
 from latents.pipelines.clustering.guiding import GUIDE, class_names
 from latents.pipelines.clustering.parameters import EvaluateParameters
 from latents.pipelines.documents import excerpt
@@ -36,9 +45,10 @@ def describe(
     -------
     mapping
         ``assignments``
-            With the name of the cluster, the document's ``typicality`` and, of two clusters or more, the
-            ``runner_up`` and the ``log_odds`` against it, below 0 where the words speak against a label that
-            guided the fit.
+            With the name of the cluster, the document's ``typicality`` and ``familiarity``, of two clusters or
+            more the ``runner_up`` and the ``log_odds`` against it, below 0 where the words speak against a label
+            that guided the fit, and, where `params` say how many documents are to be marked, whether it
+            ``fits_nowhere``.
         ``topics``
             Top words of every cluster by relevance (of those likelier there than in the corpus), probability and
             lift.
@@ -47,7 +57,8 @@ def describe(
             are labels that did not guide the fit, the one it holds most of (``main_label``, and the share of the
             training documents). Where there are classes, the ``class``, empty for a free cluster.
         ``examples``
-            The most typical and the least certain training documents of each cluster.
+            The most typical and the least certain training documents of each cluster, and the least familiar
+            of all.
         ``map``
             ``document`` (row), ``x`` and ``y``.
     """
@@ -65,8 +76,11 @@ def describe(
         telling[measures["lift"] <= 1] = -np.inf
     classes = class_names(model)
     names = call_by_classes(name_clusters(telling, words, n_trained), classes)
+    familiarity = model.familiarity(counts)
     described = assignments.assign(
-        cluster_name=np.array(names, dtype=object)[assigned], typicality=typicality(counts, scores, assigned)
+        cluster_name=np.array(names, dtype=object)[assigned],
+        typicality=typicality(counts, scores, assigned),
+        familiarity=familiarity,
     )
     if len(names) > 1:
         second = runners_up(model.predict_joint_log_proba(counts), assigned)
@@ -76,6 +90,10 @@ def describe(
     clusters = _clusters(judged, names, model.weights_)
     if any(classes):
         clusters.insert(2, "class", classes)
+    if params.contamination:
+        trained = familiarity[~assignments["held_out"].to_numpy()]
+        least = least_familiarity(trained, params.contamination)
+        described = described.assign(fits_nowhere=is_unfamiliar(familiarity, least))
     return {
         "assignments": described,
         "topics": _top_words({**measures, "relevance": telling}, measures, words, names, params.n_top_words),
@@ -83,6 +101,14 @@ def describe(
         "examples": choose_examples(described, documents["text"], names, params.n_examples),
         "map": locate(counts, scores, params.map_documents, params.random_state),
     }
+
+
+def least_familiarity_of(assignments: pd.DataFrame) -> float | None:
+    """Return the familiarity at or below which documents were marked as fitting nowhere; None without marks."""
+    if "fits_nowhere" not in assignments:
+        return None
+    trained = assignments[~assignments["held_out"].astype(bool) & assignments["familiarity"].notna()]
+    return boundary(trained["familiarity"].to_numpy(), trained["fits_nowhere"].to_numpy(dtype=bool))
 
 
 def name_clusters(
@@ -190,16 +216,16 @@ def _clusters(assignments: pd.DataFrame, names: Sequence[str], weights: NDArray[
 def choose_examples(
     assignments: pd.DataFrame, texts: pd.Series, names: Sequence[str], n_examples: int
 ) -> pd.DataFrame:
-    """Choose the most typical and the least certain training documents of each cluster.
+    """Choose the most typical and least certain training documents of each cluster, and the least familiar of all.
 
     Documents without words are not among them, and of texts that begin alike only the first is.
 
     Returns
     -------
     DataFrame
-        ``cluster``, ``cluster_name``, ``kind`` ("typical" or "least certain"), ``rank``, ``document`` (its row),
-        what `assignments` say of it, and ``excerpt``, the beginning of the text. The least certain come with
-        ``runner_up_name``; of a single cluster there are none.
+        ``cluster``, ``cluster_name``, ``kind`` ("typical", "least certain" or "least familiar"), ``rank``,
+        ``document`` (its row), what `assignments` say of it, and ``excerpt``, the beginning of the text. The least
+        certain come with ``runner_up_name``; of a single cluster there are none. The least familiar come last.
     """
     readable = assignments[~assignments["held_out"].astype(bool) & (assignments["n_tokens"] > 0)]
     readable = readable.assign(
@@ -216,7 +242,11 @@ def choose_examples(
         chosen = chosen.sort_values("cluster", kind="stable")
         parts.append(chosen.assign(kind=kind, rank=chosen.groupby("cluster").cumcount() + 1))
     first = ["cluster", "cluster_name", "kind", "rank", "document"]
-    examples = pd.concat(parts).sort_values("cluster", kind="stable")
+    unfamiliar = (
+        readable.sort_values("familiarity", kind="stable").drop_duplicates("excerpt").head(n_examples)
+    )
+    unfamiliar = unfamiliar.assign(kind="least familiar", rank=np.arange(1, len(unfamiliar) + 1))
+    examples = pd.concat([pd.concat(parts).sort_values("cluster", kind="stable"), unfamiliar])
     columns = [*first, *examples.columns.difference([*first, "held_out"], sort=False)]
     return examples[columns].reset_index(drop=True)
 
@@ -244,6 +274,7 @@ def locate(
 def quote(examples: pd.DataFrame, clusters: pd.DataFrame) -> list[reporting.report.Quotations]:
     """Put the examples into words for the report, one group a cluster that has any, the largest first."""
     groups = []
+    examples = examples[examples["kind"] != "least familiar"]
     read = clusters[clusters["cluster"].isin(examples["cluster"])]
     for cluster in read.sort_values("n_documents", ascending=False, kind="stable").to_dict("records"):
         note = f"{cluster['n_documents']:,} documents"
@@ -260,11 +291,19 @@ def quote(examples: pd.DataFrame, clusters: pd.DataFrame) -> list[reporting.repo
     return groups
 
 
+def quote_unfamiliar(examples: pd.DataFrame) -> list[reporting.report.Quotation]:
+    """Put the least familiar of the examples into words for the report."""
+    chosen = examples[examples["kind"] == "least familiar"]
+    return [_quotation(example, "least familiar") for example in chosen.to_dict("records")]
+
+
 def _quotation(example: Mapping[Hashable, Any], kind: str) -> reporting.report.Quotation:
     source = str(example.get("name", f"document {example['document']}"))
     facts = [str(example["label"])] if example.get("label") else []
     if kind == "least certain":
         facts.append(f"or {example['runner_up_name']}? {example['log_odds']:.1f} nats between them")
+    elif kind == "least familiar":
+        facts.append(f"in {example['cluster_name']} · {example['familiarity']:.2f} nats a word")
     else:
         facts.append(f"{example['typicality']:.2f} nats a word")
     return reporting.report.Quotation(source, " · ".join(facts), str(example["excerpt"]))

@@ -14,7 +14,7 @@ from latents import estimators, reporting
 from latents.estimators.multinomial_mixture.metrics import matched_accuracy
 from latents.features.words import WordRules
 from latents.pipelines import bags
-from latents.pipelines.clustering import description
+from latents.pipelines.clustering import description, scale
 from latents.pipelines.clustering.guiding import GUIDE, class_names, known_of
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
@@ -82,6 +82,7 @@ def fit(
     words, rules = vocabulary["word"].tolist(), WordRules.from_json(word_rules)
     known = known_of(documents, split["train"], words, rules, params)
     model, selection = fit_and_choose(params.candidates, select.criterion, train, held_out, monitor, known)
+    scale.warn(model, train)
     seconds = float(selection.loc[selection["chosen"], "fit_seconds"].item())
     return model, {"fit_seconds": seconds}, selection
 
@@ -183,12 +184,14 @@ def export(
     word_rules: dict[str, Any],
     bag: bags.Bag,
     split: Rows,
+    assignments: pd.DataFrame,
     clusters: pd.DataFrame,
     metrics: dict[str, float],
 ) -> Candidate:
     """Put the mixture together with all that it takes to read texts.
 
-    A mixture of a bag of words finds these in texts by the word rules, as far as these find them at all.
+    A mixture of a bag of words finds these in texts by the word rules, as far as these find them at all. Where
+    documents were marked as fitting nowhere, new ones are marked by the same familiarity.
 
     Returns
     -------
@@ -210,6 +213,7 @@ def export(
         rules,
         clusters["name"].tolist(),
         int(bag["first_word"]) if "first_word" in bag else None,
+        description.least_familiarity_of(assignments),
     )
     if bag and (unfound := np.flatnonzero(predictor.count(predictor.vocabulary).diagonal() == 0)).size:
         logger.warning(
@@ -269,5 +273,11 @@ def report(
         reporting.selection.best_by_criterion(fits, given["select"]["criterion"])
     else:
         del figures["selection"]
-    page = reporting.pages.clustering(figures, description.quote(examples, clusters), metrics, given)
+    page = reporting.pages.clustering(
+        figures,
+        description.quote(examples, clusters),
+        description.quote_unfamiliar(examples),
+        metrics,
+        given,
+    )
     return page, reporting.report.render_chart("Map of the documents", figures["map"])

@@ -157,5 +157,6 @@ class EvaluateParameters(Parameters):
     n_top_words: Annotated[int, Field(ge=2)]
     relevance_weight: Annotated[float, Field(ge=0, le=1)]
     n_examples: PositiveInt
+    contamination: Annotated[float, Field(ge=0, lt=0.5)]
     map_documents: Annotated[int, Field(ge=0)]
     random_state: Seed

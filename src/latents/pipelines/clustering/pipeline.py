@@ -57,6 +57,7 @@ def create_pipeline() -> Pipeline:
                     "word_rules",
                     "bag",
                     "split",
+                    "assignments",
                     "clusters",
                     "metrics",
                 ],

@@ -14,7 +14,7 @@ from latents.reporting import heat_map, style
 from latents.reporting.clustering.names import short_names
 
 _MAX_NAME_LENGTH = 30
-_MAX_NUMBERED_COLUMNS = 24
+_MAX_NUMBERED_COLUMNS, _MAX_NAMED_COLUMNS = 24, 60
 
 
 def matched_clusters(
@@ -115,14 +115,20 @@ def label_by_cluster(
         is_numbered=numbered,
         customdata=np.dstack([counts, np.broadcast_to(order, counts.shape)]),
     )
-    figure.update_xaxes(tickangle=-45 if len(names) <= 24 else -90)
+    reading = "Rows are labels; a row with one dark cell is a label that one cluster has found."
+    if len(names) > _MAX_NAMED_COLUMNS:
+        reading += " Point at a cell to see which cluster it is of."
+    elif numbered:
+        reading += " Numbers are documents."
+    figure.update_xaxes(
+        tickangle=-45 if numbered else -90, showticklabels=len(names) <= _MAX_NAMED_COLUMNS, ticks=""
+    )
     return style.finish(
         figure,
         f"{n_agreeing / label_of.size:.1%} of the documents are in the cluster matched to their label"
         if classes is None
         else f"{n_agreeing / label_of.size:.1%} of the held-out documents are in a cluster of their label",
-        "Rows are labels; a row with one dark cell is a label that one cluster has found."
-        + (" Numbers are documents." if numbered else ""),
+        reading,
         height=310 + max(26 * len(label_names), 260),
     )
 

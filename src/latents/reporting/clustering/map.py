@@ -20,6 +20,8 @@ _MARGIN = {"l": 16, "r": 16, "t": 128, "b": 24}
 _CHARACTER, _LINE = 6.4, 19.0
 _MAX_NAME_LENGTH = 26
 _HOVER_WIDTH = 64
+# More names would hide what they name.
+_MAX_TAGS = 40
 # Colours and symbols tell so many labels apart.
 _MAX_LABELS = len(style.CATEGORY_COLOURS) * len(style.CATEGORY_SYMBOLS)
 
@@ -57,7 +59,8 @@ def document_map(
     Returns
     -------
     plotly.graph_objects.Figure
-        One WebGL trace a cluster, the largest first; names of clusters and labels are annotations.
+        One WebGL trace a cluster, the largest first; names of clusters and labels, of forty at most, the largest,
+        are annotations.
 
     Raises
     ------
@@ -101,6 +104,8 @@ def document_map(
     subtitle = "Near one another: words that speak for the same clusters. Only neighbourhoods mean something."
     if n_documents > len(xy):
         subtitle += f" Shown: {len(xy):,} of {n_documents:,}."
+    if len(tags) < len(members):
+        subtitle += f" Named: the {len(tags)} largest clusters."
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False, scaleanchor="x", scaleratio=1)
     style.finish(figure, title, subtitle, height=_HEIGHT, legend="right")
@@ -127,16 +132,16 @@ def _tags(
     names: Sequence[str],
     looks: Sequence[tuple[str, str]],
 ) -> list[dict[str, Any]]:
-    """Return annotations that name the groups at their places, moved apart where they would overlap."""
-    places = heads(xy, groups, len(names))
-    here = np.flatnonzero(~np.isnan(places[:, 0])).tolist()
+    """Return annotations that name the largest groups at their places, moved apart where they would overlap."""
+    places, sizes = heads(xy, groups, len(names)), np.bincount(groups, minlength=len(names))
+    here = [k for k in sorted(np.argsort(-sizes, kind="stable")[:_MAX_TAGS].tolist()) if sizes[k]]
     # Pixels of a unit of the map, at the usual height and with the margin that Plotly leaves around points.
     extent = float(np.ptp(xy, axis=0).max()) if len(xy) else 0.0
     scale = (_HEIGHT - _MARGIN["t"] - _MARGIN["b"]) / max(1.1 * extent, 1e-9)
     # Pixels count downwards; half a line more shows the points beneath.
     wanted = places[here] * [scale, -scale] - [0, 0.75 * _LINE]
-    sizes = np.array([[_CHARACTER * len(names[k]) + 8, _LINE] for k in here]).reshape(-1, 2)
-    offsets = apart(wanted, sizes) - places[here] * [scale, -scale]
+    boxes = np.array([[_CHARACTER * len(names[k]) + 8, _LINE] for k in here]).reshape(-1, 2)
+    offsets = apart(wanted, boxes) - places[here] * [scale, -scale]
     return [
         {
             "x": float(places[k, 0]),

@@ -1,0 +1,45 @@
+"""Whether parameters of a fit are on the scale of its corpus."""
+
+from __future__ import annotations  # so that naming MultinomialMixture in a signature does not import torch
+
+import logging
+
+import numpy as np
+from scipy import sparse
+
+from latents import estimators
+
+logger = logging.getLogger(__name__)
+
+
+def warn(model: estimators.MultinomialMixture, train: sparse.csr_array) -> None:
+    """Say of a fit with empty components, or whose prior outweighs its documents, what is to be changed.
+
+    Parameters
+    ----------
+    model : MultinomialMixture
+        The fitted mixture.
+    train : sparse array of shape (n_documents, n_words)
+        Counts of the documents that it was fitted to.
+    """
+    n_components, n_words = model.word_probabilities_.shape
+    n_empty = n_components - len(np.unique(model.predict(train)))
+    if n_empty:
+        logger.warning(
+            "%d of %d clusters hold no training document; a smaller clustering.fit.n_components will do, or let "
+            "more of them live by a smaller annealing_smoothing (%g) and smoothing (%g)",
+            n_empty,
+            n_components,
+            model.annealing_smoothing,
+            model.smoothing,
+        )
+    prior, total = n_components * n_words * model.pseudo_count_, float(train.sum())
+    if prior > total:
+        logger.warning(
+            "the prior outweighs the documents: clustering.fit.smoothing (%g) adds %.0f pseudo-counts to their "
+            "%.0f words, so that clusters are more alike than documents are; set a smaller smoothing%s",
+            model.smoothing,
+            prior,
+            total,
+            "" if model.relative else ", or relative: true, by which it is a share of what there is",
+        )
