@@ -9,7 +9,7 @@ so that what a merge loses or a split gains is told by the components that it co
 Ghahramani and Hinton, "SMEM algorithm for mixture models", 2000).
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -81,6 +81,35 @@ class Merge(NamedTuple):
     second: int
 
 
+class Draws(NamedTuple):
+    """What chance brings to a search for halves, drawn once: of each document and each word its own.
+
+    Were it drawn anew for each component, one document more or less in it would change all that follows, and so
+    would the last digit of a product, which is not the same on every processor.
+
+    Attributes
+    ----------
+    order : ndarray of shape (D,)
+        The documents with the lowest numbers are the sample of a component.
+    gamma : Tensor of shape (D, 2)
+        Responsibilities to start from.
+    noise : Tensor of shape (W, 2)
+    """
+
+    order: NDArray[np.float64]
+    gamma: Tensor
+    noise: Tensor
+
+    @classmethod
+    def of(cls, counts: Counts, perturbation: float, rng: np.random.RandomState) -> Self:
+        """Draw for documents and words."""
+        return cls(
+            rng.uniform(size=counts.n_rows),
+            random_responsibilities(counts, 2, rng).cpu().float(),
+            torch.from_numpy(rng.normal(scale=perturbation, size=(counts.n_words, 2))).float(),
+        )
+
+
 def with_moves(climb: Climb, recipe: Recipe, rng: np.random.RandomState, report: Report) -> Climb:
     """Return the climb after moves, so far as they raise the objective.
 
@@ -90,8 +119,9 @@ def with_moves(climb: Climb, recipe: Recipe, rng: np.random.RandomState, report:
     if recipe.n_components < 2:
         return climb
     halves: dict[int, Half] = {}
+    draws = Draws.of(climb.corpus.counts, recipe.perturbation, rng)
     for _ in range(recipe.rearrangements):
-        z = rearranged(climb, recipe, rng, halves)
+        z = rearranged(climb, recipe, draws, halves)
         after = None if z is None else _settled(climb, z, recipe, report, _STEPS)
         if after is None or after.objective <= climb.objective:
             break
@@ -102,9 +132,7 @@ def with_moves(climb: Climb, recipe: Recipe, rng: np.random.RandomState, report:
     return climb
 
 
-def rearranged(
-    climb: Climb, recipe: Recipe, rng: np.random.RandomState, halves: dict[int, Half]
-) -> Clusters | None:
+def rearranged(climb: Climb, recipe: Recipe, draws: Draws, halves: dict[int, Half]) -> Clusters | None:
     """Return a clustering (D,) in which components that gain by it are split, and others merged to make room.
 
     Splits and merges are matched by their gain, none touching what another has touched. None if nothing gains.
@@ -124,7 +152,7 @@ def rearranged(
         if k not in halves:
             if len(rows) < 2 or T.nnz == 0:
                 continue
-            halves[k] = half(T, base, recipe.perturbation, rng)
+            halves[k] = half(counts.T, rows, base, draws)
         second = rows[T @ halves[k].log_ratio + halves[k].log_odds > 0]
         parted = np.isin(rows, second)
         if parted.all() or not parted.any():
@@ -153,26 +181,26 @@ def halved(T: sp.csr_array, a: float, perturbation: float, rng: np.random.Random
     """Return which of the documents T (D, W) of a component are of its second half, of shape (D,)."""
     if T.shape[0] < 2 or T.nnz == 0:
         return np.zeros(T.shape[0], dtype=bool)
-    found = half(T, a, perturbation, rng)
+    draws = Draws.of(Counts(T, torch.device("cpu")), perturbation, rng)
+    found = half(T, np.arange(T.shape[0]), a, draws)
     second: NDArray[np.bool_] = T @ found.log_ratio + found.log_odds > 0
     return second
 
 
-def half(T: sp.csr_array, a: float, perturbation: float, rng: np.random.RandomState) -> Half:
-    """Part the documents T of a component in two, by quick annealing on a sample of them."""
-    rows = np.sort(rng.permutation(T.shape[0])[:_SAMPLE])
+def half(T: sp.csr_array, documents: NDArray[np.intp], a: float, draws: Draws) -> Half:
+    """Part some documents of T (D, W), those of a component, in two, by quick annealing on a sample of them."""
+    rows = np.sort(documents[np.argsort(draws.order[documents], kind="stable")[:_SAMPLE]])
     columns = np.unique(T[rows].indices)
-    counts = Counts(sp.csr_array(T[rows][:, columns]), torch.device("cpu")).single_precision()
-    a = a * len(rows) / T.shape[0]
+    counts = Counts(sp.csr_array(T[rows][:, columns]), torch.device("cpu"))
+    a = a * len(rows) / len(documents)
     corpus = Corpus(counts)
-    climb = Climb(corpus, random_responsibilities(counts, 2, rng), a)
-    noise = torch.from_numpy(rng.normal(scale=perturbation, size=(len(columns), 2))).float()
-    longest, c = corpus.whole_length(), 1.0
+    climb = Climb(corpus, draws.gamma[rows], a)
+    longest, c, shift = corpus.whole_length(), 1.0, 0
     while c < longest and climb.decided() < DECIDED:
-        climb.disturb(torch.roll(noise, int(rng.randint(len(noise))), dims=0))
+        climb.disturb(torch.roll(draws.noise, shift, dims=0)[columns])
         for _ in range(_SPLIT_STEPS):
             climb.step(*corpus.shortened(c), a, watched=False)
-        c *= _SPLIT_GROWTH
+        c, shift = c * _SPLIT_GROWTH, shift + 1
     for _ in range(_SPLIT_STEPS):
         climb.step(None, 1.0, a, watched=False)
     log_ratio = np.zeros(T.shape[1])
@@ -240,7 +268,8 @@ def moved_one_by_one(climb: Climb, recipe: Recipe, rng: np.random.RandomState) -
         wanting = ahead > 0
         if wanting.sum() <= _FEW * counts.n_rows:
             break
-        moving = rows[wanting & (rng.uniform(size=len(rows)) < _AT_ONCE)]
+        # Each document has its own chance, whichever others are asked: rounding then stays where it is.
+        moving = rows[wanting & (rng.uniform(size=counts.n_rows)[rows] < _AT_ONCE)]
         better = joint.argmax(dim=1).cpu().numpy()
         changed = z.copy()
         changed[moving] = better[np.searchsorted(rows, moving)]
