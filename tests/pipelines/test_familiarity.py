@@ -124,12 +124,13 @@ def test_a_fit_off_the_scale_of_its_corpus_says_once_what_to_change(project, cap
     run(project, until="fit", fit={"n_components": 3})
     assert not warnings_of(caplog)
     run(project, until="fit", fit={"n_components": 12, "annealing_smoothing": 2.0, "rearrangements": 0})
-    (said,) = warnings_of(caplog)
+    said, outweighed = warnings_of(caplog)
     empty = 12 - len(np.unique(clusters_of(project)))
     assert said.startswith(
         f"{empty} of 12 clusters hold no training document; a smaller clustering.fit.n_comp"
     )
-    assert "annealing_smoothing (2) and smoothing (0.25)" in said
+    assert said.endswith("annealing_smoothing (2)")
+    assert "clustering.fit.annealing_smoothing (2) adds" in outweighed
     caplog.clear()
     run(
         project,

@@ -20,7 +20,7 @@ from latents.estimators.multinomial_mixture.counts import Counts
 
 # Dirichlet concentration of the random starting responsibilities. Near-uniform ones put every component near
 # the corpus mean, from where EM finds better optima than from components that already disagree at random.
-_CONCENTRATION = 100.0
+CONCENTRATION = 100.0
 
 
 # Dirichlet pseudo-counts: one for every word of every component, or of each its own, (W, K).
@@ -224,7 +224,7 @@ def log_coefficients(T: sp.csr_array) -> NDArray[np.float64]:
 
 def random_responsibilities(counts: Counts, n_components: int, rng: np.random.RandomState) -> Tensor:
     """Draw gamma (D, K) near 1 / K for every document, or shared by the components that it may be of."""
-    drawn = rng.dirichlet(np.full(n_components, _CONCENTRATION), size=counts.n_rows)
+    drawn = rng.dirichlet(np.full(n_components, CONCENTRATION), size=counts.n_rows)
     gamma = torch.as_tensor(drawn, dtype=counts.dtype, device=counts.device)
     return gamma if counts.barred is None else torch.softmax(counts.barring(torch.log(gamma)), dim=1)
 

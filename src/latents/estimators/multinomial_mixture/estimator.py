@@ -66,6 +66,8 @@ _LARGEST_COUNT = 1e30
 _LARGEST_SUM = 1e36
 # Counts times components: beyond so many a start is not cheap.
 _LARGE = 1e7
+# Learned attributes that files of earlier versions lack, all of them.
+_ADDED = frozenset({"pseudo_count_", "mean_length_", "component_classes_"})
 
 
 class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # type: ignore[misc]
@@ -881,6 +883,15 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
 
     def _check_state(self, state: dict[str, Any]) -> None:
         lengths = check_learned(state, self._learned)
+        if missing := _ADDED - state.keys():
+            if missing != _ADDED or not isinstance(self.smoothing, Real):
+                raise ValueError(f"{', '.join(sorted(missing))} missing")
+        elif not (state["pseudo_count_"] >= 0 and state["mean_length_"] >= 0):
+            raise ValueError("pseudo_count_ or mean_length_ is below 0")
+        elif not (
+            (state["component_classes_"] >= UNKNOWN) & (state["component_classes_"] < lengths.get("C", 0))
+        ).all():
+            raise ValueError("component_classes_ has numbers that are no places in classes_")
         if state["n_features_in_"] != lengths["W"]:
             raise ValueError(
                 f"word_probabilities_ are of {lengths['W']} words, not {state['n_features_in_']}"

@@ -28,7 +28,7 @@ from latents.estimators.multinomial_mixture.annealing import (
     settle,
 )
 from latents.estimators.multinomial_mixture.counts import Counts
-from latents.estimators.multinomial_mixture.em import PseudoCounts, Recipe, random_responsibilities
+from latents.estimators.multinomial_mixture.em import CONCENTRATION, PseudoCounts, Recipe
 
 Clusters = NDArray[np.intp]
 
@@ -105,7 +105,7 @@ class Draws(NamedTuple):
         """Draw for documents and words."""
         return cls(
             rng.uniform(size=counts.n_rows),
-            random_responsibilities(counts, 2, rng).cpu().float(),
+            torch.from_numpy(rng.dirichlet(np.full(2, CONCENTRATION), size=counts.n_rows)).float(),
             torch.from_numpy(rng.normal(scale=perturbation, size=(counts.n_words, 2))).float(),
         )
 

@@ -27,19 +27,26 @@ def warn(model: estimators.MultinomialMixture, train: sparse.csr_array) -> None:
     if n_empty:
         logger.warning(
             "%d of %d clusters hold no training document; a smaller clustering.fit.n_components will do, or let "
-            "more of them live by a smaller annealing_smoothing (%g) and smoothing (%g)",
+            "more of them live by a smaller annealing_smoothing (%g)",
             n_empty,
             n_components,
             model.annealing_smoothing,
-            model.smoothing,
         )
-    prior, total = n_components * n_words * model.pseudo_count_, float(train.sum())
-    if prior > total:
-        logger.warning(
-            "the prior outweighs the documents: clustering.fit.smoothing (%g) adds %.0f pseudo-counts to their "
-            "%.0f words, so that clusters are more alike than documents are; set a smaller smoothing%s",
-            model.smoothing,
-            prior,
-            total,
-            "" if model.relative else ", or relative: true, by which it is a share of what there is",
-        )
+    total, occurrences = float(train.sum()), float(train.minimum(1).sum())
+    priors = {
+        "smoothing": n_components * n_words * model.pseudo_count_ if model.smoothing != "auto" else 0.0,
+        "annealing_smoothing": model.annealing_smoothing
+        * (occurrences if model.relative else n_components * n_words)
+        * model.annealing,
+    }
+    for name, prior in priors.items():
+        if prior > total:
+            logger.warning(
+                "the prior outweighs the documents: clustering.fit.%s (%g) adds %.0f pseudo-counts to their "
+                "%.0f words, so that clusters are more alike than documents are; set a smaller one%s",
+                name,
+                getattr(model, name),
+                prior,
+                total,
+                "" if model.relative else ", or relative: true, by which it is a share of what there is",
+            )
