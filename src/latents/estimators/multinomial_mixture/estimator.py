@@ -125,7 +125,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         objective; documents move one by one after the last. 0 leaves what annealing has found.
     max_iter : int, default=500
         Most EM steps on whole documents; those of the search do not count.
-    tol : float, default=1e-6
+    tol : float, default=1e-5
         EM stops when a step on whole documents raises the objective by no more than this (see `relative`).
     n_init : int or "auto", default="auto"
         Starts. While annealing they climb side by side until documents have decided, and the highest goes
@@ -268,7 +268,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         perturbation: float = 0.3,
         rearrangements: int = 2,
         max_iter: int = 500,
-        tol: float = 1e-6,
+        tol: float = 1e-5,
         n_init: int | Literal["auto"] = "auto",
         use_labels: Literal["auto", "guide", "ignore"] = "auto",
         components_per_class: int = 1,
