@@ -114,7 +114,9 @@ def clustering(
                 "How EM got there",
                 "The objective per document after every EM step. In the plain steps it never falls. During "
                 "annealing EM climbs another objective, of documents that count as if they were short and grow "
-                "to their length. It drops as they grow, by construction, and the first may fall for a while.",
+                "to their length. It drops as they grow, by construction, and the first may fall for a while. "
+                "Last, clusters are split and merged. Where they tell the pseudo-counts (smoothing: auto), "
+                "the plain steps begin by adding their prior, a drop of the curve.",
                 figures["bound"],
             ),
         ],

@@ -105,9 +105,10 @@ class Climb:
 
     Attributes
     ----------
-    objective, shortened_objective : float
+    objective, shortened_objective, plain_objective : float
         Of the parameters before the last step: sum_d log p(T_d) without multinomial coefficients plus the log
-        prior, and what the step set out to raise.
+        prior; what the step set out to raise; and the first with the prior of plain EM, without one where that is
+        not yet known.
     """
 
     def __init__(
@@ -115,14 +116,16 @@ class Climb:
         corpus: Corpus,
         gamma: Tensor,
         pseudo_counts: PseudoCounts,
+        of_plain_em: PseudoCounts | None = None,
     ) -> None:
         self.corpus, self.gamma, self._pseudo_counts = corpus, gamma, pseudo_counts
+        self._of_plain_em: PseudoCounts = 0.0 if of_plain_em is None else of_plain_em
         self.emphasis: Tensor | None = None
         weighted = corpus.counts.weighted(gamma)
         self.log_lift = self._normalised(self._maximiser(corpus.counts.by_words(weighted), pseudo_counts))
         self._set_log_pi(weighted)
         self._sum_of_logs = corpus.log_shares.double().sum()
-        self.objective = self.shortened_objective = -np.inf
+        self.objective = self.shortened_objective = self.plain_objective = -np.inf
 
     def emphasise(self, labelled: Tensor, share: float) -> None:
         """Let labelled documents (D,) weigh as much as `share` of all others, or as they are if that is more."""
@@ -170,9 +173,9 @@ class Climb:
         self.shortened_objective = float(
             counts.weighted(of_shortened + (offsets if s is None else s[:, 0] * offsets)).sum()
         ) + self._log_prior(shrunk)
-        self.objective = float(counts.weighted(of_whole + offsets).sum()) + self._log_prior(
-            self._pseudo_counts
-        )
+        log_likelihood = float(counts.weighted(of_whole + offsets).sum())
+        self.objective = log_likelihood + self._log_prior(self._pseudo_counts)
+        self.plain_objective = log_likelihood + self._log_prior(self._of_plain_em)
 
     def _log_prior(self, pseudo_counts: PseudoCounts) -> float:
         if isinstance(pseudo_counts, Tensor):
@@ -235,9 +238,8 @@ def annealed(corpus: Corpus, recipe: Recipe, rng: np.random.RandomState, report:
     rng : RandomState
         Source of the starting responsibilities and of the noise.
     report : callable
-        Called at each step as ``report(objective, shortened_objective, n_documents)`` of the best climb by the
-        second: sum_d log p(T_d) without multinomial coefficients plus the log prior, and what the step set out to
-        raise.
+        Called at each step as ``report(plain_objective, shortened_objective, n_documents)`` of the best climb by
+        the second (``Climb``).
     """
     counts, a = corpus.counts, recipe.annealing_pseudo_counts
     # Drawing takes as long as a product: it is done once, and one row is another's the next time.
@@ -250,7 +252,7 @@ def annealed(corpus: Corpus, recipe: Recipe, rng: np.random.RandomState, report:
         return torch.roll(rows, int(rng.randint(len(rows))), dims=0)
 
     starts = [drawn if counts.barred is not None else rolled(drawn) for _ in range(recipe.n_init)]
-    climbs = [Climb(corpus, gamma, a) for gamma in starts]
+    climbs = [Climb(corpus, gamma, a, recipe.pseudo_counts) for gamma in starts]
 
     def take_steps(s: Tensor | None, share: float, pseudo_counts: PseudoCounts) -> float:
         for step in range(recipe.steps_per_length):
@@ -258,7 +260,7 @@ def annealed(corpus: Corpus, recipe: Recipe, rng: np.random.RandomState, report:
             for climb in stepping:
                 climb.step(s, share, pseudo_counts)
             best = max(stepping, key=_height)
-            report(best.objective, best.shortened_objective, counts.n_documents)
+            report(best.plain_objective, best.shortened_objective, counts.n_documents)
         return min(climb.decided() for climb in climbs)
 
     n_steps = [recipe.steps_per_length, max(1, recipe.steps_per_length // 2)]
@@ -288,20 +290,30 @@ def annealed(corpus: Corpus, recipe: Recipe, rng: np.random.RandomState, report:
     n_last = STEPS_OF_WHOLE_DOCUMENTS if len(climbs) > 1 else _LAST_STEPS
     settled = [settle(climb, recipe, n_last) for climb in climbs]
     best = max(range(len(climbs)), key=lambda number: climbs[number].objective)
-    for objective in settled[best]:
-        report(objective, objective, counts.n_documents)
+    for objectives in settled[best]:
+        report(*objectives, counts.n_documents)
     return climbs[best]
 
 
-def settle(climb: Climb, recipe: Recipe, n_steps: int = STEPS_OF_WHOLE_DOCUMENTS) -> list[float]:
-    """Take steps at whole documents until one raises the objective by no more than `tol`; return that of each."""
-    objectives = [-np.inf]
+def settle(
+    climb: Climb, recipe: Recipe, n_steps: int = STEPS_OF_WHOLE_DOCUMENTS
+) -> list[tuple[float, float]]:
+    """Take steps at whole documents until one raises the objective by no more than `tol`.
+
+    Returns
+    -------
+    list of tuple of float
+        Of each step the objective of plain EM and that which was raised.
+    """
+    taken: list[tuple[float, float]] = []
+    previous = -np.inf
     for _ in range(n_steps):
         climb.step(None, 1.0, recipe.annealing_pseudo_counts)
-        objectives.append(climb.objective)
-        if objectives[-1] - objectives[-2] <= recipe.tol * climb.corpus.counts.n_documents:
+        taken.append((climb.plain_objective, climb.objective))
+        if climb.objective - previous <= recipe.tol * climb.corpus.counts.n_documents:
             break
-    return objectives[1:]
+        previous = climb.objective
+    return taken
 
 
 def _height(climb: Climb) -> float:

@@ -173,8 +173,8 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     lower_bounds_ : ndarray of shape (n_iter_ + 1,)
         The objective before the first EM step and after each, those of the search included, so that one
         curve tells the whole fit; of several starts, that of the highest. While annealing raises another
-        objective, this one may fall; it is then computed in single precision, and of the search's pseudo-counts.
-        From
+        objective, this one may fall; it is then computed in single precision, and, where `smoothing` is "auto",
+        without a prior, which plain EM adds. From
         ``lower_bounds_[len(tempered_bounds_)]``, where plain EM starts, it never falls beyond rounding in double
         precision. A streamed fit has the entries of plain EM alone; ``partial_fit`` appends one a batch.
     tempered_bounds_ : ndarray of shape (steps of the search,)

@@ -350,7 +350,7 @@ def _settled(
     """Return a climb that has taken some steps of EM from a clustering."""
     a = recipe.annealing_pseudo_counts
     hard = torch.nn.functional.one_hot(torch.from_numpy(z), recipe.n_components)
-    after = Climb(climb.corpus, hard.to(climb.gamma), a)
-    for objective in settle(after, recipe, n_steps):
-        report(objective, objective, climb.corpus.counts.n_documents)
+    after = Climb(climb.corpus, hard.to(climb.gamma), a, recipe.pseudo_counts)
+    for objectives in settle(after, recipe, n_steps):
+        report(*objectives, climb.corpus.counts.n_documents)
     return after
