@@ -201,6 +201,7 @@ def test_seeds_are_pseudo_counts_of_so_many_documents():
         ({"space": "orbit"}, r"seeds\['space'\] is 'orbit'; allowed is a list"),
         ({"space": [1, 2], "sea": [2]}, "seeds contradict: 2 is of 'space' and of 'sea'"),
         ({name: [number] for number, name in enumerate("abcde")}, "there are 5 classes .* allowed are 5"),
+        ({"a": [0], 3: [1]}, "classes are called 'a' and 3; allowed are numbers or strings alone"),
     ],
 )
 def test_seeds_that_do_not_fit_are_refused(seeds, message):
@@ -344,6 +345,17 @@ def test_a_merged_component_is_what_one_fit_to_both_would_be():
     np.testing.assert_allclose(free.word_probabilities_[2], words / words.sum(), rtol=1e-9)
     np.testing.assert_array_equal(free.word_probabilities_[:2], model.word_probabilities_[[0, 2]])
     assert free.weights_[2] == pytest.approx(np.isin(z, [1, 3]).mean())
+
+
+def test_split_and_merged_components_keep_their_seed_words():
+    X, z, _ = planted(n_components=3, n_documents=300, length=30)
+    model = MultinomialMixture(
+        3, use_labels="guide", seeds={1: [4]}, smoothing=0.2, relative=False, random_state=0
+    ).fit(X, z)
+    before = model.word_probabilities_.copy()
+    model.split(1, X).merge(1, 3)
+    np.testing.assert_allclose(model.word_probabilities_, before, atol=2e-3)
+    np.testing.assert_array_equal(model.word_probabilities_[[0, 2]], before[[0, 2]])
 
 
 @pytest.mark.parametrize(

@@ -138,16 +138,15 @@ class Climb:
         """Add noise (W, K) to the log lifts: components that have met exactly would never part."""
         self.log_lift = self._normalised(self.log_lift.add_(noise))
 
-    def step(
-        self, s: Tensor | None, share: float, pseudo_counts: PseudoCounts, *, watched: bool = True
-    ) -> None:
-        """Take a step at the powers s (D, 1), or of whole documents, with `share` of the pseudo-counts.
+    def step(self, c: float, *, watched: bool = True) -> None:
+        """Take a step at length c; infinity is whole documents.
 
         Without being `watched` it does not tell its objectives, which takes a third of the time.
         """
         counts = self.corpus.counts
+        s, share = self.corpus.shortened(c) if np.isfinite(c) else (None, 1.0)
         joint = counts.barring(counts.by_documents(self.log_lift).add_(self.log_pi))
-        shrunk = pseudo_counts * share
+        shrunk = self._pseudo_counts * share
         of_whole = None if s is None or not watched else _log_normalisers(joint)
         self.gamma, of_shortened = posterior(joint if s is None else joint.mul_(s))
         if watched:
@@ -254,15 +253,6 @@ def annealed(corpus: Corpus, recipe: Recipe, rng: np.random.RandomState, report:
     starts = [drawn if counts.barred is not None else rolled(drawn) for _ in range(recipe.n_init)]
     climbs = [Climb(corpus, gamma, a, recipe.pseudo_counts) for gamma in starts]
 
-    def take_steps(s: Tensor | None, share: float, pseudo_counts: PseudoCounts) -> float:
-        for step in range(recipe.steps_per_length):
-            stepping = [climb for number, climb in enumerate(climbs) if step < n_steps[number % 2]]
-            for climb in stepping:
-                climb.step(s, share, pseudo_counts)
-            best = max(stepping, key=_height)
-            report(best.plain_objective, best.shortened_objective, counts.n_documents)
-        return min(climb.decided() for climb in climbs)
-
     n_steps = [recipe.steps_per_length, max(1, recipe.steps_per_length // 2)]
     longest = corpus.whole_length()
     if longest <= 1:
@@ -277,7 +267,13 @@ def annealed(corpus: Corpus, recipe: Recipe, rng: np.random.RandomState, report:
             climb.disturb(rolled(noise))
             if labelled is not None:
                 climb.emphasise(labelled, _EMPHASIS * (1 - decided))
-        decided = take_steps(*corpus.shortened(c), a)
+        for step in range(recipe.steps_per_length):
+            stepping = [climb for number, climb in enumerate(climbs) if step < n_steps[number % 2]]
+            for climb in stepping:
+                climb.step(c)
+            best = max(stepping, key=lambda climb: climb.shortened_objective)
+            report(best.plain_objective, best.shortened_objective, counts.n_documents)
+        decided = min(climb.decided() for climb in climbs)
         if decided < _BEGUN:
             growth = recipe.length_growth**_HASTE
         elif decided < DECIDED:
@@ -289,10 +285,10 @@ def annealed(corpus: Corpus, recipe: Recipe, rng: np.random.RandomState, report:
         climb.emphasis = None
     n_last = STEPS_OF_WHOLE_DOCUMENTS if len(climbs) > 1 else _LAST_STEPS
     settled = [settle(climb, recipe, n_last) for climb in climbs]
-    best = max(range(len(climbs)), key=lambda number: climbs[number].objective)
-    for objectives in settled[best]:
+    highest = max(range(len(climbs)), key=lambda number: climbs[number].objective)
+    for objectives in settled[highest]:
         report(*objectives, counts.n_documents)
-    return climbs[best]
+    return climbs[highest]
 
 
 def settle(
@@ -308,16 +304,12 @@ def settle(
     taken: list[tuple[float, float]] = []
     previous = -np.inf
     for _ in range(n_steps):
-        climb.step(None, 1.0, recipe.annealing_pseudo_counts)
+        climb.step(np.inf)
         taken.append((climb.plain_objective, climb.objective))
         if climb.objective - previous <= recipe.tol * climb.corpus.counts.n_documents:
             break
         previous = climb.objective
     return taken
-
-
-def _height(climb: Climb) -> float:
-    return climb.shortened_objective
 
 
 def _log_normalisers(log_scores: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from numbers import Integral, Real
+from operator import add
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -351,8 +352,8 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 T = self._checked(X, reset=True)
                 known = self._known(y, checked_weights(sample_weight), T.shape[0])
                 self._check_start(T)
-                run = self._fit_documents(T, known, Scale.of(T, known.weights), report)
-                n_documents = known.n_documents
+                scale = Scale.of(T, known.weights)
+                run, n_documents = self._fit_documents(T, known, scale, report), scale.n_documents
             if not run.converged:
                 warn_caller(
                     f"EM took max_iter={self.max_iter} steps on whole documents without meeting tol={self.tol}",
@@ -403,8 +404,9 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         counts = known.of(T)
         a = self._with_seeds(self.pseudo_count_, known.guidance, counts.device)
         before = self._statistics(counts.device)
+        scale = Scale.of(T, known.weights)
         if self.relative and self.smoothing != "auto":
-            a = a + Scale.of(T, known.weights).pseudo_count(self.smoothing, self.weights_.size)
+            a = a + scale.pseudo_count(self.smoothing, self.weights_.size)
         try:
             step = stepwise(
                 counts,
@@ -417,7 +419,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             )
         except ImpossibleDocumentError as error:
             raise self._impossible(T, error) from error
-        self._keep(step, self.n_documents_seen_ + known.n_documents)
+        self._keep(step, self.n_documents_seen_ + scale.n_documents)
         self.lower_bound_ = step.lower_bounds[-1]
         self.lower_bounds_ = np.append(self.lower_bounds_, self.lower_bound_)
         self.n_iter_ += 1
@@ -486,8 +488,9 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         run = self._fit_documents(
             first, known, scales[0], lambda name, value: report(f"first_block_{name}", value)
         )
-        recipe = self._recipe(reduce(Scale.plus, scales), known.guidance, first, resolve_device(self.device))
-        return fit_blocks(read, run, coefficient, recipe, report), known.n_documents
+        scale = reduce(add, scales)
+        recipe = self._recipe(scale, known.guidance, first, resolve_device(self.device))
+        return fit_blocks(read, run, coefficient, recipe, report), scale.n_documents
 
     def _known(
         self, y: ArrayLike | None, weights: NDArray[np.float64] | None, n_rows: int, *, again: bool = False
@@ -501,7 +504,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 self.classes_ = found.classes
             elif hasattr(self, "classes_"):
                 del self.classes_
-        return _Known(found, None if weights is None else _one_each(weights, n_rows), n_rows, self.device)
+        return _Known(found, None if weights is None else _one_each(weights, n_rows), self.device)
 
     def _guidance(self, y: ArrayLike | None, n_rows: int, *, again: bool = True) -> Guidance:
         return guidance(
@@ -546,6 +549,11 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         if self.smoothing == 0:
             raise ValueError("smoothing is 0, and seeds are pseudo-counts; allowed with them is one above 0")
         return torch.from_numpy(extra + pseudo_count).to(device)
+
+    def _pseudo_counts_of(self, component: int) -> Array | float:
+        """Return the pseudo-counts of a component, one for all words or of each word its own, (W,)."""
+        a = self._with_seeds(self.pseudo_count_, self._guidance(None, 0), torch.device("cpu"))
+        return a if isinstance(a, float) else a[:, component].numpy()
 
     def _statistics(self, device: torch.device) -> Statistics:
         """Return the statistics that the M step was given."""
@@ -696,7 +704,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 f"components with two documents that differ"
             )
         halves = [T[rows[~second]], T[rows[second]]]
-        words = np.array([half.sum(axis=0) for half in halves]) + self.pseudo_count_
+        words = np.array([half.sum(axis=0) for half in halves]) + self._pseudo_counts_of(component)
         words_of_halves = np.array([half.sum() for half in halves])
         share = second.mean()
         return self._set_components(
@@ -734,8 +742,9 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         if len(classes) > 1:
             names = " and ".join(repr(str(self.classes_[c])) for c in sorted(classes))
             raise ValueError(f"components {first} and {second} are of different classes, {names}")
-        statistics = self._statistics(torch.device("cpu"))
-        words = statistics.word_counts[:, [first, second]].sum(dim=1).numpy() + self.pseudo_count_
+        of_class = max(first, second, key=lambda k: int(self.component_classes_[k]))
+        words = self._statistics(torch.device("cpu")).word_counts[:, [first, second]].sum(dim=1).numpy()
+        words = words + self._pseudo_counts_of(of_class)
         self._set_components(
             weights=_merged(self.weights_, first, second, self.weights_[[first, second]].sum()),
             word_probabilities=_merged(self.word_probabilities_, first, second, words / words.sum()),
@@ -743,7 +752,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 self.words_per_component_, first, second, self.words_per_component_[[first, second]].sum()
             ),
             component_classes=_merged(
-                self.component_classes_, first, second, max(self.component_classes_[[first, second]])
+                self.component_classes_, first, second, self.component_classes_[of_class]
             ),
         )
         return self
@@ -925,12 +934,7 @@ class _Known(NamedTuple):
 
     guidance: Guidance
     weights: NDArray[np.float64] | None
-    n_rows: int
     device: str
-
-    @property
-    def n_documents(self) -> float:
-        return self.n_rows if self.weights is None else float(self.weights.sum())
 
     def weights_of(self, T: sp.csr_array, start: int = 0) -> NDArray[np.float64] | None:
         """Return the weights of the documents T, the first of which is the `start`-th."""

@@ -94,6 +94,10 @@ def guidance(
         names, of_documents = there, of_names[of_documents]
     found: list[tuple[int, NDArray[np.intp]]] = []
     for name, seed_words in (seeds or {}).items():
+        if names and isinstance(name, str) != isinstance(names[0], str):
+            raise ValueError(
+                f"classes are called {names[0]!r} and {name!r}; allowed are numbers or strings alone"
+            )
         columns = _columns(name, seed_words, words)
         if name not in names:
             names.append(name)

@@ -1,12 +1,13 @@
 """Moves that EM cannot make: components split and merged, and documents that go elsewhere one by one.
 
-All three go by the complete-data objective of a hard clustering z. With C_kw the words and N_k the documents of a
-component, and pseudo-counts a, it is a sum over components of
+Splits and merges go by the complete-data objective of a hard clustering z. With C_kw the words and N_k the
+documents of a component, and pseudo-counts a, it is a sum over components of
 
     F_k = sum_w (C_kw + a) log mu_kw + N_k log (N_k / D),    mu_kw proportional to C_kw + a,
 
 so that what a merge loses or a split gains is told by the components that it concerns alone (Ueda, Nakano,
-Ghahramani and Hinton, "SMEM algorithm for mixture models", 2000).
+Ghahramani and Hinton, "SMEM algorithm for mixture models", 2000). Documents go where those of a component speak
+for them, without themselves among these.
 """
 
 from typing import NamedTuple, Self
@@ -64,6 +65,11 @@ class Half(NamedTuple):
     log_ratio: NDArray[np.float64]
     log_odds: float
 
+    def is_second(self, T: sp.csr_array) -> NDArray[np.bool_]:
+        """Return which of the documents T (D, W) are of the second half."""
+        second: NDArray[np.bool_] = T @ self.log_ratio + self.log_odds > 0
+        return second
+
 
 class Split(NamedTuple):
     """A component in two: what that gains, and which of all documents make the second."""
@@ -101,12 +107,13 @@ class Draws(NamedTuple):
     noise: Tensor
 
     @classmethod
-    def of(cls, counts: Counts, perturbation: float, rng: np.random.RandomState) -> Self:
-        """Draw for documents and words."""
+    def of(cls, shape: tuple[int, int], perturbation: float, rng: np.random.RandomState) -> Self:
+        """Draw for so many documents and words."""
+        n_documents, n_words = shape
         return cls(
-            rng.uniform(size=counts.n_rows),
-            torch.from_numpy(rng.dirichlet(np.full(2, CONCENTRATION), size=counts.n_rows)).float(),
-            torch.from_numpy(rng.normal(scale=perturbation, size=(counts.n_words, 2))).float(),
+            rng.uniform(size=n_documents),
+            torch.from_numpy(rng.dirichlet(np.full(2, CONCENTRATION), size=n_documents)).float(),
+            torch.from_numpy(rng.normal(scale=perturbation, size=(n_words, 2))).float(),
         )
 
 
@@ -119,7 +126,7 @@ def with_moves(climb: Climb, recipe: Recipe, rng: np.random.RandomState, report:
     if recipe.n_components < 2:
         return climb
     halves: dict[int, Half] = {}
-    draws = Draws.of(climb.corpus.counts, recipe.perturbation, rng)
+    draws = Draws.of(climb.corpus.counts.T.shape, recipe.perturbation, rng)
     for _ in range(recipe.rearrangements):
         z = rearranged(climb, recipe, draws, halves)
         after = None if z is None else _settled(climb, z, recipe, report, _STEPS)
@@ -148,18 +155,16 @@ def rearranged(climb: Climb, recipe: Recipe, draws: Draws, halves: dict[int, Hal
     splits = []
     for k in free[torch.argsort(words.sum(dim=0)[free], descending=True)][:_SPLITS].tolist():
         rows = np.flatnonzero(z == k)
-        T = counts.T[rows]
+        of_k = counts.taking(rows)
         if k not in halves:
-            if len(rows) < 2 or T.nnz == 0:
+            if len(rows) < 2 or of_k.T.nnz == 0:
                 continue
             halves[k] = half(counts.T, rows, base, draws)
-        second = rows[T @ halves[k].log_ratio + halves[k].log_odds > 0]
-        parted = np.isin(rows, second)
-        if parted.all() or not parted.any():
+        is_second = halves[k].is_second(of_k.T)
+        if is_second.all() or not is_second.any():
             continue
-        of_half, n_half = totals(counts.taking(rows), parted, 2)
-        parts = complete_objective(of_half, n_half, base, counts.n_documents)
-        splits.append(Split(float(parts.sum() - values[k]), k, second))
+        parts = complete_objective(*totals(of_k, is_second, 2), base, counts.n_documents)
+        splits.append(Split(float(parts.sum() - values[k]), k, rows[is_second]))
     merges = _merges(words, documents, values, base, counts.n_documents, free)
     touched: set[int] = set()
     for split in sorted(splits, reverse=True, key=lambda split: split.gain):
@@ -181,10 +186,8 @@ def halved(T: sp.csr_array, a: float, perturbation: float, rng: np.random.Random
     """Return which of the documents T (D, W) of a component are of its second half, of shape (D,)."""
     if T.shape[0] < 2 or T.nnz == 0:
         return np.zeros(T.shape[0], dtype=bool)
-    draws = Draws.of(Counts(T, torch.device("cpu")), perturbation, rng)
-    found = half(T, np.arange(T.shape[0]), a, draws)
-    second: NDArray[np.bool_] = T @ found.log_ratio + found.log_odds > 0
-    return second
+    draws = Draws.of(T.shape, perturbation, rng)
+    return half(T, np.arange(T.shape[0]), a, draws).is_second(T)
 
 
 def half(T: sp.csr_array, documents: NDArray[np.intp], a: float, draws: Draws) -> Half:
@@ -199,10 +202,10 @@ def half(T: sp.csr_array, documents: NDArray[np.intp], a: float, draws: Draws) -
     while c < longest and climb.decided() < DECIDED:
         climb.disturb(torch.roll(draws.noise, shift, dims=0)[columns])
         for _ in range(_SPLIT_STEPS):
-            climb.step(*corpus.shortened(c), a, watched=False)
+            climb.step(c, watched=False)
         c, shift = c * _SPLIT_GROWTH, shift + 1
     for _ in range(_SPLIT_STEPS):
-        climb.step(None, 1.0, a, watched=False)
+        climb.step(np.inf, watched=False)
     log_ratio = np.zeros(T.shape[1])
     log_ratio[columns] = (climb.log_lift[:, 1] - climb.log_lift[:, 0]).double().numpy()
     return Half(log_ratio, float(climb.log_pi[1] - climb.log_pi[0]))
@@ -264,13 +267,13 @@ def moved_one_by_one(climb: Climb, recipe: Recipe, rng: np.random.RandomState) -
     asked, rows = counts, np.arange(counts.n_rows)
     for number in range(_ROUNDS):
         joint, own = _leave_one_out(asked, z[rows], words, documents, _PRIOR * a)
-        ahead = joint.amax(dim=1).cpu().numpy() - own
+        ahead = joint.amax(dim=1).numpy() - own
         wanting = ahead > 0
         if wanting.sum() <= _FEW * counts.n_rows:
             break
         # Each document has its own chance, whichever others are asked: rounding then stays where it is.
         moving = rows[wanting & (rng.uniform(size=counts.n_rows)[rows] < _AT_ONCE)]
-        better = joint.argmax(dim=1).cpu().numpy()
+        better = joint.argmax(dim=1).numpy()
         changed = z.copy()
         changed[moving] = better[np.searchsorted(rows, moving)]
         of_moving = counts.taking(moving)
@@ -303,13 +306,13 @@ def concentration(words: Tensor) -> float:
     (Minka, "Estimating a Dirichlet distribution", 2000). As pseudo-counts it predicts the words of new documents.
     """
     n_words = len(words)
-    totals = words.sum(dim=0).cpu().numpy().astype(np.float64)
+    lengths = words.sum(dim=0).cpu().numpy().astype(np.float64)
     counts, n_times = np.unique(words[words > 0].cpu().numpy().astype(np.float64), return_counts=True)
 
     def loss(log_beta: float) -> float:
         beta = np.exp(log_beta)
         of_words = n_times @ (gammaln(counts + beta) - gammaln(beta))
-        return float((gammaln(totals + n_words * beta) - gammaln(n_words * beta)).sum() - of_words)
+        return float((gammaln(lengths + n_words * beta) - gammaln(n_words * beta)).sum() - of_words)
 
     return float(np.exp(minimize_scalar(loss, bounds=_LOG_CONCENTRATIONS, method="bounded").x))
 
@@ -322,26 +325,30 @@ def _leave_one_out(
     # Of a document that stands for several, one is left out.
     left_out = np.ones(counts.n_rows) if counts.weights is None else counts.weights.clamp(max=1).cpu().numpy()
     prior = words + torch.as_tensor(a).to(words)
-    totals = prior.sum(dim=0, dtype=torch.float64)
-    log_words = torch.log(prior) - torch.log(totals).float()
-    joint = counts.barring(counts.by_documents(log_words) + torch.log(documents + _SPARE).float())
+    n_of_all = prior.sum(dim=0, dtype=torch.float64)
+    log_words, log_documents = (
+        torch.log(prior) - torch.log(n_of_all).float(),
+        torch.log(documents + _SPARE).float(),
+    )
+    products = counts.by_documents(log_words.to(counts.device))
+    joint = counts.barring(products + log_documents.to(counts.device)).cpu()
     rows = np.repeat(np.arange(counts.n_rows), np.diff(T.indptr))
     least = a if isinstance(a, float) else float(a.min())  # what is left of a word that no other document has
-    others = prior.cpu().numpy().ravel()[T.indices * n_components + z[rows]] - left_out[rows] * T.data
+    others = prior.numpy().ravel()[T.indices * n_components + z[rows]] - left_out[rows] * T.data
     logs = sp.csr_array((T.data * np.log(np.maximum(others, least)), T.indices, T.indptr), shape=T.shape)
     lengths = T.sum(axis=1)
-    n_words = np.maximum(totals.cpu().numpy()[z] - left_out * lengths, least)
-    n_documents = np.maximum(documents.cpu().numpy()[z] - left_out, 0) + _SPARE
+    n_words = np.maximum(n_of_all.numpy()[z] - left_out * lengths, least)
+    n_documents = np.maximum(documents.numpy()[z] - left_out, 0) + _SPARE
     own: NDArray[np.float64] = logs.sum(axis=1) - lengths * np.log(n_words) + np.log(n_documents)
     joint[torch.arange(counts.n_rows), torch.from_numpy(z)] = -torch.inf
     return joint, own
 
 
 def totals(counts: Counts, z: NDArray[np.generic], n_components: int) -> tuple[Tensor, Tensor]:
-    """Return the words C (W, K) and, in float64, the documents N (K,) of each cluster."""
+    """Return the words C (W, K) and, in float64, the documents N (K,) of each cluster, on the CPU."""
     hard = torch.nn.functional.one_hot(torch.from_numpy(z.astype(np.int64)), n_components)
     weighted = counts.weighted(hard.to(counts.device, counts.dtype))
-    return counts.by_words(weighted), weighted.sum(dim=0, dtype=torch.float64)
+    return counts.by_words(weighted).cpu(), weighted.sum(dim=0, dtype=torch.float64).cpu()
 
 
 def _settled(

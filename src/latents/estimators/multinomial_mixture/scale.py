@@ -1,14 +1,16 @@
 """The scale of a corpus: what its documents add up to, by which pseudo-counts and tolerances are measured."""
 
-from typing import NamedTuple, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 
-class Scale(NamedTuple):
-    """Sums over documents; those of blocks add up (``plus``).
+@dataclass(frozen=True)
+class Scale:
+    """Sums over documents: ``a + b`` is that of both sets together.
 
     Attributes
     ----------
@@ -35,8 +37,7 @@ class Scale(NamedTuple):
         n_words, n_occurrences = (float(scales @ counts.sum(axis=1)) for counts in (T, once))
         return cls(float(scales.sum()), n_words, n_occurrences, T.shape[1])
 
-    def plus(self, other: "Scale") -> "Scale":
-        """Return the scale of both sets of documents together."""
+    def __add__(self, other: "Scale") -> "Scale":
         return Scale(
             self.n_documents + other.n_documents,
             self.n_words + other.n_words,

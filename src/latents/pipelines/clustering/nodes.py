@@ -82,7 +82,9 @@ def fit(
     words, rules = vocabulary["word"].tolist(), WordRules.from_json(word_rules)
     known = known_of(documents, split["train"], words, rules, params)
     model, selection = fit_and_choose(params.candidates, select.criterion, train, held_out, monitor, known)
-    scale.warn(model, train)
+    scale.warn(
+        model, train, _responsibilities(model, counts, documents, split)[split["train"]].argmax(axis=1)
+    )
     seconds = float(selection.loc[selection["chosen"], "fit_seconds"].item())
     return model, {"fit_seconds": seconds}, selection
 

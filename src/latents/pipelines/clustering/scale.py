@@ -5,6 +5,7 @@ from __future__ import annotations  # so that naming MultinomialMixture in a sig
 import logging
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from latents import estimators
@@ -12,7 +13,7 @@ from latents import estimators
 logger = logging.getLogger(__name__)
 
 
-def warn(model: estimators.MultinomialMixture, train: sparse.csr_array) -> None:
+def warn(model: estimators.MultinomialMixture, train: sparse.csr_array, clusters: NDArray[np.intp]) -> None:
     """Say of a fit with empty components, or whose prior outweighs its documents, what is to be changed.
 
     Parameters
@@ -21,9 +22,11 @@ def warn(model: estimators.MultinomialMixture, train: sparse.csr_array) -> None:
         The fitted mixture.
     train : sparse array of shape (n_documents, n_words)
         Counts of the documents that it was fitted to.
+    clusters : ndarray of shape (n_documents,)
+        The clusters of these, of labels that guided the fit as these say.
     """
     n_components, n_words = model.word_probabilities_.shape
-    n_empty = n_components - len(np.unique(model.predict(train)))
+    n_empty = n_components - len(np.unique(clusters))
     if n_empty:
         logger.warning(
             "%d of %d clusters hold no training document; a smaller clustering.fit.n_components will do, or let "
