@@ -288,3 +288,14 @@ def test_documents_without_a_label_contradict_none():
     )
     none = drawing._labels(assigned[:1], ["sea", "wind"], ["sea", ""])
     assert "no held-out document has one" in none.layout.annotations[0].text
+
+
+def test_a_label_as_other_programs_write_missing_ones_is_told_of(project, caplog):
+    table = corpus()
+    table["label"] = table["label"].replace("", "NA")  # as R does, unless it is told na = ""
+    run(project, table, parameters_of(use_labels="guide"), until="fit")
+    n = int((~table["held_out"] & (table["label"] == "NA")).sum())
+    (said,) = [
+        record.getMessage() for record in caplog.records if "taken for the name" in record.getMessage()
+    ]
+    assert said.startswith(f"the label 'NA' of {n} training documents is taken for the name of a class")

@@ -15,6 +15,8 @@ from latents.pipelines.clustering.parameters import FitParameters
 logger = logging.getLogger(__name__)
 
 GUIDE = "guide"
+# What other programs write where a label is missing: R, SQL, JSON and Python.
+_MISSING_ELSEWHERE = {"NA", "N/A", "NULL", "null", "NaN", "nan", "None", "<NA>"}
 
 
 class Known(NamedTuple):
@@ -96,9 +98,21 @@ def known_of(
                 "clustering.fit.use_labels is 'guide', but all documents with a label are held out; hold out "
                 "others (clustering.split, or the column held_out), or label one of the training documents"
             )
+        _warn_of_missing_elsewhere(of_training)
     known = Known(of_training, _columns_of(params.seeds, vocabulary, rules) or None)
     _check_room(known.classes, params)
     return known
+
+
+def _warn_of_missing_elsewhere(labels: NDArray[Any]) -> None:
+    """Say of a class that is called as what other programs write for a missing label, that it is taken for one."""
+    for name in sorted(_MISSING_ELSEWHERE & set(labels.tolist())):
+        logger.warning(
+            "the label %r of %d training documents is taken for the name of a class; if it stands for an unknown "
+            'one, write it empty (in R: na = "")',
+            name,
+            int((labels == name).sum()),
+        )
 
 
 def _columns_of(
