@@ -260,7 +260,7 @@ def test_a_fit_that_breaks_says_so_in_its_own_run(project, monkeypatch, error, s
     ("runner", "number"), [("SequentialRunner", signal.SIGTERM), ("ThreadRunner", signal.SIGINT)]
 )
 def test_an_interrupt_from_outside_ends_parent_and_child_as_killed(project, runner, number):
-    write_parameters(project, "fit: {n_components: [2, 3], n_init: 1000000}")
+    write_parameters(project, "fit: {n_components: [2, 3], length_growth: 1.000001}")
     output = project.interrupted(
         number,
         lambda: any("clustering/fit/lower_bound" in run.data.metrics for run in project.runs()),

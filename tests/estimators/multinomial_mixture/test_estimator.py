@@ -384,7 +384,7 @@ def test_two_annealed_steps_by_enumeration():
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert abs(np.subtract(*expected)).min() > 0.01  # the second step is another
     np.testing.assert_allclose(climb.gamma, gamma, rtol=1e-4)
-    np.testing.assert_allclose(np.exp(climb.log_pi), pi, rtol=1e-5)
+    np.testing.assert_allclose(torch.exp(climb.log_pi), pi, rtol=1e-5)
     np.testing.assert_allclose(torch.exp(climb.log_lift + corpus.log_shares).T, mu, rtol=1e-4)
 
 

@@ -224,16 +224,19 @@ def critical_length(corpus: Corpus, n_components: int, pseudo_counts: PseudoCoun
     return 1 / largest if largest > 0 else np.inf
 
 
-def annealed(corpus: Corpus, recipe: Recipe, rng: np.random.RandomState, report: Report) -> Climb:
-    """Return the climb that has come highest, at whole documents.
+def annealed(
+    corpus: Corpus, recipe: Recipe, n_starts: int, rng: np.random.RandomState, report: Report
+) -> Climb:
+    """Return, of some climbs side by side, the one that has come highest, at whole documents.
 
     Parameters
     ----------
     corpus : Corpus
         Documents T (D, W).
     recipe : Recipe
-        `n_init` climbs start, every other one with half as many steps at each length: quick ones, now and then,
-        find what thorough ones do not.
+    n_starts : int
+        Every other climb takes half as many steps at each length: quick ones, now and then, find what thorough
+        ones do not.
     rng : RandomState
         Source of the starting responsibilities and of the noise.
     report : callable
@@ -250,7 +253,7 @@ def annealed(corpus: Corpus, recipe: Recipe, rng: np.random.RandomState, report:
     def rolled(rows: Tensor) -> Tensor:
         return torch.roll(rows, int(rng.randint(len(rows))), dims=0)
 
-    starts = [drawn if counts.barred is not None else rolled(drawn) for _ in range(recipe.n_init)]
+    starts = [drawn if counts.barred is not None else rolled(drawn) for _ in range(n_starts)]
     climbs = [Climb(corpus, gamma, a, recipe.pseudo_counts) for gamma in starts]
 
     n_steps = [recipe.steps_per_length, max(1, recipe.steps_per_length // 2)]

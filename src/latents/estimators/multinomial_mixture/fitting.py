@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latents.estimators.multinomial_mixture.annealing import Corpus, annealed
+from latents.estimators.multinomial_mixture.annealing import Climb, Corpus, annealed
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
     Parameters,
@@ -33,6 +33,8 @@ from latents.estimators.multinomial_mixture.moves import concentration, told_by_
 Callback = Callable[[str, float, int], object]
 Report = Callable[[str, float], None]
 
+# Annealed starts climb side by side in groups of so many, as each keeps what an E step yields.
+_SIDE_BY_SIDE = 4
 # Of a streamed corpus the start knows the first block only: where there is no smoothing, every word must still be
 # possible in the first pass over the others.
 _PSEUDO_COUNT_OF_UNSEEN_WORDS = 0.01
@@ -69,22 +71,30 @@ def fit_documents(
     `coefficient` is the sum of the documents' log multinomial coefficients.
     """
 
-    def run(start: Callable[[_Bounds], tuple[Tensor, PseudoCounts]]) -> Run:
-        bounds = _Bounds(report, coefficient)
-        gamma, a = start(bounds)
+    def run(start: Callable[[], tuple[Tensor, PseudoCounts, _Bounds]]) -> Run:
+        gamma, a, bounds = start()
         parameters = m_step_from(counts, gamma, a)
         return _plain_em(lambda parameters: e_step(counts, parameters), parameters, a, recipe, bounds)
 
-    def searched(bounds: _Bounds) -> tuple[Tensor, PseudoCounts]:
-        climb = annealed(Corpus(counts), recipe, rng, bounds.record_annealed)
+    def searched() -> tuple[Tensor, PseudoCounts, _Bounds]:
+        climb, bounds = highest()
         if bounds.tempered:
             climb = with_moves(climb, recipe, rng, bounds.record_annealed)
         a = told_by_clusters(climb, recipe) if recipe.pseudo_counts is None else recipe.pseudo_counts
-        return climb.gamma.to(counts.dtype), a
+        return climb.gamma.to(counts.dtype), a, bounds
 
-    def drawn(_: _Bounds) -> tuple[Tensor, PseudoCounts]:
+    def highest() -> tuple[Climb, _Bounds]:
+        corpus, found = Corpus(counts), []
+        for n_before in range(0, recipe.n_init, _SIDE_BY_SIDE):
+            bounds = _Bounds(report, coefficient)
+            n_starts = min(_SIDE_BY_SIDE, recipe.n_init - n_before)
+            found.append((annealed(corpus, recipe, n_starts, rng, bounds.record_annealed), bounds))
+            found = [max(found, key=lambda one: one[0].objective)]
+        return found[0]
+
+    def drawn() -> tuple[Tensor, PseudoCounts, _Bounds]:
         a = recipe.annealing_pseudo_counts if recipe.pseudo_counts is None else recipe.pseudo_counts
-        return random_responsibilities(counts, recipe.n_components, rng), a
+        return random_responsibilities(counts, recipe.n_components, rng), a, _Bounds(report, coefficient)
 
     if recipe.annealing:
         return run(searched)
