@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import gammaln
 from torch import Tensor
-from torch.nn.functional import threshold
+from torch.nn.functional import pad, threshold
 
 from latents.estimators.multinomial_mixture.counts import Counts
 
@@ -126,6 +126,13 @@ class Statistics:
             self.log_likelihood + other.log_likelihood,
             self.n_documents + other.n_documents,
         )
+
+    def with_room(self, n_components: int) -> "Statistics":
+        """Return the same statistics beside further components that have answered for nothing."""
+        words, documents = (
+            pad(values, (0, n_components)) for values in (self.word_counts, self.document_counts)
+        )
+        return Statistics(words, documents, self.log_likelihood, self.n_documents)
 
     def scaled(self, factor: float) -> "Statistics":
         """Return the yield of `factor` times as many documents of the same kind."""

@@ -55,6 +55,7 @@ from latents.estimators.multinomial_mixture.guidance import (
     is_guiding,
 )
 from latents.estimators.multinomial_mixture.moves import halved
+from latents.estimators.multinomial_mixture.opening import UNFAMILIAR, opened
 from latents.estimators.multinomial_mixture.scale import Scale
 from latents.memory import check_memory
 
@@ -145,6 +146,8 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         A batch given to ``partial_fit`` weighs (its share of all documents so far)^stepwise_power beside
         all before it: at 1 all documents weigh alike, below it what older parameters made of them fades.
         The smaller the batches, the nearer to 1 it should be.
+    new_components : int, default=0
+        Most components that a batch given to ``partial_fit`` may open.
     device : str, default="auto"
         Where to compute: a torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where
         there is one. A fitted model computes on the CPU, with a warning, where torch cannot use that
@@ -222,6 +225,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         "seeds": [Mapping, None],
         "seed_strength": [Interval(Real, 0, None, closed="neither")],
         "stepwise_power": [Interval(Real, 0.5, 1, closed="right")],
+        "new_components": [Interval(Integral, 0, None, closed="left")],
         "device": [str],
         "random_state": ["random_state"],
     }
@@ -234,6 +238,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         "components_per_class": 1,
         "seeds": None,
         "seed_strength": 10.0,
+        "new_components": 0,
     }
 
     pseudo_count_: float
@@ -276,6 +281,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         seeds: Mapping[str, Sequence[str | int]] | None = None,
         seed_strength: float = 10.0,
         stepwise_power: float = 0.7,
+        new_components: int = 0,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
@@ -296,6 +302,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         self.seeds = seeds
         self.seed_strength = seed_strength
         self.stepwise_power = stepwise_power
+        self.new_components = new_components
         self.device = device
         self.random_state = random_state
 
@@ -378,6 +385,10 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         t^-stepwise_power, as in stepwise EM (Cappe and Moulines, "On-line expectation-maximization algorithm
         for latent data models", 2009; Liang and Klein, "Online EM for unsupervised models", 2009).
 
+        Where `new_components` allows it, those documents that the components explain least are first clustered by
+        themselves. What that finds is learned from one half of the batch and judged by the other, and components
+        that this half would miss are opened: they come last, have no class, and all others keep their places.
+
         Parameters
         ----------
         X : array-like or sparse matrix of shape (D_batch, W)
@@ -401,18 +412,22 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         self._validate_params()
         T = self._checked(X, reset=False)
         known = self._known(y, checked_weights(sample_weight), T.shape[0], again=True)
-        counts = known.of(T)
-        a = self._with_seeds(self.pseudo_count_, known.guidance, counts.device)
-        before = self._statistics(counts.device)
+        device = resolve_device(self.device)
+        parameters, before = self._parameters(device), self._statistics(device)
+        if self.new_components:
+            parameters = self._with_new_components(T, known, parameters)
+        n_new = len(parameters.log_weights) - self.weights_.size
+        known = known._replace(guidance=known.guidance.with_room(n_new))
+        a = self._with_seeds(self.pseudo_count_, known.guidance, device)
         scale = Scale.of(T, known.weights)
         if self.relative and self.smoothing != "auto":
-            a = a + scale.pseudo_count(self.smoothing, self.weights_.size)
+            a = a + scale.pseudo_count(self.smoothing, len(parameters.log_weights))
         try:
             step = stepwise(
-                counts,
+                known.of(T),
                 coefficient_of(T, known.weights),
-                self._parameters(counts.device),
-                before,
+                parameters,
+                before.with_room(n_new),
                 a,
                 self.stepwise_power,
                 told_anew=self.smoothing == "auto" and self.annealing,
@@ -420,10 +435,33 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         except ImpossibleDocumentError as error:
             raise self._impossible(T, error) from error
         self._keep(step, self.n_documents_seen_ + scale.n_documents)
+        self.n_components += n_new
+        self.component_classes_ = known.guidance.component_classes
         self.lower_bound_ = step.lower_bounds[-1]
         self.lower_bounds_ = np.append(self.lower_bounds_, self.lower_bound_)
         self.n_iter_ += 1
         return self
+
+    def _with_new_components(self, T: sp.csr_array, known: "_Known", parameters: Parameters) -> Parameters:
+        """Return the mixture with components for documents of a batch T that fit none, if there are such."""
+        familiarity, rng = self.familiarity(T), check_random_state(self.random_state)
+        may_go = ~np.isnan(familiarity) & (known.guidance.document_classes == UNKNOWN)
+        mixed = rng.permutation(np.flatnonzero(may_go))
+        learned, judging = np.sort(mixed[::2]), np.sort(mixed[1::2])
+        strangers = np.argsort(familiarity[learned], kind="stable")[: int(UNFAMILIAR * len(learned))]
+        n_new = min(self.new_components, len(strangers) // 2)
+        if n_new == 0:
+            return parameters
+        of_strangers = type(self)(n_new, n_init=1, device=self.device, random_state=rng)
+        gamma = np.zeros((len(learned), n_new))
+        gamma[strangers] = of_strangers.fit(T[learned[strangers]]).predict_proba(T[learned[strangers]])
+        return opened(
+            known.of_unlabelled(T, learned),
+            known.of_unlabelled(T, judging),
+            parameters,
+            torch.from_numpy(gamma),
+            self.pseudo_count_,
+        )
 
     def _check_start(self, T: sp.csr_array) -> None:
         if self.n_components > T.shape[0]:
@@ -949,6 +987,11 @@ class _Known(NamedTuple):
             weights=self.weights_of(T, start),
             barred=self.guidance.barred(slice(start, start + T.shape[0])),
         )
+
+    def of_unlabelled(self, T: sp.csr_array, rows: NDArray[np.intp]) -> Counts:
+        """Return some of the documents T, none of which has a label."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Counts(T[rows], resolve_device(self.device), weights=weights)
 
 
 def _with(values: NDArray[Any], component: int, halves: NDArray[Any]) -> NDArray[Any]:

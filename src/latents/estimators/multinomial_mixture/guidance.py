@@ -41,6 +41,11 @@ class Guidance(NamedTuple):
         barred: NDArray[np.bool_] = (classes != UNKNOWN) & (classes != self.component_classes)
         return barred
 
+    def with_room(self, n_components: int) -> "Guidance":
+        """Return the same beside further components, which are of no class."""
+        further = np.full(n_components, UNKNOWN, dtype=np.intp)
+        return self._replace(component_classes=np.append(self.component_classes, further))
+
     def seed_counts(self, n_words: int, words_per_class: float) -> NDArray[np.float64] | None:
         """Return extra pseudo-counts (W, K): `words_per_class`, dealt out evenly to a class's seed words.
 
