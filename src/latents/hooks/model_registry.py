@@ -1,13 +1,12 @@
 """The models of a run that has ended well are in MLflow's registry."""
 
 import logging
-import re
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 
 from latents.tracking.current_run import current_run
-from latents.tracking.registry import register
+from latents.tracking.registry import register, registered_name
 from latents.tracking.store import reason
 
 logger = logging.getLogger(__name__)
@@ -16,17 +15,13 @@ logger = logging.getLogger(__name__)
 class ModelRegistryHook:
     """Registers the models that a run has logged, as ``latents-<pipeline>-<environment>``.
 
-    Not sooner than all else is done: of a run that fails no version is left. The environment of a plain `kedro
-    run`, which is that of ``conf/base`` and ``conf/local``, is called ``base``.
+    Not sooner than all else is done: of a run that fails no version is left.
     """
-
-    def __init__(self) -> None:
-        self._environment = "base"
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Note the environment."""
-        self._environment = "base" if context.env in (None, "local") else str(context.env)
+        current_run.environment = "base" if context.env in (None, "local") else str(context.env)
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self) -> None:
@@ -37,8 +32,7 @@ class ModelRegistryHook:
         """
         run_id = current_run.run_id
         for pipeline, (model_id, headline) in sorted(current_run.logged_models.items()):
-            # MLflow allows all names without slashes and colons.
-            name = re.sub(r"[/\\:]", "-", f"latents-{pipeline}-{self._environment}")
+            name = registered_name(pipeline, current_run.environment)
             try:
                 register(name, model_id, str(run_id), headline)
             except Exception as error:

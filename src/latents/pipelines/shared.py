@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from latents.features.labels import truth_of
 from latents.messages import shown, unquoted
+from latents.predictors import Champion
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -75,6 +76,9 @@ class Monitor(Protocol):
 
     def trial(self, name: str, parameters: Mapping[str, Any]) -> AbstractContextManager[Self]:
         """Give a monitor for one fit of several, tracked by itself, for the length of a block."""
+
+    def champion(self) -> Champion | None:
+        """Return the best model of the pipeline so far, if it can be had."""
 
     def record(self, metrics: Mapping[str, float], step: int = 0, group: str | None = None) -> None:
         """Write metrics of what has been fitted, or points of their curves over `step`."""

@@ -7,7 +7,7 @@ from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from latents.predictors.candidate import Candidate, Headline
+from latents.predictors.candidate import Candidate, Champion, Headline
 from latents.predictors.interface import Predictor, read_settings
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _HOMES = {"CVAEPredictor": "cvae", "ClusteringPredictor": "clustering", "PCAPred
 __all__ = [
     "CVAEPredictor",
     "Candidate",
+    "Champion",
     "ClusteringPredictor",
     "Headline",
     "PCAPredictor",

@@ -68,3 +68,19 @@ class Candidate:
     predictor: Predictor
     example: pd.DataFrame | NDArray[Any]
     headline: Headline
+
+
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """The present champion, which a new model may be held against.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        The trained model.
+    version : str
+        Its number among the registered ones.
+    """
+
+    predictor: Predictor
+    version: str

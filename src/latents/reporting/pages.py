@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from latents.reporting.cvae_page import cvae
 from latents.reporting.pca_page import pca
 from latents.reporting.report import Quotation, Quotations, Section, chosen, render_report
@@ -15,6 +17,7 @@ def clustering(
     figures: Mapping[str, Any],
     quotations: Sequence[Quotations],
     unfamiliar: Sequence[Quotation],
+    changes: pd.DataFrame,
     metrics: Mapping[str, float],
     parameters: Mapping[str, Any],
 ) -> str:
@@ -29,6 +32,8 @@ def clustering(
         Documents to read, one group a cluster.
     unfamiliar : sequence of Quotation
         The least familiar documents of all, the least familiar first; a table of an earlier release has none.
+    changes : DataFrame
+        What has become of the champion's clusters (``pipelines.clustering.changes``); no row where there is none.
     metrics : mapping
         The numbers of ``metrics.json``.
     parameters : mapping
@@ -109,6 +114,7 @@ def clustering(
                 "they differ, many documents lie between clusters; where they agree, each clearly belongs to one.",
                 figures["sizes"],
             ),
+            *_since_the_champion(changes),
             *_choosing_k(figures),
             Section(
                 "How EM got there",
@@ -150,6 +156,43 @@ def _fitting_nowhere(unfamiliar: Sequence[Quotation], contamination: float) -> l
             "another kind or language, lists, remains of markup, and short documents, which have little to be "
             "known by. " + marked,
             [Quotations("The least familiar documents", "of all that have words", columns, is_unfolded=True)],
+        )
+    ]
+
+
+def _since_the_champion(changes: pd.DataFrame) -> list[Section]:
+    if changes.empty:
+        return []
+    changes = changes.sort_values("change", key=lambda change: change == "kept", kind="stable")
+    kept, gone = (changes[changes["change"] == change] for change in ("kept", "gone"))
+    n_before = len(kept) + len(gone)
+    n_documents = changes.loc[changes["change"] != "gone", "n_documents"].sum()
+    there = changes["change"] != "gone"
+    table = pd.DataFrame(
+        {
+            "cluster": changes["cluster_name"],
+            "documents": changes["n_documents"].where(there, "").astype(object),
+            "change": changes["change"],
+            "champion's cluster": changes["champion_name"],
+            "shared": [
+                f"{shared:,}\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}{n:,}"
+                for shared, n in zip(changes["n_shared"], changes["champion_documents"], strict=True)
+            ],
+            "words gained": changes["gained"],
+            "words lost": changes["lost"],
+        }
+    )
+    return [
+        Section(
+            "Since the champion",
+            f"Version {changes['champion_version'].iloc[0]} was the champion when the run began. Of its clusters, "
+            f"{len(kept)} of {n_before} are kept, and {kept['n_shared'].sum() / n_documents:.0%} of the training "
+            "documents are in one of these that was theirs before.\n\n"
+            "A kept cluster has most documents of one of the champion's, and most of its own from there; one that "
+            "has joined, most documents of several; one that is split off, most of its own from a larger one; a "
+            "new one, none of these. Of one that is gone most documents are in the cluster named first. Words are "
+            "gained and lost among the most relevant ones. What is not kept comes first.",
+            table,
         )
     ]
 

@@ -17,6 +17,8 @@ class CurrentRun:
     """MLflow's identifier of the run in progress, the models it has logged, and the request to stop it."""
 
     def __init__(self) -> None:
+        # That of a plain `kedro run`, of ``conf/base`` and ``conf/local``, is called base.
+        self.environment = "base"
         self.run_id: str | None = None
         # By pipeline: MLflow's identifier of the model, and by what it is compared.
         self.logged_models: dict[str, tuple[str, Headline]] = {}

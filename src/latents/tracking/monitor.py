@@ -14,6 +14,8 @@ from mlflow.entities import Metric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from latents.key_numbers import written
+from latents.predictors import Champion
+from latents.tracking import registry
 from latents.tracking.child_run import child_run
 from latents.tracking.current_run import RunInterrupted, current_run
 from latents.tracking.store import PATIENCE, briefly, reason
@@ -99,6 +101,23 @@ class FitMonitor:
         named = {f"{self._prefix}.fit.{key}": value for key, value in parameters.items()}
         with child_run(self._find_run(), f"{self._prefix} {name}", named) as child:
             yield type(self)(self._prefix, self._flush_seconds, self._log_seconds, lambda: child)
+
+    def champion(self) -> Champion | None:
+        """Return the champion among the registered models of the pipeline, in the environment of this run.
+
+        None where there is none, MLflow is off, or the registry does not answer, which it tells: it is there to
+        look back, which should not cost the run.
+        """
+        if self._find_run() is None:
+            return None
+        name = registry.registered_name(self._prefix, current_run.environment)
+        try:
+            return registry.champion(name)
+        except Exception as error:
+            logger.warning(
+                "the champion of %s cannot be read (%s): nothing is held against it", name, reason(error)
+            )
+            return None
 
     def record(self, metrics: Mapping[str, float], step: int = 0, group: str | None = None) -> None:
         """Write metrics that are final, or one point each of curves over `step`.

@@ -1,18 +1,53 @@
 """MLflow's registry of models: every finished run adds a version, and the best of those comparable is champion."""
 
 import logging
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
+from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
+from latents import predictors
 from latents.key_numbers import written
-from latents.predictors import Headline
+from latents.predictors import Champion, Headline
 
 logger = logging.getLogger(__name__)
 
 CHAMPION = "champion"
 # Tags of a version; what must be equal for two to be compared has names of its own below "same.".
 _METRIC, _VALUE, _CONDITION = "metric", "value", "same."
+
+
+def registered_name(pipeline: str, environment: str) -> str:
+    """Return the name under which the models of a pipeline and an environment are registered."""
+    # MLflow allows all names without slashes and colons.
+    return re.sub(r"[/\\:]", "-", f"latents-{pipeline}-{environment}")
+
+
+def champion(name: str) -> Champion | None:
+    """Return the champion of a registered model, or None where there is none.
+
+    Raises
+    ------
+    MlflowException, OSError
+        If the registry, or where it keeps the model, does not answer.
+    ValueError
+        If what it keeps is no predictor.
+    """
+    try:
+        version = str(MlflowClient().get_model_version_by_alias(name, CHAMPION).version)
+    except MlflowException as error:
+        if error.error_code in (
+            "RESOURCE_DOES_NOT_EXIST",
+            "INVALID_PARAMETER_VALUE",
+        ):  # no such model; no alias
+            return None
+        raise
+    with TemporaryDirectory() as folder:
+        kept = download_artifacts(f"models:/{name}/{version}/artifacts/predictor", dst_path=folder)
+        return Champion(predictors.load(Path(kept)), version)
 
 
 def register(name: str, model_id: str, run_id: str, headline: Headline) -> None:

@@ -71,11 +71,9 @@ def describe(
     scores = log_lift(model.word_probabilities_, train)
     assigned = assignments["cluster"].to_numpy()
     n_trained = np.bincount(assigned[~assignments["held_out"]], minlength=model.weights_.size)
-    telling = measures["relevance"].copy()
-    if (n_trained > 0).sum() > 1:  # what is rarer in a cluster than elsewhere does not tell of it
-        telling[measures["lift"] <= 1] = -np.inf
+    ranking = telling(model, train, n_trained, params.relevance_weight)
     classes = class_names(model)
-    names = call_by_classes(name_clusters(telling, words, n_trained), classes)
+    names = call_by_classes(name_clusters(ranking, words, n_trained), classes)
     familiarity = model.familiarity(counts)
     described = assignments.assign(
         cluster_name=np.array(names, dtype=object)[assigned],
@@ -96,11 +94,27 @@ def describe(
         described = described.assign(fits_nowhere=is_unfamiliar(familiarity, least))
     return {
         "assignments": described,
-        "topics": _top_words({**measures, "relevance": telling}, measures, words, names, params.n_top_words),
+        "topics": _top_words({**measures, "relevance": ranking}, measures, words, names, params.n_top_words),
         "clusters": clusters,
         "examples": choose_examples(described, documents["text"], names, params.n_examples),
         "map": locate(counts, scores, params.map_documents, params.random_state),
     }
+
+
+def telling(
+    model: estimators.MultinomialMixture,
+    counts: sparse.csr_array,
+    n_documents: NDArray[np.intp],
+    relevance_weight: float,
+) -> NDArray[np.float64]:
+    """Return how well each word tells of each cluster, (K, W): by its relevance.
+
+    A word that is rarer in a cluster than elsewhere does not: it has -inf, unless no other cluster has documents.
+    """
+    ranking = relevance(model.word_probabilities_, counts, relevance_weight)
+    if (n_documents > 0).sum() > 1:
+        ranking[lift(model.word_probabilities_, counts) <= 1] = -np.inf
+    return ranking
 
 
 def least_familiarity_of(assignments: pd.DataFrame) -> float | None:

@@ -15,6 +15,7 @@ from latents.estimators.multinomial_mixture.metrics import matched_accuracy
 from latents.features.words import WordRules
 from latents.pipelines import bags
 from latents.pipelines.clustering import description, scale
+from latents.pipelines.clustering.changes import changes_since
 from latents.pipelines.clustering.guiding import GUIDE, class_names, known_of
 from latents.pipelines.clustering.parameters import (
     EvaluateParameters,
@@ -94,9 +95,11 @@ def evaluate(
     counts: sparse.csr_array,
     vocabulary: pd.DataFrame,
     documents: pd.DataFrame,
+    bag: bags.Bag,
     split: Rows,
     fit_record: dict[str, float],
     params: EvaluateParameters,
+    monitor: Monitor,
 ) -> dict[str, Any]:
     """Assign every document, name the clusters, choose documents to read, and measure the fit.
 
@@ -104,7 +107,8 @@ def evaluate(
     -------
     mapping
         ``assignments``, ``topics``, ``clusters``, ``examples`` and ``map`` (tables, see
-        ``pipelines.clustering.description``) and ``metrics``: flat names and numbers; those that need labels,
+        ``pipelines.clustering.description``), ``changes`` (a table, see ``pipelines.clustering.changes``) and
+        ``metrics``: flat names and numbers; those that need labels,
         held-out words or pairs of words only where there are any. Labels that are all the same are none. Those
         that guided the fit are held against the held-out documents alone (``heldout_accuracy``); a training
         document with one is in a cluster of its class, whatever its words say.
@@ -150,7 +154,8 @@ def evaluate(
     tables = description.describe(
         model, counts, vocabulary["word"].to_numpy(), documents, assignments, params
     )
-    return {**tables, "metrics": metrics}
+    changes = changes_since(monitor.champion(), documents, bag, tables, params)
+    return {**tables, "changes": changes, "metrics": metrics}
 
 
 def _responsibilities(
@@ -253,6 +258,7 @@ def _guidance(model: estimators.MultinomialMixture, documents: pd.DataFrame, spl
 def report(
     clusters: pd.DataFrame,
     examples: pd.DataFrame,
+    changes: pd.DataFrame,
     metrics: dict[str, float],
     fits: pd.DataFrame,
     parameters: dict[str, Any],
@@ -279,6 +285,7 @@ def report(
         figures,
         description.quote(examples, clusters),
         description.quote_unfamiliar(examples),
+        changes,
         metrics,
         given,
     )

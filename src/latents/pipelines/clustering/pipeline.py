@@ -4,7 +4,7 @@ from kedro.pipeline import Pipeline, node
 
 from latents.pipelines.clustering import corpus, drawing, nodes, preview
 
-RESULTS = ("assignments", "topics", "clusters", "examples", "map", "metrics")
+RESULTS = ("assignments", "topics", "clusters", "examples", "changes", "map", "metrics")
 FIGURES = {name: f"{name}_figure" for name in ("bound", "topics", "labels", "sizes", "map", "selection")}
 
 
@@ -43,7 +43,17 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.evaluate,
-                ["model", "counts", "vocabulary", "documents", "split", "fit_record", "params:evaluate"],
+                [
+                    "model",
+                    "counts",
+                    "vocabulary",
+                    "documents",
+                    "bag",
+                    "split",
+                    "fit_record",
+                    "params:evaluate",
+                    "monitor",
+                ],
                 {name: name for name in RESULTS},
                 name="evaluate",
             ),
@@ -84,6 +94,7 @@ def create_pipeline() -> Pipeline:
                 {
                     "clusters": "clusters",
                     "examples": "examples",
+                    "changes": "changes",
                     "metrics": "metrics",
                     "fits": "selection",
                     "parameters": "params:clustering",
