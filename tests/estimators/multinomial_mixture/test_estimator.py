@@ -193,9 +193,10 @@ def test_shards_add_up_to_the_full_pass(X, data):
 @pytest.mark.parametrize("n_components", [1, 16, 17, 40])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("largest_int32", [None, 20])
-@pytest.mark.parametrize("documents_per_group", [30, 29, 7, 1])
-def test_products_in_groups_are_scipys(n_components, dtype, largest_int32, documents_per_group, monkeypatch):
-    monkeypatch.setattr(counts_module, "_DOCUMENTS_PER_GROUP", documents_per_group)
+@pytest.mark.parametrize("documents_per_part", [30, 29, 7, 1])
+def test_products_in_parts_are_scipys(n_components, dtype, largest_int32, documents_per_part, monkeypatch):
+    monkeypatch.setattr(counts_module, "_ENTRIES_PER_PART", documents_per_part)
+    monkeypatch.setattr(counts_module, "_COUNTS_PER_WORD", 0)
     if largest_int32:
         monkeypatch.setattr(counts_module, "_LARGEST_INT32", largest_int32)
     T = sp.random_array((30, 20), density=0.2, format="csr", rng=np.random.default_rng(0))
@@ -205,7 +206,10 @@ def test_products_in_groups_are_scipys(n_components, dtype, largest_int32, docum
     np.testing.assert_allclose(counts.by_documents(M), T @ M.numpy(), rtol=rtol)
     np.testing.assert_allclose(counts.by_words(G), T.T @ G.numpy(), rtol=rtol)
     indices = torch.int64 if largest_int32 else torch.int32
-    assert counts._rows.col_indices().dtype == counts._by_words()[0].crow_indices().dtype == indices
+    assert len(counts.parts()) == -(-30 // documents_per_part)
+    assert (
+        counts._rows.col_indices().dtype == counts.parts()[0][1]._by_words().crow_indices().dtype == indices
+    )
 
 
 def test_m_step_gives_a_component_without_words_the_corpus_frequencies():

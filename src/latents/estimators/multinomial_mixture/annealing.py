@@ -27,6 +27,7 @@ from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
     PseudoCounts,
     Recipe,
+    log_normalisers,
     log_prior,
     posterior,
     random_responsibilities,
@@ -119,11 +120,12 @@ class Climb:
         of_plain_em: PseudoCounts | None = None,
     ) -> None:
         self.corpus, self.gamma, self._pseudo_counts = corpus, gamma, pseudo_counts
+        self._gamma_is_own = False  # others may start from the same
         self._of_plain_em: PseudoCounts = 0.0 if of_plain_em is None else of_plain_em
         self.emphasis: Tensor | None = None
         weighted = corpus.counts.weighted(gamma)
         self.log_lift = self._normalised(self._maximiser(corpus.counts.by_words(weighted), pseudo_counts))
-        self._set_log_pi(weighted)
+        self._set_log_pi(weighted.sum(dim=0))
         self._sum_of_logs = corpus.log_shares.double().sum()
         self.objective = self.shortened_objective = self.plain_objective = -np.inf
 
@@ -143,21 +145,35 @@ class Climb:
 
         Without being `watched` it does not tell its objectives, which takes a third of the time.
         """
-        counts = self.corpus.counts
         s, share = self.corpus.shortened(c) if np.isfinite(c) else (None, 1.0)
-        joint = counts.barring(counts.by_documents(self.log_lift).add_(self.log_pi))
         shrunk = self._pseudo_counts * share
-        of_whole = None if s is None or not watched else _log_normalisers(joint)
-        self.gamma, of_shortened = posterior(joint if s is None else joint.mul_(s))
+        if not self._gamma_is_own:
+            self.gamma, self._gamma_is_own = torch.empty_like(self.gamma), True
+        words, documents = torch.zeros_like(self.log_lift), torch.zeros_like(self.log_pi)
+        of_all_whole = of_all_shortened = 0.0
+        for rows, part in self.corpus.counts.parts():
+            joint = part.barring(part.by_documents(self.log_lift).add_(self.log_pi))
+            scales = None if s is None else s[rows]
+            of_whole = None if scales is None or not watched else log_normalisers(joint)
+            gamma, of_shortened = posterior(joint if scales is None else joint.mul_(scales))
+            self.gamma[rows] = gamma
+            if watched:
+                offsets = self.corpus.offsets[rows]
+                whole = (of_shortened if of_whole is None else of_whole) + offsets
+                shortened = of_shortened + (offsets if scales is None else scales[:, 0] * offsets)
+                of_all_whole += float(part.weighted(whole).sum())
+                of_all_shortened += float(part.weighted(shortened).sum())
+            weighted = part.weighted(gamma)
+            documents += weighted.sum(dim=0)
+            if self.emphasis is not None:
+                scales = self.emphasis[rows] if scales is None else scales * self.emphasis[rows]
+            words += part.by_words(weighted if scales is None else weighted * scales)
         if watched:
-            self._watch(s, of_shortened if of_whole is None else of_whole, of_shortened, shrunk)
-        weighted = counts.weighted(self.gamma)
-        scales = self.emphasis if s is None else s if self.emphasis is None else s * self.emphasis
-        maximiser = self._maximiser(
-            counts.by_words(weighted if scales is None else weighted * scales), shrunk
+            self._watch(of_all_whole, of_all_shortened, shrunk)
+        self.log_lift = self._normalised(
+            torch.lerp(self.log_lift, self._maximiser(words, shrunk), _RELAXATION)
         )
-        self.log_lift = self._normalised(torch.lerp(self.log_lift, maximiser, _RELAXATION))
-        self._set_log_pi(weighted)
+        self._set_log_pi(documents)
 
     def decided(self) -> float:
         """Return how far documents have decided: 0 where all components are as probable, 1 where one is sure."""
@@ -167,22 +183,17 @@ class Climb:
         )
         return 1.0 if n_components == 1 else (largest - 1 / n_components) / (1 - 1 / n_components)
 
-    def _watch(self, s: Tensor | None, of_whole: Tensor, of_shortened: Tensor, shrunk: PseudoCounts) -> None:
-        counts, offsets = self.corpus.counts, self.corpus.offsets
-        self.shortened_objective = float(
-            counts.weighted(of_shortened + (offsets if s is None else s[:, 0] * offsets)).sum()
-        ) + self._log_prior(shrunk)
-        log_likelihood = float(counts.weighted(of_whole + offsets).sum())
-        self.objective = log_likelihood + self._log_prior(self._pseudo_counts)
-        self.plain_objective = log_likelihood + self._log_prior(self._of_plain_em)
+    def _watch(self, of_whole: float, of_shortened: float, shrunk: PseudoCounts) -> None:
+        """Note the objectives, given the log-likelihoods of documents as they are and as they count."""
+        log_shares, n_components = self.corpus.log_shares, self.log_lift.shape[1]
+        sum_of_logs = float(self.log_lift.sum(dim=0).double().sum() + n_components * self._sum_of_logs)
 
-    def _log_prior(self, pseudo_counts: PseudoCounts) -> float:
-        if isinstance(pseudo_counts, Tensor):
-            return log_prior(self.log_lift + self.corpus.log_shares, pseudo_counts)
-        n_components = self.log_lift.shape[1]
-        return pseudo_counts * float(
-            self.log_lift.sum(dim=0).double().sum() + n_components * self._sum_of_logs
-        )
+        def of_prior(a: PseudoCounts) -> float:
+            return a * sum_of_logs if isinstance(a, float) else log_prior(self.log_lift + log_shares, a)
+
+        self.shortened_objective = of_shortened + of_prior(shrunk)
+        self.objective = of_whole + of_prior(self._pseudo_counts)
+        self.plain_objective = of_whole + of_prior(self._of_plain_em)
 
     def _maximiser(self, words: Tensor, pseudo_counts: PseudoCounts) -> Tensor:
         words = words.add_(pseudo_counts)
@@ -194,9 +205,9 @@ class Climb:
         torch.minimum(log_lift, -log_p, out=log_lift).clamp_(min=_LEAST_LOG_LIFT)
         return log_lift.sub_(torch.log(torch.exp(log_p).ravel() @ torch.exp(log_lift)))
 
-    def _set_log_pi(self, weighted: Tensor) -> None:
-        documents = weighted.sum(dim=0) / self.corpus.counts.n_documents
-        self.log_pi = torch.log(documents.clamp_(min=torch.finfo(torch.float32).tiny))
+    def _set_log_pi(self, documents: Tensor) -> None:
+        pi = documents / self.corpus.counts.n_documents
+        self.log_pi = torch.log(pi.clamp_(min=torch.finfo(torch.float32).tiny))
 
 
 def critical_length(corpus: Corpus, n_components: int, pseudo_counts: PseudoCounts) -> float:
@@ -313,8 +324,3 @@ def settle(
             break
         previous = climb.objective
     return taken
-
-
-def _log_normalisers(log_scores: Tensor) -> Tensor:
-    """Return log sum_k exp, (D,) in float64: ``logsumexp`` without subnormal numbers, which take long."""
-    return (log_scores.amax(dim=1) - torch.log_softmax(log_scores, dim=1).amax(dim=1)).double()

@@ -18,22 +18,29 @@ with warnings.catch_warnings():
 # On a CPU, columns in float64 are multiplied in groups of this many: a wider dense matrix outgrows the caches as
 # its rows are gathered, and a product of 100 columns then costs far more than five times one of 20.
 _COLUMNS_PER_GROUP = 20
-# T' G is summed over so many documents at a time, for the same reason: their rows of G then stay in the caches.
-_DOCUMENTS_PER_GROUP = 2**15
+# Documents are worked on in parts whose (documents, components) matrices have about so many entries: these stay in
+# the caches, and are not asked of the system anew each time, which takes longer than to compute them.
+_ENTRIES_PER_PART = 2**19
+# A part has so many counts for each word at least: T' G is written once a part.
+_COUNTS_PER_WORD = 4
+# Documents whose counts by words are given are not parted, if they are no more than so many.
+_UNPARTED = 2**15
 _LARGEST_INT32 = np.iinfo(np.int32).max
 
 
 class Counts:
     """Counts T (D, W), for the products T M of the E step and T' G of the M step.
 
-    Both are products of a matrix of compressed rows with a dense one, so T is kept twice, by documents and by
-    words. Indices are 32-bit while they suffice: torch's products are then up to five times faster. Counts are in
-    float64, until ``single_precision`` is asked for.
+    Both are products of a matrix of compressed rows with a dense one, so T is kept twice, by documents and, in
+    ``parts``, by words. Indices are 32-bit while they suffice: torch's products are then up to five times faster.
+    Counts are in float64, until ``single_precision`` is asked for.
 
     Parameters
     ----------
     T : sparse array of shape (D, W) in CSR form
     device : torch.device
+    n_components : int
+        K, for which documents are parted.
     T_by_words : sparse array of shape (D, W) in CSC form, optional
         The same counts; made of `T` where it is not given, once it is needed.
     weights : ndarray of shape (D,), optional
@@ -51,6 +58,7 @@ class Counts:
         self,
         T: sp.csr_array,
         device: torch.device,
+        n_components: int = 1,
         T_by_words: sp.csc_array | None = None,
         *,
         weights: NDArray[np.float64] | None = None,
@@ -61,26 +69,35 @@ class Counts:
         self.device, self.dtype = device, torch.float64
         self.weights = None if weights is None else torch.from_numpy(weights).to(device)
         self.barred = None if barred is None else torch.from_numpy(barred).to(device)
+        self.n_components = n_components
         self.T, self._T_by_words = T, T_by_words
         self._rows = self._tensor(T, T.shape)
-        self._columns: list[Tensor] | None = None
+        self._columns: Tensor | None = None
+        self._parts: list[tuple[slice, Counts]] | None = None
+        self._in_double: Counts | None = None
 
     def single_precision(self) -> "Counts":
         """Return the counts in float32, on the same indices; none so small that it would vanish."""
         other = object.__new__(Counts)
-        other.__dict__.update(self.__dict__, dtype=torch.float32)
-        other._rows = _cast(self._rows)
-        other._columns = [_cast(A) for A in self._by_words()]
+        own = {"_rows": _cast(self._rows), "_columns": None, "_parts": None, "_in_double": self}
+        other.__dict__.update(self.__dict__, dtype=torch.float32, **own)
         return other
+
+    def parts(self) -> list[tuple[slice, "Counts"]]:
+        """Return the documents in parts, and which rows these are."""
+        n = self._rows_per_part()
+        if n >= self.n_rows:
+            return [(slice(0, self.n_rows), self)]
+        if self._parts is None and self._in_double is not None:
+            self._parts = [(rows, part.single_precision()) for rows, part in self._in_double.parts()]
+        if self._parts is None:
+            starts = range(0, self.n_rows, n)
+            self._parts = [(rows := slice(start, start + n), self._taking(rows)) for start in starts]
+        return self._parts
 
     def taking(self, rows: NDArray[np.intp]) -> "Counts":
         """Return some of the documents, in the same precision."""
-        chosen = Counts(
-            self.T[rows],
-            self.device,
-            weights=None if self.weights is None else self.weights.cpu().numpy()[rows],
-            barred=None if self.barred is None else self.barred.cpu().numpy()[rows],
-        )
+        chosen = self._taking(rows)
         return chosen if self.dtype == torch.float64 else chosen.single_precision()
 
     def word_totals(self) -> NDArray[np.float64]:
@@ -106,21 +123,35 @@ class Counts:
 
     def by_words(self, G: Tensor) -> Tensor:
         """Return T' G, of shape (W, K), for G of shape (D, K)."""
-        groups = self._by_words()
-        product = self._product(groups[0], G[:_DOCUMENTS_PER_GROUP])
-        for i, columns in enumerate(groups[1:], start=1):
-            product += self._product(columns, G[i * _DOCUMENTS_PER_GROUP : (i + 1) * _DOCUMENTS_PER_GROUP])
+        (rows, first), *others = self.parts()
+        product = self._product(first._by_words(), G[rows])
+        for rows, part in others:
+            product += self._product(part._by_words(), G[rows])
         return product
 
-    def _by_words(self) -> list[Tensor]:
+    def _by_words(self) -> Tensor:
         if self._columns is None:
-            if self._T_by_words is not None and self.n_rows <= _DOCUMENTS_PER_GROUP:
-                groups = [self._T_by_words]
+            if self._in_double is not None:
+                self._columns = _cast(self._in_double._by_words())
             else:
-                starts = range(0, max(self.n_rows, 1), _DOCUMENTS_PER_GROUP)
-                groups = [self.T[start : start + _DOCUMENTS_PER_GROUP].tocsc() for start in starts]
-            self._columns = [self._tensor(T, T.shape[::-1]) for T in groups]
+                T = self.T.tocsc() if self._T_by_words is None else self._T_by_words
+                self._columns = self._tensor(T, T.shape[::-1])
         return self._columns
+
+    def _rows_per_part(self) -> int:
+        if self.device.type != "cpu" or (self._T_by_words is not None and self.n_rows <= _UNPARTED):
+            return self.n_rows
+        n_for_words = _COUNTS_PER_WORD * self.n_words * self.n_rows / max(self.T.nnz, 1)
+        return max(1, _ENTRIES_PER_PART // self.n_components, int(n_for_words))
+
+    def _taking(self, rows: NDArray[np.intp] | slice) -> "Counts":
+        return Counts(
+            self.T[rows],
+            self.device,
+            self.n_components,
+            weights=None if self.weights is None else self.weights.cpu().numpy()[rows],
+            barred=None if self.barred is None else self.barred.cpu().numpy()[rows],
+        )
 
     def _product(self, A: Tensor, M: Tensor) -> Tensor:
         if self.device.type != "cpu":

@@ -5,7 +5,10 @@ of a corpus summed are one full pass, which is all that streaming over blocks ne
 search for its start, in ``annealing``, in float32.
 """
 
+import math
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -21,6 +24,7 @@ from latents.estimators.multinomial_mixture.counts import Counts
 # Dirichlet concentration of the random starting responsibilities. Near-uniform ones put every component near
 # the corpus mean, from where EM finds better optima than from components that already disagree at random.
 CONCENTRATION = 100.0
+_MOST_DRAWN = 2**15
 
 
 # Dirichlet pseudo-counts: one for every word of every component, or of each its own, (W, K).
@@ -172,14 +176,32 @@ def posterior(log_scores: Tensor) -> tuple[Tensor, Tensor]:
     ImpossibleDocumentError
         If a row is -inf throughout.
     """
-    # Not exp(log_softmax): exponentials whose results are subnormal numbers take as long.
-    gamma = torch.softmax(log_scores, dim=1)
-    log_normalisers = log_scores.amax(dim=1) - torch.log(gamma.amax(dim=1))
+    exponentials, largest = _exponentials(log_scores)
+    totals = exponentials.sum(dim=1, keepdim=True)
+    log_normalisers = (largest + torch.log(totals)).squeeze(1)
     impossible = torch.isnan(log_normalisers)
     if impossible.any():
         raise ImpossibleDocumentError(int(impossible.nonzero()[0]))
-    least = torch.finfo(gamma.dtype)
-    return threshold(gamma, least.tiny / least.eps, 0.0), log_normalisers
+    return exponentials.div_(totals), log_normalisers
+
+
+def log_normalisers(log_scores: Tensor) -> Tensor:
+    """Return log sum_k exp of rows of log scores, (D,)."""
+    exponentials, largest = _exponentials(log_scores)
+    return largest.squeeze(1) + torch.log(exponentials.sum(dim=1))
+
+
+def _exponentials(log_scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Return exp of log scores (D, K) less the largest of their row, and those, (D, 1).
+
+    What is next to nothing is 0. Neither exponentials that underflow nor products with subnormal numbers are ever
+    computed: they take many times as long, as torch's own softmax and logsumexp then do.
+    """
+    limits = torch.finfo(log_scores.dtype)
+    least = limits.tiny / limits.eps
+    largest = log_scores.amax(dim=1, keepdim=True)
+    exponentials = (log_scores - largest).clamp_(min=math.log(least) - 1).exp_()
+    return threshold(exponentials, least, 0.0, inplace=True), largest
 
 
 def e_step(counts: Counts, parameters: Parameters) -> Statistics:
@@ -187,10 +209,17 @@ def e_step(counts: Counts, parameters: Parameters) -> Statistics:
 
     gamma(z_kd) = pi_k prod_w mu_kw^T_dw / sum_j pi_j prod_w mu_jw^T_dw.
     """
-    gamma, log_normalisers = posterior(log_joint(counts, parameters))
-    gamma = counts.weighted(gamma)
-    log_likelihood = float(counts.weighted(log_normalisers).sum())
-    return Statistics(counts.by_words(gamma), gamma.sum(dim=0), log_likelihood, counts.n_documents)
+    return reduce(add, (_statistics(rows, part, parameters) for rows, part in counts.parts()))
+
+
+def _statistics(rows: slice, part: Counts, parameters: Parameters) -> Statistics:
+    try:
+        gamma, log_normalisers = posterior(log_joint(part, parameters))
+    except ImpossibleDocumentError as error:
+        raise ImpossibleDocumentError(rows.start + error.row) from error
+    gamma = part.weighted(gamma)
+    log_likelihood = float(part.weighted(log_normalisers).sum())
+    return Statistics(part.by_words(gamma), gamma.sum(dim=0), log_likelihood, part.n_documents)
 
 
 def m_step(statistics: Statistics, pseudo_counts: PseudoCounts) -> Parameters:
@@ -230,9 +259,13 @@ def log_coefficients(T: sp.csr_array) -> NDArray[np.float64]:
 
 
 def random_responsibilities(counts: Counts, n_components: int, rng: np.random.RandomState) -> Tensor:
-    """Draw gamma (D, K) near 1 / K for every document, or shared by the components that it may be of."""
-    drawn = rng.dirichlet(np.full(n_components, CONCENTRATION), size=counts.n_rows)
+    """Draw gamma (D, K) near 1 / K for every document, or shared by the components that it may be of.
+
+    Drawing takes as long as some steps of EM: of many documents several have the same.
+    """
+    drawn = rng.dirichlet(np.full(n_components, CONCENTRATION), size=min(counts.n_rows, _MOST_DRAWN))
     gamma = torch.as_tensor(drawn, dtype=counts.dtype, device=counts.device)
+    gamma = gamma.repeat(-(-counts.n_rows // max(len(gamma), 1)), 1)[: counts.n_rows]
     return gamma if counts.barred is None else torch.softmax(counts.barring(torch.log(gamma)), dim=1)
 
 

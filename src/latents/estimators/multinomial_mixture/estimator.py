@@ -983,7 +983,8 @@ class _Known(NamedTuple):
         return Counts(
             T,
             resolve_device(self.device),
-            T_by_words=T_by_words,
+            len(self.guidance.component_classes),
+            T_by_words,
             weights=self.weights_of(T, start),
             barred=self.guidance.barred(slice(start, start + T.shape[0])),
         )
@@ -991,7 +992,8 @@ class _Known(NamedTuple):
     def of_unlabelled(self, T: sp.csr_array, rows: NDArray[np.intp]) -> Counts:
         """Return some of the documents T, none of which has a label."""
         weights = None if self.weights is None else self.weights[rows]
-        return Counts(T[rows], resolve_device(self.device), weights=weights)
+        n_components = len(self.guidance.component_classes)
+        return Counts(T[rows], resolve_device(self.device), n_components, weights=weights)
 
 
 def _with(values: NDArray[Any], component: int, halves: NDArray[Any]) -> NDArray[Any]:

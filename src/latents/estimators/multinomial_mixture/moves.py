@@ -37,7 +37,7 @@ Clusters = NDArray[np.intp]
 # documents: what parts them shows in a sample.
 _SPLITS, _SAMPLE = 20, 500
 # Annealing of two components is over soon.
-_SPLIT_GROWTH, _SPLIT_STEPS = 1.6, 2
+_SPLIT_GROWTH, _SPLIT_STEPS = 2.0, 2
 # What merging two components loses is told of so many pairs for each, those that look most alike.
 _PAIRS_PER_COMPONENT = 4
 _PAIRS_AT_A_TIME = 64
@@ -52,9 +52,11 @@ _LOG_CONCENTRATIONS = (-16.0, 8.0)
 # Steps of EM between rounds of splits and merges.
 _STEPS = 6
 # They end when no more than this share of all documents wants to move.
-_FEW = 0.0005
+_FEW = 0.002
 # A document is near moving where another component is no more than so many nats behind.
-_NEAR = 30.0
+_NEAR = 20.0
+# Others are no more asked once those near moving are less than this part of the asked.
+_FEWER = 0.7
 # An empty component is as if it had this part of a document.
 _SPARE = 0.1
 
@@ -149,21 +151,30 @@ def rearranged(climb: Climb, recipe: Recipe, draws: Draws, halves: dict[int, Hal
     n_components = climb.gamma.shape[1]
     a = recipe.annealing_pseudo_counts
     words, documents = totals(counts, z, n_components)
+    weights = None if counts.weights is None else counts.weights.cpu().numpy()
     free = free_components(counts, a, n_components)
     values = complete_objective(words, documents, a, counts.n_documents)
     base = a if isinstance(a, float) else float(a.min())
     splits = []
     for k in free[torch.argsort(words.sum(dim=0)[free], descending=True)][:_SPLITS].tolist():
         rows = np.flatnonzero(z == k)
-        of_k = counts.taking(rows)
+        T = counts.T[rows]
         if k not in halves:
-            if len(rows) < 2 or of_k.T.nnz == 0:
+            if len(rows) < 2 or T.nnz == 0:
                 continue
             halves[k] = half(counts.T, rows, base, draws)
-        is_second = halves[k].is_second(of_k.T)
+        is_second = halves[k].is_second(T)
         if is_second.all() or not is_second.any():
             continue
-        parts = complete_objective(*totals(of_k, is_second, 2), base, counts.n_documents)
+        second = is_second * (1.0 if weights is None else weights[rows])
+        halved_words, halved_documents = (
+            torch.stack([whole - part, part], dim=-1)
+            for whole, part in (
+                (words[:, k], torch.from_numpy(T.T @ second).to(words)),
+                (documents[k], torch.tensor(second.sum())),
+            )
+        )
+        parts = complete_objective(halved_words, halved_documents, base, counts.n_documents)
         splits.append(Split(float(parts.sum() - values[k]), k, rows[is_second]))
     merges = _merges(words, documents, values, base, counts.n_documents, free)
     touched: set[int] = set()
@@ -193,8 +204,11 @@ def halved(T: sp.csr_array, a: float, perturbation: float, rng: np.random.Random
 def half(T: sp.csr_array, documents: NDArray[np.intp], a: float, draws: Draws) -> Half:
     """Part some documents of T (D, W), those of a component, in two, by quick annealing on a sample of them."""
     rows = np.sort(documents[np.argsort(draws.order[documents], kind="stable")[:_SAMPLE]])
-    columns = np.unique(T[rows].indices)
-    counts = Counts(sp.csr_array(T[rows][:, columns]), torch.device("cpu"))
+    sample = T[rows]
+    is_used = np.zeros(T.shape[1], dtype=bool)
+    is_used[sample.indices] = True
+    columns = np.flatnonzero(is_used)
+    counts = Counts(sp.csr_array(sample[:, columns]), torch.device("cpu"), n_components=2)
     a = a * len(rows) / len(documents)
     corpus = Corpus(counts)
     climb = Climb(corpus, draws.gamma[rows], a)
@@ -259,32 +273,39 @@ def moved_one_by_one(climb: Climb, recipe: Recipe, rng: np.random.RandomState) -
 
     EM lets a document vote for itself: its words are among those of its own component, which holds it where it is,
     the more so the smaller the component. Here it is held against its own without it, and against the others as
-    they are, by T_d . log mu_k + log N_k. After the first round only documents that were near moving are asked.
+    they are, by T_d . log mu_k + log N_k. Documents that were far from moving are not asked again.
     """
     counts, z = climb.corpus.counts, climb.gamma.argmax(dim=1).cpu().numpy()
     a = recipe.annealing_pseudo_counts
     words, documents = totals(counts, z, recipe.n_components)
     asked, rows = counts, np.arange(counts.n_rows)
-    for number in range(_ROUNDS):
-        joint, own = _leave_one_out(asked, z[rows], words, documents, _PRIOR * a)
-        ahead = joint.amax(dim=1).numpy() - own
+    for _ in range(_ROUNDS):
+        ahead, better = _leave_one_out(asked, z[rows], words, documents, _PRIOR * a)
         wanting = ahead > 0
         if wanting.sum() <= _FEW * counts.n_rows:
             break
         # Each document has its own chance, whichever others are asked: rounding then stays where it is.
-        moving = rows[wanting & (rng.uniform(size=counts.n_rows)[rows] < _AT_ONCE)]
-        better = joint.argmax(dim=1).numpy()
-        changed = z.copy()
-        changed[moving] = better[np.searchsorted(rows, moving)]
-        of_moving = counts.taking(moving)
-        for clusters, sign in ((z, -1), (changed, 1)):
-            some_words, some_documents = totals(of_moving, clusters[moving], recipe.n_components)
-            words, documents = words + sign * some_words, documents + sign * some_documents
-        z = changed
-        if number == 0:
-            rows = np.flatnonzero(ahead > -_NEAR)
+        moving = wanting & (rng.uniform(size=counts.n_rows)[rows] < _AT_ONCE)
+        _move(counts, rows[moving], z, better[moving], words, documents)
+        is_near = ahead > -_NEAR
+        if is_near.mean() < _FEWER:
+            rows = rows[is_near]
             asked = counts.taking(rows)
     return z
+
+
+def _move(
+    counts: Counts, moving: NDArray[np.intp], z: Clusters, better: Clusters, words: Tensor, documents: Tensor
+) -> None:
+    """Move documents, in z (D,) and in the words C (W, K) and documents N (K,) of clusters, to `better` ones."""
+    T = counts.T[moving]
+    weights = np.ones(len(moving)) if counts.weights is None else counts.weights.cpu().numpy()[moving]
+    lengths = np.diff(T.indptr)
+    amounts = (np.repeat(weights, lengths) * T.data).astype(np.float32)
+    for clusters, sign in ((z[moving], -1), (better, 1)):
+        np.add.at(words.numpy(), (T.indices, np.repeat(clusters, lengths)), sign * amounts)
+        np.add.at(documents.numpy(), clusters, sign * weights)
+    z[moving] = better
 
 
 def told_by_clusters(climb: Climb, recipe: Recipe) -> PseudoCounts:
@@ -319,36 +340,48 @@ def concentration(words: Tensor) -> float:
 
 def _leave_one_out(
     counts: Counts, z: Clusters, words: Tensor, documents: Tensor, a: PseudoCounts
-) -> tuple[Tensor, NDArray[np.float64]]:
-    """Return T_d . log mu_k + log N_k of other components (D, K), -inf for its own, and of that without d (D,)."""
-    T, n_components = counts.T, len(documents)
-    # Of a document that stands for several, one is left out.
-    left_out = np.ones(counts.n_rows) if counts.weights is None else counts.weights.clamp(max=1).cpu().numpy()
+) -> tuple[NDArray[np.float64], Clusters]:
+    """Hold documents against their components z (D,) without them, and against all others.
+
+    Returns
+    -------
+    ahead : ndarray of shape (D,)
+        By how much T_d . log mu_k + log N_k of the best other component exceeds that of its own.
+    best : ndarray of shape (D,)
+        That component.
+    """
     prior = words + torch.as_tensor(a).to(words)
     n_of_all = prior.sum(dim=0, dtype=torch.float64)
-    log_words, log_documents = (
-        torch.log(prior) - torch.log(n_of_all).float(),
-        torch.log(documents + _SPARE).float(),
-    )
-    products = counts.by_documents(log_words.to(counts.device))
-    joint = counts.barring(products + log_documents.to(counts.device)).cpu()
-    rows = np.repeat(np.arange(counts.n_rows), np.diff(T.indptr))
+    log_words = (torch.log(prior) - torch.log(n_of_all).float()).to(counts.device)
+    log_documents = torch.log(documents + _SPARE).float().to(counts.device)
     least = a if isinstance(a, float) else float(a.min())  # what is left of a word that no other document has
-    others = prior.numpy().ravel()[T.indices * n_components + z[rows]] - left_out[rows] * T.data
-    logs = sp.csr_array((T.data * np.log(np.maximum(others, least)), T.indices, T.indptr), shape=T.shape)
-    lengths = T.sum(axis=1)
-    n_words = np.maximum(n_of_all.numpy()[z] - left_out * lengths, least)
-    n_documents = np.maximum(documents.numpy()[z] - left_out, 0) + _SPARE
-    own: NDArray[np.float64] = logs.sum(axis=1) - lengths * np.log(n_words) + np.log(n_documents)
-    joint[torch.arange(counts.n_rows), torch.from_numpy(z)] = -torch.inf
-    return joint, own
+    ahead, best = np.empty(counts.n_rows), np.empty(counts.n_rows, dtype=np.intp)
+    for rows, part in counts.parts():
+        joint = part.barring(part.by_documents(log_words).add_(log_documents)).cpu()
+        joint.scatter_(1, torch.from_numpy(z[rows, np.newaxis]), -torch.inf)
+        T, own = part.T, z[rows]
+        # Of a document that stands for several, one is left out.
+        left_out = np.ones(len(own)) if part.weights is None else part.weights.clamp(max=1).cpu().numpy()
+        of_each = np.diff(T.indptr)
+        others = prior.numpy()[T.indices, np.repeat(own, of_each)] - np.repeat(left_out, of_each) * T.data
+        logs = sp.csr_array((T.data * np.log(np.maximum(others, least)), T.indices, T.indptr), shape=T.shape)
+        lengths = T.sum(axis=1)
+        n_words = np.maximum(n_of_all.numpy()[own] - left_out * lengths, least)
+        n_documents = np.maximum(documents.numpy()[own] - left_out, 0) + _SPARE
+        largest, best_of_part = joint.max(dim=1)
+        ahead[rows] = largest.numpy() - (logs.sum(axis=1) - lengths * np.log(n_words) + np.log(n_documents))
+        best[rows] = best_of_part.numpy()
+    return ahead, best
 
 
-def totals(counts: Counts, z: NDArray[np.generic], n_components: int) -> tuple[Tensor, Tensor]:
-    """Return the words C (W, K) and, in float64, the documents N (K,) of each cluster, on the CPU."""
-    hard = torch.nn.functional.one_hot(torch.from_numpy(z.astype(np.int64)), n_components)
-    weighted = counts.weighted(hard.to(counts.device, counts.dtype))
-    return counts.by_words(weighted).cpu(), weighted.sum(dim=0, dtype=torch.float64).cpu()
+def totals(counts: Counts, z: Clusters, n_components: int) -> tuple[Tensor, Tensor]:
+    """Return the words C (W, K) in float32 and, in float64, the documents N (K,) of each cluster, on the CPU."""
+    T, lengths = counts.T, np.diff(counts.T.indptr)
+    weights = np.ones(counts.n_rows) if counts.weights is None else counts.weights.cpu().numpy()
+    places = T.indices.astype(np.intp) * n_components + np.repeat(z, lengths)
+    words = np.bincount(places, np.repeat(weights, lengths) * T.data, counts.n_words * n_components)
+    documents = np.bincount(z, weights, n_components)
+    return torch.from_numpy(words.reshape(-1, n_components)).float(), torch.from_numpy(documents)
 
 
 def _settled(
@@ -356,8 +389,9 @@ def _settled(
 ) -> Climb:
     """Return a climb that has taken some steps of EM from a clustering."""
     a = recipe.annealing_pseudo_counts
-    hard = torch.nn.functional.one_hot(torch.from_numpy(z), recipe.n_components)
-    after = Climb(climb.corpus, hard.to(climb.gamma), a, recipe.pseudo_counts)
+    where = torch.from_numpy(z[:, np.newaxis]).to(climb.gamma.device)
+    hard = torch.zeros_like(climb.gamma).scatter_(1, where, 1.0)
+    after = Climb(climb.corpus, hard, a, recipe.pseudo_counts)
     for objectives in settle(after, recipe, n_steps):
         report(*objectives, climb.corpus.counts.n_documents)
     return after
