@@ -212,6 +212,33 @@ def test_products_in_parts_are_scipys(n_components, dtype, largest_int32, docume
     )
 
 
+@pytest.mark.parametrize("guided", [False, True])
+def test_fits_in_parts_are_fits_of_the_whole(guided, monkeypatch):
+    X, z, _ = planted(n_documents=90)
+    y = np.where(np.arange(90) % 3 == 0, z, -1) if guided else None
+    weights = np.random.default_rng(0).integers(1, 3, size=90)
+    fits = []
+    for entries in (10**6, 80, 4):
+        monkeypatch.setattr(counts_module, "_ENTRIES_PER_PART", entries)
+        monkeypatch.setattr(counts_module, "_COUNTS_PER_WORD", 0)
+        fits.append(MultinomialMixture(4, random_state=0).fit(X, y, sample_weight=weights))
+    for fit in fits[1:]:
+        np.testing.assert_allclose(fit.word_probabilities_, fits[0].word_probabilities_, rtol=1e-9)
+        np.testing.assert_allclose(fit.lower_bounds_, fits[0].lower_bounds_, rtol=1e-6)
+        np.testing.assert_array_equal(fit.predict(X), fits[0].predict(X))
+
+
+def test_an_impossible_document_is_named_whatever_part_it_is_in(monkeypatch):
+    monkeypatch.setattr(counts_module, "_ENTRIES_PER_PART", 6)
+    monkeypatch.setattr(counts_module, "_COUNTS_PER_WORD", 0)
+    X, _, _ = planted(n_documents=40)
+    X[:, 5] = 0
+    model = MultinomialMixture(2, smoothing=0, random_state=0).fit(X)
+    X[31, 5] = 1
+    with pytest.raises(ValueError, match="row 31 of X is impossible"):
+        model.partial_fit(X)
+
+
 def test_m_step_gives_a_component_without_words_the_corpus_frequencies():
     words = torch.tensor([[3.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
     pi, mu = m_step(Statistics(words, torch.tensor([2.0, 0.0]), -1.0, 2), 0.0).arrays()
