@@ -50,15 +50,16 @@ def over_blocks(blocks: Iterable[tuple[sparse.csr_array, sparse.csc_array]]) -> 
     """Prepare one EM step over blocks that are read anew in every pass: nothing of them is kept."""
 
     def one_pass(parameters: Parameters) -> Parameters:
-        steps = (e_step(Counts(T, CPU, T_by_words=by_words), parameters) for T, by_words in blocks)
+        n_components = len(parameters.log_weights)
+        steps = (e_step(Counts(T, CPU, n_components, by_words), parameters) for T, by_words in blocks)
         return m_step(reduce(add, steps), SMOOTHING)
 
     return one_pass
 
 
-def in_memory(T: sparse.csr_array) -> Pass:
-    """Prepare one EM step over a whole matrix; only what this returns is timed."""
-    counts = Counts(T, CPU)
+def in_memory(T: sparse.csr_array, n_components: int) -> Pass:
+    """Prepare one EM step of up to so many components over a whole matrix; only what this returns is timed."""
+    counts = Counts(T, CPU, n_components)
     counts.by_words(torch.zeros(T.shape[0], 1, dtype=counts.dtype))  # lay it out by words, once
     return lambda parameters: m_step(e_step(counts, parameters), SMOOTHING)
 
@@ -134,7 +135,7 @@ def compare_passes(folder: Path, options: argparse.Namespace) -> None:
     """Time one pass from disk against one in memory, taking turns."""
     blocks = CountBlocks(folder)
     parameters = starting_point(blocks.n_words, options.clusters)
-    passes = {"from disk": over_blocks(blocks), "in memory": in_memory(whole(blocks))}
+    passes = {"from disk": over_blocks(blocks), "in memory": in_memory(whole(blocks), options.clusters)}
     found = {name: one_pass(parameters).arrays()[1] for name, one_pass in passes.items()}
     difference = np.abs(found["from disk"] - found["in memory"])
     if not difference.sum(axis=1).max() <= 1e-4:
@@ -158,7 +159,7 @@ def sweep(folder: Path, options: argparse.Namespace) -> None:
     rows = []
     for n in sorted({ceil(part * n_blocks) for part in PARTS}):
         T = whole(list(islice(CountBlocks(folder), n)))
-        one_pass = in_memory(T)
+        one_pass = in_memory(T, max(options.components))
         points = {str(K): starting_point(T.shape[1], K) for K in options.components}
         seconds = interleaved(
             {K: lambda at=parameters: one_pass(at) for K, parameters in points.items()},  # noqa: B023

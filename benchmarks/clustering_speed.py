@@ -65,7 +65,7 @@ class Pass(NamedTuple):
 
 def ours(T: sparse.csr_array, start: Start) -> Pass:
     """Prepare the product's own pass, as plain EM takes it."""
-    counts = Counts(T.astype(np.float64), torch.device("cpu"))
+    counts = Counts(T.astype(np.float64), torch.device("cpu"), len(start.weights))
     parameters = Parameters.of(start.weights, start.word_probabilities)
 
     def run() -> tuple[Parameters, float]:
@@ -80,7 +80,7 @@ def ours(T: sparse.csr_array, start: Start) -> Pass:
 
 def ours_annealing(T: sparse.csr_array, start: Start) -> Pass:
     """Prepare the same as annealing computes it: in single precision, relative to the words' frequencies."""
-    counts = Counts(T.astype(np.float64), torch.device("cpu")).single_precision()
+    counts = Counts(T.astype(np.float64), torch.device("cpu"), len(start.weights)).single_precision()
     frequencies = np.maximum(T.sum(axis=0), 1)
     log_p = torch.log(torch.from_numpy(frequencies / frequencies.sum()))[:, None]
     offset = float((counts.T @ log_p.numpy()).sum())

@@ -185,12 +185,12 @@ def _since_the_champion(changes: pd.DataFrame) -> list[Section]:
     return [
         Section(
             "Since the champion",
-            f"Version {changes['champion_version'].iloc[0]} was the champion when the run began. Of its clusters, "
+            f"Version {changes['champion_version'].iloc[0]} was the champion before this run. Of its clusters, "
             f"{len(kept)} of {n_before} are kept, and {kept['n_shared'].sum() / n_documents:.0%} of the training "
             "documents are in one of these that was theirs before.\n\n"
             "A kept cluster has most documents of one of the champion's, and most of its own from there; one that "
             "has joined, most documents of several; one that is split off, most of its own from a larger one; a "
-            "new one, none of these. Of one that is gone most documents are in the cluster named first. Words are "
+            "new one, none of these. Of one that is gone the cluster named first has the largest part. Words are "
             "gained and lost among the most relevant ones. What is not kept comes first.",
             table,
         )

@@ -39,10 +39,8 @@ def champion(name: str) -> Champion | None:
     try:
         version = str(MlflowClient().get_model_version_by_alias(name, CHAMPION).version)
     except MlflowException as error:
-        if error.error_code in (
-            "RESOURCE_DOES_NOT_EXIST",
-            "INVALID_PARAMETER_VALUE",
-        ):  # no such model; no alias
+        # No such model, or none of its versions has the alias.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
     with TemporaryDirectory() as folder:

@@ -3,13 +3,14 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
 
 from latents.estimators import MultinomialMixture, load
 from latents.estimators.multinomial_mixture.counts import Counts
-from latents.estimators.multinomial_mixture.em import Parameters
+from latents.estimators.multinomial_mixture.em import Parameters, log_joint
 from latents.estimators.multinomial_mixture.opening import worth
 from tests import oracles as oracle
 from tests.conftest import ROOT
@@ -17,12 +18,12 @@ from tests.conftest import ROOT
 N_WORDS, LENGTH = 80, 15
 
 
-def drawn(topics, n_documents, seed=0):
+def drawn(topics, n_documents, seed=0, length=LENGTH):
     """Documents of some of 24 topics, and which they are of."""
     mu = np.random.default_rng(7).dirichlet(np.full(N_WORDS, 0.2), size=24)
     rng = np.random.default_rng(seed)
     z = rng.choice(topics, size=n_documents)
-    return np.array([rng.multinomial(LENGTH, mu[k]) for k in z]), z
+    return np.array([rng.multinomial(length, mu[k]) for k in z]), z
 
 
 def fitted(n_topics=3, **arguments):
@@ -75,6 +76,20 @@ def test_a_mixture_of_one_component_opens_more():
     assert model.partial_fit(drawn([0, 1, 2], 900, seed=2)[0]).n_components == 3
 
 
+@pytest.mark.parametrize("length", [15, 60])
+@pytest.mark.parametrize("n_topics", [3, 4])
+@pytest.mark.parametrize("seed", range(3))
+def test_without_smoothing_as_with_it(length, n_topics, seed):
+    opened = []
+    for smoothing in ("auto", 0):
+        X = np.vstack(
+            [drawn([0, 1, 2], 600, seed, length)[0], np.ones(N_WORDS)]
+        )  # no word is new to the mixture
+        model = MultinomialMixture(3, random_state=seed, new_components=3, smoothing=smoothing).fit(X)
+        opened.append(model.partial_fit(drawn(range(n_topics), 800, seed, length)[0]).n_components - 3)
+    assert opened == [n_topics - 3] * 2
+
+
 @pytest.mark.parametrize("smoothing", ["auto", 0.25, 0])
 def test_batches_go_on_from_there_with_any_smoothing(smoothing, tmp_path):
     X = np.vstack([drawn([0, 1, 2], 600)[0], np.ones(N_WORDS)])  # no word is new to the mixture
@@ -119,6 +134,29 @@ def test_whole_weights_are_repeated_rows():
     np.testing.assert_allclose(model.word_probabilities_, repeated.word_probabilities_, atol=0.01)
 
 
+def test_documents_of_no_weight_open_nothing():
+    X, z = drawn([0, 1, 2, 3], 800, seed=1)
+    assert fitted(new_components=2).partial_fit(X, sample_weight=z < 3).n_components == 3
+    one = np.arange(800) == 5
+    for smoothing in ("auto", 0.25):
+        assert (
+            fitted(new_components=2, smoothing=smoothing).partial_fit(X, sample_weight=one).n_components == 3
+        )
+
+
+@pytest.mark.filterwarnings("error")
+def test_words_by_name_and_rows_without_length_are_no_reason_to_warn():
+    X, _ = drawn([0, 1, 2], 600)
+    names = [f"word {w}" for w in range(N_WORDS)]
+    model = MultinomialMixture(3, random_state=0, new_components=2).fit(pd.DataFrame(X, columns=names))
+    model.set_params(n_components=7)  # says how many the next fit has
+    other = drawn([0, 1, 2, 3], 800, seed=1)[0]
+    model.partial_fit(pd.DataFrame(other, columns=names))
+    assert model.n_components == model.component_classes_.size == 4
+    plain = MultinomialMixture(3, annealing=False, random_state=0, new_components=2)
+    plain.fit(X / LENGTH).partial_fit(other / LENGTH)
+
+
 def test_the_seed_repeats_what_is_opened():
     X, _ = drawn([0, 1, 2, 3], 800, seed=1)
     one, other = (fitted(new_components=2).partial_fit(X) for _ in range(2))
@@ -145,7 +183,7 @@ def test_worth_is_what_log_p_loses():
     pi, mu = np.array([0.1, 0.2, 0.3, 0.4]), np.random.default_rng(7).dirichlet(np.ones(N_WORDS), size=4)
     weights = np.random.default_rng(1).uniform(0.5, 2, size=30)
     counts = Counts(sp.csr_array(X.astype(float)), torch.device("cpu"), weights=weights)
-    found = worth(counts, Parameters.of(pi, mu))
+    found = worth(counts, log_joint(counts, Parameters.of(pi, mu)), torch.from_numpy(pi))
     gamma = np.array([oracle.posterior(d, pi, mu) for d in X])
     for k in range(4):
         rest = np.delete(pi, k) / (1 - pi[k])
@@ -156,7 +194,7 @@ def test_worth_is_what_log_p_loses():
             ]
         )
         in_all, words = weights @ lost, weights @ (gamma[:, k] * X.sum(axis=1))
-        assert found.standard_errors[k] == pytest.approx(in_all / np.sqrt(weights @ lost**2), rel=1e-9)
+        assert found.z_scores[k] == pytest.approx(in_all / np.sqrt(weights @ lost**2), rel=1e-9)
         assert found.per_word[k] == pytest.approx(in_all / words, rel=1e-9)
 
 

@@ -153,21 +153,21 @@ class Climb:
         of_all_whole = of_all_shortened = 0.0
         for rows, part in self.corpus.counts.parts():
             joint = part.barring(part.by_documents(self.log_lift).add_(self.log_pi))
-            scales = None if s is None else s[rows]
-            of_whole = None if scales is None or not watched else log_normalisers(joint)
-            gamma, of_shortened = posterior(joint if scales is None else joint.mul_(scales))
+            s_of_part = None if s is None else s[rows]
+            of_whole = None if s_of_part is None or not watched else log_normalisers(joint)
+            gamma, of_shortened = posterior(joint if s_of_part is None else joint.mul_(s_of_part))
             self.gamma[rows] = gamma
             if watched:
                 offsets = self.corpus.offsets[rows]
                 whole = (of_shortened if of_whole is None else of_whole) + offsets
-                shortened = of_shortened + (offsets if scales is None else scales[:, 0] * offsets)
+                shortened = of_shortened + (offsets if s_of_part is None else s_of_part[:, 0] * offsets)
                 of_all_whole += float(part.weighted(whole).sum())
                 of_all_shortened += float(part.weighted(shortened).sum())
             weighted = part.weighted(gamma)
             documents += weighted.sum(dim=0)
-            if self.emphasis is not None:
-                scales = self.emphasis[rows] if scales is None else scales * self.emphasis[rows]
-            words += part.by_words(weighted if scales is None else weighted * scales)
+            for scale in (s_of_part, None if self.emphasis is None else self.emphasis[rows]):
+                weighted = weighted if scale is None else weighted * scale
+            words += part.by_words(weighted)
         if watched:
             self._watch(of_all_whole, of_all_shortened, shrunk)
         self.log_lift = self._normalised(
@@ -264,8 +264,11 @@ def annealed(
     def rolled(rows: Tensor) -> Tensor:
         return torch.roll(rows, int(rng.randint(len(rows))), dims=0)
 
-    starts = [drawn if counts.barred is not None else rolled(drawn) for _ in range(n_starts)]
-    climbs = [Climb(corpus, gamma, a, recipe.pseudo_counts) for gamma in starts]
+    climbs = [
+        Climb(corpus, drawn if counts.barred is not None else rolled(drawn), a, recipe.pseudo_counts)
+        for _ in range(n_starts)
+    ]
+    del drawn
 
     n_steps = [recipe.steps_per_length, max(1, recipe.steps_per_length // 2)]
     longest = corpus.whole_length()
@@ -297,7 +300,7 @@ def annealed(
         c *= growth
     for climb in climbs:
         climb.emphasis = None
-    n_last = STEPS_OF_WHOLE_DOCUMENTS if len(climbs) > 1 else _LAST_STEPS
+    n_last = STEPS_OF_WHOLE_DOCUMENTS if recipe.n_init > 1 else _LAST_STEPS
     settled = [settle(climb, recipe, n_last) for climb in climbs]
     highest = max(range(len(climbs)), key=lambda number: climbs[number].objective)
     for objectives in settled[highest]:

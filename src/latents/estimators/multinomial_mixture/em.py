@@ -24,6 +24,7 @@ from latents.estimators.multinomial_mixture.counts import Counts
 # Dirichlet concentration of the random starting responsibilities. Near-uniform ones put every component near
 # the corpus mean, from where EM finds better optima than from components that already disagree at random.
 CONCENTRATION = 100.0
+# Drawing takes as long as some steps of EM: where documents are more than this, several start from the same.
 _MOST_DRAWN = 2**15
 
 
@@ -259,13 +260,10 @@ def log_coefficients(T: sp.csr_array) -> NDArray[np.float64]:
 
 
 def random_responsibilities(counts: Counts, n_components: int, rng: np.random.RandomState) -> Tensor:
-    """Draw gamma (D, K) near 1 / K for every document, or shared by the components that it may be of.
-
-    Drawing takes as long as some steps of EM: of many documents several have the same.
-    """
+    """Draw gamma (D, K) near 1 / K for every document, or shared by the components that it may be of."""
     drawn = rng.dirichlet(np.full(n_components, CONCENTRATION), size=min(counts.n_rows, _MOST_DRAWN))
     gamma = torch.as_tensor(drawn, dtype=counts.dtype, device=counts.device)
-    gamma = gamma.repeat(-(-counts.n_rows // max(len(gamma), 1)), 1)[: counts.n_rows]
+    gamma = gamma[torch.arange(counts.n_rows, device=counts.device) % max(len(gamma), 1)]
     return gamma if counts.barred is None else torch.softmax(counts.barring(torch.log(gamma)), dim=1)
 
 

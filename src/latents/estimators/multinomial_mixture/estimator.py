@@ -130,8 +130,8 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     tol : float, default=1e-5
         EM stops when a step on whole documents raises the objective by no more than this (see `relative`).
     n_init : int or "auto", default="auto"
-        Starts. While annealing they climb side by side until documents have decided, and the highest goes
-        on; of plain EM the fit with the highest objective is kept. "auto" is 4 for small corpora, 1 for those of
+        Starts. Annealed ones climb side by side, four at a time, and the highest goes on; of plain EM the fit with
+        the highest objective is kept. "auto" is 4 for small corpora, 1 for those of
         more than ten million counts times components, and 1 for plain EM.
     use_labels : {"auto", "guide", "ignore"}, default="auto"
         What becomes of the `y` of ``fit``: "auto" takes labels for a guide where some are unknown, and ignores
@@ -173,7 +173,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         Objective per document in nats, of the parameters returned: log p(T) / D including the
         multinomial coefficient, plus the log prior sum_kw a_kw log mu_kw / D (up to its constant). Of documents
         with a label it is log p(T_d, label).
-        After ``partial_fit``: of the last batch, before it was learned from.
+        After ``partial_fit``: of the last batch, before it was learned from but for components that it opened.
     lower_bounds_ : ndarray of shape (n_iter_ + 1,)
         The objective before the first EM step and after each, those of the search included, so that one
         curve tells the whole fit; of several starts, that of the highest. While annealing raises another
@@ -336,8 +336,8 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         callback : callable, optional
             Called as ``callback(name, value, step)`` at every EM step with "lower_bound", and at
             those of the search with "tempered_bound" too: the next entries of ``lower_bounds_`` and
-            ``tempered_bounds_``. `step` counts from 0 for each name, and runs on through all
-            phases and fits. What it raises ends the fit. For blocks, what concerns
+            ``tempered_bounds_``, and those of starts that are not kept. `step` counts from 0 for each name, and
+            runs on through all phases and fits. What it raises ends the fit. For blocks, what concerns
             the first block alone has "first_block_" before its name.
 
         Raises
@@ -386,8 +386,10 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         for latent data models", 2009; Liang and Klein, "Online EM for unsupervised models", 2009).
 
         Where `new_components` allows it, those documents that the components explain least are first clustered by
-        themselves. What that finds is learned from one half of the batch and judged by the other, and components
-        that this half would miss are opened: they come last, have no class, and all others keep their places.
+        themselves. What that finds is learned from one half of the batch and judged by the other: a component is
+        opened if log p of this half would lose by more than chance without it (three standard errors), and, for
+        each word of the component's own documents, by 0.4 of what it would without others, in the median. New ones
+        come last, have no class, and all others keep their places; ``n_components`` says how many there are.
 
         Parameters
         ----------
@@ -434,27 +436,34 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             )
         except ImpossibleDocumentError as error:
             raise self._impossible(T, error) from error
-        self._keep(step, self.n_documents_seen_ + scale.n_documents)
-        self.n_components += n_new
-        self.component_classes_ = known.guidance.component_classes
-        self.lower_bound_ = step.lower_bounds[-1]
-        self.lower_bounds_ = np.append(self.lower_bounds_, self.lower_bound_)
-        self.n_iter_ += 1
+        with unchanged_on_failure(self):
+            self._keep(step, self.n_documents_seen_ + scale.n_documents)
+            self.n_components = self.weights_.size
+            self.component_classes_ = known.guidance.component_classes
+            self.lower_bound_ = step.lower_bounds[-1]
+            self.lower_bounds_ = np.append(self.lower_bounds_, self.lower_bound_)
+            self.n_iter_ += 1
         return self
 
     def _with_new_components(self, T: sp.csr_array, known: "_Known", parameters: Parameters) -> Parameters:
         """Return the mixture with components for documents of a batch T that fit none, if there are such."""
-        familiarity, rng = self.familiarity(T), check_random_state(self.random_state)
+        familiarity, rng = self._familiarity_of(T), check_random_state(self.random_state)
         may_go = ~np.isnan(familiarity) & (known.guidance.document_classes == UNKNOWN)
+        if known.weights is not None:
+            may_go &= known.weights > 0
         mixed = rng.permutation(np.flatnonzero(may_go))
         learned, judging = np.sort(mixed[::2]), np.sort(mixed[1::2])
         strangers = np.argsort(familiarity[learned], kind="stable")[: int(UNFAMILIAR * len(learned))]
         n_new = min(self.new_components, len(strangers) // 2)
         if n_new == 0:
             return parameters
-        of_strangers = type(self)(n_new, n_init=1, device=self.device, random_state=rng)
+        rows = learned[strangers]
+        of_strangers = type(self)(
+            n_new, annealing=self.annealing, n_init=1, device=self.device, random_state=rng
+        )
+        of_strangers.fit(T[rows], sample_weight=None if known.weights is None else known.weights[rows])
         gamma = np.zeros((len(learned), n_new))
-        gamma[strangers] = of_strangers.fit(T[learned[strangers]]).predict_proba(T[learned[strangers]])
+        gamma[strangers] = of_strangers.predict_proba(T[rows])
         return opened(
             known.of_unlabelled(T, learned),
             known.of_unlabelled(T, judging),
@@ -694,15 +703,13 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         ValueError
             As ``predict_proba``.
         """
-        log_frequencies = np.log(self.word_frequencies())
+        return np.concatenate(self._of_each(X, self._familiarity_of))
 
-        def measure(T: sp.csr_array) -> Array:
-            lengths = T.sum(axis=1)
-            gained = self._posterior(T)[1] - T @ log_frequencies
-            per_word: Array = np.divide(gained, lengths, out=np.full(len(lengths), np.nan), where=lengths > 0)
-            return per_word
-
-        return np.concatenate(self._of_each(X, measure))
+    def _familiarity_of(self, T: sp.csr_array) -> Array:
+        lengths = T.sum(axis=1)
+        gained = self._posterior(T)[1] - T @ np.log(self.word_frequencies())
+        per_word: Array = np.divide(gained, lengths, out=np.full(len(lengths), np.nan), where=lengths > 0)
+        return per_word
 
     def word_frequencies(self) -> Array:
         """Return p_w, the share of each word in all words that were fitted to, of shape (W,).

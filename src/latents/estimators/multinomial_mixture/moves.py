@@ -168,7 +168,7 @@ def rearranged(climb: Climb, recipe: Recipe, draws: Draws, halves: dict[int, Hal
             continue
         second = is_second * (1.0 if weights is None else weights[rows])
         halved_words, halved_documents = (
-            torch.stack([whole - part, part], dim=-1)
+            torch.stack([(whole - part).clamp(min=0), part], dim=-1)
             for whole, part in (
                 (words[:, k], torch.from_numpy(T.T @ second).to(words)),
                 (documents[k], torch.tensor(second.sum())),
@@ -273,11 +273,12 @@ def moved_one_by_one(climb: Climb, recipe: Recipe, rng: np.random.RandomState) -
 
     EM lets a document vote for itself: its words are among those of its own component, which holds it where it is,
     the more so the smaller the component. Here it is held against its own without it, and against the others as
-    they are, by T_d . log mu_k + log N_k. Documents that were far from moving are not asked again.
+    they are, by T_d . log mu_k + log N_k. Those far from moving are not asked again, once they are many.
     """
     counts, z = climb.corpus.counts, climb.gamma.argmax(dim=1).cpu().numpy()
     a = recipe.annealing_pseudo_counts
     words, documents = totals(counts, z, recipe.n_components)
+    words = words.double()  # as they are added to and taken from again and again
     asked, rows = counts, np.arange(counts.n_rows)
     for _ in range(_ROUNDS):
         ahead, better = _leave_one_out(asked, z[rows], words, documents, _PRIOR * a)
@@ -301,7 +302,7 @@ def _move(
     T = counts.T[moving]
     weights = np.ones(len(moving)) if counts.weights is None else counts.weights.cpu().numpy()[moving]
     lengths = np.diff(T.indptr)
-    amounts = (np.repeat(weights, lengths) * T.data).astype(np.float32)
+    amounts = np.repeat(weights, lengths) * T.data
     for clusters, sign in ((z[moving], -1), (better, 1)):
         np.add.at(words.numpy(), (T.indices, np.repeat(clusters, lengths)), sign * amounts)
         np.add.at(documents.numpy(), clusters, sign * weights)
@@ -352,7 +353,7 @@ def _leave_one_out(
     """
     prior = words + torch.as_tensor(a).to(words)
     n_of_all = prior.sum(dim=0, dtype=torch.float64)
-    log_words = (torch.log(prior) - torch.log(n_of_all).float()).to(counts.device)
+    log_words = (torch.log(prior) - torch.log(n_of_all)).float().to(counts.device)
     log_documents = torch.log(documents + _SPARE).float().to(counts.device)
     least = a if isinstance(a, float) else float(a.min())  # what is left of a word that no other document has
     ahead, best = np.empty(counts.n_rows), np.empty(counts.n_rows, dtype=np.intp)

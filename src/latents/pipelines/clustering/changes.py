@@ -86,7 +86,12 @@ def changes_since(
     if not shared.any():
         logger.warning("the champion, version %s, knows no word of the documents", champion.version)
         return nothing
-    ranking = telling(predictor.model, counts, shared.sum(axis=1), params.relevance_weight)
+    ranking = telling(
+        predictor.model,
+        predictor.model.word_frequencies()[np.newaxis],  # words that are no more used were once
+        shared.sum(axis=1),
+        params.relevance_weight,
+    )
     by_relevance = topics[topics["ranking"] == "relevance"]
     names = described["clusters"]["name"].tolist()
     rows = [
@@ -110,8 +115,11 @@ def changes(shared: NDArray[np.intp]) -> list[tuple[int, int, str]]:
         The old cluster, the new one and the change: of each new one that has documents, and of old ones gone.
     """
     of_old, of_new = shared.sum(axis=1), shared.sum(axis=0)
-    matched = zip(*(places.tolist() for places in linear_sum_assignment(shared, maximize=True)), strict=True)
-    kept = {new: old for old, new in matched if 0 < shared[old, new] >= _MOST * max(of_old[old], of_new[new])}
+    has_most = shared >= _MOST * np.maximum(of_old[:, np.newaxis], of_new)
+    # Of two exact halves only one is kept.
+    olds, news = linear_sum_assignment(np.where(has_most, shared, 0), maximize=True)
+    pairs = zip(olds.tolist(), news.tolist(), strict=True)
+    kept = {new: old for old, new in pairs if has_most[old, new] and shared[old, new]}
     found = []
     for new in np.flatnonzero(of_new).tolist():
         old = kept.get(new, int(shared[:, new].argmax()))

@@ -103,7 +103,7 @@ def describe(
 
 def telling(
     model: estimators.MultinomialMixture,
-    counts: sparse.csr_array,
+    counts: sparse.csr_array | NDArray[np.float64],
     n_documents: NDArray[np.intp],
     relevance_weight: float,
 ) -> NDArray[np.float64]:
