@@ -3,9 +3,9 @@
 What a component is worth to a document is what log p(T_d) would lose without it,
 log (1 - pi_k) - log (1 - gamma_dk). A new one is judged by documents that it has not learned from, in two ways.
 In all it must be worth more than chance, by the root of the sum of squares. But to many documents any further
-component is worth something, as no topic is one multinomial; so it must also be worth to its own documents, for each
-of their words, a good part of what others are to theirs. Where nothing new has come, a further component shares
-documents that would do without it.
+component is worth something, as no topic is one multinomial; so it must also be worth to its own documents, for
+each of their words, a good part of what others are to theirs. Where nothing new has come, a further component
+shares documents that would do without it.
 """
 
 from typing import NamedTuple
