@@ -196,7 +196,7 @@ def test_shards_add_up_to_the_full_pass(X, data):
 @pytest.mark.parametrize("documents_per_part", [30, 29, 7, 1])
 def test_products_in_parts_are_scipys(n_components, dtype, largest_int32, documents_per_part, monkeypatch):
     monkeypatch.setattr(counts_module, "_ENTRIES_PER_PART", documents_per_part)
-    monkeypatch.setattr(counts_module, "_COUNTS_PER_WORD", 0)
+    monkeypatch.setattr(counts_module, "_DOCUMENTS_PER_WORD", 0)
     if largest_int32:
         monkeypatch.setattr(counts_module, "_LARGEST_INT32", largest_int32)
     T = sp.random_array((30, 20), density=0.2, format="csr", rng=np.random.default_rng(0))
@@ -220,7 +220,7 @@ def test_fits_in_parts_are_fits_of_the_whole(guided, monkeypatch):
     fits = []
     for entries in (10**6, 80, 4):
         monkeypatch.setattr(counts_module, "_ENTRIES_PER_PART", entries)
-        monkeypatch.setattr(counts_module, "_COUNTS_PER_WORD", 0)
+        monkeypatch.setattr(counts_module, "_DOCUMENTS_PER_WORD", 0)
         fits.append(MultinomialMixture(4, random_state=0).fit(X, y, sample_weight=weights))
     for fit in fits[1:]:
         np.testing.assert_allclose(fit.word_probabilities_, fits[0].word_probabilities_, rtol=1e-9)
@@ -230,7 +230,7 @@ def test_fits_in_parts_are_fits_of_the_whole(guided, monkeypatch):
 
 def test_an_impossible_document_is_named_whatever_part_it_is_in(monkeypatch):
     monkeypatch.setattr(counts_module, "_ENTRIES_PER_PART", 6)
-    monkeypatch.setattr(counts_module, "_COUNTS_PER_WORD", 0)
+    monkeypatch.setattr(counts_module, "_DOCUMENTS_PER_WORD", 0)
     X, _, _ = planted(n_documents=40)
     X[:, 5] = 0
     model = MultinomialMixture(2, smoothing=0, random_state=0).fit(X)

@@ -15,14 +15,11 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 0], [], [], size=(1, 1), check_invariants=False)
 
-# On a CPU, columns in float64 are multiplied in groups of this many: a wider dense matrix outgrows the caches as
-# its rows are gathered, and a product of 100 columns then costs far more than five times one of 20.
-_COLUMNS_PER_GROUP = 20
 # Documents are worked on in parts whose (documents, components) matrices have about so many entries: these stay in
 # the caches, and are not asked of the system anew each time, which takes longer than to compute them.
 _ENTRIES_PER_PART = 2**19
-# A part has so many counts for each word at least: T' G is written once a part.
-_COUNTS_PER_WORD = 4
+# A part has so many documents for each word at least: for each part (words, components) matrices are added up.
+_DOCUMENTS_PER_WORD = 1
 # Documents whose counts by words are given are not parted, if they are no more than so many.
 _UNPARTED = 2**15
 _LARGEST_INT32 = np.iinfo(np.int32).max
@@ -141,8 +138,7 @@ class Counts:
     def _rows_per_part(self) -> int:
         if self.device.type != "cpu" or (self._T_by_words is not None and self.n_rows <= _UNPARTED):
             return self.n_rows
-        n_for_words = _COUNTS_PER_WORD * self.n_words * self.n_rows / max(self.T.nnz, 1)
-        return max(1, _ENTRIES_PER_PART // self.n_components, int(n_for_words))
+        return max(1, _ENTRIES_PER_PART // self.n_components, _DOCUMENTS_PER_WORD * self.n_words)
 
     def _taking(self, rows: NDArray[np.intp] | slice) -> "Counts":
         return Counts(
@@ -154,25 +150,17 @@ class Counts:
         )
 
     def _product(self, A: Tensor, M: Tensor) -> Tensor:
-        if self.device.type != "cpu":
+        if self.device.type != "cpu" or self.dtype != torch.float32:
             return A @ M
-        if self.dtype == torch.float32:
-            # Sums of weighted rows are what embeddings ask for, and torch has faster code for them.
-            return embedding_bag(
-                A.col_indices(),
-                M,
-                A.crow_indices(),
-                mode="sum",
-                per_sample_weights=A.values(),
-                include_last_offset=True,
-            )
-        if M.shape[1] <= _COLUMNS_PER_GROUP:
-            return A @ M
-        product = torch.empty(A.shape[0], M.shape[1], dtype=M.dtype)
-        for start in range(0, M.shape[1], _COLUMNS_PER_GROUP):
-            columns = slice(start, start + _COLUMNS_PER_GROUP)
-            product[:, columns] = A @ M[:, columns].contiguous()
-        return product
+        # Sums of weighted rows are what embeddings ask for, and torch has faster code for them.
+        return embedding_bag(
+            A.col_indices(),
+            M,
+            A.crow_indices(),
+            mode="sum",
+            per_sample_weights=A.values(),
+            include_last_offset=True,
+        )
 
     def _tensor(self, T: sp.csr_array | sp.csc_array, shape: tuple[int, int]) -> Tensor:
         index = np.int32 if max(T.nnz, *T.shape) < _LARGEST_INT32 else np.int64
