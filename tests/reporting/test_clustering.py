@@ -181,6 +181,29 @@ def test_a_cluster_left_over_is_matched_to_no_label():
     np.testing.assert_array_equal(matched, [-1, 1, 0, -1])
 
 
+def test_a_cluster_without_documents_of_a_label_is_not_matched_to_it():
+    _, _, matched = clustering.matched_clusters(["a", "a", "b"], [0, 1, 0], 2)
+    np.testing.assert_array_equal(matched, [1, 0])
+    _, _, matched = clustering.matched_clusters(["a", "a", "b", "b"], [0, 1, 0, 0], 2)
+    np.testing.assert_array_equal(matched, [1, 0])
+    _, _, matched = clustering.matched_clusters(["a", "a", "b"], [0, 1, 2], 4)
+    assert sorted(matched.tolist()) == [-1, -1, 0, 1]
+
+
+def test_the_darkest_cells_run_down_the_diagonal():
+    # The third cluster has one document of "a", and most of its own from "c".
+    labels = ["b"] * 6 + ["c"] * 9 + ["a"] * 1 + ["c"] * 4
+    clusters = [1] * 6 + [0] * 9 + [2] * 1 + [2] * 4
+    (trace,) = clustering.label_by_cluster(labels, clusters, ["of c", "of b", "of a and c"]).data
+    assert list(trace.x) == ["of a and c", "of b", "of c"]
+    labels += ["a"] * 9
+    clusters += [
+        1
+    ] * 9  # now "a" is nearly all in the second cluster, and the third has a larger share of "c"
+    (trace,) = clustering.label_by_cluster(labels, clusters, ["of c", "of b", "of a and c"]).data
+    assert list(trace.x) == ["of b", "of c", "of a and c"]
+
+
 def test_names_that_shortening_makes_equal_stay_apart():
     names = [f"{'wind' * 8}, {word}" for word in ("sea", "sky", "land")]
     (trace,) = clustering.label_by_cluster(["a", "b", "c"], [0, 1, 2], names).data

@@ -22,8 +22,8 @@ def matched_clusters(
 ) -> tuple[list[Any], npt.NDArray[np.int64], npt.NDArray[np.intp]]:
     """Count labels by cluster and give every cluster the label it is matched to.
 
-    The matching is optimal and one to one (Hungarian method on the counts); a cluster left over goes
-    to the label that it holds most of, which is not its match.
+    The matching is optimal and one to one (Hungarian method on the counts). A cluster left over, or without a
+    document of the label that is left for it, has no match.
 
     Parameters
     ----------
@@ -47,7 +47,8 @@ def matched_clusters(
     np.add.at(counts, (row_of, _cluster_numbers(clusters, n_clusters)), 1)
     rows, columns = linear_sum_assignment(counts, maximize=True)
     label_of = np.full(n_clusters, -1, dtype=np.intp)
-    label_of[columns] = rows
+    shares = counts[rows, columns] > 0  # what has no document of a label is not matched to it
+    label_of[columns[shares]] = rows[shares]
     return names.tolist(), counts, label_of
 
 
@@ -59,9 +60,9 @@ def label_by_cluster(
 ) -> go.Figure:
     """Heat map of where the documents of each label went.
 
-    The columns are put in the order in which the optimal matching of clusters to labels
-    (``matched_clusters``) runs down the diagonal; a cluster left over stands beside the label that
-    it holds most of, an empty one at the end.
+    Each cluster stands where the label is of which it holds the largest share, so that the darkest cells run down
+    the diagonal, or where its class is; those matched to a label (``matched_clusters``) come before others there,
+    and empty ones at the end.
 
     Parameters
     ----------
@@ -94,7 +95,9 @@ def label_by_cluster(
         places = {label: place for place, label in enumerate(label_names)}
         matched = np.array([places.get(of_cluster, -1) for of_cluster in classes], dtype=np.intp)
     is_matched = matched >= 0
-    home = np.where(is_matched, matched, counts.argmax(axis=0))
+    home = (counts / counts.sum(axis=1, keepdims=True)).argmax(axis=0)
+    if classes is not None:
+        home[is_matched] = matched[is_matched]
     home[counts.sum(axis=0) == 0] = len(label_names)
     order = np.lexsort((np.arange(len(names)), ~is_matched, home))
     n_agreeing = counts[matched[is_matched], np.flatnonzero(is_matched)].sum()
