@@ -374,3 +374,24 @@ def test_changes_that_cannot_be_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         change(model, X)
     assert model.n_components == 4
+
+
+@pytest.mark.parametrize("n_components", [6, 12])
+@pytest.mark.parametrize("seed", range(3))
+def test_seeds_lead_a_component_with_documents_however_many_there_are(n_components, seed):
+    X, z, mu = planted(n_words=40, seed=seed)
+    lifts = mu / mu.mean(axis=0)
+    seeds = {f"topic {k}": lifts[k].argsort()[-2:].tolist() for k in range(3)}
+    model = MultinomialMixture(n_components, seeds=seeds, random_state=seed).fit(X)
+    clusters = model.predict(X)
+    for k in range(3):
+        own = clusters == np.flatnonzero(model.component_classes_ == k).item()
+        assert own.sum() > 10
+        assert np.mean(z[own] == k) > 0.8
+
+
+def test_seeds_that_no_document_has_lead_nothing():
+    X, _, _ = planted()
+    X[:, :2] = 0
+    model = MultinomialMixture(6, seeds={"nothing": [0, 1]}, random_state=0).fit(X)
+    assert np.sum(model.predict(X) == 0) == 0

@@ -121,6 +121,7 @@ class Climb:
     ) -> None:
         self.corpus, self.gamma, self._pseudo_counts = corpus, gamma, pseudo_counts
         self._gamma_is_own = False  # others may start from the same
+        self.log_pi: Tensor
         self._of_plain_em: PseudoCounts = 0.0 if of_plain_em is None else of_plain_em
         self.emphasis: Tensor | None = None
         weighted = corpus.counts.weighted(gamma)
@@ -174,6 +175,11 @@ class Climb:
             torch.lerp(self.log_lift, self._maximiser(words, shrunk), _RELAXATION)
         )
         self._set_log_pi(documents)
+
+    def reorder(self, order: Tensor) -> None:
+        """Give the components other places: the k-th is then what the ``order[k]``-th was."""
+        self.gamma, self.log_lift = self.gamma[:, order], self.log_lift[:, order]
+        self.log_pi = self.log_pi[order]
 
     def decided(self) -> float:
         """Return how far documents have decided: 0 where all components are as probable, 1 where one is sure."""

@@ -27,7 +27,12 @@ from latents.estimators.multinomial_mixture.em import (
     m_step_from,
     random_responsibilities,
 )
-from latents.estimators.multinomial_mixture.moves import concentration, told_by_clusters, with_moves
+from latents.estimators.multinomial_mixture.moves import (
+    concentration,
+    lead_by_seeds,
+    told_by_clusters,
+    with_moves,
+)
 
 # Called with the name of a number, the number and a step.
 Callback = Callable[[str, float, int], object]
@@ -79,6 +84,7 @@ def fit_documents(
     def searched() -> tuple[Tensor, PseudoCounts, _Bounds]:
         climb, bounds = highest()
         if bounds.tempered:
+            lead_by_seeds(climb, recipe.annealing_pseudo_counts)
             climb = with_moves(climb, recipe, rng, bounds.record_annealed)
         a = told_by_clusters(climb, recipe) if recipe.pseudo_counts is None else recipe.pseudo_counts
         return climb.gamma.to(counts.dtype), a, bounds

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import linear_sum_assignment, minimize_scalar
 from scipy.special import gammaln
 from torch import Tensor
 
@@ -141,6 +141,31 @@ def with_moves(climb: Climb, recipe: Recipe, rng: np.random.RandomState, report:
     return climb
 
 
+def lead_by_seeds(climb: Climb, a: PseudoCounts) -> None:
+    """Let components that seed words lead, and that are empty, change places with free ones that have these words.
+
+    While documents have not decided, a free component may come to be what the seeds tell of. The one that they
+    lead then has nothing but them, which is all that its prior asks for: no step would bring it back. It takes the
+    place of the one whose documents use its words most, if they use them more than all documents do.
+    """
+    if isinstance(a, float):
+        return
+    counts, n_components = climb.corpus.counts, climb.gamma.shape[1]
+    words, documents = totals(counts, climb.gamma.argmax(dim=1).cpu().numpy(), n_components)
+    extra = (a - a.min()).to(words)
+    is_led = (extra.amax(dim=0) > 0) & ~labelled_components(counts, n_components)
+    led = torch.nonzero(is_led & (documents == 0)).ravel()
+    free = free_components(counts, a, n_components)
+    free = free[documents[free] > 0]
+    shares, of_all = words[:, free] / words[:, free].sum(dim=0), words.sum(dim=1, keepdim=True) / words.sum()
+    more = (extra[:, led].T @ (shares - of_all)).clamp(min=0).numpy()
+    order = torch.arange(n_components)
+    for i, j in zip(*linear_sum_assignment(more, maximize=True), strict=True):
+        if more[i, j] > 0:
+            order[led[i]], order[free[j]] = free[j], led[i]
+    climb.reorder(order.to(climb.gamma.device))
+
+
 def rearranged(climb: Climb, recipe: Recipe, draws: Draws, halves: dict[int, Half]) -> Clusters | None:
     """Return a clustering (D,) in which components that gain by it are split, and others merged to make room.
 
@@ -238,13 +263,17 @@ def complete_objective(words: Tensor, documents: Tensor, a: PseudoCounts, n_docu
 
 def free_components(counts: Counts, a: PseudoCounts, n_components: int) -> Tensor:
     """Return the components that neither documents nor pseudo-counts are tied to."""
-    tied = torch.zeros(n_components, dtype=torch.bool)
-    if counts.barred is not None:
-        labelled = counts.barred.any(dim=1)
-        tied |= (~counts.barred[labelled]).any(dim=0).cpu()
+    tied = labelled_components(counts, n_components)
     if isinstance(a, Tensor):
         tied |= (a.amax(dim=0) > a.min()).cpu()
     return torch.nonzero(~tied).ravel()
+
+
+def labelled_components(counts: Counts, n_components: int) -> Tensor:
+    """Return whether labelled documents are tied to each component, (K,), on the CPU."""
+    if counts.barred is None:
+        return torch.zeros(n_components, dtype=torch.bool)
+    return (~counts.barred[counts.barred.any(dim=1)]).any(dim=0).cpu()
 
 
 def _merges(
