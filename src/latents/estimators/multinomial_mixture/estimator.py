@@ -38,6 +38,7 @@ from latents.estimators.multinomial_mixture.em import (
     posterior,
 )
 from latents.estimators.multinomial_mixture.fitting import (
+    SIDE_BY_SIDE,
     Callback,
     Report,
     Run,
@@ -479,10 +480,14 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 f"n_samples={T.shape[0]}; at least one document a component is needed to start from"
             )
         n_documents, n_words = T.shape
-        # Responsibilities, probabilities and what is counted for them.
+        n_side_by_side = min(SIDE_BY_SIDE, self._n_starts(T)) if self.annealing else 0
+        # Responsibilities, probabilities and what is counted for them; in single precision those of each start.
         check_memory(
             {"n_components": self.n_components},
-            lambda n_components: 8 * n_components * (n_documents + 2 * n_words),
+            lambda n_components: (
+                8 * n_components * (n_documents + 2 * n_words)
+                + 4 * n_side_by_side * n_components * (n_documents + n_words)
+            ),
             "a fit to these counts",
         )
         if T.nnz == 0:
@@ -572,9 +577,6 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             return self._with_seeds(float(count), found, device)
 
         self.mean_length_ = scale.mean_length
-        n_init = self.n_init
-        if n_init == "auto":
-            n_init = (1 if T.nnz * self.n_components > _LARGE else 4) if self.annealing else 1
         return Recipe(
             n_components=self.n_components,
             pseudo_counts=None if self.smoothing == "auto" else pseudo_counts(self.smoothing),
@@ -586,8 +588,13 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             rearrangements=self.rearrangements,
             max_iter=self.max_iter,
             tol=self.tol * scale.mean_length if self.relative else self.tol,
-            n_init=n_init,
+            n_init=self._n_starts(T),
         )
+
+    def _n_starts(self, T: sp.csr_array) -> int:
+        if self.n_init != "auto":
+            return self.n_init
+        return 4 if self.annealing and T.nnz * self.n_components <= _LARGE else 1
 
     def _with_seeds(self, pseudo_count: float, found: Guidance, device: torch.device) -> PseudoCounts:
         extra = found.seed_counts(self.n_features_in_, self.seed_strength * self.mean_length_)

@@ -39,7 +39,7 @@ Callback = Callable[[str, float, int], object]
 Report = Callable[[str, float], None]
 
 # Annealed starts climb side by side in groups of so many, as each keeps what an E step yields.
-_SIDE_BY_SIDE = 4
+SIDE_BY_SIDE = 4
 # Of a streamed corpus the start knows the first block only: where there is no smoothing, every word must still be
 # possible in the first pass over the others.
 _PSEUDO_COUNT_OF_UNSEEN_WORDS = 0.01
@@ -91,9 +91,9 @@ def fit_documents(
 
     def highest() -> tuple[Climb, _Bounds]:
         corpus, found = Corpus(counts), []
-        for n_before in range(0, recipe.n_init, _SIDE_BY_SIDE):
+        for n_before in range(0, recipe.n_init, SIDE_BY_SIDE):
             bounds = _Bounds(report, coefficient)
-            n_starts = min(_SIDE_BY_SIDE, recipe.n_init - n_before)
+            n_starts = min(SIDE_BY_SIDE, recipe.n_init - n_before)
             found.append((annealed(corpus, recipe, n_starts, rng, bounds.record_annealed), bounds))
             found = [max(found, key=lambda one: one[0].objective)]
         return found[0]
