@@ -104,7 +104,7 @@ def test_a_second_run_is_held_against_the_first(project, caplog):
     assert (again["n_shared"] == again["n_documents"]).all()
     assert (again["gained"] + again["lost"]).tolist() == [""] * 4
     assert "4 of 4 are kept, and 100% of the training documents" in page
-    # One subject has gone, and two have come, of which one has taken the other's place.
+    # One subject has gone, and another has come.
     later, page = run(project, corpus(["space", "baking", "sailing", "gardens"]), fit={"n_components": 4})
     kept = later[later["change"] == "kept"]
     assert len(kept) == 3

@@ -196,10 +196,9 @@ def test_the_darkest_cells_run_down_the_diagonal():
     clusters = [1] * 6 + [0] * 9 + [2] * 1 + [2] * 4
     (trace,) = clustering.label_by_cluster(labels, clusters, ["of c", "of b", "of a and c"]).data
     assert list(trace.x) == ["of a and c", "of b", "of c"]
+    # With nine more documents "a" is nearly all in the second cluster, and the third has a larger share of "c".
     labels += ["a"] * 9
-    clusters += [
-        1
-    ] * 9  # now "a" is nearly all in the second cluster, and the third has a larger share of "c"
+    clusters += [1] * 9
     (trace,) = clustering.label_by_cluster(labels, clusters, ["of c", "of b", "of a and c"]).data
     assert list(trace.x) == ["of b", "of c", "of a and c"]
 

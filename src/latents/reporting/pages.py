@@ -164,14 +164,12 @@ def _since_the_champion(changes: pd.DataFrame) -> list[Section]:
     if changes.empty:
         return []
     changes = changes.sort_values("change", key=lambda change: change == "kept", kind="stable")
-    kept, gone = (changes[changes["change"] == change] for change in ("kept", "gone"))
-    n_before = len(kept) + len(gone)
-    n_documents = changes.loc[changes["change"] != "gone", "n_documents"].sum()
-    there = changes["change"] != "gone"
+    kept, is_gone = changes[changes["change"] == "kept"], changes["change"] == "gone"
+    n_before, n_documents = len(kept) + is_gone.sum(), changes.loc[~is_gone, "n_documents"].sum()
     table = pd.DataFrame(
         {
             "cluster": changes["cluster_name"],
-            "documents": changes["n_documents"].where(there, "").astype(object),
+            "documents": changes["n_documents"].astype(object).mask(is_gone, ""),
             "change": changes["change"],
             "champion's cluster": changes["champion_name"],
             "shared": [

@@ -7,9 +7,11 @@ import scipy.sparse as sp
 import torch
 
 from latents.estimators import MultinomialMixture
+from latents.estimators.multinomial_mixture.annealing import Climb, Corpus
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import Parameters, e_step, log_prior, m_step
 from latents.estimators.multinomial_mixture.fitting import coefficient_of
+from latents.estimators.multinomial_mixture.moves import lead_by_seeds
 from tests import oracles as oracle
 
 CPU = torch.device("cpu")
@@ -394,4 +396,18 @@ def test_seeds_that_no_document_has_lead_nothing():
     X, _, _ = planted()
     X[:, :2] = 0
     model = MultinomialMixture(6, seeds={"nothing": [0, 1]}, random_state=0).fit(X)
-    assert np.sum(model.predict(X) == 0) == 0
+    assert not np.any(model.predict(X) == 0)
+
+
+def test_seeds_do_not_ask_a_component_that_has_documents_without_words_alone():
+    X, _, _ = planted(n_documents=40)
+    counts = Counts(sp.csr_array(np.vstack([X, np.zeros((1, X.shape[1]))]).astype(float)), CPU)
+    gamma = torch.zeros(
+        41, 3
+    )  # the first component is led and empty, the last has the document without words
+    gamma[:40, 1] = gamma[40, 2] = 1
+    a = torch.full((X.shape[1], 3), 0.1)
+    a[X[:20].sum(axis=0).argmax(), 0] = 5
+    climb = Climb(Corpus(counts), gamma, a)
+    lead_by_seeds(climb, a)
+    assert climb.gamma.sum(dim=0).tolist() in ([0, 40, 1], [40, 0, 1])

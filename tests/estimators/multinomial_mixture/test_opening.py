@@ -82,9 +82,8 @@ def test_a_mixture_of_one_component_opens_more():
 def test_without_smoothing_as_with_it(length, n_topics, seed):
     opened = []
     for smoothing in ("auto", 0):
-        X = np.vstack(
-            [drawn([0, 1, 2], 600, seed, length)[0], np.ones(N_WORDS)]
-        )  # no word is new to the mixture
+        # No word is new to the mixture.
+        X = np.vstack([drawn([0, 1, 2], 600, seed, length)[0], np.ones(N_WORDS)])
         model = MultinomialMixture(3, random_state=seed, new_components=3, smoothing=smoothing).fit(X)
         opened.append(model.partial_fit(drawn(range(n_topics), 800, seed, length)[0]).n_components - 3)
     assert opened == [n_topics - 3] * 2

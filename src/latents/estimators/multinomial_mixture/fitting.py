@@ -90,13 +90,14 @@ def fit_documents(
         return climb.gamma.to(counts.dtype), a, bounds
 
     def highest() -> tuple[Climb, _Bounds]:
-        corpus, found = Corpus(counts), []
-        for n_before in range(0, recipe.n_init, SIDE_BY_SIDE):
+        corpus = Corpus(counts)
+
+        def of_group(n_starts: int) -> tuple[Climb, _Bounds]:
             bounds = _Bounds(report, coefficient)
-            n_starts = min(SIDE_BY_SIDE, recipe.n_init - n_before)
-            found.append((annealed(corpus, recipe, n_starts, rng, bounds.record_annealed), bounds))
-            found = [max(found, key=lambda one: one[0].objective)]
-        return found[0]
+            return annealed(corpus, recipe, n_starts, rng, bounds.record_annealed), bounds
+
+        n_left = range(recipe.n_init, 0, -SIDE_BY_SIDE)
+        return max((of_group(min(n, SIDE_BY_SIDE)) for n in n_left), key=lambda found: found[0].objective)
 
     def drawn() -> tuple[Tensor, PseudoCounts, _Bounds]:
         a = recipe.annealing_pseudo_counts if recipe.pseudo_counts is None else recipe.pseudo_counts

@@ -156,7 +156,7 @@ def lead_by_seeds(climb: Climb, a: PseudoCounts) -> None:
     is_led = (extra.amax(dim=0) > 0) & ~labelled_components(counts, n_components)
     led = torch.nonzero(is_led & (documents == 0)).ravel()
     free = free_components(counts, a, n_components)
-    free = free[documents[free] > 0]
+    free = free[words[:, free].sum(dim=0) > 0]
     shares, of_all = words[:, free] / words[:, free].sum(dim=0), words.sum(dim=1, keepdim=True) / words.sum()
     more = (extra[:, led].T @ (shares - of_all)).clamp(min=0).numpy()
     order = torch.arange(n_components)

@@ -13,24 +13,16 @@ from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
 from latents.pipelines import bags
-from latents.pipelines.clustering.description import telling
+from latents.pipelines.clustering.description import best_columns, telling
 from latents.pipelines.clustering.parameters import EvaluateParameters
 from latents.predictors import Champion, ClusteringPredictor
 
 logger = logging.getLogger(__name__)
 
-_COLUMNS = (
-    *("cluster", "cluster_name", "n_documents", "change"),
-    *(
-        "champion_cluster",
-        "champion_name",
-        "champion_documents",
-        "n_shared",
-        "gained",
-        "lost",
-        "champion_version",
-    ),
-)
+_COLUMNS = [
+    *["cluster", "cluster_name", "n_documents", "change", "champion_cluster", "champion_name"],
+    *["champion_documents", "n_shared", "gained", "lost", "champion_version"],
+]
 # What holds at least this share of another has most of it.
 _MOST = 0.5
 
@@ -100,7 +92,8 @@ def changes_since(
     for row in rows:
         if row["change"] == "kept":
             now = by_relevance.loc[by_relevance["cluster"] == row["cluster"], "word"].tolist()
-            then = _best_words(ranking[row["champion_cluster"]], predictor.vocabulary, params.n_top_words)
+            best = best_columns(ranking[row["champion_cluster"]], params.n_top_words)
+            then = [predictor.vocabulary[column] for column in best]
             row["gained"] = ", ".join(word for word in now if word not in then)
             row["lost"] = ", ".join(word for word in then if word not in now)
     return pd.DataFrame(rows, columns=_COLUMNS).assign(champion_version=champion.version)
@@ -163,8 +156,3 @@ def _row(
         "gained": "",
         "lost": "",
     }
-
-
-def _best_words(ranking: NDArray[np.float64], words: Sequence[str], n: int) -> list[str]:
-    best = np.argsort(-ranking, kind="stable")[:n]
-    return [words[column] for column in best if ranking[column] > -np.inf]

@@ -117,6 +117,12 @@ def telling(
     return ranking
 
 
+def best_columns(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
+    """Return where the `n` largest values (W,) of a ranking are, in order, without those that have no place."""
+    best = np.argsort(-values, kind="stable")[:n]
+    return best[~np.isneginf(values[best])]
+
+
 def least_familiarity_of(assignments: pd.DataFrame) -> float | None:
     """Return the familiarity at or below which documents were marked as fitting nowhere; None without marks."""
     if "fits_nowhere" not in assignments:
@@ -184,9 +190,8 @@ def _top_words(
     """Rank the words of every cluster, but those that a ranking gives no place (-inf)."""
     tables = []
     for ranking, values in rankings.items():
-        order = np.argsort(-values, axis=1, kind="stable")[:, :n_top]
-        for cluster, best in enumerate(order):
-            columns = best[~np.isneginf(values[cluster, best])]
+        for cluster, of_cluster in enumerate(values):
+            columns = best_columns(of_cluster, n_top)
             tables.append(
                 pd.DataFrame(
                     {
