@@ -173,7 +173,7 @@ def _since_the_champion(changes: pd.DataFrame) -> list[Section]:
             "change": changes["change"],
             "champion's cluster": changes["champion_name"],
             "shared": [
-                f"{shared:,}\N{NO-BREAK SPACE}of\N{NO-BREAK SPACE}{n:,}"
+                f"{shared:,} of {n:,}"
                 for shared, n in zip(changes["n_shared"], changes["champion_documents"], strict=True)
             ],
             "words gained": changes["gained"],
