@@ -2,24 +2,28 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
+from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.files import restore, whole_folder
+from latents.files import restore, whole_file, whole_folder
 
 _PARTS = ("data", "indices", "indptr")
+_LARGEST_WHOLE = 2**32 - 1  # beyond, floats are as short
 _SIZES = ("n_documents", "n_words", "n_nonzeros")
 
 
 class CountBlocks:
     """Blocks of a count matrix on disk, read as often as wanted: ``MultinomialMixture.fit`` streams over them.
 
-    Every block is kept twice, by documents (CSR) and by words (CSC), since EM multiplies from both sides. Reading
-    maps the files, so that memory holds no more than the blocks in use.
+    Every block is kept twice, by documents (CSR) and by words (CSC), since EM multiplies from both sides; whole
+    counts in as few bytes as hold the largest. Reading maps the files, so that memory holds no more than the
+    blocks in use. Sent elsewhere it is but a path and numbers.
 
     Parameters
     ----------
@@ -41,7 +45,7 @@ class CountBlocks:
     MANIFEST = "manifest.json"
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()
         path = self.folder / self.MANIFEST
         restore(self.folder)
         try:
@@ -84,8 +88,7 @@ class CountBlocks:
         folder : path-like
             Where to.
         blocks : iterable of sparse matrices
-            Documents by words; each of any number of documents, all of the same words. A fit starts from the
-            first one, which should be a fair sample.
+            Documents by words; each of any number of documents, all of the same words.
 
         Raises
         ------
@@ -95,16 +98,97 @@ class CountBlocks:
             If there is no block, or one has no documents, or another number of words than the first.
         """
         final = Path(folder).resolve()
-        is_empty = final.is_dir() and not any(final.iterdir())
-        if final.exists() and not is_empty and not (final / cls.MANIFEST).is_file():
-            raise FileExistsError(
-                f"{final} is there, and has no {cls.MANIFEST}; allowed are a folder of blocks, to replace them, "
-                "an empty one, or none"
-            )
-        with whole_folder(final) as new:
-            manifest = _write_all(new, blocks)
-            (new / cls.MANIFEST).write_text(json.dumps(manifest))
+        with writing(final) as new:
+            sizes: list[BlockSize] = []
+            for number, block in enumerate(blocks):
+                sizes.append(write_block(new, number, block))
+                check_sizes(sizes)
+            finish(new, sizes)
         return cls(final)
+
+
+class BlockSize(NamedTuple):
+    """How large a block is."""
+
+    n_documents: int
+    n_words: int
+    n_nonzeros: int
+
+
+@contextmanager
+def writing(folder: str | Path) -> Iterator[Path]:
+    """Give a folder to write blocks to, which takes the place of the given one when all is done.
+
+    Whoever sees it may write some of them (``write_block``); ``finish`` lists them.
+
+    Raises
+    ------
+    FileExistsError
+        If something else than blocks is there.
+    """
+    final = Path(folder).resolve()
+    is_empty = final.is_dir() and not any(final.iterdir())
+    if final.exists() and not is_empty and not (final / CountBlocks.MANIFEST).is_file():
+        raise FileExistsError(
+            f"{final} is there, and has no {CountBlocks.MANIFEST}; allowed are a folder of blocks, to replace "
+            "them, an empty one, or none"
+        )
+    with whole_folder(final) as new:
+        yield new
+
+
+def write_block(folder: Path, number: int, given: sparse.csr_array) -> BlockSize:
+    """Write a block (documents, words) in the place of what another attempt may have left of it.
+
+    Raises
+    ------
+    ValueError
+        If it has no documents.
+    """
+    block = sparse.csr_array(given, copy=True)
+    block.sum_duplicates()
+    block.eliminate_zeros()
+    if not block.shape[0]:
+        raise ValueError(f"block {number} has no documents")
+    block.data = _in_few_bytes(block.data)
+    files = _files(folder, number)
+    files[0].parent.mkdir(parents=True, exist_ok=True)
+    by_words = block.tocsc()
+    arrays = [getattr(layout, part) for layout in (block, by_words) for part in _PARTS]
+    for file, array in zip(files, arrays, strict=True):
+        with whole_file(file) as temporary:
+            np.save(temporary, array)
+    n_documents, n_words = block.shape
+    return BlockSize(n_documents, n_words, block.nnz)
+
+
+def finish(folder: Path, sizes: list[BlockSize]) -> None:
+    """List the blocks that were written, which makes them ``CountBlocks``.
+
+    Raises
+    ------
+    ValueError
+        If there is no block, or one has another number of words than the first.
+    """
+    check_sizes(sizes)
+    if not sizes:
+        raise ValueError("there is no block to write")
+    rows, n_words, n_nonzeros = zip(*sizes, strict=True)
+    manifest = {
+        "n_documents": sum(rows),
+        "n_words": n_words[0],
+        "n_nonzeros": sum(n_nonzeros),
+        "rows": list(rows),
+    }
+    (folder / CountBlocks.MANIFEST).write_text(json.dumps(manifest))
+
+
+def check_sizes(sizes: list[BlockSize]) -> None:
+    """Refuse a last block of other words than the first."""
+    if sizes and sizes[-1].n_words != sizes[0].n_words:
+        raise ValueError(
+            f"block {len(sizes) - 1} has {sizes[-1].n_words} words, but block 0 has {sizes[0].n_words}"
+        )
 
 
 class CountBlocksDataset(AbstractDataset[Iterable[sparse.csr_array], CountBlocks]):
@@ -141,29 +225,15 @@ class CountBlocksDataset(AbstractDataset[Iterable[sparse.csr_array], CountBlocks
         return (self._filepath / CountBlocks.MANIFEST).is_file()
 
 
-def _write_all(folder: Path, blocks: Iterable[sparse.csr_array]) -> dict[str, Any]:
-    rows: list[int] = []
-    n_words, n_nonzeros = 0, 0
-    for number, given in enumerate(blocks):
-        block = sparse.csr_array(given, copy=True)
-        block.sum_duplicates()
-        block.eliminate_zeros()
-        if not block.shape[0]:
-            raise ValueError(f"block {number} has no documents")
-        if number and block.shape[1] != n_words:
-            raise ValueError(f"block {number} has {block.shape[1]} words, but block 0 has {n_words}")
-        n_words = block.shape[1]
-        files = _files(folder, number)
-        files[0].parent.mkdir(parents=True)
-        by_words = block.tocsc()
-        arrays = [getattr(layout, part) for layout in (block, by_words) for part in _PARTS]
-        for file, array in zip(files, arrays, strict=True):
-            np.save(file, array)
-        rows.append(block.shape[0])
-        n_nonzeros += block.nnz
-    if not rows:
-        raise ValueError("there is no block to write")
-    return {"n_documents": sum(rows), "n_words": n_words, "n_nonzeros": n_nonzeros, "rows": rows}
+def _in_few_bytes(values: NDArray[Any]) -> NDArray[Any]:
+    """Return counts as whole numbers of the smallest type that holds them; what has a fraction stays float64."""
+    if values.dtype.kind not in "ui":
+        values = values.astype(np.float64)
+        if not (np.isfinite(values).all() and (values == np.rint(values)).all() and (values >= 0).all()):
+            return values
+    if not values.size or values.min() < 0 or values.max() > _LARGEST_WHOLE:
+        return values.astype(np.float64)
+    return values.astype(np.min_scalar_type(int(values.max())))
 
 
 def _files(folder: Path, number: int) -> list[Path]:
