@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from latents.datasets.count_blocks import CountBlocks
 from latents.engines import LocalEngine, RayEngine, on_ray
 from latents.engines.on_ray import ClusterError
-from latents.estimators import MultinomialMixture
+from latents.estimators import MinimumErrorPCA, MultinomialMixture
 
 LEARNED = ("weights_", "word_probabilities_", "lower_bounds_", "tempered_bounds_")
 
@@ -138,3 +138,12 @@ def test_machines_with_other_versions_are_refused():
         on_ray.check_versions("10.0.0.2", {**here, "Python": "3.12.1"}, here)
     with pytest.raises(ClusterError, match=r"the machine 10.0.0.2 of the cluster has no package latents"):
         on_ray.check_versions("10.0.0.2", {**here, "latents": None}, here)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_components_of_blocks_are_the_same(engine, dtype):
+    X = np.random.default_rng(0).integers(0, 256, size=(700, 12)).astype(dtype)
+    blocks = np.split(X, [100, 110, 300, 500])
+    there, here = (MinimumErrorPCA(5).fit(who.blocks(blocks)) for who in (engine, LocalEngine(2)))
+    for name in ("components_", "mean_", "distortion_curve_"):
+        np.testing.assert_array_equal(getattr(there, name), getattr(here, name), err_msg=name)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from latents.estimators.common.threads import alone, n_blas_threads, one_thread_each
@@ -155,6 +155,7 @@ class ByBlock(dict[int, S]):
         return [self[number] for number in sorted(self)]
 
 
+_NAMES = ("n_features_in_", "feature_names_in_")
 NO_BLOCKS = "X has no blocks: there is nothing to fit to"
 
 
@@ -268,6 +269,30 @@ def are_blocks(X: Any, *, reread: bool = False) -> bool:
 def blocks_of(X: Any) -> Blocks[Any]:
     """Return blocks as they are given to an estimator: other iterables are read here, with all threads."""
     return X if isinstance(X, Blocks) else LocalBlocks(X, n_blas_threads())
+
+
+def learn_names(estimator: Any, blocks: Blocks[Any], check: Callable[[Any, Any], object]) -> Any:
+    """Let an estimator know the features by the first block, and return another of its parameters that does.
+
+    `check` is called with such another and the block, where that is read, and is to set `n_features_in_` and,
+    where there are names, `feature_names_in_`. The estimator that is returned can be sent to check all others.
+    """
+    found = blocks.of_first(partial(_names, _unfitted(estimator), check))
+    for name in _NAMES:
+        estimator.__dict__.pop(name, None)
+    estimator.__dict__.update(found)
+    other = _unfitted(estimator)
+    other.__dict__.update(found)
+    return other
+
+
+def _names(estimator: Any, check: Callable[[Any, Any], object], block: Any) -> dict[str, Any]:
+    check(estimator, block)
+    return {name: getattr(estimator, name) for name in _NAMES if hasattr(estimator, name)}
+
+
+def _unfitted(estimator: Any) -> Any:
+    return type(estimator)(**estimator.get_params(deep=False))
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """``MultinomialMixture``: the mixture of multinomials as a scikit-learn estimator."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
@@ -24,6 +23,7 @@ from latents.estimators.common.blocks import (
     are_blocks,
     blocks_of,
     by_documents,
+    learn_names,
 )
 from latents.estimators.common.devices import device_of_fitted, resolve_device
 from latents.estimators.common.persistence import (
@@ -512,29 +512,18 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     def _fit_blocks(
         self, blocks: Blocks[Any], y: ArrayLike | None, sample_weight: ArrayLike | None, report: Report
     ) -> tuple[Run, float]:
-        names = blocks.of_first(partial(_features, self._unfitted()))
-        self.__dict__.pop("feature_names_in_", None)
-        self.__dict__.update(names)
+        reader = learn_names(self, blocks, type(self)._check_first)
         numbered = blocks.prepared(Numbered.of)
         n_rows = numbered.add_up(_n_rows).in_order()
         known = self._known(y, checked_weights(sample_weight), sum(n_rows))
-        reader = _Reader(self._unfitted(), known.to_send(), np.cumsum([0, *n_rows]).tolist())
-        scale = numbered.add_up(reader.scale)
+        documents = _Reader(reader, known.to_send(), np.cumsum([0, *n_rows]).tolist())
+        scale = numbered.add_up(documents.scale)
         with one_thread_each():
-            run = self._fit_counts(blocks.prepared(reader.counts), known, scale, report)
+            run = self._fit_counts(blocks.prepared(documents.counts), known, scale, report)
         return run, scale.n_documents
 
-    def _unfitted(self) -> Self:
-        """Return another of the same parameters, that knows the words at most."""
-        other = type(self)(**self.get_params(deep=False))
-        other.__dict__.update(
-            {
-                name: getattr(self, name)
-                for name in ("n_features_in_", "feature_names_in_")
-                if hasattr(self, name)
-            }
-        )
-        return other
+    def _check_first(self, block: Any) -> None:
+        self._checked(by_documents(block), reset=True)
 
     def _known(
         self, y: ArrayLike | None, weights: NDArray[np.float64] | None, n_rows: int, *, again: bool = False
@@ -1037,13 +1026,6 @@ class _Reader(NamedTuple):
         if T.dtype.kind not in "ui":
             T = T.astype(np.float64, copy=False)
         return self.known.of(T, T_by_words, start=self.starts[number], number=number)
-
-
-def _features(estimator: MultinomialMixture, block: Any) -> dict[str, Any]:
-    """Return what a block says of the words: ``n_features_in_``, and where it has names ``feature_names_in_``."""
-    estimator._checked(by_documents(block), reset=True)
-    names = ("n_features_in_", "feature_names_in_")
-    return {name: getattr(estimator, name) for name in names if hasattr(estimator, name)}
 
 
 def _n_rows(numbered: Numbered) -> ByBlock[int]:
