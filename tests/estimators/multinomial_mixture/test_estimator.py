@@ -210,9 +210,8 @@ def test_products_in_parts_are_scipys(n_components, dtype, largest_int32, docume
     np.testing.assert_allclose(counts.by_words(G), T.T @ G.numpy(), rtol=rtol)
     indices = torch.int64 if largest_int32 else torch.int32
     assert len(counts.parts()) == -(-30 // documents_per_part)
-    assert (
-        counts._rows.col_indices().dtype == counts.parts()[0][1]._by_words().crow_indices().dtype == indices
-    )
+    of_part = counts.parts()[0][1]._tensor(by_words=True)
+    assert counts._tensor(by_words=False).col_indices().dtype == of_part.crow_indices().dtype == indices
 
 
 @pytest.mark.parametrize("guided", [False, True])

@@ -70,9 +70,11 @@ class Counts:
         self.weights = None if weights is None else torch.from_numpy(weights).to(device)
         self.barred = None if barred is None else torch.from_numpy(barred).to(device)
         self.n_components, self.number = n_components, number
-        self.T, self._T_by_words = T, T_by_words
-        self._rows = self._tensor(T, T.shape)
-        self._columns: Tensor | None = None
+        self.T, self._is_given_by_words = T, T_by_words is not None
+        self._layouts: dict[bool, _Layout] = {}  # by documents and, True, by words
+        if T_by_words is not None:
+            self._layouts[True] = _Layout(T_by_words, device)
+        self._tensors: dict[bool, Tensor] = {}
         self._parts: list[tuple[slice, Counts]] | None = None
         self._in_double: Counts | None = None
         self._taken: tuple[NDArray[np.intp], Counts] | None = None
@@ -80,13 +82,7 @@ class Counts:
     def single_precision(self) -> "Counts":
         """Return the counts in float32, on the same indices; none so small that it would vanish."""
         other = object.__new__(Counts)
-        own = {
-            "_rows": _cast(self._rows),
-            "_columns": None,
-            "_parts": None,
-            "_in_double": self,
-            "_taken": None,
-        }
+        own: dict[str, Any] = {"_tensors": {}, "_parts": None, "_in_double": self, "_taken": None}
         other.__dict__.update(self.__dict__, dtype=torch.float32, **own)
         return other
 
@@ -139,27 +135,26 @@ class Counts:
 
     def by_documents(self, M: Tensor) -> Tensor:
         """Return T M, of shape (D, K), for M of shape (W, K)."""
-        return self._product(self._rows, M)
+        return self._product(self._tensor(by_words=False), M)
 
     def by_words(self, G: Tensor) -> Tensor:
         """Return T' G, of shape (W, K), for G of shape (D, K)."""
         (rows, first), *others = self.parts()
-        product = self._product(first._by_words(), G[rows])
+        product = self._product(first._tensor(by_words=True), G[rows])
         for rows, part in others:
-            product += self._product(part._by_words(), G[rows])
+            product += self._product(part._tensor(by_words=True), G[rows])
         return product
 
-    def _by_words(self) -> Tensor:
-        if self._columns is None:
-            if self._in_double is not None:
-                self._columns = _cast(self._in_double._by_words())
-            else:
-                T = self.T.tocsc() if self._T_by_words is None else self._T_by_words
-                self._columns = self._tensor(T, T.shape[::-1])
-        return self._columns
+    def _tensor(self, *, by_words: bool) -> Tensor:
+        """Return T by documents, (D, W), or by words, (W, D), in compressed rows of the precision asked for."""
+        if by_words not in self._tensors:
+            if by_words not in self._layouts:  # of both precisions
+                self._layouts[by_words] = _Layout(self.T.tocsc() if by_words else self.T, self.device)
+            self._tensors[by_words] = self._layouts[by_words].tensor(self.dtype)
+        return self._tensors[by_words]
 
     def _rows_per_part(self) -> int:
-        if self.device.type != "cpu" or (self._T_by_words is not None and self.n_rows <= _UNPARTED):
+        if self.device.type != "cpu" or (self._is_given_by_words and self.n_rows <= _UNPARTED):
             return self.n_rows
         return max(1, _ENTRIES_PER_PART // self.n_components, _DOCUMENTS_PER_WORD * self.n_words)
 
@@ -185,25 +180,29 @@ class Counts:
             include_last_offset=True,
         )
 
-    def _tensor(self, T: sp.csr_array | sp.csc_array, shape: tuple[int, int]) -> Tensor:
+
+class _Layout:
+    """Compressed rows or columns, of which tensors share the indices."""
+
+    def __init__(self, T: sp.csr_array | sp.csc_array, device: torch.device) -> None:
+        self._data, self._shape = T.data, T.shape if T.format == "csr" else T.shape[::-1]
         index = np.int32 if max(T.nnz, *T.shape) < _LARGEST_INT32 else np.int64
+        self._starts, self._indices = (_shared(part, index).to(device) for part in (T.indptr, T.indices))
+
+    def tensor(self, dtype: torch.dtype) -> Tensor:
+        """Return the rows; in single precision no count is so small that it would vanish."""
+        if dtype == torch.float64:
+            values = _shared(self._data, np.float64)
+        else:
+            values = torch.from_numpy(self._data.astype(np.float32))
+            if self._data.dtype.kind not in "ui":
+                values.clamp_(min=torch.finfo(torch.float32).tiny)
+        starts, indices = self._starts, self._indices
         return torch.sparse_csr_tensor(
-            _shared(T.indptr, index),
-            _shared(T.indices, index),
-            _shared(T.data, np.float64),
-            size=shape,
-            device=self.device,
-            check_invariants=False,
+            starts, indices, values.to(starts.device), size=self._shape, check_invariants=False
         )
 
 
 def _shared(values: NDArray[Any], dtype: DTypeLike) -> Tensor:
     """Return values as a tensor, copied only where they must be: torch takes writable memory, and fewer types."""
     return torch.from_numpy(np.require(values, dtype, "W"))
-
-
-def _cast(A: Tensor) -> Tensor:
-    values = A.values().float().clamp_(min=torch.finfo(torch.float32).tiny)
-    return torch.sparse_csr_tensor(
-        A.crow_indices(), A.col_indices(), values, size=A.shape, check_invariants=False
-    )
