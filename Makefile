@@ -9,7 +9,7 @@ NOTEBOOKS_PORT := 8888
 # Neither Kedro nor MLflow reports usage from here.
 export DO_NOT_TRACK := true
 
-.PHONY: help run test test-all lint docs viz ui notebooks clean constraints
+.PHONY: help run test test-all lint docs cluster viz ui notebooks clean constraints
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -38,6 +38,11 @@ docs: .venv/installed-docs ## build the site of the pages and docstrings; a brok
 	@echo "==> sphinx"
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs/site --doctree-dir build/doctrees . build/site
 	@echo "==> done: open build/site/index.html"
+
+cluster: .venv/installed-cluster ## fit all three models on a Ray cluster of this machine, begun and ended with the run
+	@echo "==> kedro run --env cluster: on a Ray cluster of this machine alone"
+	RAY_ADDRESS=local $(BIN)/kedro run --env cluster
+	@echo "==> done; docs/cluster.md says how to use one of many machines"
 
 viz: .venv/installed ## show the pipelines in Kedro-Viz
 	@echo "==> Kedro-Viz on http://127.0.0.1:$(VIZ_PORT) (Ctrl-C ends it)"
@@ -84,6 +89,11 @@ constraints: .venv/installed-dev ## resolve constraints.txt anew from pyproject.
 .venv/installed-docs: .venv/installed
 	@echo "==> installing Sphinx"
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
+.venv/installed-cluster: .venv/installed
+	@echo "==> installing Ray"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[cluster]"
 	touch $@
 
 .venv/installed-notebooks: .venv/installed

@@ -49,6 +49,7 @@ class _Hooks:
             hooks.CheckpointHook(),
             hooks.ModelRegistryHook(),
             hooks.SummaryHook(),
+            hooks.EngineHook(),
             hooks.StartHook(),
         )
 

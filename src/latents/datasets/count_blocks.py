@@ -11,6 +11,7 @@ from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 from scipy import sparse
 
+from latents.features.block_counts import BlockCounts
 from latents.files import restore, whole_file, whole_folder
 
 _PARTS = ("data", "indices", "indptr")
@@ -33,6 +34,8 @@ class CountBlocks:
     Attributes
     ----------
     n_documents, n_words, n_nonzeros : int
+    rows : list of int
+        The documents of each block.
 
     Raises
     ------
@@ -51,7 +54,7 @@ class CountBlocks:
         try:
             manifest = json.loads(path.read_text())
             self.n_documents, self.n_words, self.n_nonzeros = (int(manifest[name]) for name in _SIZES)
-            self._rows = [int(n) for n in manifest["rows"]]
+            self.rows = [int(n) for n in manifest["rows"]]
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"{self.folder} has no {self.MANIFEST}: no blocks of counts were written there"
@@ -64,7 +67,7 @@ class CountBlocks:
                     raise FileNotFoundError(f"{file} is missing: block {number} of {len(self)} is not whole")
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __iter__(self) -> Iterator[tuple[sparse.csr_array, sparse.csc_array]]:
         """Yield every block as CSR and as CSC."""
@@ -74,7 +77,7 @@ class CountBlocks:
     def __getitem__(self, number: int) -> tuple[sparse.csr_array, sparse.csc_array]:
         """Return one block as CSR and as CSC."""
         number = range(len(self))[number]
-        shape = (self._rows[number], self.n_words)
+        shape = (self.rows[number], self.n_words)
         # Copy-on-write: torch takes writable memory only, and nobody writes.
         maps = [np.load(file, mmap_mode="c") for file in _files(self.folder, number)]
         return sparse.csr_array(tuple(maps[:3]), shape=shape), sparse.csc_array(tuple(maps[3:]), shape=shape)
@@ -191,34 +194,66 @@ def check_sizes(sizes: list[BlockSize]) -> None:
         )
 
 
-class CountBlocksDataset(AbstractDataset[Iterable[sparse.csr_array], CountBlocks]):
-    """A folder of blocks of counts; loads as ``CountBlocks``, saves any iterable of sparse matrices.
+class CountBlocksDataset(AbstractDataset[Any, Any]):
+    """A folder of blocks of counts: saves a sparse matrix, or any iterable of such.
 
     Parameters
     ----------
     filepath : str
         The folder.
+    engine : mapping, optional
+        Who works on the blocks: ``name`` is "local" or "ray", all else the parameters of that engine. It then
+        loads as ``BlockCounts``, which pipelines use as they use a matrix; without one as ``CountBlocks``.
+    documents_per_block : int, default=10000
+        How a matrix is parted. Its documents stay in order.
     metadata : dict, optional
         For Kedro's plugins.
     """
 
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        filepath: str,
+        engine: dict[str, Any] | None = None,
+        documents_per_block: int = 10_000,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        if engine is not None and not isinstance(engine.get("name"), str):
+            raise DatasetError(f"engine is {engine!r:.80}; allowed is a mapping with the name of one")
+        if not isinstance(documents_per_block, int) or documents_per_block < 1:
+            raise DatasetError(
+                f"documents_per_block is {documents_per_block!r:.80}; allowed are whole numbers of at least 1"
+            )
         self._filepath = Path(filepath)
+        self._engine, self._documents_per_block = engine, documents_per_block
         self.metadata = metadata
 
-    def load(self) -> CountBlocks:
+    def load(self) -> CountBlocks | BlockCounts:
         """Return the blocks, none of them read yet."""
-        return CountBlocks(self._filepath)
+        blocks = CountBlocks(self._filepath)
+        if self._engine is None:
+            return blocks
+        from latents.engines import ClusterError, named
 
-    def save(self, data: Iterable[sparse.csr_array]) -> None:
+        try:
+            engine = named(**self._engine)
+        except (ClusterError, ValueError, ModuleNotFoundError) as error:
+            raise DatasetError(str(error)) from error
+        return BlockCounts(engine.blocks(blocks), blocks.rows, blocks.n_words)
+
+    def save(self, data: Any) -> None:
         """Write the blocks, whole or not at all."""
         try:
-            CountBlocks.write(self._filepath, data)
+            CountBlocks.write(self._filepath, self._parts(data) if sparse.issparse(data) else data)
         except ValueError as error:
             raise DatasetError(f"{self._filepath}: {error}") from error
 
+    def _parts(self, matrix: Any) -> Iterator[sparse.csr_array]:
+        T = sparse.csr_array(matrix)
+        for start in range(0, T.shape[0], self._documents_per_block):
+            yield T[start : start + self._documents_per_block]
+
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        return {"filepath": str(self._filepath), "engine": self._engine}
 
     def _exists(self) -> bool:
         restore(self._filepath)

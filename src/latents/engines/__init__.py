@@ -6,6 +6,7 @@ learned is the same to the last bit (``latents.estimators.common.blocks``).
 
 from latents.engines.interface import Engine
 from latents.engines.local import LocalEngine
-from latents.engines.on_ray import RayEngine
+from latents.engines.named import close_all, named
+from latents.engines.on_ray import ClusterError, RayEngine
 
-__all__ = ["Engine", "LocalEngine", "RayEngine"]
+__all__ = ["ClusterError", "Engine", "LocalEngine", "RayEngine", "close_all", "named"]

@@ -60,10 +60,11 @@ class RayEngine(Engine):
     Parameters
     ----------
     address : str, default="local"
-        "local" begins a cluster of this machine alone, which ends with the engine; "auto" is the cluster that this
-        machine is of; else host:port of the head.
+        "local" begins a cluster of this machine alone, which ends with the engine; "auto" is the one that the
+        variable RAY_ADDRESS names, or that this machine is of; else host:port of the head.
     n_workers : int, optional
-        Where it is not given, as many as there are free processors for.
+        Where it is not given, as many as there are free processors for; on a cluster of the engine's own as many as
+        there are processors, and two at least.
     n_threads : int, default=1
         Of each worker: so many blocks are worked on side by side, and so many processors are asked for.
 
@@ -76,11 +77,13 @@ class RayEngine(Engine):
     """
 
     def __init__(self, address: str = "local", n_workers: int | None = None, n_threads: int = 1) -> None:
+        if address == "auto":
+            address = os.environ.get("RAY_ADDRESS", address)
         self._ray = _ray(on_loopback=address == "local")
         self.n_threads = n_threads
         self._began = not self._ray.is_initialized()
         if self._began:
-            begin(self._ray, address, (n_workers or os.cpu_count() or 1) * n_threads)
+            begin(self._ray, address, (n_workers or max(2, os.cpu_count() or 1)) * n_threads)
         try:
             _check_machines(self._ray)
             self.n_workers = self._affordable(n_workers)

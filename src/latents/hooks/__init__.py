@@ -4,6 +4,7 @@ from latents.hooks.artifacts import ArtifactHook
 from latents.hooks.checkpoints import CheckpointHook
 from latents.hooks.configuration import ConfigurationHook, ParameterHook
 from latents.hooks.dead_runs import DeadRunHook
+from latents.hooks.engines import EngineHook
 from latents.hooks.locking import OutputLockHook
 from latents.hooks.model_registry import ModelRegistryHook
 from latents.hooks.run_status import RunStatusHook
@@ -16,6 +17,7 @@ __all__ = [
     "CheckpointHook",
     "ConfigurationHook",
     "DeadRunHook",
+    "EngineHook",
     "ModelRegistryHook",
     "OutputLockHook",
     "ParameterHook",

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from latents.features.block_counts import BlockCounts
 from latents.features.numbering import settled, with_room
 from latents.features.words import WordRules, composed, merge_words
 
@@ -71,12 +72,12 @@ def to_arrays(raw: Mapping[str, Any], first_word: int | None = None) -> Bag:
     return bag
 
 
-def check_counts(counts: sparse.csr_array, words: Sequence[str] | None = None) -> None:
+def check_counts(counts: sparse.csr_array | BlockCounts, words: Sequence[str] | None = None) -> None:
     """Refuse entries that are no number of occurrences; counts may come from anywhere.
 
     Parameters
     ----------
-    counts : csr_array of shape (n_documents, n_words)
+    counts : csr_array or BlockCounts of shape (n_documents, n_words)
         The counts of each document.
     words : sequence of str, optional
         The words of the columns, for the message.
@@ -87,6 +88,14 @@ def check_counts(counts: sparse.csr_array, words: Sequence[str] | None = None) -
         If an entry is negative, fractional, NaN, infinite or larger than a count may be; names its document and
         word. Or if all add up to more than floating point numbers can tell apart.
     """
+    total = (
+        counts.add_up(_checked_total) if isinstance(counts, BlockCounts) else _checked_total(counts, words)
+    )
+    if total > _TOTAL:
+        raise ValueError(f"the counts add up to {total:g}; allowed is up to {_TOTAL}")
+
+
+def _checked_total(counts: sparse.csr_array, words: Sequence[str] | None = None) -> float:
     bad = ~((counts.data >= 0) & (counts.data <= _LARGEST) & (counts.data == np.round(counts.data)))
     if bad.any():
         row, column = (index[bad.argmax()] for index in counts.tocoo().coords)
@@ -95,8 +104,7 @@ def check_counts(counts: sparse.csr_array, words: Sequence[str] | None = None) -
             f"count of document {row}, word {word} is {counts.data[bad.argmax()]}; allowed are the whole "
             f"numbers 0, 1, 2, ... up to {_LARGEST}"
         )
-    if (total := counts.data.sum(dtype=np.float64)) > _TOTAL:
-        raise ValueError(f"the counts add up to {total:g}; allowed is up to {_TOTAL}")
+    return float(counts.data.sum(dtype=np.float64))
 
 
 def counts_of(bag: Bag) -> tuple[sparse.csr_array, list[str]]:

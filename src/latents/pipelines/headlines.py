@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
+from latents.estimators.common.blocks import ByBlock, Numbered, with_number
+from latents.features.block_counts import BlockCounts
 from latents.predictors import Headline
 
 _PIECE = 1 << 24  # bytes
@@ -76,3 +79,15 @@ def digest(*arrays: NDArray[Any]) -> str:
         for start in range(0, len(values), n_rows):
             found.update(values[start : start + n_rows].tobytes())
     return found.hexdigest()
+
+
+def fingerprint(counts: sparse.csr_array | BlockCounts) -> str:
+    """Return what tells counts from others; of blocks, it is of those of each."""
+    if isinstance(counts, BlockCounts):
+        found = counts.prepared(with_number).add_up(_fingerprint_of_block)
+        return digest(np.array(found.in_order()))
+    return digest(counts.indptr, counts.indices, counts.data)
+
+
+def _fingerprint_of_block(given: Numbered) -> ByBlock[str]:
+    return ByBlock({given.number: fingerprint(given.block)})

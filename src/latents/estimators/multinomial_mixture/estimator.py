@@ -886,7 +886,11 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         if not are_blocks(X, reread=True):
             return [measure(self._checked(X, reset=False))]
 
+        are_chosen = isinstance(X, Blocks)
+
         def of_block(given: Numbered) -> ByBlock[Measure]:
+            if are_chosen and np.shape(by_documents(given.block))[0] == 0:
+                return ByBlock()  # none of those chosen is in this block
             T = self._checked(by_documents(given.block), reset=False)
             return ByBlock({given.number: measure(T)})
 

@@ -1,6 +1,8 @@
 """Measures of clusters and topics that scikit-learn does not have."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,8 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils import check_consistent_length
+
+from latents.estimators.common.blocks import Blocks, InMemory
 
 
 def matched_accuracy(labels: ArrayLike, clusters: ArrayLike) -> float:
@@ -51,7 +55,7 @@ def npmi_coherence(counts: Any, topics: Iterable[ArrayLike]) -> float:
 
     Parameters
     ----------
-    counts : array-like or sparse matrix of shape (D, W)
+    counts : array-like or sparse matrix of shape (D, W), or blocks
         Word counts; only whether a count is positive matters.
     topics : iterable of array-like of int
         The columns of each topic's top words.
@@ -66,25 +70,42 @@ def npmi_coherence(counts: Any, topics: Iterable[ArrayLike]) -> float:
     ValueError
         If there are no documents or no topics, or a topic has fewer than two words or repeats one.
     """
-    present = sp.csc_array(counts).astype(bool).astype(np.float64)
-    if present.shape[0] == 0:
-        raise ValueError("counts has no documents: coherence is undefined")
-    means = []
+    checked = []
     for number, topic in enumerate(topics):
         words = np.asarray(topic)
         if words.ndim != 1 or words.size < 2 or np.unique(words).size < words.size:
             raise ValueError(f"topic {number} is {words.tolist()}; allowed are two or more different words")
-        means.append(float(_pairwise_npmi(present, words).mean()))
-    if not means:
+        checked.append(words)
+    blocks = counts if isinstance(counts, Blocks) else InMemory(counts)
+    found = blocks.add_up(partial(_together, topics=checked))
+    if found.n_documents == 0:
+        raise ValueError("counts has no documents: coherence is undefined")
+    if not checked:
         raise ValueError("topics is empty: coherence is undefined")
-    return float(np.mean(means))
+    return float(np.mean([_pairwise_npmi(pairs / found.n_documents).mean() for pairs in found.pairs]))
 
 
-def _pairwise_npmi(present: sp.csc_array, words: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the NPMI of every pair i < j of `words`."""
-    columns = present[:, words]
-    joint = (columns.T @ columns).toarray() / present.shape[0]
-    first, second = np.triu_indices(words.size, k=1)
+@dataclass(frozen=True)
+class _Together:
+    """How many documents there are, and for each topic how many have each pair of its words."""
+
+    n_documents: int
+    pairs: list[NDArray[np.float64]]
+
+    def __add__(self, other: "_Together") -> "_Together":
+        pairs = [one + another for one, another in zip(self.pairs, other.pairs, strict=True)]
+        return _Together(self.n_documents + other.n_documents, pairs)
+
+
+def _together(counts: Any, topics: list[NDArray[np.intp]]) -> _Together:
+    present = sp.csc_array(counts).astype(bool).astype(np.float64)
+    columns = [present[:, words] for words in topics]
+    return _Together(present.shape[0], [(each.T @ each).toarray() for each in columns])
+
+
+def _pairwise_npmi(joint: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the NPMI of every pair i < j of words, by the shares of documents that have both (n, n)."""
+    first, second = np.triu_indices(len(joint), k=1)
     p_i, p_j, p_ij = joint[first, first], joint[second, second], joint[first, second]
     npmi = np.where(p_ij == 1, 1.0, -1.0)
     inner = (p_ij > 0) & (p_ij < 1)

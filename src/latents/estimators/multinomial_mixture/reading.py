@@ -1,12 +1,28 @@
 """Measures by which people read a mixture: telling words, typical, uncertain and unfamiliar documents."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from latents.estimators.common.blocks import Blocks, ByBlock, InMemory, Numbered, with_number
+
 Array = NDArray[np.float64]
+
+
+def _blocks(counts: Any) -> Blocks[Any]:
+    return counts if isinstance(counts, Blocks) else InMemory(counts)
+
+
+def _word_totals(counts: Any) -> Array:
+    """Return sum_d T_dw, of shape (W,)."""
+    return _blocks(counts).add_up(_totals_of_block)
+
+
+def _totals_of_block(T: Any) -> Array:
+    return np.asarray(sp.csc_array(T).sum(axis=0), dtype=np.float64)
 
 
 class RunnersUp(NamedTuple):
@@ -23,7 +39,7 @@ def lift(word_probabilities: ArrayLike, counts: Any) -> Array:
     ----------
     word_probabilities : array-like of shape (K, W)
         mu.
-    counts : array-like or sparse matrix of shape (D, W)
+    counts : array-like or sparse matrix of shape (D, W), or blocks
         Word counts of the corpus; p(w) is a word's share of all words.
 
     Returns
@@ -37,7 +53,7 @@ def lift(word_probabilities: ArrayLike, counts: Any) -> Array:
         If the two differ in W.
     """
     mu = np.asarray(word_probabilities, dtype=np.float64)
-    totals = np.asarray(sp.csc_array(counts).sum(axis=0), dtype=np.float64)
+    totals = _word_totals(counts)
     if mu.shape[1] != totals.size:
         raise ValueError(f"word_probabilities has {mu.shape[1]} words, counts has {totals.size}")
     ratio: Array = np.divide(mu * totals.sum(), totals, out=np.zeros_like(mu), where=totals > 0)
@@ -111,7 +127,7 @@ def log_lift(word_probabilities: ArrayLike, counts: Any, floor: float = 0.01) ->
         raise ValueError(f"floor={floor}; allowed are numbers above 0 and below 1")
     ratio = lift(word_probabilities, counts)
     scores: Array = np.log((1 - floor) * ratio + floor)
-    scores[:, np.asarray(sp.csc_array(counts).sum(axis=0)) == 0] = 0.0
+    scores[:, _word_totals(counts) == 0] = 0.0
     return scores
 
 
@@ -127,7 +143,7 @@ def typicality(counts: Any, scores: Array, clusters: ArrayLike) -> Array:
 
     Parameters
     ----------
-    counts : array-like or sparse matrix of shape (D, W)
+    counts : array-like or sparse matrix of shape (D, W), or blocks
         T; only whether a count is positive matters.
     scores : ndarray of shape (K, W)
         s, from ``log_lift``.
@@ -139,16 +155,32 @@ def typicality(counts: Any, scores: Array, clusters: ArrayLike) -> Array:
     ndarray of shape (D,)
         0 for documents without words.
     """
-    present = sp.csr_array(counts).astype(bool).astype(np.float64)
-    n_words = np.asarray(present.sum(axis=1))
-    usual = np.median(n_words[n_words > 0]) if present.nnz else 1.0
-    assigned = np.asarray(clusters)
+    blocks = _blocks(counts).prepared(with_number)
+    n_words = blocks.add_up(_different_words).in_order()
+    parts = np.split(np.asarray(clusters), np.cumsum([len(of_block) for of_block in n_words])[:-1])
+    said = np.concatenate(blocks.add_up(partial(_said, scores=scores, clusters=parts)).in_order())
+    different = np.concatenate(n_words)
+    usual = np.median(different[different > 0]) if different.any() else 1.0
+    result: Array = said / (different + usual)
+    return result
+
+
+def _present(counts: Any) -> sp.csr_array:
+    return sp.csr_array(counts).astype(bool).astype(np.float64)
+
+
+def _different_words(given: Numbered) -> ByBlock[Array]:
+    return ByBlock({given.number: np.asarray(_present(given.block).sum(axis=1))})
+
+
+def _said(given: Numbered, scores: Array, clusters: list[NDArray[np.intp]]) -> ByBlock[Array]:
+    """Return the sum of the scores of each document's different words under its cluster."""
+    present, assigned = _present(given.block), clusters[given.number]
     total = np.zeros(present.shape[0])
     for cluster in np.unique(assigned):
         rows = np.flatnonzero(assigned == cluster)
         total[rows] = present[rows] @ scores[cluster]
-    result: Array = total / (n_words + usual)
-    return result
+    return ByBlock({given.number: total})
 
 
 def runners_up(log_joint: Array, clusters: ArrayLike) -> RunnersUp:

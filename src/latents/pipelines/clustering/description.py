@@ -23,6 +23,7 @@ from latents.estimators.multinomial_mixture.reading import (
     runners_up,
     typicality,
 )
+from latents.features.block_counts import BlockCounts
 from latents.pipelines.clustering.guiding import GUIDE, class_names
 from latents.pipelines.clustering.parameters import EvaluateParameters
 from latents.pipelines.documents import excerpt
@@ -33,7 +34,7 @@ EXCERPT = 400
 
 def describe(
     model: estimators.MultinomialMixture,
-    counts: sparse.csr_array,
+    counts: sparse.csr_array | BlockCounts,
     words: NDArray[np.object_],
     documents: pd.DataFrame,
     assignments: pd.DataFrame,
@@ -103,7 +104,7 @@ def describe(
 
 def telling(
     model: estimators.MultinomialMixture,
-    counts: sparse.csr_array | NDArray[np.float64],
+    counts: sparse.csr_array | BlockCounts | NDArray[np.float64],
     n_documents: NDArray[np.intp],
     relevance_weight: float,
 ) -> NDArray[np.float64]:
@@ -271,7 +272,7 @@ def choose_examples(
 
 
 def locate(
-    counts: sparse.csr_array, scores: NDArray[np.float64], n_documents: int, random_state: int
+    counts: sparse.csr_array | BlockCounts, scores: NDArray[np.float64], n_documents: int, random_state: int
 ) -> pd.DataFrame:
     """Lay documents out on the map: all that have words, or a random `n_documents` of them.
 
@@ -286,7 +287,9 @@ def locate(
     if len(rows) < MIN_DOCUMENTS or len(scores) < 2:
         rows, xy = rows[:0], np.empty((0, 2))
     else:
-        xy = plane(evidence(counts[rows], scores), random_state)
+        chosen = counts[rows]
+        T = chosen.in_memory() if isinstance(chosen, BlockCounts) else chosen
+        xy = plane(evidence(T, scores), random_state)
     return pd.DataFrame({"document": rows, "x": xy[:, 0], "y": xy[:, 1]})
 
 

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from latents import estimators, reporting
 from latents.estimators.multinomial_mixture.metrics import matched_accuracy
+from latents.features.block_counts import BlockCounts
 from latents.features.words import WordRules
 from latents.pipelines import bags
 from latents.pipelines.clustering import description, scale
@@ -23,7 +24,7 @@ from latents.pipelines.clustering.parameters import (
     SelectParameters,
 )
 from latents.pipelines.clustering.selection import fit_and_choose, measure
-from latents.pipelines.headlines import check_measured, digest, headline_of
+from latents.pipelines.headlines import check_measured, digest, fingerprint, headline_of
 from latents.pipelines.shared import Monitor, Rows, SplitParameters, are_one_class, plain, split_rows
 from latents.predictors import Candidate, ClusteringPredictor
 
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 _EXAMPLE_CHARACTERS = 500  # of a document that shows MLflow what the model takes
 
 
-def split(counts: sparse.csr_array, documents: pd.DataFrame, params: SplitParameters) -> Rows:
+def split(counts: sparse.csr_array | BlockCounts, documents: pd.DataFrame, params: SplitParameters) -> Rows:
     """Divide the documents into training and held-out rows.
 
     Raises
@@ -45,7 +46,7 @@ def split(counts: sparse.csr_array, documents: pd.DataFrame, params: SplitParame
 
 
 def fit(
-    counts: sparse.csr_array,
+    counts: sparse.csr_array | BlockCounts,
     split: Rows,
     documents: pd.DataFrame,
     vocabulary: pd.DataFrame,
@@ -92,7 +93,7 @@ def fit(
 
 def evaluate(
     model: estimators.MultinomialMixture,
-    counts: sparse.csr_array,
+    counts: sparse.csr_array | BlockCounts,
     vocabulary: pd.DataFrame,
     documents: pd.DataFrame,
     bag: bags.Bag,
@@ -159,7 +160,10 @@ def evaluate(
 
 
 def _responsibilities(
-    model: estimators.MultinomialMixture, counts: sparse.csr_array, documents: pd.DataFrame, split: Rows
+    model: estimators.MultinomialMixture,
+    counts: sparse.csr_array | BlockCounts,
+    documents: pd.DataFrame,
+    split: Rows,
 ) -> NDArray[np.float64]:
     """Return the responsibilities, (n_documents, n_components): of those whose label guided, given that label."""
     responsibilities: NDArray[np.float64] = model.predict_proba(counts)
@@ -185,7 +189,7 @@ def _heldout_accuracy(model: estimators.MultinomialMixture, assignments: pd.Data
 
 def export(
     model: estimators.MultinomialMixture,
-    counts: sparse.csr_array,
+    counts: sparse.csr_array | BlockCounts,
     vocabulary: pd.DataFrame,
     documents: pd.DataFrame,
     word_rules: dict[str, Any],
@@ -237,7 +241,7 @@ def export(
         {
             "n_components": metrics["n_components"],
             "vocabulary": digest(vocabulary["word"].to_numpy()),
-            "counts": digest(counts.indptr, counts.indices, counts.data),
+            "counts": fingerprint(counts),
             "split": digest(split["train"], split["held_out"]),
             **_guidance(model, documents, split),
         },

@@ -9,18 +9,21 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from latents import estimators
+from latents.features.block_counts import BlockCounts
 
 logger = logging.getLogger(__name__)
 
 
-def warn(model: estimators.MultinomialMixture, train: sparse.csr_array, clusters: NDArray[np.intp]) -> None:
+def warn(
+    model: estimators.MultinomialMixture, train: sparse.csr_array | BlockCounts, clusters: NDArray[np.intp]
+) -> None:
     """Say of a fit with empty components, or whose prior outweighs its documents, what is to be changed.
 
     Parameters
     ----------
     model : MultinomialMixture
         The fitted mixture.
-    train : sparse array of shape (n_documents, n_words)
+    train : sparse array or BlockCounts of shape (n_documents, n_words)
         Counts of the documents that it was fitted to.
     clusters : ndarray of shape (n_documents,)
         The clusters of these, of labels that guided the fit as these say.
@@ -35,7 +38,8 @@ def warn(model: estimators.MultinomialMixture, train: sparse.csr_array, clusters
             n_components,
             model.annealing_smoothing,
         )
-    total, occurrences = float(train.sum()), float(train.minimum(1).sum())
+    total = float(train.sum())
+    occurrences = float(train.n_occurrences() if isinstance(train, BlockCounts) else train.minimum(1).sum())
     priors = {
         "smoothing": n_components * n_words * model.pseudo_count_ if model.smoothing != "auto" else 0.0,
         "annealing_smoothing": model.annealing_smoothing

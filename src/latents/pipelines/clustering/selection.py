@@ -13,6 +13,7 @@ from scipy import sparse
 
 from latents import estimators
 from latents.estimators.multinomial_mixture.metrics import npmi_coherence
+from latents.features.block_counts import BlockCounts
 from latents.key_numbers import written
 from latents.pipelines.clustering.guiding import Known
 from latents.pipelines.shared import Monitor
@@ -38,14 +39,18 @@ COHERENCE_WORDS = 10
 _NOTHING = Known()
 
 
-def measure(model: estimators.MultinomialMixture, train: sparse.csr_array, held_out: sparse.csr_array) -> Row:
+def measure(
+    model: estimators.MultinomialMixture,
+    train: sparse.csr_array | BlockCounts,
+    held_out: sparse.csr_array | BlockCounts,
+) -> Row:
     """Return what can be said of a mixture without labels.
 
     Parameters
     ----------
     model : MultinomialMixture
         The fitted mixture.
-    train, held_out : sparse arrays of shape (n_documents, n_words)
+    train, held_out : sparse arrays or BlockCounts of shape (n_documents, n_words)
         Counts of the documents that it was fitted to, and of those that it was not.
 
     Returns
@@ -72,8 +77,8 @@ def measure(model: estimators.MultinomialMixture, train: sparse.csr_array, held_
 def check_candidates(
     candidates: Sequence[dict[str, Any]],
     criterion: str,
-    train: sparse.csr_array,
-    held_out: sparse.csr_array,
+    train: sparse.csr_array | BlockCounts,
+    held_out: sparse.csr_array | BlockCounts,
 ) -> None:
     """Refuse, before any fit, a search that could not be carried out or would have nothing to choose by.
 
@@ -108,8 +113,8 @@ def check_candidates(
 def fit_and_choose(
     candidates: Sequence[dict[str, Any]],
     criterion: str,
-    train: sparse.csr_array,
-    held_out: sparse.csr_array,
+    train: sparse.csr_array | BlockCounts,
+    held_out: sparse.csr_array | BlockCounts,
     monitor: Monitor,
     known: Known = _NOTHING,
 ) -> tuple[estimators.MultinomialMixture, pd.DataFrame]:
@@ -122,7 +127,7 @@ def fit_and_choose(
         trial of its own to `monitor`; a single one is just fitted.
     criterion : {"heldout_perplexity", "bic", "icl", "npmi"}
         What chooses; of the fits near the best the one with fewest components (``best_fit``).
-    train, held_out : sparse arrays of shape (n_documents, n_words)
+    train, held_out : sparse arrays or BlockCounts of shape (n_documents, n_words)
         Counts to fit to, and to measure perplexity on.
     monitor : Monitor
         Watches the fits.
@@ -165,15 +170,20 @@ def fit_and_choose(
 def _fit(
     arguments: dict[str, Any],
     task: str,
-    train: sparse.csr_array,
-    held_out: sparse.csr_array,
+    train: sparse.csr_array | BlockCounts,
+    held_out: sparse.csr_array | BlockCounts,
     monitor: Monitor,
     known: Known,
 ) -> tuple[estimators.MultinomialMixture, Row]:
     model = estimators.MultinomialMixture(**{**arguments, **known.arguments})
     started = time.perf_counter()
     with monitor.watch(task) as callback:
-        model.fit(train, known.labels, callback=callback)
+        given = (
+            train.to_fit(known.labels, "")
+            if isinstance(train, BlockCounts)
+            else {"X": train, "y": known.labels}
+        )
+        model.fit(**given, callback=callback)
     seconds = time.perf_counter() - started
     return model, {
         "n_components": arguments["n_components"],
