@@ -63,8 +63,8 @@ class RayEngine(Engine):
         "local" begins a cluster of this machine alone, which ends with the engine; "auto" is the one that the
         variable RAY_ADDRESS names, or that this machine is of; else host:port of the head.
     n_workers : int, optional
-        Where it is not given, as many as there are free processors for; on a cluster of the engine's own as many as
-        there are processors, and two at least.
+        Where it is not given, as many as there are free processors for; on a cluster of the engine's own as many
+        as there are processors, and two at least.
     n_threads : int, default=1
         Of each worker: so many blocks are worked on side by side, and so many processors are asked for.
 
