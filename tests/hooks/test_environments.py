@@ -6,7 +6,7 @@ import pytest
 
 
 def test_an_unknown_environment_is_refused_by_name(project):
-    allowed = "allowed are base, benchmark, large, local, reference, test"
+    allowed = "allowed are base, benchmark, cluster, large, local, reference, test"
     with pytest.raises(ValueError, match=rf"there is no environment 'tset' in .*conf; {allowed}"):
         project.run("pca", env="tset")
     assert not (project.path / "mlruns").exists()
