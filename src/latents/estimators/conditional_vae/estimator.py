@@ -362,6 +362,7 @@ class ConditionalVAE(
             return values
 
         def look(means: EpochMeans, epoch: int) -> Mapping[str, float] | None:  # noqa: ARG001
+            so_far.fit_seconds_ = progress.seconds
             return None if on_epoch is None else on_epoch(so_far, epoch)
 
         pace = choose_pace(self.precision, self.compiled, network, n_steps)
