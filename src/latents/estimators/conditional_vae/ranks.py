@@ -5,7 +5,7 @@ summed over the processes, forward and backward, so that a step is that of one p
 steps all hold the same weights.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar, cast
 
 import torch
@@ -45,21 +45,21 @@ class Ranks:
         """Sum a tensor over the processes, differentiably: all objectives together depend on the sum."""
         return cast(Tensor, _Total.apply(addend, self._group.group_name))
 
-    def mean_gradient(self, gradient: Tensor, sums: Tensor, n: int) -> tuple[Tensor, Tensor]:
+    def mean_gradient(self, parts: Sequence[Tensor], sums: Tensor, n: int) -> tuple[list[Tensor], Tensor]:
         """Return the gradient of the mean over the images of all processes, and sums over them, at one go.
 
         Parameters
         ----------
-        gradient : Tensor of shape (P,)
-            Of the sum over this process's images.
+        parts : sequence of Tensor
+            The gradient of the sum over this process's images, in parts of any shape, in which it comes back.
         sums : Tensor of shape (S,)
             Over this process's images.
         n : int
             How many these are.
         """
-        flat = self.total(torch.cat((gradient, sums, sums.new_full((1,), n))))
-        gradient, sums, count = torch.split(flat, [len(gradient), len(sums), 1])
-        return gradient / count, sums
+        total = self.total(_flattened((*parts, sums, sums.new_full((1,), n))))
+        *means, sums, count = torch.split(total, [*(part.numel() for part in parts), len(sums), 1])
+        return [mean.view_as(part) / count for mean, part in zip(means, parts, strict=True)], sums
 
     def of_first(self, value: T) -> T:
         """Return what the first process gives; what others give does not count."""
@@ -79,21 +79,16 @@ class Ranks:
         for tensor in tensors:
             by_type.setdefault(tensor.dtype, []).append(tensor)
         for same in by_type.values():
-            flat = flattened(same)
+            flat = _flattened(same)
             dist.broadcast(flat, group=self._group, group_src=0)
-            scatter(flat, same)
+            parts = torch.split(flat, [tensor.numel() for tensor in same])
+            for tensor, part in zip(same, parts, strict=True):
+                tensor.detach().copy_(part.view_as(tensor))
 
 
-def flattened(tensors: Iterable[Tensor]) -> Tensor:
+def _flattened(tensors: Iterable[Tensor]) -> Tensor:
     """Return all numbers of tensors of one type as one vector."""
     return torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
-
-
-def scatter(flat: Tensor, tensors: list[Tensor]) -> None:
-    """Undo ``flattened``, in place."""
-    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-    for tensor, part in zip(tensors, parts, strict=True):
-        tensor.detach().copy_(part.view_as(tensor))
 
 
 class _Total(Function):

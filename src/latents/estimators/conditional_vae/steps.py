@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.objective import Objective
-from latents.estimators.conditional_vae.ranks import Ranks, flattened, scatter
+from latents.estimators.conditional_vae.ranks import Ranks
 
 SCHEDULES = ("constant", "cosine")
 
@@ -181,9 +181,10 @@ def plain_step(learner: Learner, loss: Loss, x: Tensor, y: Tensor, noise: Tensor
     learner.optimizer.zero_grad()
     descended.backward()
     if loss.ranks is not None:
-        gradients = [weight.grad for weight in loss.parameters() if weight.grad is not None]
-        mean, sums = loss.ranks.mean_gradient(flattened(gradients), sums, len(x))
-        scatter(mean, gradients)
+        gradients = {weight: weight.grad for weight in loss.parameters() if weight.grad is not None}
+        means, sums = loss.ranks.mean_gradient([*gradients.values()], sums, len(x))
+        for weight, mean in zip(gradients, means, strict=True):
+            weight.grad = mean
     learner.optimizer.step()
     learner.advance()
     return sums
@@ -291,7 +292,7 @@ class CompiledStep:
 
         g, (sums, changed) = grad(descended, has_aux=True)(weights)
         if self._loss.ranks is not None:
-            g, sums = self._loss.ranks.mean_gradient(g, sums, len(batch[0]))
+            (g,), sums = self._loss.ranks.mean_gradient([g], sums, len(batch[0]))
         for name, buffer in buffers.items():
             buffer.copy_(changed[name])
         beta_1, beta_2 = self._betas
