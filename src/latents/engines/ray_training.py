@@ -37,7 +37,7 @@ _SECONDS_FOR_ROOM = 30
 _SECONDS_TO_END = 30
 _SECONDS_OF_A_LOOK = 0.5
 # What the same data and parameters would only end in again.
-_FINAL = (ValueError, TypeError, FloatingPointError)
+_FINAL = (ValueError, TypeError, FloatingPointError, FileNotFoundError, PermissionError)
 
 
 def train(
@@ -84,8 +84,11 @@ def train(
     ------
     ValueError, TypeError, FloatingPointError
         As ``ConditionalVAE.fit``; if the cluster has fewer cores than are asked for.
+    FileNotFoundError, PermissionError
+        If a machine does not see a file that was named.
     RuntimeError
-        If Ray is not connected, if its cores are not free within half a minute, or if processes are lost twice.
+        If Ray is not connected, if its cores are not free within half a minute, or if the training
+        breaks off twice.
     """
     _await_room(n_processes * n_threads)
     seeds = model.random_state
@@ -143,9 +146,9 @@ class _Work:
 
     def __call__(self) -> None:
         torch.set_num_threads(self.n_threads)
-        X, y, *validation = map(_loaded, self.data)
         model = ConditionalVAE(**self.parameters)
         try:
+            X, y, *validation = map(_loaded, self.data)
             model.fit(
                 X,
                 y,
@@ -218,7 +221,7 @@ class _Listener:
                     ray.get(run)
                 except RayError as error:
                     raise RuntimeError(
-                        "the training was started anew once and ended again; the last cause is above"
+                        "the training broke off, was started anew once and broke off again (the error before this)"
                     ) from error
                 raise RuntimeError("the training has ended without a model") from None
             if kind == "error":
