@@ -57,9 +57,13 @@ class Ranks:
         n : int
             How many these are.
         """
-        total = self.total(_flattened((*parts, sums, sums.new_full((1,), n))))
-        *means, sums, count = torch.split(total, [*(part.numel() for part in parts), len(sums), 1])
-        return [mean.view_as(part) / count for mean, part in zip(means, parts, strict=True)], sums
+        flat = _flattened((*parts, sums, sums.new_full((1,), n)))
+        if torch.compiler.is_compiling():
+            flat = self.total(flat)  # which the compiler makes one in place
+        else:
+            dist.all_reduce(flat, group=self._group)
+        *means, sums, count = torch.split(flat, [*(part.numel() for part in parts), len(sums), 1])
+        return [mean.div_(count).view_as(part) for mean, part in zip(means, parts, strict=True)], sums
 
     def of_first(self, value: T) -> T:
         """Return what the first process gives; what others give does not count."""
