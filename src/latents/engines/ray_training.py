@@ -34,6 +34,8 @@ from latents.estimators.conditional_vae.training import Callback
 Data: TypeAlias = ArrayLike | os.PathLike[str]
 
 _SECONDS_FOR_ROOM = 30
+# Each takes Ray Train up to a minute, if others have taken the room in the meantime; by itself it never gives up.
+_STARTS = 3
 _SECONDS_TO_END = 30
 _SECONDS_OF_A_LOOK = 0.5
 # What the same data and parameters would only end in again.
@@ -182,7 +184,7 @@ def _supervise(work: _Work, scaling: ScalingConfig, folder: str) -> None:
         run_config=RunConfig(  # type: ignore[call-arg]  # which is another class where Ray is typed than where it runs
             name="training",
             storage_path=folder,
-            failure_config=FailureConfig(max_failures=1),
+            failure_config=FailureConfig(max_failures=1, controller_failure_limit=_STARTS),  # type: ignore[call-arg]
             logging_config=LoggingConfig(log_level="WARNING"),
         ),
     ).fit()
