@@ -80,7 +80,7 @@ def test_a_worker_that_is_killed_changes_nothing(ray_of_two, engine, corpus, exp
             threading.Thread(target=kill).start()
 
     def kill():
-        (victim,) = ray_of_two.get([engine._workers[1].process.remote()])
+        (victim,) = ray_of_two.get([engine._begun()[1].process.remote()])
         os.kill(victim, signal.SIGKILL)
         killed.append(victim)
 

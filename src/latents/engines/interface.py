@@ -2,9 +2,12 @@
 
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from latents.estimators.common.blocks import Blocks
+
+if TYPE_CHECKING:
+    from latents.estimators import ConditionalVAE
 
 
 class Engine(ABC):
@@ -19,6 +22,18 @@ class Engine(ABC):
         data : sequence of blocks
             Such as ``CountBlocks``. What works elsewhere sends it there as it is: it should name files rather than
             hold what is in them.
+        """
+
+    @abstractmethod
+    def train(self, model: "ConditionalVAE", X: Any, y: Any, **given: Any) -> "ConditionalVAE":
+        """Return a fitted model.
+
+        Parameters
+        ----------
+        model : ConditionalVAE
+            The parameters.
+        X, y, **given
+            As for ``ConditionalVAE.fit``.
         """
 
     def close(self) -> None:  # noqa: B027  (most have nothing to give back)

@@ -1,10 +1,13 @@
 """Work in this process."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latents.engines.interface import Engine
 from latents.estimators.common.blocks import Blocks, LocalBlocks
 from latents.estimators.common.threads import n_blas_threads
+
+if TYPE_CHECKING:
+    from latents.estimators import ConditionalVAE
 
 
 class LocalEngine(Engine):
@@ -22,3 +25,7 @@ class LocalEngine(Engine):
     def blocks(self, data: Any) -> Blocks[Any]:
         """Return data in blocks, as estimators take them."""
         return LocalBlocks(data, self.n_threads)
+
+    def train(self, model: "ConditionalVAE", X: Any, y: Any, **given: Any) -> "ConditionalVAE":
+        """Return the model, fitted."""
+        return model.fit(X, y, **given)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from latents.estimators import ConditionalVAE
+
 B = TypeVar("B")
 C = TypeVar("C")
 S = TypeVar("S")
@@ -84,10 +86,10 @@ class RayEngine(Engine):
         self._began = not self._ray.is_initialized()
         if self._began:
             begin(self._ray, address, (n_workers or max(2, os.cpu_count() or 1)) * n_threads)
+        self._workers: list[Any] = []
         try:
             _check_machines(self._ray)
             self.n_workers = self._affordable(n_workers)
-            self._workers = self._begin()
         except BaseException:
             self.close()
             raise
@@ -96,13 +98,25 @@ class RayEngine(Engine):
         """Return data in blocks, as estimators take them."""
         return RayBlocks(self, self._ray.put(data), len(data), as_it_is)
 
+    def train(self, model: "ConditionalVAE", X: Any, y: Any, **given: Any) -> "ConditionalVAE":
+        """Return a fitted model, trained by as many processes as there are workers."""
+        from latents.engines.ray_training import train
+
+        self._end_workers()  # whose places it takes
+        try:
+            return train(model, X, y, n_processes=self.n_workers, n_threads=self.n_threads, **given)
+        except RuntimeError as error:
+            raise ClusterError(str(error)) from error
+
     def close(self) -> None:
         """End the workers, and the connection if it is the engine's own."""
-        for worker in getattr(self, "_workers", ()):
-            self._ray.kill(worker)
-        self._workers = []
+        self._end_workers()
         if self._began:
             self._ray.shutdown()
+
+    def _end_workers(self) -> None:
+        while self._workers:
+            self._ray.kill(self._workers.pop())
 
     def add_up(self, source: Any, prepare: Any, work: Any, n_blocks: int) -> Any:
         """Return the sum over blocks, of which each worker adds up its own."""
@@ -110,7 +124,7 @@ class RayEngine(Engine):
         edges = [n_blocks * n // self.n_workers for n in range(self.n_workers + 1)]
         runs = [
             (worker, subtrees(start, stop, n_blocks))
-            for worker, start, stop in zip(self._workers, edges[:-1], edges[1:], strict=True)
+            for worker, start, stop in zip(self._begun(), edges[:-1], edges[1:], strict=True)
             if start < stop
         ]
         task = ray.put(Task(prepare, work))
@@ -125,7 +139,7 @@ class RayEngine(Engine):
     def of_first(self, source: Any, prepare: Any, work: Any) -> Any:
         """Return what work makes of the first block."""
         ((value,),) = self.get(
-            [self._workers[0].add_up.remote(source, self._ray.put(Task(prepare, work)), [(0, 1)])]
+            [self._begun()[0].add_up.remote(source, self._ray.put(Task(prepare, work)), [(0, 1)])]
         )
         return value
 
@@ -161,7 +175,10 @@ class RayEngine(Engine):
             time.sleep(0.2)
         return n_workers or free // self.n_threads
 
-    def _begin(self) -> list[Any]:
+    def _begun(self) -> list[Any]:
+        """Return the workers, which begin when there is work, and stay."""
+        if self._workers:
+            return self._workers
         ray = self._ray
         make = ray.remote(Worker).options(
             num_cpus=self.n_threads,

@@ -80,7 +80,7 @@ class Checkpoints:
         except ValueError as error:
             logger.warning("%s; the training begins anew", error)
             return None
-        different = _differences(header["fingerprint"], self._fingerprint)
+        different = differences(header["fingerprint"], self._fingerprint)
         if different:
             logger.warning(
                 "%s is a checkpoint of another training (%s); this one begins anew",
@@ -136,13 +136,13 @@ def _build() -> str:
     return f"torch {torch.__version__} with {torch.get_num_threads()} threads"
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Say what differs between two fingerprints, by dotted names."""
     found = []
     for name in dict.fromkeys((*there, *here)):
         a, b = there.get(name), here.get(name)
         if isinstance(a, dict) and isinstance(b, dict):
-            found += _differences(a, b, f"{prefix}{name}.")
+            found += differences(a, b, f"{prefix}{name}.")
         elif a != b:
             found.append(f"{prefix}{name} {a} there, {b} here")
     return found

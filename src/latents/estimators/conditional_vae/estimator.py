@@ -17,12 +17,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
+from torch.distributed import ProcessGroup
 
 from latents.estimators.common.devices import device_of_fitted, resolve_device
 from latents.estimators.common.persistence import Learned, PersistentEstimator, check_learned
 from latents.estimators.conditional_vae import evaluation
 from latents.estimators.conditional_vae.batches import Batches, pixels_of
-from latents.estimators.conditional_vae.checkpoints import Checkpoints, digest_of
+from latents.estimators.conditional_vae.checkpoints import Checkpoints, differences, digest_of
 from latents.estimators.conditional_vae.distributions import PRIORS
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.ladder import check_levels
@@ -30,17 +31,19 @@ from latents.estimators.conditional_vae.latents import LatentMethods, posterior_
 from latents.estimators.conditional_vae.networks import NETWORKS, build, n_weights
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
+from latents.estimators.conditional_vae.ranks import Ranks
 from latents.estimators.conditional_vae.steps import SCHEDULES, learner_with_adam
 from latents.estimators.conditional_vae.training import (
     PRECISIONS,
     Callback,
     EpochMeans,
+    Pace,
     Progress,
     carry_out,
     choose_pace,
 )
 from latents.memory import check_memory
-from latents.messages import shown
+from latents.messages import printable, shown
 
 OnEpoch = Callable[["ConditionalVAE", int], Mapping[str, float] | None]
 
@@ -252,6 +255,7 @@ class ConditionalVAE(
         on_epoch: OnEpoch | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int = 1,
+        process_group: ProcessGroup | None = None,
     ) -> Self:
         """Train the model on images and their classes.
 
@@ -281,6 +285,13 @@ class ConditionalVAE(
             With ``random_state=None`` no fit is the same training as another.
         checkpoint_every : int, default=1
             Epochs from one checkpoint to the next; the last epoch has one in any case.
+        process_group : torch.distributed.ProcessGroup, optional
+            Processes that train together: all call ``fit`` with the same parameters and data, which each holds
+            whole. Of every batch each takes its share; a step is that of one process on the whole batch but for
+            the order of sums, and all end with the same model. `validation`, `callback`, `on_epoch`,
+            `checkpoint` and the seeds are those of the first process; what the others give is not looked at, and
+            their ``history_`` lacks what is measured there. By default, and in a group of one, this process
+            trains alone.
 
         Returns
         -------
@@ -291,7 +302,8 @@ class ConditionalVAE(
         ------
         ValueError
             If a parameter is impossible, or so large that there is not the memory for it; if y is missing, or a
-            value of X lies outside [0, 1].
+            value of X lies outside [0, 1]; if processes that train together are given different data or
+            parameters, or are more than the images of a batch.
         FloatingPointError
             If the bound or a weight stops being finite, or an epoch's mean bound falls below that of the
             untrained network by more than its magnitude; names epoch, step and the last good checkpoint.
@@ -300,6 +312,15 @@ class ConditionalVAE(
         self._validate_widths()
         if checkpoint_every < 1:
             raise ValueError(f"checkpoint_every is {checkpoint_every}, but must be at least 1")
+        ranks = None if process_group is None or process_group.size() == 1 else Ranks(process_group)
+        if ranks is not None:
+            if ranks.size > self.batch_size:
+                raise ValueError(
+                    f"batch_size is {self.batch_size}, but {ranks.size} processes train together, and each needs "
+                    "at least one image of a batch"
+                )
+            if not ranks.is_first:
+                validation = callback = on_epoch = checkpoint = None
         device = resolve_device(self.device)
         images, labels = validate_data(self, X, y)
         check_classification_targets(labels)
@@ -312,6 +333,8 @@ class ConditionalVAE(
         self._check_memory(len(codes), device)
 
         weight_seed, training_seed = map(int, check_random_state(self.random_state).randint(2**31, size=2))
+        if ranks is not None:
+            weight_seed, training_seed = ranks.of_first((weight_seed, training_seed))
         network = self._build_network(torch.Generator().manual_seed(weight_seed)).to(device)
         network.pixels.begin(grey)
         generator = torch.Generator(device).manual_seed(training_seed)
@@ -339,11 +362,14 @@ class ConditionalVAE(
             return values
 
         def look(means: EpochMeans, epoch: int) -> Mapping[str, float] | None:  # noqa: ARG001
+            so_far.fit_seconds_ = progress.seconds
             return None if on_epoch is None else on_epoch(so_far, epoch)
 
         pace = choose_pace(self.precision, self.compiled, network, n_steps)
+        if ranks is not None:
+            pace = Pace.of_slowest(ranks.of_all(pace))
         checkpoints = None
-        if checkpoint is not None:
+        if checkpoint is not None or ranks is not None:
             parameters = {**self.get_params(), "hidden": list(self.hidden), "device": device.type}
             del parameters["random_state"]
             fingerprint = {
@@ -355,7 +381,11 @@ class ConditionalVAE(
                 "precision": str(pace.precision),
                 "compiled": pace.is_compiled,
             }
-            checkpoints = Checkpoints(Path(checkpoint), fingerprint, checkpoint_every)
+            if ranks is not None:
+                fingerprint["processes"] = ranks.size
+                _check_alike(ranks, {**fingerprint, "validation data": None})
+            if checkpoint is not None:
+                checkpoints = Checkpoints(Path(checkpoint), fingerprint, checkpoint_every)
         carry_out(
             progress,
             Batches(
@@ -371,6 +401,7 @@ class ConditionalVAE(
             epochs=self.epochs,
             callback=callback,
             checkpoints=checkpoints,
+            ranks=ranks,
             **vars(pace),
         )
         for series in progress.history.values():
@@ -688,6 +719,17 @@ class ConditionalVAE(
                 self.network_, x, codes, n_samples, precision=precision, on_progress=on_progress
             )
         )
+
+
+def _check_alike(ranks: Ranks, fingerprint: Mapping[str, Any]) -> None:
+    """Refuse a training that is not the same in all processes; all of them do."""
+    first, *others = ranks.of_all(fingerprint)
+    for rank, other in enumerate(others, start=1):
+        if different := differences(other, first):
+            raise ValueError(
+                f"process {rank} of {ranks.size} would train something else than process 0 ("
+                f"{printable('; '.join(different)[:1000])}; 'there' is process {rank})"
+            )
 
 
 def _progress(callback: Callback | None, total: int, done_before: int = 0) -> Callable[[int], None] | None:

@@ -25,34 +25,16 @@ from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm, silu
+from torch.nn.functional import silu
 
 from latents.estimators.conditional_vae.distributions import Gaussian, rows_of
 from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage, Sizes
+from latents.estimators.conditional_vae.normalisation import Normalise
 from latents.estimators.conditional_vae.pixels import PixelModel
 from latents.messages import shown
 
 # Latents of a posterior are compared with its prior through so many hidden units for each of them.
 _UNITS_PER_LATENT = 8
-
-
-class Normalise(nn.BatchNorm1d):
-    """Batch normalisation over the last axis, whatever axes lead.
-
-    What evaluation goes by is a running mean over some 20 batches; a training of fewer ends before it settles.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width, eps=1e-4, momentum=0.05)
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return `values` (..., d) with mean 0 and variance 1 by feature, scaled and shifted."""
-        rows = values.flatten(0, -2)
-        if len(rows) > 1 or not self.training:
-            return super().forward(rows).view(values.shape)
-        # The last batch of an epoch may be a single image, which has no variance of its own.
-        alone = batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        return alone.view(values.shape)
 
 
 class Ascent(nn.Module):

@@ -57,7 +57,7 @@ def iwae(
     is the lower bound L at K = 1, and rises to log p(x | y) with K. `kl_weight` multiplies
     log p(z | y) - log q(z | x, y). The terms beside it are those of L, estimated from the same draws.
     """
-    noise = noise.reshape(-1, *noise.shape[-2:])
+    noise = noise.reshape(math.prod(noise.shape[:-2]), *noise.shape[-2:])
     log_likelihood, log_ratio = network.weigh(x, y, noise)
     objective, bound = (
         (log_likelihood + weight * log_ratio).logsumexp(0) - math.log(len(noise)) for weight in (kl_weight, 1)

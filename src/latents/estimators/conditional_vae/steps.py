@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.objective import Objective
+from latents.estimators.conditional_vae.ranks import Ranks
 
 SCHEDULES = ("constant", "cosine")
 
@@ -65,6 +66,15 @@ class Learner:
         if self.schedule is not None:
             self.schedule.step()
         self.n_steps += 1
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """What steps change: weights, running statistics and what the optimiser remembers of each weight."""
+        of_weights = [item for state in self.optimizer.state.values() for item in state.values()]
+        return [
+            *self.network.state_dict().values(),
+            *(item for item in of_weights if isinstance(item, Tensor)),
+        ]
 
     @property
     def _parts(self) -> dict[str, Any]:
@@ -127,34 +137,54 @@ def make_schedule(name: str, optimizer: Optimizer, n_steps: int) -> LRScheduler 
 class Loss(nn.Module):
     """What a step descends, the mean of the negative objective, as a module around the network.
 
+    Of several processes that train together each has the sum over its own images (``Ranks.mean_gradient``).
+
     Parameters
     ----------
     network : ConditionalNetwork
     objective : Objective
     precision : torch.dtype
         What matrix products are multiplied in.
+    ranks : Ranks, optional
+        By default one process trains alone.
     """
 
-    def __init__(self, network: ConditionalNetwork, objective: Objective, precision: torch.dtype) -> None:
+    def __init__(
+        self,
+        network: ConditionalNetwork,
+        objective: Objective,
+        precision: torch.dtype,
+        ranks: Ranks | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self._objective = objective
         self._precision = precision
+        self.ranks = ranks
 
     def forward(self, x: Tensor, y: Tensor, noise: Tensor, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss, (), and the sums of reconstruction, KL and trained bound over the batch, (3,)."""
         with torch.autocast(x.device.type, self._precision, enabled=self._precision != torch.float32):
             terms = self._objective(self.network, x.float(), y, noise, kl_weight)
         sums = torch.stack((terms.reconstruction, terms.kl, terms.trained_bound)).detach().sum(dim=1)
-        return -terms.objective.mean(), sums
+        descended = terms.objective.mean() if self.ranks is None else terms.objective.sum()
+        return -descended, sums
 
 
 def plain_step(learner: Learner, loss: Loss, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-    """Make a step of any optimiser, on a batch of any size; return the sums over the batch."""
+    """Make a step of any optimiser, on a batch of any size; return the sums over the batch.
+
+    Of several processes each brings its own rows of the batch, be they none.
+    """
     sums: Tensor
     descended, sums = loss(x, y, noise, torch.full((), learner.kl_weight, device=x.device))
     learner.optimizer.zero_grad()
     descended.backward()
+    if loss.ranks is not None:
+        gradients = {weight: weight.grad for weight in loss.parameters() if weight.grad is not None}
+        means, sums = loss.ranks.mean_gradient([*gradients.values()], sums, len(x))
+        for weight, mean in zip(gradients, means, strict=True):
+            weight.grad = mean
     learner.optimizer.step()
     learner.advance()
     return sums
@@ -261,6 +291,8 @@ class CompiledStep:
             return loss, (sums, changed)
 
         g, (sums, changed) = grad(descended, has_aux=True)(weights)
+        if self._loss.ranks is not None:
+            (g,), sums = self._loss.ranks.mean_gradient([g], sums, len(batch[0]))
         for name, buffer in buffers.items():
             buffer.copy_(changed[name])
         beta_1, beta_2 = self._betas

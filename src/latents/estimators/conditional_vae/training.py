@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from latents.estimators.common.warnings import warn_caller
 from latents.estimators.conditional_vae.batches import Batches
 from latents.estimators.conditional_vae.checkpoints import Checkpoints
+from latents.estimators.conditional_vae.normalisation import normalised_over
 from latents.estimators.conditional_vae.objective import Objective
+from latents.estimators.conditional_vae.ranks import Ranks
 from latents.estimators.conditional_vae.steps import CompiledStep, Learner, Loss, plain_step
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -105,6 +107,7 @@ def carry_out(
     checkpoints: Checkpoints | None = None,
     precision: torch.dtype = torch.float32,
     is_compiled: bool = False,
+    ranks: Ranks | None = None,
 ) -> None:
     """Train to the last epoch, from the last checkpoint where there is one of this training.
 
@@ -119,7 +122,8 @@ def carry_out(
     callback : callable, optional
         Told of everything in the history, epochs of an earlier process included, each once.
     checkpoints : Checkpoints, optional
-    objective, epochs, precision, is_compiled
+        Of several processes the first alone has them; all go on from where it does.
+    objective, epochs, precision, is_compiled, ranks
         As for ``train``.
 
     Raises
@@ -128,6 +132,8 @@ def carry_out(
         As ``train``; names the last good checkpoint.
     """
     state = None if checkpoints is None else checkpoints.load()
+    if ranks is not None:
+        state = ranks.of_first(state)
     if state is not None:
         progress.load_state_dict(state)
         if callback is not None:
@@ -141,6 +147,7 @@ def carry_out(
         epochs_done=progress.epoch,
         precision=precision,
         is_compiled=is_compiled,
+        ranks=ranks,
     )
     try:
         for means in course:
@@ -166,6 +173,7 @@ def train(
     epochs_done: int = 0,
     precision: torch.dtype = torch.float32,
     is_compiled: bool = False,
+    ranks: Ranks | None = None,
 ) -> Iterator[EpochMeans]:
     """Train a network in place, one epoch each time the next item is asked for.
 
@@ -188,6 +196,8 @@ def train(
         case.
     is_compiled : bool
         Whether torch compiles the step, for batches of full size (see ``CompiledStep``).
+    ranks : Ranks, optional
+        The processes that train together, all of which come here with the same learner and the same batches.
 
     Yields
     ------
@@ -200,7 +210,7 @@ def train(
         At the end of an epoch in which a bound or a weight was no longer finite, or whose mean bound lies
         below that of the untrained network by more than its magnitude.
     """
-    loss = Loss(learner.network, objective, precision)
+    loss = Loss(learner.network, objective, precision, ranks)
     plain = partial(plain_step, learner, loss)
     compiled = CompiledStep(learner, loss) if is_compiled else plain
 
@@ -208,13 +218,19 @@ def train(
         # Compiled for the one size that nearly all batches have: another would take as long again. The very
         # first step is the optimiser's own, since torch's schedules warn of one that never makes any.
         chosen = compiled if len(x) == batches.batch_size and learner.n_steps else plain
+        if ranks is not None:
+            own = ranks.rows(len(x))
+            x, y, noise = x[own], y[own], noise[..., own, :]
         return chosen(x, y, noise)
 
     for epoch in range(epochs_done + 1, epochs + 1):
         learner.network.train()
-        # Looked at once an epoch, not once a step: reading a value makes a GPU wait.
-        sums = torch.stack([step(*batch) for batch in batches.epoch()])
+        with normalised_over(ranks, learner.network):
+            # Looked at once an epoch, not once a step: reading a value makes a GPU wait.
+            sums = torch.stack([step(*batch) for batch in batches.epoch()])
         learner.network.eval()
+        if ranks is not None:
+            ranks.follow_first(learner.tensors)
         _check(learner, sums, batches, epoch)
         reconstruction, kl, trained_bound = (sums.double().sum(dim=0) / batches.n_images).tolist()
         yield EpochMeans(reconstruction - kl, reconstruction, kl, trained_bound)
@@ -226,6 +242,13 @@ class Pace:
 
     precision: torch.dtype
     is_compiled: bool
+
+    @classmethod
+    def of_slowest(cls, paces: Sequence["Pace"]) -> "Pace":
+        """Return the one that all can keep: compiled where all compile, and what any takes float32 for is that."""
+        is_short = all(pace.precision == torch.bfloat16 for pace in paces)
+        precision = torch.bfloat16 if is_short else torch.float32
+        return cls(precision, all(pace.is_compiled for pace in paces))
 
 
 def choose_pace(precision: str, compiled: bool | str, network: nn.Module, n_steps: int) -> Pace:

@@ -1,0 +1,65 @@
+"""How fast several processes train the source's network together: images a second, by one thread each."""
+
+import argparse
+import os
+import statistics
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as multiprocessing
+
+from latents.estimators import ConditionalVAE
+
+N_IMAGES, BATCH_SIZE, EPOCHS = 20 * 1024, 1024, 2
+
+
+def images_per_second(n_processes: int, *, compiled: bool = False) -> float:
+    """Train the reference network on images of random bytes, at a global batch of 1,024.
+
+    Compiling, which is part of the first epoch, is not counted: a fit of one epoch is taken off one of three.
+    """
+    with TemporaryDirectory() as folder:
+        multiprocessing.spawn(_work, (n_processes, compiled, folder), nprocs=n_processes)
+        seconds = float(Path(folder, "seconds").read_text())
+    return EPOCHS * N_IMAGES / seconds
+
+
+def _work(rank: int, size: int, compiled: bool, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=size)
+    rng = np.random.default_rng(0)
+    X = rng.integers(256, size=(N_IMAGES, 784)).astype(np.float32) / 255
+    y = rng.integers(10, size=N_IMAGES)
+    model = ConditionalVAE(
+        network="reference",
+        **{"n_latents": 40, "hidden": (500, 500), "batch_size": BATCH_SIZE, "learning_rate": 1e-3},
+        **{"beta_2": 0.999, "schedule": "constant", "kl_warm_up": 0.0},
+        **{"precision": "float32", "compiled": compiled, "device": "cpu", "random_state": 0},
+    )
+    spent = [
+        model.set_params(epochs=epochs).fit(X, y, process_group=dist.group.WORLD).fit_seconds_
+        for epochs in (1, 1 + EPOCHS)
+    ]
+    if rank == 0:
+        Path(folder, "seconds").write_text(str(spent[1] - spent[0]))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--compiled", action="store_true")
+    asked = parser.parse_args()
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(asked.rounds):  # in turn, so that what else goes on here strikes both
+        for n_processes, found in rates.items():
+            found.append(images_per_second(n_processes, compiled=asked.compiled))
+            print(
+                f"{n_processes} processes: {found[-1]:,.0f} images/s, load {os.getloadavg()[0]:.1f}",
+                flush=True,
+            )
+    one, two = (statistics.median(found) for found in rates.values())
+    print(f"medians {one:,.0f} and {two:,.0f} images/s: {two / one:.2f}")
