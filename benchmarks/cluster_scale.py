@@ -1,6 +1,6 @@
 """Tell what a cluster gains: the same work in one process, on one thread and two, and by the workers of Ray.
 
-``em`` times steps of EM, annealed ones and plain ones, over the corpus that ``clustering_scale.py --steps make`` has
+``em`` times steps of EM, annealed and plain ones, over the corpus that ``clustering_scale.py --steps make`` has
 written, ``pca`` a fit to 600,000 x 784 bytes. Each engine works in a process of its own, in turns; seconds are
 medians. What was learned is held against that of the others to the last bit.
 """

@@ -12,6 +12,7 @@ import pytest
 
 from latents.datasets import SnapshotsDataset
 from latents.datasets.snapshots import Snapshots
+from latents.engines import LocalEngine
 from latents.estimators import ConditionalVAE
 from latents.pipelines.cvae import drawing, measuring, nodes
 from latents.pipelines.cvae.parameters import (
@@ -120,7 +121,9 @@ def run(tmp_path, data, watch=None, **fit):
     split, test = nodes.split(pixels, images, SplitParameters(held_out_fraction=0.3, random_state=0), params)
     snapshots = SnapshotsDataset(path=str(tmp_path / "epochs"), artifact_path="cvae").load()
     watching = WatchParameters(**WATCH | (watch or {}))
-    model, record = nodes.fit(pixels, split, test, images, params, watching, monitor, snapshots)
+    model, record = nodes.fit(
+        pixels, split, test, images, params, watching, monitor, snapshots, LocalEngine()
+    )
     results = nodes.evaluate(model, test, images, record, EVALUATE, monitor)
     return Outcome(model, test, snapshots, results, monitor, FIT | fit)
 

@@ -11,6 +11,7 @@ from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 from scipy import sparse
 
+from latents.datasets.engine import checked, engine_of
 from latents.features.block_counts import BlockCounts
 from latents.files import restore, whole_file, whole_folder
 
@@ -217,14 +218,13 @@ class CountBlocksDataset(AbstractDataset[Any, Any]):
         documents_per_block: int = 10_000,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        if engine is not None and not isinstance(engine.get("name"), str):
-            raise DatasetError(f"engine is {engine!r:.80}; allowed is a mapping with the name of one")
         if not isinstance(documents_per_block, int) or documents_per_block < 1:
             raise DatasetError(
                 f"documents_per_block is {documents_per_block!r:.80}; allowed are whole numbers of at least 1"
             )
         self._filepath = Path(filepath)
-        self._engine, self._documents_per_block = engine, documents_per_block
+        self._engine = None if engine is None else checked(engine)
+        self._documents_per_block = documents_per_block
         self.metadata = metadata
 
     def load(self) -> CountBlocks | BlockCounts:
@@ -232,13 +232,7 @@ class CountBlocksDataset(AbstractDataset[Any, Any]):
         blocks = CountBlocks(self._filepath)
         if self._engine is None:
             return blocks
-        from latents.engines import ClusterError, named
-
-        try:
-            engine = named(**self._engine)
-        except (ClusterError, ValueError, ModuleNotFoundError) as error:
-            raise DatasetError(str(error)) from error
-        return BlockCounts(engine.blocks(blocks), blocks.rows, blocks.n_words)
+        return BlockCounts(engine_of(self._engine).blocks(blocks), blocks.rows, blocks.n_words)
 
     def save(self, data: Any) -> None:
         """Write the blocks, whole or not at all."""

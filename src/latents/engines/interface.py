@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from latents.estimators.common.blocks import Blocks
 
@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
 
 class Engine(ABC):
-    """Carries out what estimators ask for; to be closed, as a context manager does."""
+    """Carries out what estimators ask for; to be closed, as a context manager does.
+
+    Attributes
+    ----------
+    is_elsewhere : bool
+        Whether data are sent to where the work is.
+    """
+
+    is_elsewhere: ClassVar[bool] = False
 
     @abstractmethod
     def blocks(self, data: Any) -> Blocks[Any]:

@@ -78,6 +78,8 @@ class RayEngine(Engine):
         If there is no such cluster, it has no room, or a machine of it lacks this package or has another version.
     """
 
+    is_elsewhere = True
+
     def __init__(self, address: str = "local", n_workers: int | None = None, n_threads: int = 1) -> None:
         if address == "auto":
             address = os.environ.get("RAY_ADDRESS", address)

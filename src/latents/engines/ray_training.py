@@ -192,6 +192,8 @@ def _supervise(work: _Work, scaling: ScalingConfig, folder: str) -> None:
 
 def _end(run: Any) -> None:
     """Let a training that still runs give back its cores before it goes: killed, it would keep them."""
+    if ray.wait([run], timeout=0)[0]:
+        return  # Ray 2.60 may end this very process when what has just ended is cancelled
     # Not what it has started in its turn: it is the one who ends that.
     ray.cancel(run, recursive=False)
     if not ray.wait([run], timeout=_SECONDS_TO_END)[0]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latents import estimators, reporting
+from latents.engines import Engine
 from latents.features.images import flatten, scale_to_white
 from latents.pipelines.cvae import measuring
 from latents.pipelines.cvae.parameters import (
@@ -115,6 +116,7 @@ def fit(
     watch: WatchParameters,
     monitor: Monitor,
     snapshots: Snapshots,
+    engine: Engine,
 ) -> tuple[estimators.ConditionalVAE, dict[str, float]]:
     """Train the model; the test bound is watched, and nothing is selected by it.
 
@@ -131,7 +133,8 @@ def fit(
     model = estimators.ConditionalVAE(**params.model_dump(exclude={"checkpoint_every"}))
     look = look_on(test, images["images"].shape[1:], watch, monitor, snapshots)
     with monitor.watch("VAE epochs", total=params.epochs) as callback:
-        model.fit(
+        model = engine.train(
+            model,
             X,
             y,
             validation=(test["X"], test["y"]),

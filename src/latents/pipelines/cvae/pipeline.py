@@ -38,7 +38,17 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.fit,
-                ["pixels", "split", "test", "images", "params:fit", "params:watch", "monitor", "snapshots"],
+                [
+                    "pixels",
+                    "split",
+                    "test",
+                    "images",
+                    "params:fit",
+                    "params:watch",
+                    "monitor",
+                    "snapshots",
+                    "engine",
+                ],
                 ["model", "fit_record"],
                 name="fit",
                 preview_fn=preview.fit,

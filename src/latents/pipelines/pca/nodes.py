@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from latents import reporting
+from latents.engines import Engine
 from latents.estimators import MinimumErrorPCA
 from latents.pipelines.headlines import check_measured, digest, headline_of
 from latents.pipelines.images import Images, as_rows, check_images, evenly
@@ -20,6 +21,7 @@ from latents.predictors import Candidate, PCAPredictor
 logger = logging.getLogger(__name__)
 
 _FIT_BLOCK = 1 << 26  # numbers of training rows that are read at a time
+_SENT_BLOCK = 1 << 22  # and that are summed as one where the sums are made elsewhere
 
 
 def ingest(raw_images: dict[str, Any]) -> Images:
@@ -44,7 +46,7 @@ def split(images: Images, params: SplitParameters) -> Rows:
 
 
 def fit(
-    pixels: dict[str, NDArray[Any]], split: Rows, params: FitParameters
+    pixels: dict[str, NDArray[Any]], split: Rows, params: FitParameters, engine: Engine
 ) -> tuple[MinimumErrorPCA, dict[str, float]]:
     """Find the basis of least error for the training images.
 
@@ -65,7 +67,7 @@ def fit(
         raise ValueError(f"all {len(train)} training images are the same: there is nothing to learn")
     model = MinimumErrorPCA(**params.model_dump(exclude_none=True))
     started = time.perf_counter()
-    model.fit(_training_rows(X, train, params.svd_solver))
+    model.fit(_training_rows(X, train, params.svd_solver, engine))
     seconds = time.perf_counter() - started
     if not model.n_components_:
         raise ValueError(
@@ -75,10 +77,12 @@ def fit(
     return model, {"fit_seconds": seconds}
 
 
-def _training_rows(X: NDArray[Any], train: NDArray[np.intp], svd_solver: str) -> Any:
+def _training_rows(X: NDArray[Any], train: NDArray[np.intp], svd_solver: str, engine: Engine) -> Any:
     """Return the rows to fit: many of them in blocks, where the p x p sums over these are smaller than a copy."""
     n, p = len(train), X.shape[1]
     summed = svd_solver in ("auto", "covariance_eigh") and 8 * p <= n * X.itemsize
+    if engine.is_elsewhere and summed:
+        return engine.blocks([block for _, block in measuring.blocks(X, train, _SENT_BLOCK)])
     if not summed or n * p <= _FIT_BLOCK:
         return X[train]
     return (block for _, block in measuring.blocks(X, train, _FIT_BLOCK))

@@ -1,0 +1,54 @@
+"""Who carries out the work of a run."""
+
+from typing import Any
+
+from kedro.io import DatasetError
+
+from latents.datasets.read_only import ReadOnlyDataset
+from latents.engines import ClusterError, Engine, named
+
+
+class EngineDataset(ReadOnlyDataset[Engine]):
+    """Loads an ``Engine``, which what a node is given by ends with the run.
+
+    Parameters
+    ----------
+    engine : mapping
+        ``name`` is "local" or "ray", all else the parameters of that engine.
+    metadata : dict, optional
+        For Kedro's plugins.
+
+    Raises
+    ------
+    DatasetError
+        If it names no engine.
+    """
+
+    def __init__(self, engine: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
+        self._engine = checked(engine)
+        super().__init__(metadata)
+
+    def load(self) -> Engine:
+        """Return the engine, begun if it is not yet."""
+        return engine_of(self._engine)
+
+
+def checked(engine: Any) -> dict[str, Any]:
+    """Return what an entry says of an engine, if it is a mapping with a name."""
+    if not isinstance(engine, dict) or not isinstance(engine.get("name"), str):
+        raise DatasetError(f"engine is {engine!r:.80}; allowed is a mapping with the name of one")
+    return engine
+
+
+def engine_of(engine: dict[str, Any]) -> Engine:
+    """Return the engine of that name and parameters.
+
+    Raises
+    ------
+    DatasetError
+        If there is none, or its cluster cannot be had.
+    """
+    try:
+        return named(**engine)
+    except (ClusterError, ValueError, ModuleNotFoundError) as error:
+        raise DatasetError(str(error)) from error
