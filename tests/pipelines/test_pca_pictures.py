@@ -226,7 +226,7 @@ def test_arrays_on_disk_are_never_in_memory_as_a_whole(tmp_path, monkeypatch):
     for module in ("latents.features.images", "latents.pipelines.headlines"):
         monkeypatch.setattr(f"{module}._PIECE", 1 << 18)
     monkeypatch.setattr(measuring, "_BLOCK", 500 * p)
-    monkeypatch.setattr(nodes, "_FIT_BLOCK", 2000 * p)
+    monkeypatch.setattr(nodes, "_FIT_BLOCK", 500 * p)
     kept, pixels = (NpyFolderDataset(str(tmp_path / name)) for name in ("images", "pixels"))
     fit = FitParameters(**FIT | {"n_components": 2, "svd_solver": "auto"})
     run(made_up("grey"))  # what is imported on first use is no array

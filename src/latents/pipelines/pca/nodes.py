@@ -20,7 +20,7 @@ from latents.predictors import Candidate, PCAPredictor
 
 logger = logging.getLogger(__name__)
 
-_FIT_BLOCK = 1 << 26  # numbers of training rows that are read at a time
+_FIT_BLOCK = 1 << 24  # numbers of training rows that are read at a time
 _SENT_BLOCK = 1 << 22  # and that are summed as one where the sums are made elsewhere
 
 
