@@ -3,6 +3,7 @@
 import gzip
 import json
 import pickle
+import tracemalloc
 
 import pandas as pd
 import pyarrow as pa
@@ -52,7 +53,7 @@ SEPARATORS = st.sampled_from([",", ";", "\t", "¦", "]", "^", "\\", "-"])
     line_break=st.sampled_from(["\n", "\r\n", "\r"]),
     quoting=st.booleans(),
     size=st.integers(1, 40),
-    encoding=st.sampled_from(["utf-8", "cp1252", "utf-16"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "cp1252", "utf-16"]),
 )
 @example('a,"b\nc",d"e\r\n"', [], ",", "\n", True, 1, "utf-8")
 @example("x\n1\n\ufeff2\n3\r4", [], ",", "\n", True, 1, "utf-8")
@@ -62,16 +63,16 @@ def test_any_table_of_fields_is_parted_at_rows(
     tmp_path_factory, text, rows, separator, line_break, quoting, size, encoding
 ):
     """Well-formed rows and any text after them: the same rows and places, or the same complaint."""
-    fields = [["a", "b"], *rows]
+    fields = [["a\n", "b"] if quoting else ["a", "b"], *rows]
     if quoting:
         fields = [['"' + cell.replace('"', '""') + '"' for cell in row] for row in fields]
     content = line_break.join(separator.join(row) for row in fields) + line_break + text
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(content.encode(encoding, "replace"))
-    options = {"separator": separator, "quoting": quoting, "encoding": encoding}
+    options = {"separator": separator, "quoting": quoting, "encoding": encoding.removesuffix("-sig")}
     whole = outcome(DocumentTableDataset(str(path), **options).load)
     found = outcome(lambda: pd.concat(list(CorpusDataset(str(path), part_size=size, **options).load())))
-    if found == ([], {"a": [], "b": []}):  # no row in several parts: who sums them up finds it out
+    if isinstance(found, tuple) and not found[0]:  # no row in several parts: who sums them up finds it out
         assert whole == f"{path} has no document"
     else:
         assert found == whole
@@ -139,6 +140,19 @@ class TestLines:
             file.write('{"text": "more"}\n')
         with pytest.raises(DatasetError, match=r"a\.jsonl has 477 bytes, and had 460 when it was parted"):
             parts[0]
+
+    def test_memory_holds_a_part(self, tmp_path):
+        row = '{"text": "' + "some words " * 20 + '"}\n'
+        (tmp_path / "a.jsonl").write_text(row * 20_000)
+        tracemalloc.start()
+        try:
+            parts = parts_of(tmp_path / "a.jsonl", "64 KiB")
+            n_rows = sum(map(len, parts))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert n_rows == 20_000
+        assert peak < 1.5 * 2**20 < (tmp_path / "a.jsonl").stat().st_size / 2
 
     def test_a_row_longer_than_a_part_is_one(self, tmp_path):
         (tmp_path / "a.csv").write_text('a,b\n"' + "x\n" * 500 + '",1\n' + "2,3\n" * 500)

@@ -154,7 +154,8 @@ class CorpusDataset(ReadOnlyDataset[CorpusParts]):
     columns : sequence of str, optional
         Those of a table that are wanted, if not all. One that a file or a part does not have is left out.
     part_size : int or str
-        About how large a part is, in bytes or as ``8 MiB``; who reads it needs some ten times as much memory.
+        About how large a part is, in bytes or as ``8 MiB``; to read and count it takes some twenty times as much
+        memory.
     pattern : str
         Which files of a folder to read, such as ``*.txt``; all by default.
     encoding, separator, quoting, max_unpacked

@@ -63,12 +63,13 @@ def cuts_of(path: Path, size: int, encoding: str = "utf-8", separator: str | Non
             return [Cut(0, n_bytes, 1, "\n")]
         line_break = b"\n" if content.find(b"\n") >= 0 else b"\r"
         rows = None if separator is None else _rows(separator.encode(encoding), line_break)
-        start, first_line = 0, 1
+        is_marked = codecs.lookup(encoding).name == "utf-8" and content[:3] == codecs.BOM_UTF8
+        begin, start, first_line = 3 * is_marked, 0, 1
         while start < n_bytes:
-            stop = _end_of_rows(content, start, start + size, line_break, rows)
+            stop = _end_of_rows(content, begin, begin + size, line_break, rows)
             cuts.append(Cut(start, stop, first_line, line_break.decode()))
             first_line += content[start:stop].count(line_break)
-            start = stop
+            begin = start = stop
     return cuts
 
 
