@@ -8,6 +8,7 @@ from importlib import import_module
 _HOMES = {
     "BagOfWordsDataset": "bags",
     "CSVDataset": "whole",
+    "CorpusDataset": "corpora",
     "CountBlocksDataset": "count_blocks",
     "DigitsDataset": "images",
     "DocstringsDataset": "documents",

@@ -45,9 +45,9 @@ def opened(path: Path, max_unpacked: int | None = None) -> Iterator[IO[bytes]]:
 
 
 def decoded(content: bytes, path: Path, encoding: str = "utf-8", first_line: int = 1) -> str:
-    """Return the text of bytes that begin at a line of a file, without a byte-order mark.
+    """Return the text of bytes that begin at a line of a file, without the byte-order mark of the first.
 
-    What should be UTF-8 and begins as UTF-16 or UTF-32 does is read as that.
+    A file that should be UTF-8 and begins as UTF-16 or UTF-32 does is read as that.
 
     Raises
     ------
@@ -55,9 +55,9 @@ def decoded(content: bytes, path: Path, encoding: str = "utf-8", first_line: int
         If a byte is no character of the encoding.
     """
     if first_line == 1 and codecs.lookup(encoding).name == "utf-8":
-        encoding = next((_MARKS[mark] for mark in _MARKS if content.startswith(mark)), encoding)
+        encoding = marked_encoding(content) or encoding
     try:
-        return content.decode(encoding).removeprefix("\ufeff")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         line = first_line + content[: error.start].decode(encoding, "replace").count("\n")
         raise malformed(
@@ -66,6 +66,12 @@ def decoded(content: bytes, path: Path, encoding: str = "utf-8", first_line: int
             f"byte {content[error.start : error.start + 1]!r} is no {encoding} ({error.reason}); if the file "
             "is in another encoding, name it (encoding: latin-1)",
         ) from error
+    return text.removeprefix("\ufeff") if first_line == 1 else text
+
+
+def marked_encoding(content: bytes) -> str | None:
+    """Return the encoding other than UTF-8 that the beginning of a file says it is in, if it does."""
+    return next((_MARKS[mark] for mark in _MARKS if content.startswith(mark)), None)
 
 
 def check_encoding(encoding: str) -> str:

@@ -59,12 +59,14 @@ class TableDataset(ReadOnlyDataset[Loaded]):
     def _malformed(self, line: int, reason: str) -> DatasetError:
         return malformed(self._filepath, line, reason)
 
-    def _rows_of(self, text: str) -> Iterator[tuple[int, list[str]]]:
+    def _rows_of(
+        self, text: str, first_line: int = 1, known: Sequence[str] = ()
+    ) -> Iterator[tuple[int, list[str]]]:
         r"""Give the rows of parted fields, each with the line that it begins in; empty lines are none.
 
-        The first row has the names of the columns. Where fields are quoted, one between quotation marks may have
-        separators and line breaks in it; otherwise these marks are characters, and every row is a line. Where
-        lines end in ``\n``, any ``\r`` that is not before it is a character, too.
+        The first row has the names of the columns, unless these are known. Where fields are quoted, one between
+        quotation marks may have separators and line breaks in it; otherwise these marks are characters, and every
+        row is a line. Where lines end in ``\n``, any ``\r`` that is not before it is a character, too.
 
         Raises
         ------
@@ -82,8 +84,8 @@ class TableDataset(ReadOnlyDataset[Loaded]):
             strict=True,
             quoting=csv.QUOTE_MINIMAL if self._quoting else csv.QUOTE_NONE,
         )
-        names: list[str] = []
-        begin = 1
+        names = list(known)
+        begin = first_line
         try:
             for row in reader:
                 if row:
@@ -97,7 +99,7 @@ class TableDataset(ReadOnlyDataset[Loaded]):
                             reason += "; where fields are quoted, say quoting: true"
                         raise self._malformed(begin, reason)
                     yield begin, fields
-                begin = reader.line_num + 1
+                begin = first_line + reader.line_num
         except csv.Error as error:
             raise self._malformed(
                 begin,

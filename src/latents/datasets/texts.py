@@ -1,14 +1,17 @@
 """The user's own texts: a folder of files, or a table (CSV, Parquet or JSON lines)."""
 
 import json
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from kedro.io import DatasetError
 
-from latents.datasets.files import check_encoding, lines_of, text_of
+from latents.datasets.cutting import Cut, cuts_of
+from latents.datasets.files import check_encoding, decoded, lines_of, text_of
 from latents.datasets.folders import files_within, labels_and_split
 from latents.datasets.parquet import parquet_of
 from latents.datasets.read_only import ReadOnlyDataset
@@ -63,15 +66,21 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """Return one row per file, by name (see `files_within` and `labels_and_split`)."""
+        return self.with_texts(self.files())
+
+    def files(self) -> pd.DataFrame:
+        """Return what `load` does, without the texts."""
         names = files_within(self._path, self._pattern)
         labels, held_out = labels_and_split(self._path, names)
-        columns = {
-            "name": names,
-            "text": [text_of(self._path / name, self._encoding, self._max_unpacked) for name in names],
-            "label": labels,
-            "held_out": held_out,
-        }
+        columns = {"name": names, "label": labels, "held_out": held_out}
         return pd.DataFrame({column: values for column, values in columns.items() if values is not None})
+
+    def with_texts(self, files: pd.DataFrame) -> pd.DataFrame:
+        """Return some of `files` with their texts."""
+        texts = [text_of(self._path / name, self._encoding, self._max_unpacked) for name in files["name"]]
+        documents = files.copy()
+        documents.insert(1, "text", texts)
+        return documents
 
 
 class DocumentTableDataset(TableDataset[pd.DataFrame]):
@@ -106,25 +115,70 @@ class DocumentTableDataset(TableDataset[pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """Return the table."""
-        table: pd.DataFrame
         if self._kind == ".parquet":
-            columns = parquet_of(self._filepath, self._max_unpacked)
-            table = columns.to_pandas(integer_object_nulls=True)
-            table = table.set_index(pd.RangeIndex(len(table), name="row"))
-        elif self._kind in (".csv", ".tsv"):
-            (_, names), *rows = self._rows_of(self._text())
-            lines = pd.Index([line for line, _ in rows], name="line")
-            table = pd.DataFrame([row for _, row in rows], lines, names, dtype=object)
+            table = self.from_parquet(parquet_of(self._filepath, self._max_unpacked))
         else:
-            table = self._objects(self._text())
+            table = self.from_text(self._text())
         if table.empty:
             raise DatasetError(f"{self._filepath} has no document")
+        return table
+
+    def from_parquet(self, columns: pa.Table, first_row: int = 0) -> pd.DataFrame:
+        """Return rows of a Parquet table, of which the first has this number."""
+        table: pd.DataFrame = columns.to_pandas(integer_object_nulls=True)
+        table.index = pd.RangeIndex(first_row, first_row + len(table), name="row")
         table.attrs["file"] = str(self._filepath)
         return table
 
-    def _objects(self, text: str) -> pd.DataFrame:
+    def from_text(self, text: str, first_line: int = 1, names: Sequence[str] = ()) -> pd.DataFrame:
+        """Return the rows of a text that begins at a line of the file.
+
+        Parameters
+        ----------
+        text : str
+            Whole rows.
+        first_line : int
+            The number of its first line, from 1.
+        names : sequence of str, optional
+            The names of the columns of a ``.csv`` or ``.tsv`` file, if they are not in the text.
+        """
+        if self._kind in (".csv", ".tsv"):
+            rows = list(self._rows_of(text, first_line, names))
+            if not names:
+                (_, names), *rows = rows
+            lines = pd.Index([line for line, _ in rows], name="line")
+            table = pd.DataFrame([row for _, row in rows], lines, list(names), dtype=object)
+        else:
+            table = self._objects(text, first_line)
+        table.attrs["file"] = str(self._filepath)
+        return table
+
+    def cuts(self, size: int) -> list[Cut]:
+        """Return the rows of a file of text in parts of about `size` bytes."""
+        if not self._filepath.is_file():
+            raise DatasetError(f"there is no file {self._filepath}")
+        quoted = self._kind in (".csv", ".tsv") and self._quoting
+        return cuts_of(self._filepath, size, self._encoding, self._separator if quoted else None)
+
+    def read(self, cut: Cut, names: Sequence[str] = ()) -> pd.DataFrame:
+        """Return the rows of a part, whose columns have these `names` if it does not begin with them."""
+        return self.from_text(self._text_of(cut), cut.first_line, names)
+
+    def names(self, cut: Cut) -> list[str]:
+        """Return the names of the columns that the first part of a ``.csv`` or ``.tsv`` file begins with."""
+        return next(self._rows_of(self._text_of(cut)))[1] if self._kind in (".csv", ".tsv") else []
+
+    def _text_of(self, cut: Cut) -> str:
+        with self._filepath.open("rb") as file:
+            file.seek(cut.start)
+            content = file.read(cut.stop - cut.start)
+        text = decoded(content, self._filepath, self._encoding, cut.first_line)
+        # A last line without an end is no reason to take a \r in it for one.
+        return text if cut.line_break in text else text + cut.line_break
+
+    def _objects(self, text: str, first_line: int) -> pd.DataFrame:
         lines, rows = [], []
-        for number, line in enumerate(lines_of(text), start=1):
+        for number, line in enumerate(lines_of(text), start=first_line):
             if not line.strip():
                 continue
             try:

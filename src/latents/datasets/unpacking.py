@@ -36,8 +36,8 @@ NO_HEADER = (ValueError, TypeError, OverflowError, SyntaxError, TokenError, Recu
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-def bytes_of(size: Size) -> int | None:
-    """Return the bytes of a parameter ``max_unpacked``, such as 4294967296 or "4 GiB".
+def bytes_of(size: Size, name: str = "max_unpacked") -> int | None:
+    """Return the bytes of a parameter of this name, such as 4294967296 or "4 GiB".
 
     Raises
     ------
@@ -48,9 +48,7 @@ def bytes_of(size: Size) -> int | None:
         return size
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?) ?([KMGT]?)i?B", str(size).strip(), flags=re.IGNORECASE)
     if not isinstance(size, str) or found is None or not float(found[1]):
-        raise DatasetError(
-            f"max_unpacked is {size!r:.40}; allowed are bytes, or a size such as 500 MiB or 4 GiB"
-        )
+        raise DatasetError(f"{name} is {size!r:.40}; allowed are bytes, or a size such as 500 MiB or 4 GiB")
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 

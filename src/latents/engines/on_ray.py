@@ -246,6 +246,8 @@ class Worker:
 
     def __init__(self, n_threads: int) -> None:
         self.n_threads = n_threads
+        # Polars, which is not here yet, would begin one for each processor of the machine.
+        os.environ.setdefault("POLARS_MAX_THREADS", str(n_threads))
         _send_tensors_as_arrays(_ray())
 
     def machine(self) -> str:

@@ -11,7 +11,8 @@ from latents.features.tokens import tokenise
 from latents.features.words import WordRules
 
 _SAMPLE = 1000  # texts, from all over the corpus
-_BEGINNING = 2000  # characters of each
+BEGINNING = 2000
+"""So many characters of each say what script it is in."""
 
 
 class Unspaced(NamedTuple):
@@ -65,8 +66,17 @@ class Misfit(NamedTuple):
 
 def misfit(texts: Sequence[str], rules: WordRules) -> Misfit | None:
     """Return what goes wrong, by a sample of the texts: words that are clauses, or most of the letters lost."""
-    step = max(len(texts) // _SAMPLE, 1)
-    sample = [rules.spelled(text[:_BEGINNING]) for text in texts[::step]]
+    return misfit_of_sample([text[:BEGINNING] for text in texts[:: step_of(len(texts))]], rules)
+
+
+def step_of(n_texts: int) -> int:
+    """Return the distance of texts that are a sample of so many, from the first on."""
+    return max(n_texts // _SAMPLE, 1)
+
+
+def misfit_of_sample(texts: Sequence[str], rules: WordRules) -> Misfit | None:
+    """Return what goes wrong with the texts of a sample, each but `BEGINNING` characters of it."""
+    sample = [rules.spelled(text) for text in texts]
     if 2 * sum(len(text) for text in sample if text.isascii()) >= sum(map(len, sample)):
         return None
     tokens, words = tokenise(sample, rules.token_pattern)

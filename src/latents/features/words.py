@@ -148,8 +148,7 @@ def count_words(
     if not len(tokens.words):
         raise ValueError("no document has a token that is no stop word")
     limits = document_limits(len(texts), min_df, max_df)
-    # Two n-grams are spelled alike only where tokens have spaces of their own; they count as one.
-    ambiguous = ngram_range[1] > 1 and any(" " in word for word in words)
+    ambiguous = _are_ambiguous(words, ngram_range)
     tables: list[sparse.csr_array] = []
     names: list[str] = []
     limited: list[Limited] = []
@@ -185,17 +184,53 @@ def count_vocabulary(texts: Sequence[str], vocabulary: Sequence[str], rules: Wor
     csr_array of shape (n_documents, n_words), int32
         The counts, with sorted indices.
     """
+    return count_numbered(texts, {word: column for column, word in enumerate(vocabulary)}, rules)[0]
+
+
+def count_numbered(
+    texts: Sequence[str], columns: Mapping[str, int], rules: WordRules
+) -> tuple[sparse.csr_array, NDArray[np.int64]]:
+    """Count the words and n-grams that have a column, as `count_vocabulary` does.
+
+    Returns
+    -------
+    counts : csr_array of shape (n_documents, n_columns), int32
+        The counts, with sorted indices.
+    lengths : array of shape (n_documents,), int64
+        The number of all words of each document, with a column or without.
+    """
     tokens, words = _tokens_of(texts, rules)
-    numbers = {word: column for column, word in enumerate(vocabulary)}
+    lengths = np.zeros(len(texts), dtype=np.int64)
     found = []
     for grams, documents, places in _ngrams(tokens, len(words), *rules.ngram_range):
-        columns = np.array([numbers.get(name, -1) for name in _spelled(grams, words)], dtype=np.int32)[places]
-        known = columns >= 0
-        found.append((documents[known], columns[known]))
-    rows, columns = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    counts = _tally(rows, columns, (len(texts), len(vocabulary)))
+        lengths += np.bincount(documents, minlength=len(texts))
+        numbers = np.array([columns.get(name, -1) for name in _spelled(grams, words)], dtype=np.int32)[places]
+        known = numbers >= 0
+        found.append((documents[known], numbers[known]))
+    rows, numbers = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    counts = _tally(rows, numbers, (len(texts), len(columns)))
     counts.sort_indices()
-    return counts
+    return counts, lengths
+
+
+def count_all(texts: Sequence[str], rules: WordRules) -> tuple[sparse.csr_array, list[str]]:
+    """Count all words and n-grams.
+
+    Returns
+    -------
+    counts : csr_array of shape (n_documents, n_words), int32
+        Some columns may be empty: those of stop words.
+    words : list of str
+        The words of the columns, all different, in no order.
+    """
+    tokens, words = _tokens_of(texts, rules)
+    tables: list[sparse.csr_array] = []
+    names: list[str] = []
+    for grams, documents, columns in _ngrams(tokens, len(words), *rules.ngram_range):
+        tables.append(_tally(documents, columns, (len(texts), len(grams))))
+        names.extend(_spelled(grams, words))
+    counts = sparse.csr_array(sparse.hstack(tables, format="csr"))
+    return merge_words(counts, names) if _are_ambiguous(words, rules.ngram_range) else (counts, names)
 
 
 def take_vocabulary(
@@ -331,12 +366,33 @@ def limit_vocabulary(
     kept = kept[sorted(range(len(kept)), key=[words[column] for column in kept.tolist()].__getitem__)]
     limited = counts[:, kept]
     if max_features is not None and len(kept) > max_features:
-        # The sort and its type are scikit-learn's: they decide which of equally frequent words stay.
-        chosen = np.sort(np.argsort(-limited.sum(axis=0, dtype=np.int64))[:max_features])
+        chosen = most_frequent(limited.sum(axis=0, dtype=np.int64), max_features)
         kept, limited = kept[chosen], limited[:, chosen]
     limited.sort_indices()
     names = [words[column] for column in kept.tolist()]
-    return WordCounts(limited, names, _document_frequencies(limited), within)
+    return WordCounts(limited, names, document_frequencies(limited), within)
+
+
+def most_frequent(n_occurrences: NDArray[np.int64], max_features: int) -> NDArray[np.intp]:
+    """Return the numbers, in rising order, of at most so many words that occur most often.
+
+    Parameters
+    ----------
+    n_occurrences : array of shape (n_words,), int64
+        Of words in the order of their characters.
+    max_features : int
+        How many.
+    """
+    # The sort and its type are scikit-learn's: they decide which of equally frequent words stay.
+    return np.sort(np.argsort(-n_occurrences)[:max_features])
+
+
+def rare_and_common(
+    n_documents: NDArray[np.int64], limits: tuple[float, float]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Say which words are in too few, and which in too many documents, by ``document_limits``."""
+    # A share of 0 asks for nothing, yet stop words are no longer in any document.
+    return n_documents < max(limits[0], 1), n_documents > limits[1]
 
 
 def merge_words(counts: sparse.csr_array, words: Sequence[str]) -> tuple[sparse.csr_array, list[str]]:
@@ -365,6 +421,11 @@ def _tokens_of(texts: Sequence[str], rules: WordRules) -> tuple[Tokens, list[str
     tokens, words = tokenise([rules.spelled(text) for text in texts], rules.token_pattern)
     kept = np.array([word not in rules.stop_words for word in words], dtype=bool)[tokens.words]
     return Tokens(tokens.documents[kept], tokens.words[kept]), words
+
+
+def _are_ambiguous(words: Sequence[str], ngram_range: tuple[int, int]) -> bool:
+    """Say whether two n-grams can be spelled alike, and so count as one: tokens have spaces of their own."""
+    return ngram_range[1] > 1 and any(" " in word for word in words)
 
 
 def _spelled(grams: Indices, words: Sequence[str]) -> Iterator[str]:
@@ -406,15 +467,14 @@ def _tally(documents: Indices, columns: Indices, shape: tuple[int, int]) -> spar
     return sparse.csr_array(sparse.coo_array((ones, (documents, columns)), shape=shape))
 
 
-def _document_frequencies(counts: sparse.csr_array) -> NDArray[np.int64]:
+def document_frequencies(counts: sparse.csr_array) -> NDArray[np.int64]:
+    """Return how many documents use each word, of counts without stored zeros or duplicates."""
     return np.bincount(counts.indices, minlength=counts.shape[1])
 
 
 def _within(counts: sparse.csr_array, limits: tuple[float, float]) -> tuple[NDArray[np.intp], Limited]:
     """Return the columns within the limits, and what these had to do with."""
-    # A share of 0 asks for nothing, yet stop words are no longer in any document.
-    frequencies = _document_frequencies(counts)
-    rare, common = frequencies < max(limits[0], 1), frequencies > limits[1]
+    rare, common = rare_and_common(document_frequencies(counts), limits)
     n_words, lengths = (counts.sum(axis=axis, dtype=np.int64) for axis in (0, 1))
     return np.flatnonzero(~rare & ~common), Limited(
         lengths, int(n_words[rare].sum()), int(n_words[common].sum())

@@ -1,0 +1,203 @@
+"""Corpora larger than memory: tables of documents in parts, each of which is read when it is asked for."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from kedro.io import DatasetError
+
+from latents.datasets.parquet import read_row_groups, row_groups_of
+from latents.datasets.read_only import ReadOnlyDataset
+from latents.datasets.texts import DocumentTableDataset, TextFolderDataset
+from latents.datasets.unpacking import Size, bytes_of
+
+_LEAST = 4096  # bytes that a file of a folder counts for: many small ones take their time, too
+
+
+class CorpusParts(ABC):
+    """A corpus in parts: one after the other they are the table that its dataset loads.
+
+    A part has the columns that are in it, of those that are wanted, and its index tells the places of its rows, as
+    that of the whole does. Sent elsewhere this is but paths and numbers. Who cannot see the files gets a
+    ``FileNotFoundError``.
+
+    Attributes
+    ----------
+    place : Path
+        The file or folder.
+    """
+
+    def __init__(self, place: Path, columns: Collection[str] | None) -> None:
+        self.place, self._columns = place, columns
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def _read(self, number: int) -> pd.DataFrame: ...
+
+    def __iter__(self) -> Iterator[pd.DataFrame]:
+        """Yield every part."""
+        for number in range(len(self)):
+            yield self[number]
+
+    def __getitem__(self, number: int) -> pd.DataFrame:
+        """Read a part.
+
+        Raises
+        ------
+        DatasetError
+            As the dataset of the whole does; names the file and the line or row.
+        """
+        number = range(len(self))[number]
+        self.place.stat()
+        table = self._read(number)
+        if table.empty and len(self) == 1:
+            raise DatasetError(f"{self.place} has no document")
+        wanted = table.columns if self._columns is None else table.columns.intersection(list(self._columns))
+        return table[list(wanted)]
+
+
+class FolderParts(CorpusParts):
+    """A folder of texts, in batches of files."""
+
+    def __init__(
+        self, texts: TextFolderDataset, place: Path, size: int, columns: Collection[str] | None
+    ) -> None:
+        super().__init__(place, columns)
+        self._texts = texts
+        self._files = texts.files()
+        sizes = ((self.place / name).stat().st_size for name in self._files["name"])
+        self._edges = _edges([max(n_bytes, _LEAST) for n_bytes in sizes], size)
+
+    def __len__(self) -> int:
+        return len(self._edges) - 1
+
+    def _read(self, number: int) -> pd.DataFrame:
+        return self._texts.with_texts(self._files.iloc[self._edges[number] : self._edges[number + 1]])
+
+
+def _edges(sizes: Sequence[int], size: int) -> list[int]:
+    """Return where parts begin and end that each have files of at least `size` bytes, but for the last."""
+    edges, n_bytes = [0], 0
+    for number, own in enumerate(sizes, start=1):
+        n_bytes += own
+        if n_bytes >= size or number == len(sizes):
+            edges.append(number)
+            n_bytes = 0
+    return edges
+
+
+class LineParts(CorpusParts):
+    """A ``.csv``, ``.tsv``, ``.jsonl`` or ``.ndjson`` file, in ranges of bytes that are whole rows."""
+
+    def __init__(
+        self, table: DocumentTableDataset, place: Path, size: int, columns: Collection[str] | None
+    ) -> None:
+        super().__init__(place, columns)
+        self._table, self._cuts = table, table.cuts(size)
+        self._names = table.names(self._cuts[0]) if len(self._cuts) > 1 else []
+
+    def __len__(self) -> int:
+        return len(self._cuts)
+
+    def _read(self, number: int) -> pd.DataFrame:
+        if len(self) == 1:
+            return self._table.load()
+        n_bytes, known = self.place.stat().st_size, self._cuts[-1].stop
+        if n_bytes != known:
+            raise DatasetError(
+                f"{self.place} has {n_bytes} bytes, and had {known} when it was parted; it must not change while "
+                "it is read"
+            )
+        return self._table.read(self._cuts[number], self._names if number else ())
+
+
+class ParquetParts(CorpusParts):
+    """A Parquet file, or a folder of such, in row groups."""
+
+    def __init__(
+        self,
+        table: DocumentTableDataset,
+        place: Path,
+        size: int,
+        columns: Collection[str] | None,
+        max_unpacked: int | None,
+    ) -> None:
+        super().__init__(place, columns)
+        self._table, self._max_unpacked = table, max_unpacked
+        self._groups = row_groups_of(place, size)
+        if not self._groups:
+            raise DatasetError(f"{place} has no document")
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def _read(self, number: int) -> pd.DataFrame:
+        rows = self._groups[number]
+        columns = read_row_groups(self.place, rows, self._columns, self._max_unpacked)
+        return self._table.from_parquet(columns, rows.first_row)
+
+
+class CorpusDataset(ReadOnlyDataset[CorpusParts]):
+    """A corpus that may be larger than memory: a folder of texts, or a table; loads as ``CorpusParts``.
+
+    A folder is read as by ``TextFolderDataset``, a table as by ``DocumentTableDataset``, which its name decides. A
+    ``.gz`` file, and one in an encoding such as UTF-16, is a single part; one of Parquet has at least a row group.
+
+    Parameters
+    ----------
+    filepath : str
+        The folder or the file.
+    columns : sequence of str, optional
+        Those of a table that are wanted, if not all. One that a file or a part does not have is left out.
+    part_size : int or str
+        About how large a part is, in bytes or as ``8 MiB``; to read and count it takes some twenty times as much
+        memory.
+    pattern : str
+        Which files of a folder to read, such as ``*.txt``; all by default.
+    encoding, separator, quoting, max_unpacked
+        As for ``DocumentTableDataset``.
+    metadata : dict, optional
+        For Kedro's plugins.
+    """
+
+    def __init__(
+        self,
+        filepath: str,
+        columns: Sequence[str] | None = None,
+        part_size: Size = "8 MiB",
+        pattern: str = "*",
+        encoding: str = "utf-8",
+        separator: str | None = None,
+        quoting: bool | None = None,
+        max_unpacked: Size = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        if columns is not None and (
+            not isinstance(columns, list | tuple) or not all(isinstance(name, str) for name in columns)
+        ):
+            raise DatasetError(f"columns is {columns!r:.80}; allowed is a list of names")
+        self._filepath, self._columns = Path(filepath), columns
+        size = bytes_of(part_size, "part_size")
+        if size is None:
+            raise DatasetError("part_size is None; allowed are bytes, or a size such as 8 MiB")
+        self._part_size, self._pattern = size, pattern
+        self._encoding, self._separator, self._quoting = encoding, separator, quoting
+        self._max_unpacked = bytes_of(max_unpacked)
+        super().__init__(metadata)
+
+    def load(self) -> CorpusParts:
+        """Return the parts, none of them read yet."""
+        path, size, columns = self._filepath.absolute(), self._part_size, self._columns
+        if path.is_dir() and path.suffix != ".parquet":
+            texts = TextFolderDataset(str(path), self._pattern, self._encoding, self._max_unpacked)
+            return FolderParts(texts, path, size, columns)
+        table = DocumentTableDataset(
+            str(path), self._encoding, self._separator, self._quoting, self._max_unpacked
+        )
+        if path.suffix == ".parquet":
+            return ParquetParts(table, path, size, columns, self._max_unpacked)
+        return LineParts(table, path, size, columns)

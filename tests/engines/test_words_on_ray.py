@@ -1,0 +1,119 @@
+"""Words are counted over files on any engine: the same bytes as by one thread, and the counts of one machine."""
+
+import os
+import signal
+import threading
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy import sparse
+
+from latents.datasets import CorpusDataset
+from latents.datasets.count_blocks import CountBlocks, finish, write_block, writing
+from latents.engines import LocalEngine, RayEngine
+from latents.features.corpus_words import count_corpus
+from latents.features.words import count_words, rules_of
+from tests.tables import write_table
+
+RULES = rules_of("words", lowercase=True, stop_words="english", ngram_range=(1, 2))
+LIMITS = {"min_df": 2, "max_df": 0.3, "max_features": 250}
+KINDS = ("a.csv", "a.jsonl", "a.parquet", "texts")
+
+
+@pytest.fixture(scope="module")
+def documents():
+    """Posts of unlike lengths, some of several lines and some without a word, as those of 20 Newsgroups."""
+    rng = np.random.default_rng(0)
+    words = np.array(
+        [a + b + c for a in ("ka", "lö", "mi", "no") for b in "bdfgl" for c in ("rum", "stan", "vé", "x")]
+    )
+    lengths = rng.poisson(12, 300) * (rng.random(300) > 0.02)
+    shares = 1 / np.arange(1, len(words) + 1)
+    posts = [rng.choice(words, n, p=shares / shares.sum()) for n in lengths]
+    texts = [" ".join(f'"{word}",\n' if word.endswith("x") else word for word in post) for post in posts]
+    return pd.DataFrame({"text": texts, "label": rng.choice(["sea", "sky"], 300)})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, documents):
+    """The same documents as files of all kinds."""
+    folder = tmp_path_factory.mktemp("corpora")
+    for name in KINDS[:2]:
+        write_table(documents, folder / name)
+    documents.to_parquet(folder / "a.parquet", row_group_size=40)
+    for row, text in enumerate(documents["text"]):
+        place = folder / "texts" / f"{row // 50}" / f"{row:03d}.txt"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+    return folder
+
+
+def texts_of(table, number):
+    return table["text"].tolist()
+
+
+def count(engine, path, to, write=write_block):
+    """Write the counts of a corpus, and return its words and the bytes of all files."""
+    parts = CorpusDataset(str(path), part_size=60_000 if path.is_dir() else 2_500).load()
+    assert len(parts) > 4
+    with writing(to) as new:
+        found = count_corpus(engine.blocks(parts).prepared(texts_of), RULES, partial(write, new), **LIMITS)
+        finish(new, found.written)
+    assert not list(to.rglob(".writing-*"))
+    return found, {str(file.relative_to(to)): file.read_bytes() for file in sorted(to.rglob("*.*"))}
+
+
+@pytest.fixture(scope="module")
+def expected(folder, tmp_path_factory):
+    """Of each kind what one thread writes."""
+    to = tmp_path_factory.mktemp("counts")
+    return {name: count(LocalEngine(1), folder / name, to / name) for name in KINDS}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_counts_are_those_of_one_machine(folder, documents, expected, tmp_path, name):
+    whole = count_words(documents["text"].tolist(), **RULES._asdict(), **LIMITS)
+    found, files = count(LocalEngine(2), folder / name, tmp_path / "blocks")
+    assert found.words == expected[name][0].words == whole.words
+    assert len(found.words) == 250
+    assert files == expected[name][1]
+    blocks = CountBlocks(tmp_path / "blocks")
+    counts = sparse.csr_array(sparse.vstack([csr for csr, _ in blocks], format="csr"))
+    for part in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(counts, part), getattr(whole.counts, part))
+
+
+def n_threads_of_polars(_):
+    return pl.thread_pool_size()
+
+
+def write_or_die(marker, folder, number, counts):
+    """Write a block; the first time that a third one is to be written, be killed while it is."""
+    if number == 2 and not Path(marker).exists():
+        Path(marker).touch()
+        threading.Timer(0, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        while True:
+            write_block(folder, number, counts)
+    return write_block(folder, number, counts)
+
+
+def test_a_cluster_writes_the_same_bytes_even_if_a_worker_is_killed(ray_of_two, folder, expected, tmp_path):
+    with RayEngine(n_workers=2) as engine:
+        assert engine.blocks([None, None]).add_up(n_threads_of_polars) == 2
+        for name in KINDS:
+            found, files = count(engine, folder / name, tmp_path / name)
+            assert found.words == expected[name][0].words
+            assert files == expected[name][1]
+        dying = partial(write_or_die, str(tmp_path / "killed"))
+        found, files = count(engine, folder / "a.csv", tmp_path / "again", dying)
+        assert (tmp_path / "killed").exists()
+        assert found.words == expected["a.csv"][0].words
+        assert files == expected["a.csv"][1]
+        parts = CorpusDataset(str(folder / "a.jsonl"), part_size=2_500).load()
+        (folder / "a.jsonl").rename(folder / "away.jsonl")
+        with pytest.raises(FileNotFoundError, match=r"worker on .* cannot see .*a\.jsonl; allowed"):
+            count_corpus(engine.blocks(parts).prepared(texts_of), RULES, print)
