@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from latents.datasets.tables import TableDataset
 from latents.datasets.unpacking import Size
 from latents.features.labels import numbers_if_whole, truth_of
 from latents.messages import some_of, unquoted
+from latents.places import Access, Place
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,8 @@ class FeatureTableDataset(TableDataset[Arrays]):
         is a character, and every line a row.
     max_unpacked : int or str, optional
         How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -84,9 +86,11 @@ class FeatureTableDataset(TableDataset[Arrays]):
         decimal: str = ".",
         quoting: bool | None = None,
         max_unpacked: Size = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(filepath, encoding, separator, quoting, max_unpacked, metadata)
+        super().__init__(filepath, encoding, separator, quoting, max_unpacked, credentials, fs_args, metadata)
         if not isinstance(drop, (list, tuple)):
             raise DatasetError(f"drop is {drop!r:.80}; allowed is a list of columns")
         self._label = _column(label)
@@ -279,7 +283,7 @@ def _is_number(cells: pa.ChunkedArray) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
-def _finite(path: Path, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
+def _finite(path: Place, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
     """Return a column of features of Parquet."""
     if cells.null_count:
         row = np.flatnonzero(cells.is_null())[0]
@@ -314,7 +318,7 @@ def _side_by_side(columns: list[NDArray[Any]], n_rows: int) -> NDArray[Any]:
     return X
 
 
-def _plain(path: Path, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
+def _plain(path: Place, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
     """Return numbers and truth values as they are, and all else as text; what is missing is NaN or empty."""
     if _is_number(cells) and not (pa.types.is_boolean(cells.type) and cells.null_count):
         numbers: NDArray[Any] = cells.to_numpy()

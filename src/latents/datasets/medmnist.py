@@ -1,7 +1,6 @@
 """MedMNIST's collections of medical images, as its site has them: an ``.npz`` file each."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of, read_npz
 from latents.messages import some_of
+from latents.places import Access, place
 
 _SPLITS = ("train", "val", "test")
 
@@ -29,6 +29,8 @@ class MedMNISTDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         Which of them to read.
     max_unpacked : int or str, optional
         How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -38,12 +40,14 @@ class MedMNISTDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         filepath: str,
         splits: Sequence[str] = _SPLITS,
         max_unpacked: Size = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         known = isinstance(splits, (list, tuple)) and all(split in _SPLITS for split in splits)
         if not known or not splits or len(set(splits)) < len(splits):
             raise DatasetError(f"splits is {splits!r:.80}; allowed is a list of {', '.join(_SPLITS)}")
-        self._filepath = Path(filepath)
+        self._filepath = place(filepath, credentials, fs_args)
         self._splits = tuple(splits)
         self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)

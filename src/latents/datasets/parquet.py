@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import chain
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from kedro.io import DatasetError
 from latents.datasets.folders import files_within
 from latents.datasets.unpacking import check_unpacked
 from latents.messages import first_repeated
+from latents.places import Place, in_batches, now
 
 # What pandas calls an index without a name: it is no column of the user's.
 _UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
@@ -20,7 +21,7 @@ _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _ROWS = 1024  # that are unpacked at a time
 
 
-def parquet_of(path: Path, max_unpacked: int | None = None) -> pa.Table:
+def parquet_of(path: Place, max_unpacked: int | None = None) -> pa.Table:
     """Return the columns of a Parquet file, or of a folder of such files as Spark and Dask write it.
 
     What pandas keeps as an index with a name is a column like any other. In a folder the parts come in the
@@ -33,6 +34,7 @@ def parquet_of(path: Path, max_unpacked: int | None = None) -> pa.Table:
         If there is no such file and no part, one is no whole Parquet file, two columns have one name, parts have
         different columns, or all unpack to more than they may (see ``unpacking``).
     """
+    path = now(path)
     if not path.is_dir():
         if not path.is_file():
             raise DatasetError(f"there is no file {path}")
@@ -64,7 +66,7 @@ def parquet_of(path: Path, max_unpacked: int | None = None) -> pa.Table:
 
 
 @contextmanager
-def opened_parquet(path: Path) -> Iterator[pq.ParquetFile]:
+def opened_parquet(path: Place) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file.
 
     Raises
@@ -83,11 +85,11 @@ def opened_parquet(path: Path) -> Iterator[pq.ParquetFile]:
         raise DatasetError(f"{path} is no whole Parquet file: {error!s:.300}") from error
 
 
-def _unpacked(whole: Path, parts: Sequence[Path], max_unpacked: int | None) -> list[pa.Table]:
+def _unpacked(whole: Place, parts: Sequence[Place], max_unpacked: int | None) -> list[pa.Table]:
     """Return the tables of files that are one together; a value that is repeated takes almost no room in them."""
     packed, n_bytes = sum(part.stat().st_size for part in parts), 0
     tables = []
-    for part in parts:
+    for part in chain.from_iterable(in_batches(parts)):
         with opened_parquet(part) as file:
             batches = []
             for batch in file.iter_batches(_ROWS):

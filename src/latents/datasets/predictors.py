@@ -1,13 +1,13 @@
 """Trained models with all that it takes to use them, between the pipeline that trains and the one that uses."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
 from latents import predictors
-from latents.files import restore, share
+from latents.files import restore, share, whole_folder
+from latents.places import Access, Remote, here, place
 from latents.predictors.interface import MODEL
 from latents.sealed import seal_of
 from latents.tracking.current_run import current_run
@@ -31,12 +31,21 @@ class PredictorDataset(AbstractDataset[predictors.Candidate, predictors.Predicto
         The folder.
     trained_by : str
         The pipeline that saves it: the model's name in MLflow, and in the message where there is no folder yet.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
 
-    def __init__(self, filepath: str, trained_by: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+    def __init__(
+        self,
+        filepath: str,
+        trained_by: str,
+        credentials: Access = None,
+        fs_args: Access = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = place(filepath, credentials, fs_args)
         self._trained_by = trained_by
         self.metadata = metadata
 
@@ -47,18 +56,22 @@ class PredictorDataset(AbstractDataset[predictors.Candidate, predictors.Predicto
                 f"there is no trained model in {self._filepath}: train one first, by `kedro run --pipelines "
                 f"{self._trained_by}` (with the same --env, if there is one)"
             )
-        return predictors.load(self._filepath)
+        return predictors.load(here(self._filepath))
 
     def save(self, data: predictors.Candidate) -> None:
         """Write the predictor, whole or not at all, log it, and note it for the registry."""
-        data.predictor.save(self._filepath)
-        kept, saved = self._filepath.parent / MODEL, self._filepath / MODEL
-        if kept.is_file() and seal_of(kept) == seal_of(saved):
-            share(kept, saved)
+        if isinstance(self._filepath, Remote):
+            with whole_folder(self._filepath) as folder:
+                data.predictor.save(folder)
+        else:
+            data.predictor.save(self._filepath)
+            kept, saved = self._filepath.parent / MODEL, self._filepath / MODEL
+            if kept.is_file() and seal_of(kept) == seal_of(saved):
+                share(kept, saved)
         if current_run.run_id is None:
             logger.info("MLflow is off: no model is logged")
             return
-        model_id = log_model(self._trained_by, data, self._filepath)
+        model_id = log_model(self._trained_by, data, here(self._filepath))
         current_run.logged_models[self._trained_by] = (model_id, data.headline)
 
     def _describe(self) -> dict[str, Any]:

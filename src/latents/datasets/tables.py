@@ -13,6 +13,7 @@ from latents.datasets.files import check_encoding, check_truth, lines_of, malfor
 from latents.datasets.read_only import Loaded, ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of
 from latents.messages import first_repeated, some_of
+from latents.places import Access, place
 
 
 class TableDataset(ReadOnlyDataset[Loaded]):
@@ -33,9 +34,11 @@ class TableDataset(ReadOnlyDataset[Loaded]):
         separator: str | None = None,
         quoting: bool | None = None,
         max_unpacked: Size = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = Path(filepath)
+        self._filepath = place(filepath, credentials, fs_args)
         self._kind = Path(self._filepath.name.removesuffix(".gz")).suffix
         if self._kind not in self.KINDS or self._filepath.name.endswith(".parquet.gz"):
             raise DatasetError(

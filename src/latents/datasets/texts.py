@@ -2,7 +2,6 @@
 
 import json
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,6 +14,7 @@ from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.tables import TableDataset
 from latents.datasets.unpacking import Size, bytes_of
 from latents.messages import first_repeated
+from latents.places import Access, in_batches, now, place
 
 
 class _Absent:
@@ -43,6 +43,8 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         The encoding of the files.
     max_unpacked : int or str, optional
         How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -53,9 +55,11 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         pattern: str = "*",
         encoding: str = "utf-8",
         max_unpacked: Size = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._path = Path(path)
+        self._path = place(path, credentials, fs_args)
         self._pattern = pattern
         self._encoding = check_encoding(encoding)
         self._max_unpacked = bytes_of(max_unpacked)
@@ -63,11 +67,15 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """Return one row per file, by name (see `files_within` and `labels_and_split`)."""
-        names = files_within(self._path, self._pattern)
-        labels, held_out = labels_and_split(self._path, names)
+        folder = now(self._path)
+        names = files_within(folder, self._pattern)
+        labels, held_out = labels_and_split(folder, names)
+        batches = in_batches([folder / name for name in names])
         columns = {
             "name": names,
-            "text": [text_of(self._path / name, self._encoding, self._max_unpacked) for name in names],
+            "text": [
+                text_of(path, self._encoding, self._max_unpacked) for batch in batches for path in batch
+            ],
             "label": labels,
             "held_out": held_out,
         }
@@ -98,6 +106,8 @@ class DocumentTableDataset(TableDataset[pd.DataFrame]):
         quotation mark is a character, and every line a row.
     max_unpacked : int or str, optional
         How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """

@@ -5,7 +5,6 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -355,7 +354,7 @@ class ConditionalVAE(
                 "precision": str(pace.precision),
                 "compiled": pace.is_compiled,
             }
-            checkpoints = Checkpoints(Path(checkpoint), fingerprint, checkpoint_every)
+            checkpoints = Checkpoints(checkpoint, fingerprint, checkpoint_every)
         carry_out(
             progress,
             Batches(
