@@ -44,17 +44,15 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     disk, so that the move is one atomic rename; it is flushed first. When the block raises, it is removed and
     `path` stays as it was. Of a store, the upload is what comes last.
     """
-    if isinstance(path, Remote):
-        with whole_file(path.copy) as temporary:
-            yield temporary
-            path.put(temporary)
-        return
-    final = Path(path)
+    final = path.copy if isinstance(path, Remote) else Path(path)
     with _place_for(final) as place:
         temporary = place / final.name
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if isinstance(path, Remote):
+            path.put(temporary)
+        else:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         temporary.replace(final)
 
 
@@ -66,17 +64,14 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     is killed between the two renames, ``sweep`` and ``restore`` put it back. Of several writers at once the last
     one's is left. In a store no moment is without the one or the other.
     """
-    if isinstance(path, Remote):
-        new = path.new_folder()
-        with whole_folder(new.copy) as temporary:
-            yield temporary
-            path.put_folder(new, temporary)
-        return
-    final = Path(path).resolve()
+    new = path.new_folder() if isinstance(path, Remote) else None
+    final = Path(path).resolve() if new is None else new.copy
     with _place_for(final) as place:
         (place / _NEW).mkdir()
         try:
             yield place / _NEW
+            if isinstance(path, Remote) and new is not None:
+                path.put_folder(new, place / _NEW)
             while not _exchange(place, final):
                 shutil.rmtree(place / _OLD, ignore_errors=True)
         finally:

@@ -121,9 +121,10 @@ class Remote(os.PathLike[str]):
             return Remote(name, self._options)
         if name.startswith("/"):
             return Path(name)
-        return self._child(name)
+        return self.with_child(name)
 
-    def _child(self, name: str) -> "Remote":
+    def with_child(self, name: str) -> "Remote":
+        """Return what lies in this folder."""
         child = Remote(f"{self._address}/{name}", self._options)
         if self._files is not None:
             child._seen = self._files.get(name, _ABSENT)
@@ -158,7 +159,7 @@ class Remote(os.PathLike[str]):
 
     def with_name(self, name: str) -> "Remote":
         """Return what lies beside it under another name."""
-        return self.parent._child(name)
+        return self.parent.with_child(name)
 
     def with_suffix(self, suffix: str) -> "Remote":
         """Return what lies beside it with another ending."""
@@ -213,10 +214,10 @@ class Remote(os.PathLike[str]):
             return self
         try:
             with self._asked():
-                manifest = json.loads(self._fs.cat_file(self._child(_MANIFEST)._path))
+                manifest = json.loads(self._fs.cat_file(self.with_child(_MANIFEST)._path))
         except FileNotFoundError:
             return Remote(self._address, self._options, files=self._listing())
-        whole = self._child(manifest["folder"])
+        whole = self.with_child(manifest["folder"])
         # Such a folder is never written to again: its name is the version of all that is in it.
         files = {name: _Seen(size, whole.name) for name, size in manifest["files"].items()}
         return Remote(whole._address, self._options, files=files)
@@ -243,14 +244,14 @@ class Remote(os.PathLike[str]):
         """Return the files in a folder and those below it, as paths within it, parted by ``/``."""
         files = self.now()._files or {}
         for name in files:
-            self._child(name)  # which refuses names that lead upwards
+            self.with_child(name)  # which refuses names that lead upwards
         return sorted(files)
 
     def glob(self, pattern: str) -> list["Remote"]:
         """Return the files whose paths within the folder are, step by step, of a pattern such as ``*.npy``."""
         folder, steps = self.now(), pattern.split("/")
         return [
-            folder._child(name)
+            folder.with_child(name)
             for name in folder.names()
             if len(parts := name.split("/")) == len(steps) and all(map(fnmatchcase, parts, steps))
         ]
@@ -271,7 +272,7 @@ class Remote(os.PathLike[str]):
         folder = self.brought()
         if not folder._files:
             raise FileNotFoundError(f"there is no {self}")
-        kept = {folder._child(name).copy for name in folder._files}
+        kept = {folder.with_child(name).copy for name in folder._files}
         for path in folder.copy.rglob("*"):  # what was in it when it was brought before
             if path not in kept and path.is_file() and not path.name.startswith("."):
                 path.unlink(missing_ok=True)
@@ -281,12 +282,12 @@ class Remote(os.PathLike[str]):
         """Return the folder as it is at this moment, once all its files are here."""
         folder = self.now()
         try:
-            bring([folder._child(name) for name in folder.names()])
+            bring([folder.with_child(name) for name in folder.names()])
         except FileNotFoundError:
             if folder is self:
                 raise
             folder = self.now()  # it was replaced meanwhile
-            bring([folder._child(name) for name in folder.names()])
+            bring([folder.with_child(name) for name in folder.names()])
         return folder
 
     def put(self, local: Path) -> None:
@@ -316,7 +317,7 @@ class Remote(os.PathLike[str]):
 
     def new_folder(self) -> "Remote":
         """Return where in this folder all files go that are to replace the former ones (``put_folder``)."""
-        return self._child(f"{_WHOLE}{uuid4().hex[:12]}")
+        return self.with_child(f"{_WHOLE}{uuid4().hex[:12]}")
 
     def put_folder(self, whole: "Remote", local: Path) -> None:
         """Upload a folder to where `new_folder` has said, and then say that it is this one; the former goes.
@@ -333,11 +334,13 @@ class Remote(os.PathLike[str]):
         )
         with self._asked():
             if self._protocol not in _OBJECT_STORES:
-                for folder in {whole._child(name).parent._path for name in paths}:
+                for folder in {whole.with_child(name).parent._path for name in paths}:
                     self._fs.makedirs(folder, exist_ok=True)
-            self._fs.put([str(path) for path in paths.values()], [whole._child(name)._path for name in paths])
+            self._fs.put(
+                [str(path) for path in paths.values()], [whole.with_child(name)._path for name in paths]
+            )
             former = self._former()
-            with self._child(_MANIFEST)._committed() as manifest:
+            with self.with_child(_MANIFEST)._committed() as manifest:
                 self._fs.pipe_file(manifest, content.encode())
         for name, path in paths.items():
             scratch.mark(path, *files[name])
@@ -347,7 +350,7 @@ class Remote(os.PathLike[str]):
 
     def _former(self) -> str:
         try:
-            return str(json.loads(self._fs.cat_file(self._child(_MANIFEST)._path))["folder"])
+            return str(json.loads(self._fs.cat_file(self.with_child(_MANIFEST)._path))["folder"])
         except FileNotFoundError:
             return ""
 
@@ -360,7 +363,7 @@ class Remote(os.PathLike[str]):
         for step, files in folders.items():
             if step == former or all(_age(info) > _LEFT for info in files.values()):
                 self._fs.rm(list(files))
-                shutil.rmtree(self._child(step).copy, ignore_errors=True)
+                shutil.rmtree(self.with_child(step).copy, ignore_errors=True)
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Remove the file from the store."""

@@ -50,6 +50,7 @@ class _Hooks:
             hooks.ModelRegistryHook(),
             hooks.SummaryHook(),
             hooks.StartHook(),
+            hooks.PlaceHook(),
         )
 
 
