@@ -91,11 +91,16 @@ class Leases:
             self._thread.join(self.EVERY)  # a store that is away takes its time to say so
         self._release()
 
-    def check(self) -> None:
-        """Raise ``LostError`` if a lock is held no longer."""
+    @property
+    def is_held(self) -> bool:
+        """Tell whether all locks are."""
         if self._lost is None and self._versions and time.time() > self._until:
             self._lost = next(iter(self._versions))
-        if self._lost is not None:
+        return self._lost is None
+
+    def check(self) -> None:
+        """Raise ``LostError`` if a lock is held no longer."""
+        if not self.is_held:
             raise LostError(
                 f"the lock of {self._lost} was lost: its store did not answer for {self.LENGTH:.0f} seconds, or "
                 "the lock was removed; another run may be writing there by now, and this one writes no more"

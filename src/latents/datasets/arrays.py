@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from latents import estimators
+from latents.datasets.placed import Placed
 from latents.datasets.sparse_npz import read_matrix
 from latents.datasets.unpacking import Size, bytes_of, read_npz
 from latents.files import whole_file
@@ -16,7 +17,7 @@ from latents.places import Access, place
 _ANY = 2**63  # bytes: what a run has written may unpack to as much as it was
 
 
-class _OneFile:
+class _OneFile(Placed):
     """What the datasets of this module share: one file and its metadata."""
 
     def __init__(
@@ -26,14 +27,14 @@ class _OneFile:
         fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = place(filepath, credentials, fs_args)
+        self._place = place(filepath, credentials, fs_args)
         self.metadata = metadata
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        return {"filepath": str(self._place)}
 
     def _exists(self) -> bool:
-        return self._filepath.is_file()
+        return self._place.is_file()
 
 
 class NpzDataset(_OneFile, AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
@@ -68,7 +69,7 @@ class NpzDataset(_OneFile, AbstractDataset[dict[str, NDArray[Any]], dict[str, ND
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
-        return read_npz(self._filepath, self._max_unpacked)
+        return read_npz(self._place, self._max_unpacked)
 
     def save(self, data: dict[str, NDArray[Any]]) -> None:
         """Write the arrays, whole or not at all."""
@@ -77,7 +78,7 @@ class NpzDataset(_OneFile, AbstractDataset[dict[str, NDArray[Any]], dict[str, ND
                 raise DatasetError(
                     f"array {name!r:.80} holds Python objects; allowed are numbers, truth values and strings"
                 )
-        with whole_file(self._filepath) as temporary, temporary.open("wb") as file:
+        with whole_file(self._place) as temporary, temporary.open("wb") as file:
             np.savez(file, **data)  # type: ignore[arg-type]
 
 
@@ -86,11 +87,11 @@ class SparseMatrixDataset(_OneFile, AbstractDataset[sparse.csr_array, sparse.csr
 
     def load(self) -> sparse.csr_array:
         """Return the matrix; raises as `read_matrix` does."""
-        return sparse.csr_array(read_matrix(self._filepath, max_unpacked=_ANY))
+        return sparse.csr_array(read_matrix(self._place, max_unpacked=_ANY))
 
     def save(self, data: sparse.csr_array) -> None:
         """Write the matrix, whole or not at all."""
-        with whole_file(self._filepath) as temporary, temporary.open("wb") as file:
+        with whole_file(self._place) as temporary, temporary.open("wb") as file:
             sparse.save_npz(file, data)
 
 
@@ -99,8 +100,8 @@ class EstimatorDataset(_OneFile, AbstractDataset[Any, Any]):
 
     def load(self) -> Any:
         """Return the estimator, of whichever of the three classes was saved."""
-        return estimators.load(self._filepath)
+        return estimators.load(self._place)
 
     def save(self, data: Any) -> None:
         """Write the estimator, whole or not at all."""
-        data.save(self._filepath)
+        data.save(self._place)

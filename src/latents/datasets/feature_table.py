@@ -112,7 +112,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         then empty among texts, and NaN among numbers of Parquet; trainings refuse that.
         """
         X, columns, others = self._from_parquet() if self._kind == ".parquet" else self._from_text()
-        data = images_or_features(self._filepath, X, self._image_shape, "columns of features")
+        data = images_or_features(self._place, X, self._image_shape, "columns of features")
         if "features" in data:
             data["feature_names"] = np.array(columns.features)
         if "labels" in others:
@@ -124,7 +124,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         for parameter, name in [("label", self._label), *(("drop", name) for name in self._drop)]:
             if name is not None and name not in there:
                 raise DatasetError(
-                    f"{self._filepath} has no column {name!r:.80}, which {parameter} names; "
+                    f"{self._place} has no column {name!r:.80}, which {parameter} names; "
                     f"it has {some_of(names)}{f' ({said})' if (said := unquoted(name)) else ''}"
                 )
         kept = there.difference(self._drop)
@@ -133,17 +133,17 @@ class FeatureTableDataset(TableDataset[Arrays]):
         kept.difference_update(others.values())
         features = [name for name in names if name in kept]
         if not features:
-            raise DatasetError(f"{self._filepath} has no column of features; it has {some_of(names)}")
+            raise DatasetError(f"{self._place} has no column of features; it has {some_of(names)}")
         if "" in features:
             raise DatasetError(
-                f"{self._filepath}: column {names.index('') + 1} has no name, as row numbers have that were "
+                f"{self._place}: column {names.index('') + 1} has no name, as row numbers have that were "
                 'written along; name it, or leave it out by `drop: [""]`'
             )
         meant = {self._label or "label", "held_out", "name"}
         for name in features:
             if name.strip() in meant:
                 raise DatasetError(
-                    f"{self._filepath} has a column {name!r:.80}, whose name begins or ends with blanks; call it "
+                    f"{self._place} has a column {name!r:.80}, whose name begins or ends with blanks; call it "
                     f"{name.strip()!r}, or leave it out by `drop`"
                 )
         return _Columns(features, others)
@@ -238,7 +238,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         return numbers
 
     def _from_parquet(self) -> tuple[NDArray[Any], _Columns, Arrays]:
-        path = self._filepath
+        path = self._place
         table = parquet_of(path, self._max_unpacked)
         columns = self._meanings(table.column_names)
         places = {name: place for place, name in enumerate(table.column_names)}
@@ -259,7 +259,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         if places:
             logger.warning(
                 "%s, %s: column %.80r is empty; %d rows have no label",
-                *(self._filepath, places[0], columns.others["labels"], len(places)),
+                *(self._place, places[0], columns.others["labels"], len(places)),
             )
 
 

@@ -62,8 +62,8 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = place(filepath, credentials, fs_args)
-        self._labels = None if labels is None else self._filepath.parent / labels
+        self._place = place(filepath, credentials, fs_args)
+        self._labels = None if labels is None else self._place.parent / labels
         self._image_shape = image_shape_of(image_shape)
         self._transpose = check_truth("transpose", transpose)
         self._max_unpacked = bytes_of(max_unpacked)
@@ -71,11 +71,11 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return ``images`` or ``features``, and ``labels`` if there are any."""
-        values = read_idx(self._filepath, self._max_unpacked)
-        data = images_or_features(self._filepath, values, self._image_shape, "numbers a row")
+        values = read_idx(self._place, self._max_unpacked)
+        data = images_or_features(self._place, values, self._image_shape, "numbers a row")
         if self._transpose:
             if "images" not in data:
-                raise DatasetError(f"{self._filepath} has rows and no images, which `transpose` is for")
+                raise DatasetError(f"{self._place} has rows and no images, which `transpose` is for")
             data["images"] = data["images"].swapaxes(1, 2)
         if self._labels is not None:
             labels = np.array(read_idx(self._labels, self._max_unpacked))
@@ -85,7 +85,7 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
                 )
                 labels = labels[:, 0]
             data["labels"] = labels
-            check_labels(self._labels, data["labels"], self._filepath, len(values))
+            check_labels(self._labels, data["labels"], self._place, len(values))
         return data
 
 

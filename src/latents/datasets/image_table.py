@@ -78,7 +78,7 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = place(filepath, credentials, fs_args)
+        self._place = place(filepath, credentials, fs_args)
         self._image = image
         self._label = label
         self._form = PictureForm(size, grey, fit, bits)
@@ -88,11 +88,11 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return ``images`` and, where the table has them, ``labels``, ``names`` (paths) and ``held_out``."""
-        paths, folder = [self._filepath], now(self._filepath)
+        paths, folder = [self._place], now(self._place)
         if folder.is_dir():
             paths = [folder / name for name in files_within(folder, self._pattern)]
-        elif not self._filepath.is_file():
-            raise DatasetError(f"there is no file {self._filepath}")
+        elif not self._place.is_file():
+            raise DatasetError(f"there is no file {self._place}")
         columns = [self._columns(path) for path in paths]
         for path, found in zip(paths, columns, strict=True):
             if found != columns[0]:
@@ -103,7 +103,7 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
                 check_unpacked(path, _unpacked(file), self._max_unpacked)
                 lengths.append(int(file.metadata.num_rows))
         if not sum(lengths):
-            raise DatasetError(f"{self._filepath} has no row")
+            raise DatasetError(f"{self._place} has no row")
         image, label, classes = columns[0]
         batches = (batch for path in paths for batch in _pictures(path, image))
         data = {"images": read_pictures(self._form, sum(lengths), batches, _WAY_OUT)}
@@ -166,12 +166,12 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         if split is None:
             return None
         uses = [f"{part} is {'held out' if out else 'trained on'}" for part, out in sorted(split.items())]
-        logger.info("the files of %s are a split: %s", self._filepath, ", ".join(uses))
+        logger.info("the files of %s are a split: %s", self._place, ", ".join(uses))
         return [split[part] for part in parts]
 
     def _describe(self) -> dict[str, Any]:
         return {
-            "filepath": str(self._filepath),
+            "filepath": str(self._place),
             "image": self._image,
             "label": self._label,
             **self._form.describe(),

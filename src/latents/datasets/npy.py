@@ -12,6 +12,7 @@ from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 
 from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
+from latents.datasets.placed import Placed
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import NO_HEADER, npy_header
 from latents.files import restore, whole_folder
@@ -47,22 +48,22 @@ class NpyDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = place(filepath, credentials, fs_args)
-        self._labels = None if labels is None else self._filepath.parent / labels
+        self._place = place(filepath, credentials, fs_args)
+        self._labels = None if labels is None else self._place.parent / labels
         self._image_shape = image_shape_of(image_shape)
         super().__init__(metadata)
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return ``images`` or ``features``, and ``labels`` if there are any."""
-        values = _mapped(self._filepath)
-        data = images_or_features(self._filepath, values, self._image_shape, "numbers a row")
+        values = _mapped(self._place)
+        data = images_or_features(self._place, values, self._image_shape, "numbers a row")
         if self._labels is not None:
             data["labels"] = np.array(_mapped(self._labels))
-            check_labels(self._labels, data["labels"], self._filepath, len(values))
+            check_labels(self._labels, data["labels"], self._place, len(values))
         return data
 
 
-class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
+class NpyFolderDataset(Placed, AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
     """A mapping of names to arrays as a folder of ``.npy`` files, each mapped into memory when it is loaded.
 
     Memory so holds no more of the arrays than is in use; what they were saved from may itself be mapped.
@@ -89,15 +90,15 @@ class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArra
         fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = place(filepath, credentials, fs_args)
+        self._place = place(filepath, credentials, fs_args)
         self._rows_of = None if rows_of is None else place(rows_of["filepath"], credentials, fs_args)
         self.metadata = metadata
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
         if not self._exists():
-            raise DatasetError(f"there is no folder {self._filepath}")
-        folder = self._filepath.brought() if isinstance(self._filepath, Remote) else self._filepath
+            raise DatasetError(f"there is no folder {self._place}")
+        folder = self._place.brought() if isinstance(self._place, Remote) else self._place
         paths: list[Place] = sorted(folder.glob("*.npy"), key=str)
         arrays = {path.stem: _mapped(path) for path in paths}
         if self._rows_of is not None:
@@ -106,11 +107,11 @@ class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArra
 
     def save(self, data: dict[str, NDArray[Any]]) -> None:
         """Write the arrays in the place of those that were there, whole or not at all."""
-        for path in self._filepath.glob("*") if isinstance(self._filepath, Path) else ():
+        for path in self._place.glob("*") if isinstance(self._place, Path) else ():
             if path.suffix != ".npy":
                 raise DatasetError(f"{path} is none of the arrays that are to be replaced; move it elsewhere")
         try:
-            with whole_folder(self._filepath) as folder:
+            with whole_folder(self._place) as folder:
                 for name, array in data.items():
                     if not self._is_linked(array, folder / f"{name}.npy"):
                         np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -136,13 +137,13 @@ class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArra
 
     def _describe(self) -> dict[str, Any]:
         return {
-            "filepath": str(self._filepath),
+            "filepath": str(self._place),
             "rows_of": None if self._rows_of is None else str(self._rows_of),
         }
 
     def _exists(self) -> bool:
-        restore(self._filepath)
-        return self._filepath.is_dir()
+        restore(self._place)
+        return self._place.is_dir()
 
 
 def _mapped(path: Place) -> NDArray[Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 
 from latents import predictors
+from latents.datasets.placed import Placed
 from latents.files import restore, share, whole_folder
 from latents.places import Access, Remote, here, place
 from latents.predictors.interface import MODEL
@@ -16,7 +17,7 @@ from latents.tracking.model import log_model
 logger = logging.getLogger(__name__)
 
 
-class PredictorDataset(AbstractDataset[predictors.Candidate, predictors.Predictor]):
+class PredictorDataset(Placed, AbstractDataset[predictors.Candidate, predictors.Predictor]):
     """A predictor of this project, of whichever class, as a folder of safetensors and JSON.
 
     Where the pipeline has kept the estimator beside the folder, the folder's file is a second name of that one (a
@@ -45,7 +46,7 @@ class PredictorDataset(AbstractDataset[predictors.Candidate, predictors.Predicto
         fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = place(filepath, credentials, fs_args)
+        self._place = place(filepath, credentials, fs_args)
         self._trained_by = trained_by
         self.metadata = metadata
 
@@ -53,30 +54,30 @@ class PredictorDataset(AbstractDataset[predictors.Candidate, predictors.Predicto
         """Return the predictor."""
         if not self._exists():
             raise DatasetError(
-                f"there is no trained model in {self._filepath}: train one first, by `kedro run --pipelines "
+                f"there is no trained model in {self._place}: train one first, by `kedro run --pipelines "
                 f"{self._trained_by}` (with the same --env, if there is one)"
             )
-        return predictors.load(here(self._filepath))
+        return predictors.load(here(self._place))
 
     def save(self, data: predictors.Candidate) -> None:
         """Write the predictor, whole or not at all, log it, and note it for the registry."""
-        if isinstance(self._filepath, Remote):
-            with whole_folder(self._filepath) as folder:
+        if isinstance(self._place, Remote):
+            with whole_folder(self._place) as folder:
                 data.predictor.save(folder)
         else:
-            data.predictor.save(self._filepath)
-            kept, saved = self._filepath.parent / MODEL, self._filepath / MODEL
+            data.predictor.save(self._place)
+            kept, saved = self._place.parent / MODEL, self._place / MODEL
             if kept.is_file() and seal_of(kept) == seal_of(saved):
                 share(kept, saved)
         if current_run.run_id is None:
             logger.info("MLflow is off: no model is logged")
             return
-        model_id = log_model(self._trained_by, data, here(self._filepath))
+        model_id = log_model(self._trained_by, data, here(self._place))
         current_run.logged_models[self._trained_by] = (model_id, data.headline)
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "trained_by": self._trained_by}
+        return {"filepath": str(self._place), "trained_by": self._trained_by}
 
     def _exists(self) -> bool:
-        restore(self._filepath)
-        return self._filepath.is_dir()
+        restore(self._place)
+        return self._place.is_dir()

@@ -5,14 +5,17 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from kedro.io import AbstractDataset, DatasetError
 
+from latents.datasets.placed import Placed
 from latents.places import Place
 
 Loaded = TypeVar("Loaded")
 _UNTOLD = ("metadata", "credentials", "fs_args")
 
 
-class ReadOnlyDataset(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
-    """A catalog entry that can be loaded and not saved, and that keeps each other parameter, as ``_filepath``.
+class ReadOnlyDataset(Placed, AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
+    """A catalog entry that can be loaded and not saved.
+
+    It keeps `filepath` as ``_place``, and each other parameter by its name, such as ``_pattern``.
 
     Parameters
     ----------
@@ -31,5 +34,5 @@ class ReadOnlyDataset(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
 
     def _describe(self) -> dict[str, Any]:
         names = [name for name in signature(type(self)).parameters if name not in _UNTOLD]
-        kept = {name: getattr(self, f"_{name}") for name in names}
+        kept = {name: getattr(self, "_place" if name == "filepath" else f"_{name}") for name in names}
         return {name: str(value) if isinstance(value, Place) else value for name, value in kept.items()}

@@ -118,7 +118,7 @@ class DocumentTableDataset(TableDataset[pd.DataFrame]):
         """Return the table."""
         table: pd.DataFrame
         if self._kind == ".parquet":
-            columns = parquet_of(self._filepath, self._max_unpacked)
+            columns = parquet_of(self._place, self._max_unpacked)
             table = columns.to_pandas(integer_object_nulls=True)
             table = table.set_index(pd.RangeIndex(len(table), name="row"))
         elif self._kind in (".csv", ".tsv"):
@@ -128,8 +128,8 @@ class DocumentTableDataset(TableDataset[pd.DataFrame]):
         else:
             table = self._objects(self._text())
         if table.empty:
-            raise DatasetError(f"{self._filepath} has no document")
-        table.attrs["file"] = str(self._filepath)
+            raise DatasetError(f"{self._place} has no document")
+        table.attrs["file"] = str(self._place)
         return table
 
     def _objects(self, text: str) -> pd.DataFrame:

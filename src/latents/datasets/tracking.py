@@ -40,17 +40,20 @@ class FitMonitorDataset(ReadOnlyDataset[FitMonitor]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._prefix = prefix
-        self._filepath = None if filepath is None else place(filepath, credentials, fs_args)
+        self._checkpoint = None if filepath is None else place(filepath, credentials, fs_args)
         super().__init__(metadata)
 
     def load(self) -> FitMonitor:
         """Return a monitor for the run in progress."""
-        return FitMonitor(self._prefix, checkpoint=self._filepath)
+        return FitMonitor(self._prefix, checkpoint=self._checkpoint)
 
     def discard(self) -> None:
         """Remove the checkpoint, if there is one."""
-        if self._filepath is not None:
-            self._filepath.unlink(missing_ok=True)
+        if self._checkpoint is not None:
+            self._checkpoint.unlink(missing_ok=True)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"prefix": self._prefix, "filepath": self._checkpoint and str(self._checkpoint)}
 
 
 class MetricsDataset(JSONDataset):

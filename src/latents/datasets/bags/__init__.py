@@ -117,7 +117,7 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         check_truth("transpose", transpose)
         if zero_based is not None:
             check_truth("zero_based", zero_based)
-        self._filepath = place(filepath, credentials, fs_args)
+        self._place = place(filepath, credentials, fs_args)
         self._format = format
         self._options = Options(
             vocabulary, zero_based, transpose, layer, label, bytes_of(max_unpacked), max_empty_documents
@@ -138,10 +138,10 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
             ``documents``: a table with the ``name`` of each document and, where there is one, its ``label``.
             ``numbering``: how numbers became words (``features.numbering``), where a training may settle it.
         """
-        bag = _READERS[self._format](self._filepath, self._options)
+        bag = _READERS[self._format](self._place, self._options)
         if not bag["counts"].shape[0]:
-            raise DatasetError(f"{self._filepath} has no document")
+            raise DatasetError(f"{self._place} has no document")
         return bag
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "format": self._format, **self._options._asdict()}
+        return {"filepath": str(self._place), "format": self._format, **self._options._asdict()}
