@@ -13,7 +13,8 @@ FOLDERS = [place("memory://locked/a"), place("memory://locked/b")]
 
 
 @pytest.fixture(autouse=True)
-def store():
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENTS_SCRATCH", str(tmp_path))
     found = fsspec.filesystem("memory")
     found.store.clear()
     return found

@@ -112,6 +112,9 @@ class Remote(os.PathLike[str]):
     def __hash__(self) -> int:
         return hash(self._address)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_fs"}
+
     def __fspath__(self) -> str:
         return str(self.here())
 

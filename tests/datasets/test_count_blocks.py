@@ -104,6 +104,26 @@ def test_stored_zeros_and_duplicates_are_no_nonzeros(tmp_path):
         assert layout.nnz == 2
 
 
+@pytest.mark.parametrize(
+    ("largest", "dtype"),
+    [
+        (255, "uint8"),
+        (256, "uint16"),
+        (70_000, "uint32"),
+        (2**40, "float64"),
+        (0.5, "float64"),
+        (-1, "float64"),
+    ],
+)
+def test_whole_counts_take_as_few_bytes_as_hold_the_largest(tmp_path, largest, dtype):
+    T = sparse.csr_array(np.array([[1, largest], [3, 0]], dtype=float))
+    blocks = CountBlocks.write(tmp_path / "blocks", [T, sparse.csr_array(np.eye(2, dtype=np.int64))])
+    for layout in blocks[0]:
+        assert layout.dtype == dtype
+        np.testing.assert_array_equal(layout.toarray().astype(float), T.toarray())
+    assert blocks[1][0].dtype == "uint8"
+
+
 def test_blocks_are_numbered_as_in_a_list(tmp_path, parts):
     blocks = CountBlocks.write(tmp_path / "blocks", parts)
     assert blocks[-1][0].shape == (5, 12)

@@ -1,6 +1,7 @@
 """Every dataset in a store: what is saved is loaded, whole or not at all, and nobody sees half of it."""
 
 import os
+import pickle
 from pathlib import Path
 
 import fsspec
@@ -256,6 +257,22 @@ class TestFolders:
         entry.save({"a": np.arange(3)})
         assert not store.exists("/b/arrays/.whole-000000000000/a.npy")
         assert store.exists("/b/arrays/.whole-000000000001/a.npy")
+
+    def test_blocks_of_counts_are_brought_in_their_turn(self, store, in_scratch):
+        entry = datasets.CountBlocksDataset(filepath="memory://b/blocks")
+        assert not entry.exists()
+        with pytest.raises(DatasetError, match=r"memory://b/blocks has no manifest\.json"):
+            entry.load()
+        blocks = [sparse.csr_array(np.eye(3)), sparse.csr_array(np.ones((2, 3)))]
+        entry.save(blocks)
+        assert entry.exists()
+        for path in places.scratch.folder().rglob("*.npy"):
+            path.unlink()
+        loaded = pickle.loads(pickle.dumps(entry.load()))
+        assert not [name for name in in_scratch() if name.endswith(".npy")]
+        np.testing.assert_array_equal(loaded[1][0].toarray(), np.ones((2, 3)))
+        assert len([name for name in in_scratch() if name.endswith(".npy")]) == 6
+        assert [rows.shape[0] for rows, _ in loaded] == [3, 2]
 
     def test_predictors(self, pca_predictor, digits):
         entry = datasets.PredictorDataset(filepath="memory://b/predictor", trained_by="pca")

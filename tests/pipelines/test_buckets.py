@@ -241,14 +241,16 @@ def test_of_two_runs_at_once_the_second_stops_and_a_third_may_begin(project, ser
     assert [path for path in store.find("latents/test") if path.endswith(".lock")] == []
 
 
-def test_a_lock_is_taken_and_taken_over_on_conditions_that_the_store_holds_to(server, store, monkeypatch):
+def test_a_lock_is_taken_and_taken_over_on_conditions_that_the_store_holds_to(
+    server, store, variables, monkeypatch
+):
     port, (key, secret) = server
     options = {"key": key, "secret": secret, "client_kwargs": {"endpoint_url": f"http://{LOCAL}:{port}"}}
     folder = place(f"{BUCKET}/a", options)
-    monkeypatch.setattr(Leases, "LENGTH", 0.0)
-    dead = Leases([folder]).__enter__()
-    monkeypatch.undo()
-    content, version = (folder / ".lock").read_small()
+    with monkeypatch.context() as ended:
+        ended.setattr(Leases, "LENGTH", 0.0)
+        dead = Leases([folder]).__enter__()
+    _, version = (folder / ".lock").read_small()
     with Leases([folder]) as held:
         assert not (folder / ".lock").create(b"mine")
         assert not (folder / ".lock").replace(b"mine", version)  # of the dead one, which is no longer there

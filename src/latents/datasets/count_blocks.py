@@ -2,29 +2,35 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
+from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.files import restore, whole_folder
+from latents.datasets.placed import Placed
+from latents.files import restore, whole_file, whole_folder
+from latents.places import Access, Place, Remote, bring, here, now, place
 
 _PARTS = ("data", "indices", "indptr")
+_LARGEST_WHOLE = 2**32 - 1  # beyond, floats are as short
 _SIZES = ("n_documents", "n_words", "n_nonzeros")
 
 
 class CountBlocks:
     """Blocks of a count matrix on disk, read as often as wanted: ``MultinomialMixture.fit`` streams over them.
 
-    Every block is kept twice, by documents (CSR) and by words (CSC), since EM multiplies from both sides. Reading
-    maps the files, so that memory holds no more than the blocks in use.
+    Every block is kept twice, by documents (CSR) and by words (CSC), since EM multiplies from both sides; whole
+    counts in as few bytes as hold the largest. Reading maps the files, so that memory holds no more than the
+    blocks in use. Sent elsewhere it is but a path and numbers.
 
     Parameters
     ----------
     folder : path-like
-        Where ``write`` has put them.
+        Where ``write`` has put them. Of a store the blocks are brought here when their turn comes.
 
     Attributes
     ----------
@@ -40,8 +46,8 @@ class CountBlocks:
 
     MANIFEST = "manifest.json"
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path | Remote) -> None:
+        self.folder: Place = folder.now() if isinstance(folder, Remote) else Path(folder).absolute()
         path = self.folder / self.MANIFEST
         restore(self.folder)
         try:
@@ -72,11 +78,13 @@ class CountBlocks:
         number = range(len(self))[number]
         shape = (self._rows[number], self.n_words)
         # Copy-on-write: torch takes writable memory only, and nobody writes.
-        maps = [np.load(file, mmap_mode="c") for file in _files(self.folder, number)]
+        files = _files(self.folder, number)
+        bring(files)
+        maps = [np.load(here(file), mmap_mode="c") for file in files]
         return sparse.csr_array(tuple(maps[:3]), shape=shape), sparse.csc_array(tuple(maps[3:]), shape=shape)
 
     @classmethod
-    def write(cls, folder: str | Path, blocks: Iterable[sparse.csr_array]) -> Self:
+    def write(cls, folder: str | Path | Remote, blocks: Iterable[sparse.csr_array]) -> Self:
         """Write blocks as they come, whole or not at all; blocks that were there before are replaced.
 
         Parameters
@@ -84,8 +92,7 @@ class CountBlocks:
         folder : path-like
             Where to.
         blocks : iterable of sparse matrices
-            Documents by words; each of any number of documents, all of the same words. A fit starts from the
-            first one, which should be a fair sample.
+            Documents by words; each of any number of documents, all of the same words.
 
         Raises
         ------
@@ -94,79 +101,159 @@ class CountBlocks:
         ValueError
             If there is no block, or one has no documents, or another number of words than the first.
         """
-        final = Path(folder).resolve()
-        is_empty = final.is_dir() and not any(final.iterdir())
-        if final.exists() and not is_empty and not (final / cls.MANIFEST).is_file():
-            raise FileExistsError(
-                f"{final} is there, and has no {cls.MANIFEST}; allowed are a folder of blocks, to replace them, "
-                "an empty one, or none"
-            )
-        with whole_folder(final) as new:
-            manifest = _write_all(new, blocks)
-            (new / cls.MANIFEST).write_text(json.dumps(manifest))
+        final = folder if isinstance(folder, Remote) else Path(folder).resolve()
+        with writing(final) as new:
+            sizes: list[BlockSize] = []
+            for number, block in enumerate(blocks):
+                sizes.append(write_block(new, number, block))
+                check_sizes(sizes)
+            finish(new, sizes)
         return cls(final)
 
 
-class CountBlocksDataset(AbstractDataset[Iterable[sparse.csr_array], CountBlocks]):
+class BlockSize(NamedTuple):
+    """How large a block is."""
+
+    n_documents: int
+    n_words: int
+    n_nonzeros: int
+
+
+@contextmanager
+def writing(folder: str | Path | Remote) -> Iterator[Path]:
+    """Give a folder to write blocks to, which takes the place of the given one when all is done.
+
+    Whoever sees it may write some of them (``write_block``); ``finish`` lists them. For a store it is a folder of
+    this machine, which is uploaded.
+
+    Raises
+    ------
+    FileExistsError
+        If something else than blocks is there.
+    """
+    if isinstance(folder, Remote):  # where nothing is replaced but what was written so
+        with whole_folder(folder) as new:
+            yield new
+        return
+    final = Path(folder).resolve()
+    is_empty = final.is_dir() and not any(final.iterdir())
+    if final.exists() and not is_empty and not (final / CountBlocks.MANIFEST).is_file():
+        raise FileExistsError(
+            f"{final} is there, and has no {CountBlocks.MANIFEST}; allowed are a folder of blocks, to replace "
+            "them, an empty one, or none"
+        )
+    with whole_folder(final) as new:
+        yield new
+
+
+def write_block(folder: Path, number: int, given: sparse.csr_array) -> BlockSize:
+    """Write a block (documents, words) in the place of what another attempt may have left of it.
+
+    Raises
+    ------
+    ValueError
+        If it has no documents.
+    """
+    block = sparse.csr_array(given, copy=True)
+    block.sum_duplicates()
+    block.eliminate_zeros()
+    if not block.shape[0]:
+        raise ValueError(f"block {number} has no documents")
+    block.data = _in_few_bytes(block.data)
+    files = [here(file) for file in _files(folder, number)]
+    files[0].parent.mkdir(parents=True, exist_ok=True)
+    by_words = block.tocsc()
+    arrays = [getattr(layout, part) for layout in (block, by_words) for part in _PARTS]
+    for file, array in zip(files, arrays, strict=True):
+        with whole_file(file) as temporary:
+            np.save(temporary, array)
+    n_documents, n_words = block.shape
+    return BlockSize(n_documents, n_words, block.nnz)
+
+
+def finish(folder: Path, sizes: list[BlockSize]) -> None:
+    """List the blocks that were written, which makes them ``CountBlocks``.
+
+    Raises
+    ------
+    ValueError
+        If there is no block, or one has another number of words than the first.
+    """
+    check_sizes(sizes)
+    if not sizes:
+        raise ValueError("there is no block to write")
+    rows, n_words, n_nonzeros = zip(*sizes, strict=True)
+    manifest = {
+        "n_documents": sum(rows),
+        "n_words": n_words[0],
+        "n_nonzeros": sum(n_nonzeros),
+        "rows": list(rows),
+    }
+    (folder / CountBlocks.MANIFEST).write_text(json.dumps(manifest))
+
+
+def check_sizes(sizes: list[BlockSize]) -> None:
+    """Refuse a last block of other words than the first."""
+    if sizes and sizes[-1].n_words != sizes[0].n_words:
+        raise ValueError(
+            f"block {len(sizes) - 1} has {sizes[-1].n_words} words, but block 0 has {sizes[0].n_words}"
+        )
+
+
+class CountBlocksDataset(Placed, AbstractDataset[Iterable[sparse.csr_array], CountBlocks]):
     """A folder of blocks of counts; loads as ``CountBlocks``, saves any iterable of sparse matrices.
 
     Parameters
     ----------
     filepath : str
         The folder.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
 
-    def __init__(self, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
+    def __init__(
+        self,
+        filepath: str,
+        credentials: Access = None,
+        fs_args: Access = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._place = place(filepath, credentials, fs_args)
         self.metadata = metadata
 
     def load(self) -> CountBlocks:
         """Return the blocks, none of them read yet."""
-        return CountBlocks(self._filepath)
+        return CountBlocks(self._place)
 
     def save(self, data: Iterable[sparse.csr_array]) -> None:
         """Write the blocks, whole or not at all."""
         try:
-            CountBlocks.write(self._filepath, data)
+            CountBlocks.write(self._place, data)
         except ValueError as error:
-            raise DatasetError(f"{self._filepath}: {error}") from error
+            raise DatasetError(f"{self._place}: {error}") from error
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
+        return {"filepath": str(self._place)}
 
     def _exists(self) -> bool:
-        restore(self._filepath)
-        return (self._filepath / CountBlocks.MANIFEST).is_file()
+        restore(self._place)
+        return (now(self._place) / CountBlocks.MANIFEST).is_file()
 
 
-def _write_all(folder: Path, blocks: Iterable[sparse.csr_array]) -> dict[str, Any]:
-    rows: list[int] = []
-    n_words, n_nonzeros = 0, 0
-    for number, given in enumerate(blocks):
-        block = sparse.csr_array(given, copy=True)
-        block.sum_duplicates()
-        block.eliminate_zeros()
-        if not block.shape[0]:
-            raise ValueError(f"block {number} has no documents")
-        if number and block.shape[1] != n_words:
-            raise ValueError(f"block {number} has {block.shape[1]} words, but block 0 has {n_words}")
-        n_words = block.shape[1]
-        files = _files(folder, number)
-        files[0].parent.mkdir(parents=True)
-        by_words = block.tocsc()
-        arrays = [getattr(layout, part) for layout in (block, by_words) for part in _PARTS]
-        for file, array in zip(files, arrays, strict=True):
-            np.save(file, array)
-        rows.append(block.shape[0])
-        n_nonzeros += block.nnz
-    if not rows:
-        raise ValueError("there is no block to write")
-    return {"n_documents": sum(rows), "n_words": n_words, "n_nonzeros": n_nonzeros, "rows": rows}
+def _in_few_bytes(values: NDArray[Any]) -> NDArray[Any]:
+    """Return counts as whole numbers of the smallest type that holds them; what has a fraction stays float64."""
+    if values.dtype.kind not in "ui":
+        values = values.astype(np.float64)
+        if not (np.isfinite(values).all() and (values == np.rint(values)).all() and (values >= 0).all()):
+            return values
+    if not values.size or values.min() < 0 or values.max() > _LARGEST_WHOLE:
+        return values.astype(np.float64)
+    return values.astype(np.min_scalar_type(int(values.max())))
 
 
-def _files(folder: Path, number: int) -> list[Path]:
+def _files(folder: Place, number: int) -> list[Place]:
     """Return the files of a block: its arrays by documents, then those by words."""
-    place = folder / f"block-{number:05d}"
-    return [place / f"{layout}.{part}.npy" for layout in ("documents", "words") for part in _PARTS]
+    block = f"block-{number:05d}"
+    return [folder / f"{block}/{layout}.{part}.npy" for layout in ("documents", "words") for part in _PARTS]

@@ -18,8 +18,9 @@ from sklearn.decomposition import PCA
 
 from latents.estimators import MinimumErrorPCA, load
 from latents.estimators.common import devices
+from latents.estimators.common.blocks import LocalBlocks
 from latents.estimators.minimum_error_pca import moments as module
-from latents.estimators.minimum_error_pca.moments import Moments, TorchSums
+from latents.estimators.minimum_error_pca.moments import Moments, RowSums, TorchSums
 
 SPARSE_SOLVERS = ["covariance_eigh", "gram", "arpack", "randomized"]
 
@@ -104,7 +105,7 @@ def test_sums_over_bytes_are_exact(n_samples):
     whole = X.astype(np.int64)
     # N times the scatter is a whole number: products of sums and sums of products.
     expected = n_samples * (whole.T @ whole) - np.outer(whole.sum(axis=0), whole.sum(axis=0))
-    moments = Moments.of([X])
+    moments = Moments.of(X)
     assert_allclose(moments.scatter, expected / n_samples, rtol=1e-13, atol=1e-7)
     assert_allclose(moments.mean, X.mean(axis=0), rtol=1e-12)
 
@@ -176,16 +177,14 @@ def test_a_mean_beyond_float32_is_no_mean_of_float32_data():
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_threads_that_sum_parts_change_no_more_than_last_digits(monkeypatch, dtype):
     X = pixels(9000, 6, dtype)
-    monkeypatch.setattr(module, "n_blas_threads", lambda: 1)
-    one = Moments.of([X])
+    one = RowSums.of(X).moments()
     monkeypatch.setattr(module, "n_blas_threads", lambda: 3)
-    three = Moments.of([X[:5000], X[5000:5001], X[5001:]])
+    three = Moments.of(X)
     tolerance = 1e-6 if dtype == np.float32 else 1e-14
     assert three.n_samples == 9000
     assert_allclose(three.mean, one.mean, rtol=tolerance)
     assert_allclose(three.scatter, one.scatter, atol=tolerance * np.abs(one.scatter).max())
-    again = Moments.of([X[:5000], X[5000:5001], X[5001:]])
-    assert_array_equal(again.scatter, three.scatter)
+    assert_array_equal(Moments.of(X).scatter, three.scatter)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, bool, np.int64, np.float32, np.float64])
@@ -194,11 +193,8 @@ def test_sums_by_torch_are_those_by_numpy(dtype, far):
     X = pixels(3000, 6, dtype) + dtype(far)
     X.flags.writeable = False
     plan = module.Plan.of(X)
-    ours, by_torch = module.Sums(plan, 6), TorchSums(plan, 6, torch.device("cpu"))
-    for block in (X[:1700], X[1700:]):
-        ours.add(block)
-        by_torch.add(block)
-    expected, found = ours.moments(), by_torch.moments()
+    expected = module.Sums(plan, 6).of(X).moments()
+    found = TorchSums(plan, 6, torch.device("cpu")).of(X).moments()
     tolerance = 1e-5 if dtype == np.float32 else 1e-13
     assert found.n_samples == 3000
     assert_allclose(found.mean, expected.mean, rtol=tolerance)
@@ -382,9 +378,39 @@ def test_blocks_in_any_order_are_the_whole(cuts, seed, dtype, as_sparse):
         assert pca.components_.dtype == whole.components_.dtype
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, "sparse"])
+def test_blocks_give_the_same_bits_with_any_threads_and_bytes_those_of_the_whole(dtype):
+    X = pixels(9000, 9, np.float64 if dtype == "sparse" else dtype)
+    blocks = np.split(X, [100, 2500, 2600, 5000, 8000])
+    if dtype == "sparse":
+        blocks = [sparse.csr_array(block) for block in blocks]
+    fits = [MinimumErrorPCA(4).fit(LocalBlocks(blocks, n_threads)) for n_threads in (1, 2, 5)]
+    for fit in fits[1:]:
+        assert_array_equal(fit.components_, fits[0].components_)
+        assert_array_equal(fit.distortion_curve_, fits[0].distortion_curve_)
+    whole = MinimumErrorPCA(4, svd_solver="covariance_eigh").fit(X)
+    if dtype == np.uint8:
+        assert_array_equal(fits[0].distortion_curve_, whole.distortion_curve_)
+    assert_allclose(fits[0].explained_variance_, whole.explained_variance_, rtol=4e-7)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        ([np.eye(3), np.ones((3, 4))], "block 1: X has 4 features"),
+        ([np.eye(3), np.full((2, 3), np.nan)], "block 1: .*NaN"),
+        ([np.ones(3), np.eye(3)], "block 0: Expected 2D"),
+    ],
+)
+def test_what_is_wrong_with_a_block_is_told_whoever_reads_it(blocks, message):
+    for X in (iter(blocks), LocalBlocks(blocks)):
+        with pytest.raises(ValueError, match=message):
+            MinimumErrorPCA(1).fit(X)
+
+
 def test_scatter_of_blocks_far_apart():
     near, far = pixels(40, 4).astype(float), pixels(30, 4).astype(float) + 1e6
-    moments = Moments.of([near]) + Moments.of([far])
+    moments = (RowSums.of(near) + RowSums.of(far)).moments()
     X = np.vstack([near, far])
     assert_allclose(moments.scatter, (X - X.mean(axis=0)).T @ (X - X.mean(axis=0)), rtol=1e-12)
 

@@ -19,12 +19,15 @@ from sklearn.metrics import normalized_mutual_info_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from latents.estimators import MultinomialMixture
+from latents.estimators.common.blocks import InMemory
 from latents.estimators.multinomial_mixture import counts as counts_module
 from latents.estimators.multinomial_mixture import estimator
-from latents.estimators.multinomial_mixture.annealing import Climb, Corpus, critical_length
+from latents.estimators.multinomial_mixture.annealing import Climb, Corpus, critical_length, drawn_seed
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
+    Answers,
     Parameters,
+    RandomStarts,
     Statistics,
     e_step,
     log_prior,
@@ -223,8 +226,8 @@ def test_fits_in_parts_are_fits_of_the_whole(guided, monkeypatch):
         monkeypatch.setattr(counts_module, "_DOCUMENTS_PER_WORD", 0)
         fits.append(MultinomialMixture(4, random_state=0).fit(X, y, sample_weight=weights))
     for fit in fits[1:]:
-        np.testing.assert_allclose(fit.word_probabilities_, fits[0].word_probabilities_, rtol=1e-9)
-        np.testing.assert_allclose(fit.lower_bounds_, fits[0].lower_bounds_, rtol=1e-6)
+        np.testing.assert_allclose(fit.word_probabilities_, fits[0].word_probabilities_, rtol=1e-5)
+        np.testing.assert_allclose(fit.lower_bounds_, fits[0].lower_bounds_, rtol=1e-5)
         np.testing.assert_array_equal(fit.predict(X), fits[0].predict(X))
 
 
@@ -355,13 +358,15 @@ def test_annealing_begins_where_components_part_and_is_slow_while_documents_deci
 
         def watched(self, c, **options):
             step(self, c, **options)
-            if len(self.gamma[0]) == 3 and np.isfinite(c):
-                steps.append((c, self.decided()))
+            if len(self.log_pi) == 3 and np.isfinite(c):
+                steps.append((c, self.decided))
 
         patch.setattr(Climb, "step", watched)
         model.fit(X)
     c, decided = np.array(steps).T
-    critical = critical_length(Corpus(counted(X)), 3, 0.25 * np.count_nonzero(X) / (3 * X.shape[1]))
+    critical = critical_length(
+        Corpus(InMemory(counted(X)), CPU), 3, 0.25 * np.count_nonzero(X) / (3 * X.shape[1])
+    )
     assert c[0] == pytest.approx(max(1, 0.7 * critical), rel=1e-5)
     assert decided[0] < 0.1
     # The first components part beyond the critical length, where noise alone does not hold documents apart.
@@ -387,16 +392,19 @@ def test_the_critical_length_is_where_a_small_difference_grows(smoothing):
     trivial = np.sqrt(B / B.sum())
     off = np.eye(12) - np.outer(trivial, trivial)
     largest = np.linalg.eigvalsh(off @ symmetric @ off).max()
-    assert critical_length(Corpus(counted(X)), 3, smoothing) == pytest.approx(1 / largest, rel=0.02)
+    assert critical_length(Corpus(InMemory(counted(X)), CPU), 3, smoothing) == pytest.approx(
+        1 / largest, rel=0.02
+    )
 
 
 def test_two_annealed_steps_by_enumeration():
     """The M step between the two goes beyond EM's."""
     X, _, _ = planted(n_documents=60)
     X[:20] //= 3
-    corpus = Corpus(counted(X))
+    corpus = Corpus(InMemory(counted(X)), CPU)
     gamma = np.random.default_rng(0).dirichlet(np.full(3, 100.0), size=60)
-    climb = Climb(corpus, torch.from_numpy(gamma).float(), 0.5)
+    answers = Answers(torch.from_numpy(X.T @ gamma).float(), torch.from_numpy(gamma.sum(axis=0)).float())
+    climb = Climb(corpus, answers, 0.5)
     s = np.minimum(1, 1 / X.sum(axis=1))
     share = len(X) / X.sum()
     pi, mu = gamma.mean(axis=0), shares(gamma.T @ X + 0.5)
@@ -414,7 +422,8 @@ def test_two_annealed_steps_by_enumeration():
         pi, mu = gamma.mean(axis=0), shares(mu * (maximiser / mu) ** 1.9)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert abs(np.subtract(*expected)).min() > 0.01  # the second step is another
-    np.testing.assert_allclose(climb.gamma, gamma, rtol=1e-4)
+    np.testing.assert_allclose(climb.answers.documents, gamma.sum(axis=0), rtol=1e-4)
+    assert climb.decided == pytest.approx((gamma.max(axis=1).mean() - 1 / 3) / (2 / 3), rel=1e-4)
     np.testing.assert_allclose(torch.exp(climb.log_pi), pi, rtol=1e-5)
     np.testing.assert_allclose(torch.exp(climb.log_lift + corpus.log_shares).T, mu, rtol=1e-4)
 
@@ -489,9 +498,9 @@ def test_history_is_the_objective_of_plain_em_by_hand():
     )
     with pytest.warns(ConvergenceWarning):
         model.fit(X)
-    gamma = np.random.RandomState(0).dirichlet(np.full(3, 100.0), size=60)
-    words = gamma.T @ X + 0.3
-    pi, mu = gamma.mean(axis=0), words / words.sum(axis=1, keepdims=True)
+    (start,) = RandomStarts(3, 1, drawn_seed(np.random.RandomState(0)))(counted(X))
+    words = start.words.numpy().T + 0.3
+    pi, mu = start.documents.numpy() / 60, words / words.sum(axis=1, keepdims=True)
     expected = []
     for _ in range(4):
         log_likelihood = np.mean([oracle.log_probability(d, pi, mu) for d in X])
@@ -582,7 +591,7 @@ def test_a_streamed_fit_is_exact_em_on_the_whole(smoothing, form):
         blocks = [(block, block.tocsc()) for block in blocks]
     model = MultinomialMixture(4, smoothing=smoothing, tol=1e-10, random_state=0).fit(blocks)
     assert model.n_documents_seen_ == 1000
-    assert np.diff(model.lower_bounds_).min() >= -1e-10
+    assert np.diff(model.lower_bounds_[len(model.tempered_bounds_) :]).min() >= -1e-10
     parameters = Parameters.of(model.weights_, model.word_probabilities_)
     objective = model.score(X) + log_prior(parameters.log_words, model.pseudo_count_) / len(X)
     assert model.lower_bound_ == pytest.approx(objective)
@@ -601,15 +610,15 @@ def test_words_that_the_first_block_lacks_are_learned_without_smoothing():
     assert np.isfinite(model.score(X))
 
 
-def test_a_streamed_fit_tells_of_both_of_its_phases():
+def test_a_streamed_fit_tells_of_all_that_a_fit_in_memory_does():
     X, _, _ = planted(n_documents=120)
     log = {}
-    model = MultinomialMixture(3, random_state=0).fit(
+    model = MultinomialMixture(3, n_init=1, random_state=0).fit(
         in_blocks(X), callback=lambda name, value, step: log.setdefault(name, []).append((step, value))
     )
-    assert list(log) == ["first_block_lower_bound", "first_block_tempered_bound", "lower_bound"]
+    assert list(log) == ["lower_bound", "tempered_bound"]
     assert [value for _, value in log["lower_bound"]] == list(model.lower_bounds_)
-    assert model.tempered_bounds_.size == 0
+    assert [value for _, value in log["tempered_bound"]] == list(model.tempered_bounds_)
 
 
 class Handing:
@@ -706,8 +715,8 @@ def test_words_beyond_the_documents_of_a_block_are_refused():
 def test_documents_from_which_no_fit_can_start_are_an_error(first, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         MultinomialMixture(3).fit(first)
-    with pytest.raises(ValueError, match=f"block 0: {message}"):
-        MultinomialMixture(3).fit([first, np.ones((9, 3))])
+    with pytest.raises(ValueError, match=f"^{message}"):
+        MultinomialMixture(3).fit([first[:1], first[1:]])
 
 
 def test_a_batch_is_no_iterable_of_blocks():

@@ -7,10 +7,17 @@ import scipy.sparse as sp
 import torch
 
 from latents.estimators import MultinomialMixture
+from latents.estimators.common.blocks import InMemory
 from latents.estimators.multinomial_mixture.annealing import Climb, Corpus
 from latents.estimators.multinomial_mixture.counts import Counts
-from latents.estimators.multinomial_mixture.em import Parameters, e_step, log_prior, m_step
-from latents.estimators.multinomial_mixture.fitting import coefficient_of
+from latents.estimators.multinomial_mixture.em import (
+    Answers,
+    Parameters,
+    e_step,
+    log_coefficients,
+    log_prior,
+    m_step,
+)
 from latents.estimators.multinomial_mixture.moves import lead_by_seeds
 from tests import oracles as oracle
 
@@ -63,7 +70,7 @@ def test_the_objective_is_that_of_documents_and_labels_together():
         joint = np.array(oracle.joint(document, pi, mu))
         allowed = joint if label < 0 else joint[model.component_classes_ == label]
         total += np.log(allowed.sum())
-    total += coefficient_of(sp.csr_array(X.astype(float)), None)
+    total += log_coefficients(sp.csr_array(X.astype(float))).sum()
     prior = log_prior(Parameters.of(pi, mu).log_words, a)
     assert model.lower_bound_ == pytest.approx((total + prior) / 60, rel=1e-9)
 
@@ -402,12 +409,11 @@ def test_seeds_that_no_document_has_lead_nothing():
 def test_seeds_do_not_ask_a_component_that_has_documents_without_words_alone():
     X, _, _ = planted(n_documents=40)
     counts = Counts(sp.csr_array(np.vstack([X, np.zeros((1, X.shape[1]))]).astype(float)), CPU)
-    gamma = torch.zeros(
-        41, 3
-    )  # the first component is led and empty, the last has the document without words
-    gamma[:40, 1] = gamma[40, 2] = 1
+    # The first component is led and empty, the last has the document without words.
+    words = torch.from_numpy(np.stack([np.zeros(X.shape[1]), X.sum(axis=0), np.zeros(X.shape[1])], axis=1))
+    answers = Answers(words, torch.tensor([0.0, 40.0, 1.0]))
     a = torch.full((X.shape[1], 3), 0.1)
     a[X[:20].sum(axis=0).argmax(), 0] = 5
-    climb = Climb(Corpus(counts), gamma, a)
+    climb = Climb(Corpus(InMemory(counts), CPU), answers, a)
     lead_by_seeds(climb, a)
-    assert climb.gamma.sum(dim=0).tolist() in ([0, 40, 1], [40, 0, 1])
+    assert climb.answers.documents.tolist() in ([0, 40, 1], [40, 0, 1])

@@ -1,5 +1,6 @@
-"""Threads of BLAS: how many there are, and doing with one where several of ours work side by side."""
+"""Threads: how many there are, and computing in one where several of ours work side by side."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -46,3 +47,23 @@ class _Threads:
 
 _threads = _Threads()
 n_blas_threads, one_blas_thread = _threads.count, _threads.one_alone
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Make BLAS, and torch if it is there, compute in the thread that calls them; of torch the calling thread."""
+    torch = sys.modules.get("torch")
+    n_threads = torch.get_num_threads() if torch else 1
+    with one_blas_thread():
+        alone()
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(n_threads)
+
+
+def alone() -> None:
+    """Make torch, if it is there, compute in the calling thread from now on: it counts threads for each caller."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)

@@ -14,12 +14,13 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
-from latents.estimators.common.blocks import are_blocks, in_block
+from latents.estimators.common.blocks import Blocks, LocalBlocks, are_blocks, in_block, learn_names
 from latents.estimators.common.persistence import Learned, PersistentEstimator, check_learned
+from latents.estimators.common.threads import n_blas_threads
 from latents.estimators.common.warnings import warn_caller
 from latents.estimators.minimum_error_pca.centred import Centred, first_too_far, largest_deviation
 from latents.estimators.minimum_error_pca.dimension import Wanted, falling_sums
-from latents.estimators.minimum_error_pca.moments import FloatArray, Moments, working_dtype
+from latents.estimators.minimum_error_pca.moments import FloatArray, Moments, RowSums, working_dtype
 from latents.estimators.minimum_error_pca.probabilistic import ProbabilisticPCA
 from latents.estimators.minimum_error_pca.solvers import (
     FULL_SPECTRUM,
@@ -259,7 +260,7 @@ class MinimumErrorPCA(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (N, p), or an iterable of such blocks
+        X : array-like or sparse matrix of shape (N, p), an iterable of such blocks, or ``latents.engines``' blocks
             At least two samples. Float32 data give float32 results, all other numbers float64; dense ones
             are copied to floats in blocks only, and a memory map is read as it is needed. Sparse data stay
             sparse, and are multiplied in float64. Blocks are read once, in any order, which changes nothing but
@@ -321,7 +322,7 @@ class MinimumErrorPCA(
             )
         data = self._checked(X, reset=first, ensure_min_samples=1)
         self._check_square("covariance_eigh", data.shape)
-        moments = Moments.of([data], self.device)
+        moments = Moments.of(data, self.device)
         if not first:
             moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
         dtype = np.result_type(*([] if first else [self.mean_]), working_dtype(data))
@@ -493,7 +494,7 @@ class MinimumErrorPCA(
         if solver in ("covariance_eigh", "gram"):
             self._check_square(solver, data.shape)
         if solver == "covariance_eigh":
-            moments = Moments.of([data], self.device)
+            moments = Moments.of(data, self.device)
             # What is not finite shows in the sums: only then is it worth a look at all data.
             if not np.isfinite(moments.scatter.diagonal()).all():
                 self._check_finite(data)
@@ -521,23 +522,32 @@ class MinimumErrorPCA(
             f"its {side} x {side} matrix",
         )
 
-    def _fit_blocks(self, blocks: Iterable[Any]) -> None:
+    def _fit_blocks(self, X: Any) -> None:
         self._validate_params()
         _sums_blocks(self)
-        dtypes: list[np.dtype[Any]] = []
-
-        def checked() -> Iterator[Any]:
-            for number, block in enumerate(blocks):
-                with in_block(number):
-                    data = self._checked(block, reset=number == 0, ensure_min_samples=1)
-                self._check_square("covariance_eigh", data.shape)
-                dtypes.append(working_dtype(data))
-                yield data
-
-        moments = Moments.of(checked(), self.device)
+        if isinstance(X, Blocks):
+            # Who reads them elsewhere checks them there.
+            blocks = X.prepared(learn_names(self, X, type(self)._check_first)._checked_block)
+        else:
+            blocks = LocalBlocks(self._each_checked(X), n_blas_threads())
+        sums = blocks.add_up(partial(RowSums.of, device=self.device))
+        moments = sums.moments()
         if moments.n_samples < 2:
             raise ValueError("there is 1 sample in all; a minimum of 2 is required by MinimumErrorPCA")
-        self._learn_from_blocks(moments, self._wanted(), np.result_type(*dtypes))
+        self._learn_from_blocks(moments, self._wanted(), sums.dtype)
+
+    def _each_checked(self, blocks: Iterable[Any]) -> Iterator[Any]:
+        for number, block in enumerate(blocks):
+            with in_block(number):
+                data = self._checked(block, reset=number == 0, ensure_min_samples=1)
+            self._check_square("covariance_eigh", data.shape)
+            yield data
+
+    def _check_first(self, block: Any) -> None:
+        self._check_square("covariance_eigh", self._checked(block, reset=True, ensure_min_samples=1).shape)
+
+    def _checked_block(self, block: Any, number: int) -> Any:  # noqa: ARG002
+        return self._checked(block, reset=False)
 
     def _learn_from_blocks(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
         shape = moments.n_samples, len(moments.mean)

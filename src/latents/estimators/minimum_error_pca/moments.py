@@ -1,6 +1,5 @@
 """Mean and scatter of data, summed over blocks in any order: all that PCA of tall data needs to know."""
 
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -60,43 +59,13 @@ class Moments:
     scatter: Array
 
     @classmethod
-    @np.errstate(over="ignore", invalid="ignore")
-    def of(cls, blocks: Iterable[Any], device: str = "cpu") -> "Moments":
-        """Sum over the rows of blocks (n, p), dense or sparse, of any numeric type.
-
-        Sums over dense blocks are on the device (see ``sums_on``). Float32 data are multiplied in float32, some
-        rows at a time, and added up in float64. Sums over bytes are exact. Data that are not finite, or whose
-        squares overflow their type, show on the diagonal of the scatter, without a warning.
-
-        Raises
-        ------
-        ValueError
-            If there are no blocks, or torch cannot use the device.
-        """
-        done: Moments | None = None
-        sums: Sums | None = None
-        for X in blocks:
-            plan = None if sp.issparse(X) else Plan.of(X)
-            if sums is not None and not (plan and sums.plan.agrees(plan)):
-                done, sums = sums.moments() + done, None
-            if plan is None:
-                X = X.astype(np.float64)
-                sums_of_rows = np.asarray(X.sum(axis=0)).ravel()
-                done = _moments(X.shape[0], sums_of_rows, (X.T @ X).toarray(), 0.0) + done
-            else:
-                sums = sums or sums_on(device, plan, X.shape)
-                sums.add(X)
-        if sums is not None:
-            done = sums.moments() + done
-        if done is None:
-            raise ValueError("X has no blocks: there is nothing to fit to")
-        return done
+    def of(cls, X: Any, device: str = "cpu") -> "Moments":
+        """Sum over the rows of X (n, p), with all threads that there are (see ``RowSums.of``)."""
+        return RowSums.of(X, device, n_blas_threads()).moments()
 
     @np.errstate(over="ignore", invalid="ignore")
-    def __add__(self, other: "Moments | None") -> "Moments":
-        """Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm", 1979; None is no rows."""
-        if other is None:
-            return self
+    def __add__(self, other: "Moments") -> "Moments":
+        """Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm", 1979."""
         n = self.n_samples + other.n_samples
         apart = other.mean - self.mean
         scatter = self.scatter + other.scatter
@@ -104,15 +73,69 @@ class Moments:
         return Moments(n, self.mean + apart * (other.n_samples / n), scatter)
 
 
-def _moments(n: int, sums: Array, products: Array, shift: Any) -> Moments:
-    """Return the moments by the sums of x - shift and of (x - shift)(x - shift)', which it overwrites."""
-    from_shift = sums / n
-    products -= n * np.outer(from_shift, from_shift)
-    return Moments(n, shift + from_shift, products)
+@dataclass(frozen=True)
+class RowSums:
+    """What rows add up to before their mean is known; ``a + b`` is the same for both sets of rows together.
+
+    Of sums less the same shift nothing is lost: those of bytes stay whole numbers. Others meet as ``Moments``.
+
+    Attributes
+    ----------
+    n_samples : int
+    sums : ndarray of shape (p,)
+        sum_n (x_n - shift).
+    products : ndarray of shape (p, p)
+        sum_n (x_n - shift)(x_n - shift)'.
+    shift : float or ndarray of shape (p,)
+    dtype : dtype
+        Of what is learned from the rows (``working_dtype``).
+    """
+
+    n_samples: int
+    sums: Array
+    products: Array
+    shift: Any
+    dtype: np.dtype[Any]
+
+    @classmethod
+    @np.errstate(over="ignore", invalid="ignore")
+    def of(cls, X: Any, device: str = "cpu", n_threads: int = 1) -> "RowSums":
+        """Sum over the rows of X (n, p), dense or sparse, of any numeric type.
+
+        Sums over dense rows are on the device (see ``sums_on``). Float32 data are multiplied in float32, some
+        rows at a time, and added up in float64. Sums over bytes are exact. Data that are not finite, or whose
+        squares overflow their type, show on the diagonal of the products, without a warning.
+
+        Raises
+        ------
+        ValueError
+            If torch cannot use the device.
+        """
+        if sp.issparse(X):
+            T = sp.csr_array(X).astype(np.float64)
+            sums = np.asarray(T.sum(axis=0)).ravel()
+            return cls(T.shape[0], sums, (T.T @ T).toarray(), 0.0, working_dtype(X))
+        return sums_on(device, Plan.of(X), X.shape, n_threads).of(X)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def __add__(self, other: "RowSums") -> "RowSums":
+        dtype = np.result_type(self.dtype, other.dtype)
+        if np.array_equal(self.shift, other.shift):
+            n, sums = self.n_samples + other.n_samples, self.sums + other.sums
+            return RowSums(n, sums, self.products + other.products, self.shift, dtype)
+        both = self.moments() + other.moments()
+        return RowSums(both.n_samples, np.zeros_like(both.mean), both.scatter, both.mean, dtype)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def moments(self) -> Moments:
+        """Return mean and scatter."""
+        n, from_shift = self.n_samples, self.sums / self.n_samples
+        scatter = self.products - n * np.outer(from_shift, from_shift)
+        return Moments(n, np.asarray(self.shift + from_shift, dtype=np.float64), scatter)
 
 
-def sums_on(device: str, plan: "Plan", shape: tuple[int, int]) -> "Sums":
-    """Return sums on the device; "auto" is CUDA, where there is one, for data of `shape` that take long."""
+def sums_on(device: str, plan: "Plan", shape: tuple[int, int], n_threads: int) -> "Sums":
+    """Return what sums on the device; "auto" is CUDA, where there is one, for data of `shape` that take long."""
     if device != "cpu" and (device != "auto" or shape[0] * shape[1] ** 2 >= _MANY_PRODUCTS):
         from latents.estimators.common.devices import resolve_device
 
@@ -123,7 +146,7 @@ def sums_on(device: str, plan: "Plan", shape: tuple[int, int]) -> "Sums":
             )
         if resolved.type != "cpu":
             return TorchSums(plan, shape[1], resolved)
-    return Sums(plan, shape[1])
+    return Sums(plan, shape[1], n_threads)
 
 
 class Plan(NamedTuple):
@@ -146,46 +169,45 @@ class Plan(NamedTuple):
             return cls(dtype.type(0), dtype, _BLOCK_ROWS, True)
         return cls(mean.astype(dtype), dtype, block_rows(X.shape[1], dtype.itemsize), False)
 
-    def agrees(self, other: "Plan") -> bool:
-        """Tell whether sums by either may be added."""
-        return self.dtype == other.dtype and np.array_equal(self.shift, other.shift)
-
 
 class Sums:
-    """Sums by one plan over blocks of rows.
+    """Sums over rows by a plan.
 
-    Parts of a block are summed side by side, each by one thread of BLAS: sooner done than products on all threads.
+    Parts of the rows are summed side by side, each by one thread of BLAS: sooner done than products on all.
     """
 
-    def __init__(self, plan: Plan, n_features: int) -> None:
-        self.plan, self.n_features, self.n_samples = plan, n_features, 0
+    def __init__(self, plan: Plan, n_features: int, n_threads: int = 1) -> None:
+        self.plan, self.n_features, self._n_threads = plan, n_features, n_threads
         self._parts: list[tuple[Array, Array]] = []
         self._scratch: list[FloatArray] = []  # of each part, for the products of a few rows
 
-    def add(self, X: NDArray[Any]) -> None:
-        """Add the rows of X (n, p)."""
+    def of(self, X: NDArray[Any]) -> RowSums:
+        """Return the sums over the rows of X (n, p)."""
         # All that the threads sum into is no larger than the data.
         affordable = X.nbytes // (self.n_features**2 * (8 + self.plan.dtype.itemsize))
-        n_parts = max(1, min(n_blas_threads(), affordable, len(X) // _THREAD_ROWS))
-        for _ in range(len(self._parts), n_parts):
+        n_parts = max(1, min(self._n_threads, affordable, len(X) // _THREAD_ROWS))
+        for _ in range(n_parts):
             square = (self.n_features, self.n_features)
             self._parts.append((np.zeros(self.n_features), np.zeros(square)))
             self._scratch.append(np.empty(square, self.plan.dtype))
-        self.n_samples += len(X)
+        edges = np.linspace(0, len(X), n_parts + 1).astype(int)
         if n_parts == 1:
             self._add_to(0, X)
-            return
-        edges = np.linspace(0, len(X), n_parts + 1).astype(int)
-        with one_blas_thread(), ThreadPoolExecutor(n_parts) as pool:
-            list(pool.map(lambda part: self._add_to(part, X[edges[part] : edges[part + 1]]), range(n_parts)))
+        else:
+            with one_blas_thread(), ThreadPoolExecutor(n_parts) as pool:
+                list(
+                    pool.map(
+                        lambda part: self._add_to(part, X[edges[part] : edges[part + 1]]), range(n_parts)
+                    )
+                )
+        return self._total(X)
 
-    def moments(self) -> Moments:
-        """Return what was added; nothing can be added any more."""
+    def _total(self, X: NDArray[Any]) -> RowSums:
         (sums, products), *others = self._parts
         for more, more_products in others:
             sums += more
             products += more_products
-        return _moments(self.n_samples, sums, products, self.plan.shift)
+        return RowSums(len(X), sums, products, self.plan.shift, working_dtype(X))
 
     @np.errstate(over="ignore", invalid="ignore")  # which is told to each thread by itself
     def _add_to(self, part: int, X: NDArray[Any]) -> None:
@@ -214,16 +236,12 @@ class TorchSums(Sums):
         self._sums = torch.zeros(n_features, dtype=torch.float64, device=device)
         self._products = torch.zeros(n_features, n_features, dtype=torch.float64, device=device)
 
-    def add(self, X: NDArray[Any]) -> None:
-        """Add the rows of X (n, p)."""
-        self.n_samples += len(X)
+    def of(self, X: NDArray[Any]) -> RowSums:
+        """Return the sums over the rows of X (n, p)."""
         for start in range(0, len(X), self.plan.rows):
             rows = self._torch.tensor(X[start : start + self.plan.rows])  # in their own type: bytes, for one
             block = rows.to(self._shift.device).to(self._shift.dtype) - self._shift
             self._products += block.T @ block
             self._sums += block.sum(dim=0)
-
-    def moments(self) -> Moments:
-        """Return what was added; nothing can be added any more."""
         self._parts = [(self._sums.cpu().numpy(), self._products.cpu().numpy())]
-        return super().moments()
+        return self._total(X)

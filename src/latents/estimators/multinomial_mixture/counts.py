@@ -44,6 +44,8 @@ class Counts:
         How many documents each stands for; 1 where it is not given.
     barred : ndarray of bool, of shape (D, K), optional
         The components that a document must not be of.
+    number : int
+        Of the block that these are.
 
     Attributes
     ----------
@@ -60,23 +62,31 @@ class Counts:
         *,
         weights: NDArray[np.float64] | None = None,
         barred: NDArray[np.bool_] | None = None,
+        number: int = 0,
     ) -> None:
         self.n_rows, self.n_words = T.shape
         self.n_documents = self.n_rows if weights is None else float(weights.sum())
         self.device, self.dtype = device, torch.float64
         self.weights = None if weights is None else torch.from_numpy(weights).to(device)
         self.barred = None if barred is None else torch.from_numpy(barred).to(device)
-        self.n_components = n_components
+        self.n_components, self.number = n_components, number
         self.T, self._T_by_words = T, T_by_words
         self._rows = self._tensor(T, T.shape)
         self._columns: Tensor | None = None
         self._parts: list[tuple[slice, Counts]] | None = None
         self._in_double: Counts | None = None
+        self._taken: tuple[NDArray[np.intp], Counts] | None = None
 
     def single_precision(self) -> "Counts":
         """Return the counts in float32, on the same indices; none so small that it would vanish."""
         other = object.__new__(Counts)
-        own = {"_rows": _cast(self._rows), "_columns": None, "_parts": None, "_in_double": self}
+        own = {
+            "_rows": _cast(self._rows),
+            "_columns": None,
+            "_parts": None,
+            "_in_double": self,
+            "_taken": None,
+        }
         other.__dict__.update(self.__dict__, dtype=torch.float32, **own)
         return other
 
@@ -93,15 +103,28 @@ class Counts:
         return self._parts
 
     def taking(self, rows: NDArray[np.intp]) -> "Counts":
-        """Return some of the documents, in the same precision."""
-        chosen = self._taking(rows)
-        return chosen if self.dtype == torch.float64 else chosen.single_precision()
+        """Return some of the documents, in the same precision; the last ones that were asked for are kept."""
+        if self._taken is None or not np.array_equal(self._taken[0], rows):
+            chosen = self._taking(rows)
+            self._taken = rows, chosen if self.dtype == torch.float64 else chosen.single_precision()
+        return self._taken[1]
 
     def word_totals(self) -> NDArray[np.float64]:
         """Return sum_d T_dw, of shape (W,)."""
-        scales = np.ones(self.n_rows) if self.weights is None else self.weights.cpu().numpy()
-        totals: NDArray[np.float64] = self.T.T @ scales
+        totals: NDArray[np.float64] = self.T.T @ self.document_weights()
         return totals
+
+    def document_weights(self) -> NDArray[np.float64]:
+        """Return how many documents each stands for, (D,)."""
+        return np.ones(self.n_rows) if self.weights is None else self.weights.cpu().numpy()
+
+    def lengths(self) -> NDArray[np.float64]:
+        """Return n_d, of shape (D,); next to nothing instead of 0."""
+        return np.maximum(self.T.sum(axis=1), np.finfo(np.float32).tiny)
+
+    def labelled(self) -> Tensor | None:
+        """Return which documents have a label, of shape (D,); None if none has."""
+        return None if self.barred is None else self.barred.any(dim=1)
 
     def weighted(self, values: Tensor) -> Tensor:
         """Return values of the documents, (D,) or (D, K), times the weights."""

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,6 +27,8 @@ CONCENTRATION = 100.0
 # Drawing takes as long as some steps of EM: where documents are more than this, several start from the same.
 _MOST_DRAWN = 2**15
 
+
+S = TypeVar("S")
 
 # Dirichlet pseudo-counts: one for every word of every component, or of each its own, (W, K).
 PseudoCounts = float | Tensor
@@ -156,6 +158,9 @@ class ImpossibleDocumentError(ValueError):
         super().__init__(f"row {row} is impossible under every component")
         self.row = row
 
+    def __reduce__(self) -> tuple[type[Self], tuple[int]]:
+        return type(self), (self.row,)
+
 
 def log_joint(counts: Counts, parameters: Parameters) -> Tensor:
     """Return log pi_k + sum_w T_dw log mu_kw, of shape (D, K), with 0 log 0 = 0.
@@ -167,8 +172,16 @@ def log_joint(counts: Counts, parameters: Parameters) -> Tensor:
     return counts.barring(counts.by_documents(parameters.log_words).add_(parameters.log_weights))
 
 
-def posterior(log_scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Normalise rows of log scores: responsibilities gamma (D, K) and the log normalisers (D,).
+class Posterior(NamedTuple):
+    """Responsibilities gamma (D, K), the log normalisers (D,), and the largest responsibility (D,)."""
+
+    gamma: Tensor
+    log_normalisers: Tensor
+    largest: Tensor
+
+
+def posterior(log_scores: Tensor) -> Posterior:
+    """Normalise rows of log scores (D, K).
 
     Responsibilities that are next to nothing are 0: products with subnormal numbers take many times as long.
 
@@ -183,7 +196,7 @@ def posterior(log_scores: Tensor) -> tuple[Tensor, Tensor]:
     impossible = torch.isnan(log_normalisers)
     if impossible.any():
         raise ImpossibleDocumentError(int(impossible.nonzero()[0]))
-    return exponentials.div_(totals), log_normalisers
+    return Posterior(exponentials.div_(totals), log_normalisers, 1 / totals.squeeze(1))
 
 
 def log_normalisers(log_scores: Tensor) -> Tensor:
@@ -205,6 +218,17 @@ def _exponentials(log_scores: Tensor) -> tuple[Tensor, Tensor]:
     return threshold(exponentials, least, 0.0, inplace=True), largest
 
 
+@dataclass(frozen=True)
+class EStep:
+    """``e_step`` under some parameters, as work on a block."""
+
+    parameters: Parameters
+
+    def __call__(self, counts: Counts) -> Statistics:
+        """Return what the E step of a block yields."""
+        return e_step(counts, self.parameters.to(counts.device))
+
+
 def e_step(counts: Counts, parameters: Parameters) -> Statistics:
     """Collect the statistics of documents, with responsibilities gamma of source 1.2.
 
@@ -215,7 +239,7 @@ def e_step(counts: Counts, parameters: Parameters) -> Statistics:
 
 def _statistics(rows: slice, part: Counts, parameters: Parameters) -> Statistics:
     try:
-        gamma, log_normalisers = posterior(log_joint(part, parameters))
+        gamma, log_normalisers, _ = posterior(log_joint(part, parameters))
     except ImpossibleDocumentError as error:
         raise ImpossibleDocumentError(rows.start + error.row) from error
     gamma = part.weighted(gamma)
@@ -259,16 +283,63 @@ def log_coefficients(T: sp.csr_array) -> NDArray[np.float64]:
     return coefficients
 
 
-def random_responsibilities(counts: Counts, n_components: int, rng: np.random.RandomState) -> Tensor:
-    """Draw gamma (D, K) near 1 / K for every document, or shared by the components that it may be of."""
-    drawn = rng.dirichlet(np.full(n_components, CONCENTRATION), size=min(counts.n_rows, _MOST_DRAWN))
-    gamma = torch.as_tensor(drawn, dtype=counts.dtype, device=counts.device)
-    gamma = gamma[torch.arange(counts.n_rows, device=counts.device) % max(len(gamma), 1)]
-    return gamma if counts.barred is None else torch.softmax(counts.barring(torch.log(gamma)), dim=1)
+@dataclass(frozen=True)
+class Answers:
+    """What components answer for: words (W, K) and documents (K,); ``a + b`` adds up in double precision."""
+
+    words: Tensor
+    documents: Tensor
+
+    def __add__(self, other: "Answers") -> "Answers":
+        return Answers(
+            self.words.double() + other.words.double(), self.documents.double() + other.documents.double()
+        )
 
 
-def m_step_from(counts: Counts, gamma: Tensor, pseudo_counts: PseudoCounts) -> Parameters:
-    """Return the maximising parameters for given responsibilities gamma (D, K)."""
-    gamma = counts.weighted(gamma)
-    words, documents = counts.by_words(gamma).double(), gamma.double().sum(dim=0)
-    return m_step(Statistics(words, documents, -np.inf, counts.n_documents), pseudo_counts)
+@dataclass(frozen=True)
+class RandomStarts:
+    """Draws gamma (D, K) near 1 / K for every document, or shared by the components that it may be of.
+
+    Makes of documents what components answer for at some starts, (`n_starts`,). Each block's draws are its own,
+    told by `seed` and its number alone; what one document has drawn is another's in the next start.
+    """
+
+    n_components: int
+    n_starts: int
+    seed: int
+
+    def __call__(self, counts: Counts) -> "Together[Answers]":
+        """Return what components answer for among the documents of a block."""
+        rng = block_generator(self.seed, counts.number)
+        drawn = rng.standard_gamma(
+            CONCENTRATION, size=(min(counts.n_rows, _MOST_DRAWN), self.n_components), dtype=np.float32
+        )
+        gamma = torch.from_numpy(drawn).to(counts.device, counts.dtype)
+        gamma /= gamma.sum(dim=1, keepdim=True)
+        rows = torch.arange(counts.n_rows, device=counts.device)
+        starts = []
+        for n in rng.integers(len(gamma), size=self.n_starts) if len(gamma) else [0] * self.n_starts:
+            of_start = gamma[(rows + int(n)) % max(len(gamma), 1)]
+            if counts.barred is not None:
+                of_start = torch.softmax(counts.barring(torch.log(of_start)), dim=1)
+            of_start = counts.weighted(of_start)
+            starts.append(Answers(counts.by_words(of_start), of_start.sum(dim=0)))
+        return Together(starts)
+
+
+class Together(list[S]):
+    """Things that are added up one by one."""
+
+    def __add__(self, other: "Together[S]") -> "Together[S]":  # type: ignore[override]
+        return Together(map(add, self, other))
+
+
+def block_generator(seed: int, number: int) -> np.random.Generator:
+    """Return what draws a block's random numbers: by counter, so that it needs none that came before."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, number], dtype=np.uint64)))
+
+
+def m_step_from(answers: Answers, pseudo_counts: PseudoCounts) -> Parameters:
+    """Return the maximising parameters for what components answer for."""
+    words, documents = answers.words.double(), answers.documents.double()
+    return m_step(Statistics(words, documents, -np.inf, float(documents.sum())), pseudo_counts)

@@ -1,9 +1,7 @@
 """``MultinomialMixture``: the mixture of multinomials as a scikit-learn estimator."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from operator import add
 from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -17,7 +15,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from latents.estimators.common.blocks import are_blocks, by_documents, in_block
+from latents.estimators.common.blocks import (
+    Blocks,
+    ByBlock,
+    InMemory,
+    Numbered,
+    are_blocks,
+    blocks_of,
+    by_documents,
+    learn_names,
+)
 from latents.estimators.common.devices import device_of_fitted, resolve_device
 from latents.estimators.common.persistence import (
     Learned,
@@ -25,6 +32,7 @@ from latents.estimators.common.persistence import (
     check_learned,
     unchanged_on_failure,
 )
+from latents.estimators.common.threads import one_thread_each
 from latents.estimators.common.warnings import warn_caller
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
@@ -42,8 +50,6 @@ from latents.estimators.multinomial_mixture.fitting import (
     Callback,
     Report,
     Run,
-    coefficient_of,
-    fit_blocks,
     fit_documents,
     numbered,
     stepwise,
@@ -181,7 +187,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         objective, this one may fall; it is then computed in single precision, and, where `smoothing` is "auto",
         without a prior, which plain EM adds. From
         ``lower_bounds_[len(tempered_bounds_)]``, where plain EM starts, it never falls beyond rounding in double
-        precision. A streamed fit has the entries of plain EM alone; ``partial_fit`` appends one a batch.
+        precision. ``partial_fit`` appends one a batch.
     tempered_bounds_ : ndarray of shape (steps of the search,)
         What each step of the search set out to raise, per document in nats: sum_d s_d log-likelihood of
         the shortened documents, sum_d log sum_k (pi_k prod_w mu_kw^T_dw)^s_d, plus the log prior. It
@@ -317,18 +323,17 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     ) -> Self:
         """Fit the mixture to the documents `X`.
 
-        Data larger than memory come as blocks of documents. The search and `n_init` then see the first
-        block, which should therefore be a fair sample (documents in random order, thousands of
-        them); plain EM follows over all blocks, each pass adding up the statistics of theirs, which
-        is exactly EM on the whole.
+        Data larger than memory come as blocks of documents. Each step, of the search too, is then one pass over
+        all of them, adding up what each yields: the same fit as in memory, but for the draws that it begins with,
+        and the same to the last bit however many threads or machines share the work.
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (D, W), or an iterable of such blocks
-            Counts T. An iterable must give the same blocks at every iteration, as a list or
-            ``CountBlocks`` does and a generator does not; each item is a sparse matrix, a 2-d array or
-            data frame, or a tuple (CSR, CSC) of the same sparse block, which spares its transposition at
-            each pass.
+        X : array-like or sparse matrix of shape (D, W), or blocks of such
+            Counts T. Blocks are what an engine makes of them (``latents.engines``), or an iterable, which must
+            give the same ones at every iteration, as a list or ``CountBlocks`` does and a generator does not. Each
+            is a sparse matrix, a 2-d array or data frame, or a tuple (CSR, CSC) of the same sparse block, which
+            spares its transposition at each pass.
         y : array-like of shape (D,), optional
             Labels: numbers, -1 for unknown, or strings, None or "" for unknown. A labelled document stays in the
             components of its class (see `use_labels`). Of blocks, the labels of all documents in their order.
@@ -338,15 +343,14 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             Called as ``callback(name, value, step)`` at every EM step with "lower_bound", and at
             those of the search with "tempered_bound" too: the next entries of ``lower_bounds_`` and
             ``tempered_bounds_``, and those of starts that are not kept. `step` counts from 0 for each name, and
-            runs on through all phases and fits. What it raises ends the fit. For blocks, what concerns
-            the first block alone has "first_block_" before its name.
+            runs on through all phases and fits. What it raises ends the fit.
 
         Raises
         ------
         ValueError
             If an argument is out of range, or asks for more memory than there is; if `X` has entries that are
             negative, NaN or above 1e30, or that add up to more than 1e36, has no words at all, has fewer documents
-            than `n_components` (in blocks: their first), or can be iterated only once; if labels or weights are
+            than `n_components`, or can be iterated only once; if labels or weights are
             not one for each document, weights are below 0 or all 0, there are more classes than components for
             them, or seeds name a word that there is not, or the same one for two classes. Where `fit` fails or is
             interrupted, the estimator stays as it was.
@@ -355,13 +359,13 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         report = numbered(callback)
         with unchanged_on_failure(self):
             if are_blocks(X, reread=True):
-                run, n_documents = self._fit_blocks(X, y, sample_weight, report)
+                run, n_documents = self._fit_blocks(blocks_of(X), y, sample_weight, report)
             else:
                 T = self._checked(X, reset=True)
                 known = self._known(y, checked_weights(sample_weight), T.shape[0])
-                self._check_start(T)
                 scale = Scale.of(T, known.weights)
-                run, n_documents = self._fit_documents(T, known, scale, report), scale.n_documents
+                run = self._fit_counts(InMemory(known.of(T)), known, scale, report)
+                n_documents = scale.n_documents
             if not run.converged:
                 warn_caller(
                     f"EM took max_iter={self.max_iter} steps on whole documents without meeting tol={self.tol}",
@@ -428,7 +432,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         try:
             step = stepwise(
                 known.of(T),
-                coefficient_of(T, known.weights),
+                scale.coefficient,
                 parameters,
                 before.with_room(n_new),
                 a,
@@ -473,31 +477,32 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             self.pseudo_count_,
         )
 
-    def _check_start(self, T: sp.csr_array) -> None:
-        if self.n_components > T.shape[0]:
+    def _check_start(self, scale: Scale) -> None:
+        if self.n_components > scale.n_rows:
             raise ValueError(
                 f"n_components={self.n_components} exceeds the number of documents: "
-                f"n_samples={T.shape[0]}; at least one document a component is needed to start from"
+                f"n_samples={scale.n_rows}; at least one document a component is needed to start from"
             )
-        n_documents, n_words = T.shape
-        n_side_by_side = min(SIDE_BY_SIDE, self._n_starts(T)) if self.annealing else 0
+        n_words = scale.vocabulary_size
+        n_side_by_side = min(SIDE_BY_SIDE, self._n_starts(scale)) if self.annealing else 0
         # Responsibilities, probabilities and what is counted for them; in single precision those of each start.
         check_memory(
             {"n_components": self.n_components},
             lambda n_components: (
-                8 * n_components * (n_documents + 2 * n_words)
-                + 4 * n_side_by_side * n_components * (n_documents + n_words)
+                8 * n_components * (scale.n_rows_together + 2 * n_words)
+                + 4 * n_side_by_side * n_components * n_words
             ),
             "a fit to these counts",
         )
-        if T.nnz == 0:
+        if scale.n_nonzeros == 0:
             raise ValueError("there are no words to start from: every count is 0")
 
-    def _fit_documents(self, T: sp.csr_array, known: "_Known", scale: Scale, report: Report) -> Run:
-        counts, rng = known.of(T), check_random_state(self.random_state)
-        recipe = self._recipe(scale, known.guidance, T, counts.device)
-        run = fit_documents(counts, coefficient_of(T, known.weights_of(T)), recipe, rng, report)
-        if self.annealing and not run.tempered_bounds and (T.data % 1).any():
+    def _fit_counts(self, counts: Blocks[Counts], known: "_Known", scale: Scale, report: Report) -> Run:
+        self._check_start(scale)
+        rng, device = check_random_state(self.random_state), resolve_device(self.device)
+        recipe = self._recipe(scale, known.guidance, device)
+        run = fit_documents(counts, device, scale.coefficient, recipe, rng, report)
+        if self.annealing and not run.tempered_bounds and scale.has_fractions:
             warn_caller(
                 "there was nothing to anneal: almost all rows of X sum to 1 or less, and a row's sum is taken for "
                 "the length of its document. Give counts, or say annealing=False"
@@ -505,44 +510,20 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         return run
 
     def _fit_blocks(
-        self, blocks: Iterable[Any], y: ArrayLike | None, sample_weight: ArrayLike | None, report: Report
+        self, blocks: Blocks[Any], y: ArrayLike | None, sample_weight: ArrayLike | None, report: Report
     ) -> tuple[Run, float]:
-        first: sp.csr_array | None = None
-        weights = checked_weights(sample_weight)
-        scales, n_rows, coefficient = [], 0, 0.0
-        for number, block in enumerate(blocks):
-            with in_block(number):
-                T = self._checked(by_documents(block), reset=first is None)
-                if isinstance(block, tuple):
-                    block[1].check_format(full_check=True)  # torch takes indices on trust
-                if first is None:
-                    self._check_start(T)
-                    first = T
-                rows = slice(n_rows, n_rows := n_rows + T.shape[0])
-                of_block = None if weights is None else _one_each(weights[rows], T.shape[0])
-            scales.append(Scale.of(T, of_block))
-            coefficient += coefficient_of(T, of_block)
-        if first is None:
-            raise ValueError("X has no blocks: there is nothing to fit to")
-        known = self._known(y, weights, n_rows)
+        reader = learn_names(self, blocks, type(self)._check_first)
+        numbered = blocks.prepared(Numbered.of)
+        n_rows = numbered.add_up(_n_rows).in_order()
+        known = self._known(y, checked_weights(sample_weight), sum(n_rows))
+        documents = _Reader(reader, known.to_send(), np.cumsum([0, *n_rows]).tolist())
+        scale = numbered.add_up(documents.scale)
+        with one_thread_each():
+            run = self._fit_counts(blocks.prepared(documents.counts), known, scale, report)
+        return run, scale.n_documents
 
-        def read() -> Iterator[Counts]:
-            start = 0
-            for block in blocks:
-                T, T_by_words = block if isinstance(block, tuple) else (block, None)
-                if self.smoothing == 0:
-                    T, T_by_words = self._checked(T, reset=False), None  # stored zeros must not meet log 0
-                elif not sp.issparse(T):
-                    T = np.asarray(T, dtype=np.float64)
-                yield known.of(sp.csr_array(T), T_by_words, start=start)
-                start += T.shape[0]
-
-        run = self._fit_documents(
-            first, known, scales[0], lambda name, value: report(f"first_block_{name}", value)
-        )
-        scale = reduce(add, scales)
-        recipe = self._recipe(scale, known.guidance, first, resolve_device(self.device))
-        return fit_blocks(read, run, coefficient, recipe, report), scale.n_documents
+    def _check_first(self, block: Any) -> None:
+        self._checked(by_documents(block), reset=True)
 
     def _known(
         self, y: ArrayLike | None, weights: NDArray[np.float64] | None, n_rows: int, *, again: bool = False
@@ -569,7 +550,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             fitted=(getattr(self, "classes_", np.empty(0)), self.component_classes_) if again else None,
         )
 
-    def _recipe(self, scale: Scale, found: Guidance, T: sp.csr_array, device: torch.device) -> Recipe:
+    def _recipe(self, scale: Scale, found: Guidance, device: torch.device) -> Recipe:
         """Return how to fit, in the corpus's own units."""
 
         def pseudo_counts(amount: float) -> PseudoCounts:
@@ -588,13 +569,13 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             rearrangements=self.rearrangements,
             max_iter=self.max_iter,
             tol=self.tol * scale.mean_length if self.relative else self.tol,
-            n_init=self._n_starts(T),
+            n_init=self._n_starts(scale),
         )
 
-    def _n_starts(self, T: sp.csr_array) -> int:
+    def _n_starts(self, scale: Scale) -> int:
         if self.n_init != "auto":
             return self.n_init
-        return 4 if self.annealing and T.nnz * self.n_components <= _LARGE else 1
+        return 4 if self.annealing and scale.n_nonzeros * self.n_components <= _LARGE else 1
 
     def _with_seeds(self, pseudo_count: float, found: Guidance, device: torch.device) -> PseudoCounts:
         extra = found.seed_counts(self.n_features_in_, self.seed_strength * self.mean_length_)
@@ -882,7 +863,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
 
     def _posterior(self, T: sp.csr_array) -> tuple[Array, Array]:
         try:
-            gamma, log_normalisers = posterior(self._log_joint(T))
+            gamma, log_normalisers, _ = posterior(self._log_joint(T))
         except ImpossibleDocumentError as error:
             raise self._impossible(T, error) from error
         return gamma.cpu().numpy(), log_normalisers.cpu().numpy()
@@ -903,13 +884,12 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         check_is_fitted(self)
         if not are_blocks(X, reread=True):
             return [measure(self._checked(X, reset=False))]
-        found = []
-        for number, block in enumerate(X):
-            with in_block(number):
-                found.append(measure(self._checked(by_documents(block), reset=False)))
-        if not found:
-            raise ValueError("X has no blocks")
-        return found
+
+        def of_block(numbered: Numbered) -> ByBlock[Measure]:
+            T = self._checked(by_documents(numbered.block), reset=False)
+            return ByBlock({numbered.number: measure(T)})
+
+        return blocks_of(X).prepared(Numbered.of).add_up(of_block).in_order()
 
     def _checked(self, X: Any, *, reset: bool) -> sp.csr_array:
         """Return `X` checked, as float64 CSR of its own without stored zeros or duplicates."""
@@ -988,26 +968,69 @@ class _Known(NamedTuple):
     weights: NDArray[np.float64] | None
     device: str
 
-    def weights_of(self, T: sp.csr_array, start: int = 0) -> NDArray[np.float64] | None:
-        """Return the weights of the documents T, the first of which is the `start`-th."""
-        return None if self.weights is None else self.weights[start : start + T.shape[0]]
+    def weights_of(self, rows: slice) -> NDArray[np.float64] | None:
+        """Return the weights of some documents."""
+        return None if self.weights is None else self.weights[rows]
 
-    def of(self, T: sp.csr_array, T_by_words: sp.csc_array | None = None, *, start: int = 0) -> Counts:
-        """Return the documents T, the first of which is the `start`-th, with what is known of them."""
+    def of(
+        self, T: sp.csr_array, T_by_words: sp.csc_array | None = None, *, start: int = 0, number: int = 0
+    ) -> Counts:
+        """Return documents T, a block the first of which is the `start`-th, with what is known of them."""
+        rows = slice(start, start + T.shape[0])
         return Counts(
             T,
             resolve_device(self.device),
             len(self.guidance.component_classes),
             T_by_words,
-            weights=self.weights_of(T, start),
-            barred=self.guidance.barred(slice(start, start + T.shape[0])),
+            weights=self.weights_of(rows),
+            barred=self.guidance.barred(rows),
+            number=number,
         )
+
+    def to_send(self) -> "_Known":
+        """Return the same without labels where none is known: they take no memory, but do when they are sent."""
+        if (self.guidance.document_classes != UNKNOWN).any():
+            return self
+        return self._replace(guidance=self.guidance._replace(document_classes=np.empty(0, dtype=np.intp)))
 
     def of_unlabelled(self, T: sp.csr_array, rows: NDArray[np.intp]) -> Counts:
         """Return some of the documents T, none of which has a label."""
         weights = None if self.weights is None else self.weights[rows]
         n_components = len(self.guidance.component_classes)
         return Counts(T[rows], resolve_device(self.device), n_components, weights=weights)
+
+
+class _Reader(NamedTuple):
+    """Reads blocks by the parameters of an estimator, with what is known; `starts` are the first rows of each."""
+
+    estimator: MultinomialMixture
+    known: _Known
+    starts: list[int]
+
+    def scale(self, numbered: Numbered) -> Scale:
+        """Check a block, and return what it adds up to."""
+        number, block = numbered
+        T = self.estimator._checked(by_documents(block), reset=False)
+        if isinstance(block, tuple):
+            block[1].check_format(full_check=True)  # torch takes indices on trust
+        return Scale.of(T, self.known.weights_of(slice(*self.starts[number : number + 2])))
+
+    def counts(self, block: Any, number: int) -> Counts:
+        """Return the documents of a checked block."""
+        T, T_by_words = block if isinstance(block, tuple) else (block, None)
+        if self.estimator.smoothing == 0:
+            T, T_by_words = self.estimator._checked(T, reset=False), None  # stored zeros must not meet log 0
+        elif not sp.issparse(T):
+            T = np.asarray(T, dtype=np.float64)
+        T = sp.csr_array(T)
+        if T.dtype.kind not in "ui":
+            T = T.astype(np.float64, copy=False)
+        return self.known.of(T, T_by_words, start=self.starts[number], number=number)
+
+
+def _n_rows(numbered: Numbered) -> ByBlock[int]:
+    number, block = numbered
+    return ByBlock({number: np.shape(by_documents(block))[0]})
 
 
 def _with(values: NDArray[Any], component: int, halves: NDArray[Any]) -> NDArray[Any]:

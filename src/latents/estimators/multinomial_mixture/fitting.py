@@ -1,31 +1,28 @@
-"""Fitting a mixture of multinomials: annealing, then EM, over documents in memory, in blocks or batch by batch."""
+"""Fitting a mixture of multinomials: annealing, then EM, over all documents, or batch by batch."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from functools import reduce
+from collections.abc import Callable
 from itertools import count
-from operator import add
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from latents.estimators.multinomial_mixture.annealing import Climb, Corpus, annealed
+from latents.estimators.common.blocks import Blocks
+from latents.estimators.multinomial_mixture.annealing import Climb, Corpus, annealed, drawn_seed
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
+    Answers,
+    EStep,
     Parameters,
     PseudoCounts,
+    RandomStarts,
     Recipe,
     Statistics,
     e_step,
-    log_coefficients,
     log_prior,
     m_step,
     m_step_from,
-    random_responsibilities,
 )
 from latents.estimators.multinomial_mixture.moves import (
     concentration,
@@ -40,9 +37,6 @@ Report = Callable[[str, float], None]
 
 # Annealed starts climb side by side in groups of so many, as each keeps what an E step yields.
 SIDE_BY_SIDE = 4
-# Of a streamed corpus the start knows the first block only: where there is no smoothing, every word must still be
-# possible in the first pass over the others.
-_PSEUDO_COUNT_OF_UNSEEN_WORDS = 0.01
 
 
 class Run(NamedTuple):
@@ -68,29 +62,33 @@ def numbered(callback: Callback | None) -> Report:
 
 
 def fit_documents(
-    counts: Counts, coefficient: float, recipe: Recipe, rng: np.random.RandomState, report: Report
+    counts: Blocks[Counts],
+    device: torch.device,
+    coefficient: float,
+    recipe: Recipe,
+    rng: np.random.RandomState,
+    report: Report,
 ) -> Run:
-    """Fit to documents in memory, from the best of `n_init` starts.
+    """Fit to documents, from the best of `n_init` starts: each step is one sum over all blocks.
 
-    Annealed ones are told apart before they have ended (``annealing``), others by the objective that they reach.
+    Annealed starts are told apart before they have ended (``annealing``), others by the objective that they reach.
     `coefficient` is the sum of the documents' log multinomial coefficients.
     """
 
-    def run(start: Callable[[], tuple[Tensor, PseudoCounts, _Bounds]]) -> Run:
-        gamma, a, bounds = start()
-        parameters = m_step_from(counts, gamma, a)
-        return _plain_em(lambda parameters: e_step(counts, parameters), parameters, a, recipe, bounds)
+    def run(start: Callable[[], tuple[Answers, PseudoCounts, _Bounds]]) -> Run:
+        answers, a, bounds = start()
+        return _plain_em(counts, m_step_from(answers, a), a, recipe, bounds)
 
-    def searched() -> tuple[Tensor, PseudoCounts, _Bounds]:
+    def searched() -> tuple[Answers, PseudoCounts, _Bounds]:
         climb, bounds = highest()
         if bounds.tempered:
             lead_by_seeds(climb, recipe.annealing_pseudo_counts)
             climb = with_moves(climb, recipe, rng, bounds.record_annealed)
         a = told_by_clusters(climb, recipe) if recipe.pseudo_counts is None else recipe.pseudo_counts
-        return climb.gamma.to(counts.dtype), a, bounds
+        return climb.answers, a, bounds
 
     def highest() -> tuple[Climb, _Bounds]:
-        corpus = Corpus(counts)
+        corpus = Corpus(counts, device)
 
         def of_group(n_starts: int) -> tuple[Climb, _Bounds]:
             bounds = _Bounds(report, coefficient)
@@ -99,43 +97,14 @@ def fit_documents(
         n_left = range(recipe.n_init, 0, -SIDE_BY_SIDE)
         return max((of_group(min(n, SIDE_BY_SIDE)) for n in n_left), key=lambda found: found[0].objective)
 
-    def drawn() -> tuple[Tensor, PseudoCounts, _Bounds]:
+    def drawn() -> tuple[Answers, PseudoCounts, _Bounds]:
         a = recipe.annealing_pseudo_counts if recipe.pseudo_counts is None else recipe.pseudo_counts
-        return random_responsibilities(counts, recipe.n_components, rng), a, _Bounds(report, coefficient)
+        (answers,) = counts.add_up(RandomStarts(recipe.n_components, 1, drawn_seed(rng)))
+        return answers, a, _Bounds(report, coefficient)
 
     if recipe.annealing:
         return run(searched)
     return max((run(drawn) for _ in range(recipe.n_init)), key=lambda run: run.lower_bounds[-1])
-
-
-def coefficient_of(T: sp.csr_array, weights: NDArray[np.float64] | None) -> float:
-    """Return the sum of the log multinomial coefficients of documents T (D, W), weighted or not."""
-    coefficients = log_coefficients(T)
-    return float(coefficients.sum() if weights is None else coefficients @ weights)
-
-
-def fit_blocks(
-    read: Callable[[], Iterator[Counts]],
-    first: Run,
-    coefficient: float,
-    recipe: Recipe,
-    report: Report,
-) -> Run:
-    """Take exact EM steps from the fit to the first block, one pass over all blocks each.
-
-    `coefficient` is the sum of all documents' log multinomial coefficients.
-    """
-
-    def full_e_step(parameters: Parameters) -> Statistics:
-        return reduce(add, (e_step(counts, parameters) for counts in read()))
-
-    start, a = first.parameters, recipe.pseudo_counts
-    if a is None:
-        a = first.pseudo_counts if recipe.annealing else recipe.annealing_pseudo_counts
-    if isinstance(a, float) and a == 0:
-        seen = Statistics.of(start, first.words_per_component, n_documents=1, pseudo_counts=0.0)
-        start = m_step(seen, _PSEUDO_COUNT_OF_UNSEEN_WORDS)
-    return _plain_em(full_e_step, start, a, recipe, _Bounds(report, coefficient))
 
 
 def stepwise(
@@ -187,7 +156,7 @@ class _Bounds:
 
 
 def _plain_em(
-    full_e_step: Callable[[Parameters], Statistics],
+    counts: Blocks[Counts],
     parameters: Parameters,
     a: PseudoCounts,
     recipe: Recipe,
@@ -199,7 +168,7 @@ def _plain_em(
     """
     previous, words = -np.inf, torch.empty(0)
     for step in range(recipe.max_iter + 1):
-        statistics = full_e_step(parameters)
+        statistics = counts.add_up(EStep(parameters))
         objective = statistics.log_likelihood + log_prior(parameters.log_words, a)
         bounds.record(objective, statistics.n_documents)
         if objective - previous <= recipe.tol * statistics.n_documents:

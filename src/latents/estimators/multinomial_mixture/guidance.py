@@ -131,7 +131,7 @@ def is_guiding(y: ArrayLike | None) -> bool:
 
 def _labels(y: ArrayLike | None, n_documents: int) -> tuple[list[Any], NDArray[np.intp]]:
     if y is None:
-        return [], np.full(n_documents, UNKNOWN, dtype=np.intp)
+        return [], np.broadcast_to(np.intp(UNKNOWN), n_documents)  # of many documents no memory
     labels = np.asarray(y)
     if labels.shape != (n_documents,):
         raise ValueError(

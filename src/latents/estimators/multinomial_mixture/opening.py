@@ -47,7 +47,7 @@ def worth(counts: Counts, joint: Tensor, weights: Tensor) -> Worth:
     weights : Tensor of shape (C,)
         pi.
     """
-    gamma, log_likelihoods = posterior(joint)
+    gamma, log_likelihoods, _ = posterior(joint)
     # 1 - gamma has no digits left where gamma is next to 1, as that of one component may be.
     largest = gamma.argmax(dim=1, keepdim=True)
     of_others = torch.logsumexp(joint.scatter(1, largest, -torch.inf), dim=1) - log_likelihoods
@@ -90,7 +90,7 @@ def opened(
             if gamma.shape[1] == 0:
                 return parameters
             new = _maximisers(counts, gamma, pseudo_count)
-            gamma = posterior(_beside(before[:, None], counts, new))[0][:, 1:]
+            gamma = posterior(_beside(before[:, None], counts, new)).gamma[:, 1:]
         extended = Parameters(
             torch.cat([parameters.log_weights + _log_rest_of(new), new.log_weights]),
             torch.cat([parameters.log_words, new.log_words], dim=1),

@@ -1,0 +1,386 @@
+"""Work on a Ray cluster: actors that add up what they make of their blocks.
+
+Each worker has a run of blocks one after the other, and adds up its own parts of the tree before it sends them, so
+that one sum, or a few where the blocks cannot be dealt out by powers of two, goes up from each, and the parameters
+go down to each machine once. A worker keeps nothing between two sums but its place: one that is lost begins anew,
+on another machine if need be, and does its part again.
+"""
+
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from latents.engines.interface import Engine
+from latents.estimators.common.blocks import (
+    NO_BLOCKS,
+    Blocks,
+    Composed,
+    Task,
+    as_it_is,
+    in_turn,
+    subtrees,
+    sum_in_order,
+    sum_of_subtrees,
+)
+from latents.estimators.common.threads import one_thread_each
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+B = TypeVar("B")
+C = TypeVar("C")
+S = TypeVar("S")
+
+logger = logging.getLogger(__name__)
+
+# Seconds until a cluster that does not answer, or has no room, is given up.
+_PATIENCE = 20.0
+# Seconds that workers with a place may take to load all that they need, over a slow network too.
+_LOADING = 120.0
+# Seconds between two looks at whether the machines are still there that a sum waits for.
+_LOOK = 5.0
+# A worker that has ended so often, as where its blocks outgrow its memory, is not begun again.
+_MOST_RESTARTS = 4
+# What a worker and who asks it must have in common, or numbers or pickles may differ.
+_SHARED = ("latents", "numpy", "scipy", "scikit-learn", "torch", "ray")
+
+
+class ClusterError(RuntimeError):
+    """A cluster cannot be reached or cannot do what is asked of it."""
+
+
+class RayEngine(Engine):
+    """Works on blocks by the workers of a Ray cluster.
+
+    Parameters
+    ----------
+    address : str, default="local"
+        "local" begins a cluster of this machine alone, which ends with the engine; "auto" is the cluster that this
+        machine is of; else host:port of the head.
+    n_workers : int, optional
+        Where it is not given, as many as there are free processors for.
+    n_threads : int, default=1
+        Of each worker: so many blocks are worked on side by side, and so many processors are asked for.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Ray is not installed.
+    ClusterError
+        If there is no such cluster, it has no room, or a machine of it lacks this package or has another version.
+    """
+
+    def __init__(self, address: str = "local", n_workers: int | None = None, n_threads: int = 1) -> None:
+        self._ray = _ray(on_loopback=address == "local")
+        self.n_threads = n_threads
+        self._began = not self._ray.is_initialized()
+        if self._began:
+            begin(self._ray, address, (n_workers or os.cpu_count() or 1) * n_threads)
+        try:
+            _check_machines(self._ray)
+            self.n_workers = self._affordable(n_workers)
+            self._workers = self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def blocks(self, data: Any) -> Blocks[Any]:
+        """Return data in blocks, as estimators take them."""
+        return RayBlocks(self, self._ray.put(data), len(data), as_it_is)
+
+    def close(self) -> None:
+        """End the workers, and the connection if it is the engine's own."""
+        for worker in getattr(self, "_workers", ()):
+            self._ray.kill(worker)
+        self._workers = []
+        if self._began:
+            self._ray.shutdown()
+
+    def add_up(self, source: Any, prepare: Any, work: Any, n_blocks: int) -> Any:
+        """Return the sum over blocks, of which each worker adds up its own."""
+        ray = self._ray
+        edges = [n_blocks * n // self.n_workers for n in range(self.n_workers + 1)]
+        runs = [
+            (worker, subtrees(start, stop, n_blocks))
+            for worker, start, stop in zip(self._workers, edges[:-1], edges[1:], strict=True)
+            if start < stop
+        ]
+        task = ray.put(Task(prepare, work))
+        found = self.get([worker.add_up.remote(source, task, parts) for worker, parts in runs])
+        sums = {
+            part: value
+            for (_, parts), values in zip(runs, found, strict=True)
+            for part, value in zip(parts, values, strict=True)
+        }
+        return sum_of_subtrees(sums, n_blocks)
+
+    def of_first(self, source: Any, prepare: Any, work: Any) -> Any:
+        """Return what work makes of the first block."""
+        ((value,),) = self.get(
+            [self._workers[0].add_up.remote(source, self._ray.put(Task(prepare, work)), [(0, 1)])]
+        )
+        return value
+
+    def get(self, waited_for: list[Any]) -> list[Any]:
+        """Return what workers have made, or raise what has stopped them in their stead."""
+        ray = self._ray
+        try:
+            pending = waited_for
+            while pending:
+                _, pending = ray.wait(pending, num_returns=len(pending), timeout=_LOOK, fetch_local=False)
+                if pending:
+                    self._check_room()
+            return list(ray.get(waited_for))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.RayError as error:
+            raise ClusterError(
+                f"a worker has ended {_MOST_RESTARTS + 1} times, or its machine is lost, and Ray says: "
+                f"{str(error).strip().splitlines()[0]}. Where it is memory, write smaller blocks or take fewer "
+                "threads"
+            ) from None
+
+    def _affordable(self, n_workers: int | None) -> int:
+        ray = self._ray
+        wanted = (n_workers or 1) * self.n_threads
+        deadline = time.monotonic() + _PATIENCE
+        while (free := int(ray.available_resources().get("CPU", 0))) < wanted:
+            if time.monotonic() > deadline:
+                raise ClusterError(
+                    f"the cluster has {free} free processors of {int(ray.cluster_resources().get('CPU', 0))}; "
+                    f"n_workers={n_workers or 1} with n_threads={self.n_threads} ask for {wanted}"
+                )
+            time.sleep(0.2)
+        return n_workers or free // self.n_threads
+
+    def _begin(self) -> list[Any]:
+        ray = self._ray
+        make = ray.remote(Worker).options(
+            num_cpus=self.n_threads,
+            max_restarts=_MOST_RESTARTS,
+            max_task_retries=-1,
+            scheduling_strategy="SPREAD",
+        )
+        self._workers = [make.remote(self.n_threads) for _ in range(self.n_workers)]
+        asked = [worker.machine.remote() for worker in self._workers]
+        done, _ = ray.wait(asked, num_returns=len(asked), timeout=_LOADING)
+        if len(done) < len(asked):
+            raise ClusterError(
+                f"{len(done)} of {len(asked)} workers have begun within {_LOADING:.0f} s: the other machines are "
+                "too slow, or somebody else has taken their places"
+            )
+        machines = self.get(asked)
+        logger.info(
+            "Ray: %d workers of %d threads on %s",
+            len(asked),
+            self.n_threads,
+            ", ".join(sorted(set(machines))),
+        )
+        return self._workers
+
+    def _check_room(self) -> None:
+        """Say so where there are too few processors left for the workers that are waited for."""
+        wanted = self.n_workers * self.n_threads
+        there = int(self._ray.cluster_resources().get("CPU", 0))
+        if there < wanted:
+            raise ClusterError(
+                f"the cluster has {there} processors left, and {self.n_workers} workers of {self.n_threads} "
+                "threads do not fit: machines of it are gone"
+            )
+
+
+class RayBlocks(Blocks[B]):
+    """Blocks that the workers of an engine read; `source` stands for the list of them, which all workers have."""
+
+    def __init__(
+        self, engine: RayEngine, source: Any, n_blocks: int, prepare: Callable[[Any, int], B]
+    ) -> None:
+        self._engine, self._source, self._n_blocks, self._prepare = engine, source, n_blocks, prepare
+        if not n_blocks:
+            raise ValueError(NO_BLOCKS)
+
+    def add_up(self, work: Callable[[B], S]) -> S:
+        """Return the sum of what work makes of the blocks."""
+        total: S = self._engine.add_up(self._source, self._prepare, work, self._n_blocks)
+        return total
+
+    def of_first(self, work: Callable[[B], S]) -> S:
+        """Return what work makes of the first block."""
+        value: S = self._engine.of_first(self._source, self._prepare, work)
+        return value
+
+    def prepared(self, prepare: Callable[[B, int], C]) -> "RayBlocks[C]":
+        """Return what workers prepare as they read it."""
+        return RayBlocks(self._engine, self._source, self._n_blocks, Composed(self._prepare, prepare))
+
+
+class Worker:
+    """A process of the cluster that works on blocks, some side by side, each by one thread."""
+
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+        _send_tensors_as_arrays(_ray())
+
+    def machine(self) -> str:
+        """Return the name of the machine."""
+        return socket.gethostname()
+
+    def process(self) -> int:
+        """Return the number of the process."""
+        return os.getpid()
+
+    def add_up(self, blocks: Any, task: Task[S], parts: list[tuple[int, int]]) -> list[S]:
+        """Return the sum of each of some parts of the tree."""
+        try:
+            with one_thread_each():
+                return [
+                    sum_in_order(
+                        in_turn(task, ((number, blocks[number]) for number in range(*part)), self.n_threads)
+                    )
+                    for part in parts
+                ]
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"the worker on {self.machine()} cannot see {error.filename or error}; allowed are blocks where "
+                "all machines of the cluster see them by the same path"
+            ) from error
+
+
+def _ray(*, on_loopback: bool = False) -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if on_loopback and "ray" not in sys.modules:
+        # All that Ray listens on is then on 127.0.0.1, which it leaves to itself on other systems only. What it
+        # does with no word of ours, too, it would warn of: that who calls must know the token of the user.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "there is no Ray to work on a cluster with; install it by: pip install 'latents[cluster]'",
+            name="ray",
+        ) from error
+    return ray
+
+
+def begin(ray: Any, address: str, n_processors: int, **given: Any) -> None:
+    """Connect to a cluster, or begin one of this machine; as ``RayEngine`` does.
+
+    Raises
+    ------
+    ClusterError
+        If there is none at the address, or one of another version.
+    """
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, **given}
+    if address == "local":
+        options |= {"num_cpus": n_processors, "include_dashboard": False}
+    elif address != "auto":
+        _check_listens(address)
+    try:
+        ray.init(address=address, **options)
+    except ConnectionError as error:
+        raise ClusterError(
+            f"no Ray cluster is found at {address!r}; begin one with `ray start --head`, or name its head as "
+            "host:port"
+        ) from error
+    except RuntimeError as error:
+        if "ersion mismatch" not in str(error):
+            raise
+        raise ClusterError(
+            f"the cluster at {address!r} is of another version: {_in_a_line(error)}"
+        ) from error
+    _send_tensors_as_arrays(ray)
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _check_listens(address: str) -> None:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise ClusterError(
+            f"the address of a cluster is {address!r}; allowed are 'local', 'auto' and host:port"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE / 2).close()
+    except OSError as error:
+        raise ClusterError(f"no Ray cluster answers at {address!r}: {error}") from error
+
+
+def _check_machines(ray: Any) -> None:
+    """Ask every machine of a cluster for what it has in common with this one."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = _versions()(_SHARED)
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    asked = {}
+    for node in nodes:
+        on_it = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        # By value: a machine without the package can answer too.
+        ask = ray.remote(_versions()).options(num_cpus=0, max_retries=0, scheduling_strategy=on_it)
+        asked[ask.remote(_SHARED)] = node["NodeManagerAddress"]
+    done, pending = ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE)
+    if pending:
+        raise ClusterError(
+            f"the machine {asked[pending[0]]} of the cluster does not answer within {_PATIENCE:.0f} s"
+        )
+    for answer in done:
+        check_versions(asked[answer], ray.get(answer), here)
+
+
+def check_versions(machine: str, there: Mapping[str, str | None], here: Mapping[str, str | None]) -> None:
+    """Refuse a machine that lacks a package of this one, or has another version of it or of Python."""
+    for name, found in there.items():
+        if found is None:
+            raise ClusterError(
+                f"the machine {machine} of the cluster has no package {name}; install the same wheel and versions "
+                "everywhere"
+            )
+        if found != here[name]:
+            raise ClusterError(
+                f"the machine {machine} of the cluster has {name} {found}, and this one {here[name]}; allowed is "
+                "the same everywhere"
+            )
+
+
+def _versions() -> Callable[[tuple[str, ...]], dict[str, str | None]]:
+    """Return what tells the versions of packages: a function that is sent as it is, not by its name here."""
+
+    def versions(names: tuple[str, ...]) -> dict[str, str | None]:
+        import platform
+        from importlib.metadata import PackageNotFoundError, version
+
+        found: dict[str, str | None] = {"Python": platform.python_version()}
+        for name in names:
+            try:
+                found[name] = version(name)
+            except PackageNotFoundError:
+                found[name] = None
+        return found
+
+    return versions
+
+
+def _send_tensors_as_arrays(ray: Any) -> None:
+    """Let tensors travel as the numbers they show: pickled they take along all that they are a part of."""
+    import torch
+
+    ray.util.register_serializer(torch.Tensor, serializer=_array, deserializer=_tensor)
+
+
+def _array(tensor: "torch.Tensor") -> "np.ndarray[Any, Any]":
+    import numpy as np
+
+    return np.ascontiguousarray(tensor.detach().cpu().numpy())
+
+
+def _tensor(array: "np.ndarray[Any, Any]") -> "torch.Tensor":
+    import torch
+
+    return torch.tensor(array)  # what arrives is read-only

@@ -1,0 +1,149 @@
+"""The same fits on a Ray cluster as in this process, to the last bit, whatever befalls its workers."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from latents.datasets.count_blocks import CountBlocks
+from latents.engines import LocalEngine, RayEngine, on_ray
+from latents.engines.on_ray import ClusterError
+from latents.estimators import MinimumErrorPCA, MultinomialMixture
+
+LEARNED = ("weights_", "word_probabilities_", "lower_bounds_", "tempered_bounds_")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Blocks of unlike sizes on disk, of documents of four topics."""
+    rng = np.random.default_rng(0)
+    mu = rng.dirichlet(np.full(80, 0.2), size=4)
+    X = np.array([rng.multinomial(rng.poisson(15), mu[k]) for k in rng.integers(4, size=700)])
+    edges = [0, 40, 150, 300, 555, 610, 700]
+    blocks = [sp.csr_array(X[a:b]) for a, b in pairwise(edges)]
+    return CountBlocks.write(tmp_path_factory.mktemp("counts") / "blocks", blocks)
+
+
+def fitted(engine, corpus, **given):
+    y = np.where(np.arange(700) % 50 == 0, np.arange(700) % 3, -1)
+    model = MultinomialMixture(5, n_init=2, length_growth=1.3, steps_per_length=1, random_state=0)
+    return model.fit(engine.blocks(corpus), y, **given)
+
+
+def assert_same(model, other):
+    for name in LEARNED:
+        np.testing.assert_array_equal(getattr(model, name), getattr(other, name), err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def expected(corpus):
+    return fitted(LocalEngine(1), corpus)
+
+
+@pytest.fixture(scope="module")
+def engine(ray_of_two):
+    with RayEngine(n_workers=2) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_threads_fit_the_same(corpus, expected, n_threads):
+    assert_same(fitted(LocalEngine(n_threads), corpus), expected)
+
+
+def test_workers_fit_and_read_the_same(engine, corpus, expected):
+    assert_same(fitted(engine, corpus), expected)
+    blocks, local = engine.blocks(corpus), LocalEngine(1).blocks(corpus)
+    for method in ("predict_proba", "score_samples", "familiarity", "score", "perplexity", "bic", "icl"):
+        measure = getattr(expected, method)
+        np.testing.assert_array_equal(measure(blocks), measure(local), method)
+
+
+@pytest.mark.parametrize(("n_workers", "n_threads"), [(1, 1), (3, 1), (4, 1), (2, 2)])
+def test_any_number_of_workers_fits_the_same(ray_of_two, engine, corpus, expected, n_workers, n_threads):
+    with RayEngine(n_workers=n_workers, n_threads=n_threads) as other:
+        assert_same(fitted(other, corpus), expected)
+
+
+def test_a_worker_that_is_killed_changes_nothing(ray_of_two, engine, corpus, expected):
+    steps, killed = [], []
+
+    def callback(name, value, step):
+        steps.append(step)
+        if len(steps) == 5:
+            threading.Thread(target=kill).start()
+
+    def kill():
+        (victim,) = ray_of_two.get([engine._workers[1].process.remote()])
+        os.kill(victim, signal.SIGKILL)
+        killed.append(victim)
+
+    assert_same(fitted(engine, corpus, callback=callback), expected)
+    assert killed
+
+
+def test_what_is_wrong_with_a_block_is_told_as_here(engine):
+    bad = [sp.csr_array(np.eye(4)), sp.csr_array(-np.eye(4))]
+    for blocks in (bad, engine.blocks(bad)):
+        with pytest.raises(ValueError, match=r"^block 1: Negative values in data"):
+            MultinomialMixture(2).fit(blocks)
+    with pytest.raises(ValueError, match="X has no blocks"):
+        engine.blocks([])
+
+
+def test_a_file_that_a_worker_cannot_see_is_named(engine, tmp_path):
+    blocks = CountBlocks.write(tmp_path / "moved", [sp.csr_array(np.eye(4))] * 2)
+    (tmp_path / "moved").rename(tmp_path / "away")
+    with pytest.raises(FileNotFoundError, match=r"worker on .* cannot see .*block-00000.*by the same path"):
+        MultinomialMixture(2).fit(engine.blocks(blocks))
+
+
+def test_a_cluster_without_room_says_so(ray_of_two, engine, monkeypatch):
+    monkeypatch.setattr(on_ray, "_PATIENCE", 0.5)
+    with pytest.raises(
+        ClusterError, match=r"has 6 free processors of 8; n_workers=4 with n_threads=2 ask for 8"
+    ):
+        RayEngine(n_workers=4, n_threads=2)
+
+
+def test_a_worker_that_cannot_live_ends_the_sum(ray_of_two):
+    """As one does that outgrows its memory each time."""
+    with RayEngine(n_workers=1) as engine, pytest.raises(ClusterError, match="a worker has ended"):
+        engine.blocks([1]).add_up(lambda _: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_no_cluster_is_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = taken.getsockname()[1]
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match=rf"no Ray cluster answers at '127.0.0.1:{free}'"):
+        on_ray.begin(pytest.importorskip("ray"), f"127.0.0.1:{free}", 1)
+    with pytest.raises(ClusterError, match="allowed are 'local', 'auto' and host:port"):
+        on_ray.begin(pytest.importorskip("ray"), "somewhere", 1)
+    assert time.monotonic() - began < 30
+
+
+def test_machines_with_other_versions_are_refused():
+    here = {"Python": "3.11.7", "latents": "1.0", "torch": "2.15.0"}
+    on_ray.check_versions("10.0.0.2", dict(here), here)
+    with pytest.raises(
+        ClusterError, match=r"the machine 10.0.0.2 of the cluster has Python 3.12.1, and this one 3.11"
+    ):
+        on_ray.check_versions("10.0.0.2", {**here, "Python": "3.12.1"}, here)
+    with pytest.raises(ClusterError, match=r"the machine 10.0.0.2 of the cluster has no package latents"):
+        on_ray.check_versions("10.0.0.2", {**here, "latents": None}, here)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_components_of_blocks_are_the_same(engine, dtype):
+    X = np.random.default_rng(0).integers(0, 256, size=(700, 12)).astype(dtype)
+    blocks = np.split(X, [100, 110, 300, 500])
+    there, here = (MinimumErrorPCA(5).fit(who.blocks(blocks)) for who in (engine, LocalEngine(2)))
+    for name in ("components_", "mean_", "distortion_curve_"):
+        np.testing.assert_array_equal(getattr(there, name), getattr(here, name), err_msg=name)
