@@ -1,6 +1,9 @@
 """Trained models with all that it takes to use them, between the pipeline that trains and the one that uses."""
 
 import logging
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
@@ -8,7 +11,7 @@ from kedro.io import AbstractDataset, DatasetError
 from latents import predictors
 from latents.datasets.placed import Placed
 from latents.files import restore, share, whole_folder
-from latents.places import Access, Remote, here, place
+from latents.places import Access, here, place
 from latents.predictors.interface import MODEL
 from latents.sealed import seal_of
 from latents.tracking.current_run import current_run
@@ -61,18 +64,25 @@ class PredictorDataset(Placed, AbstractDataset[predictors.Candidate, predictors.
 
     def save(self, data: predictors.Candidate) -> None:
         """Write the predictor, whole or not at all, log it, and note it for the registry."""
-        if isinstance(self._place, Remote):
-            with whole_folder(self._place) as folder:
-                data.predictor.save(folder)
-        else:
+        if isinstance(self._place, Path):
             data.predictor.save(self._place)
             kept, saved = self._place.parent / MODEL, self._place / MODEL
             if kept.is_file() and seal_of(kept) == seal_of(saved):
                 share(kept, saved)
+            self._log(data, self._place)
+            return
+        with TemporaryDirectory() as temporary:
+            folder = Path(temporary) / self._place.name  # by which MLflow calls it
+            data.predictor.save(folder)
+            with whole_folder(self._place) as new:
+                shutil.copytree(folder, new, dirs_exist_ok=True)
+            self._log(data, folder)
+
+    def _log(self, data: predictors.Candidate, folder: Path) -> None:
         if current_run.run_id is None:
             logger.info("MLflow is off: no model is logged")
             return
-        model_id = log_model(self._trained_by, data, here(self._place))
+        model_id = log_model(self._trained_by, data, folder)
         current_run.logged_models[self._trained_by] = (model_id, data.headline)
 
     def _describe(self) -> dict[str, Any]:
