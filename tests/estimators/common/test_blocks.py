@@ -16,13 +16,13 @@ from latents.estimators.common.blocks import (
     ByBlock,
     InMemory,
     LocalBlocks,
-    Numbered,
     Task,
     as_it_is,
     in_turn,
     subtrees,
     sum_in_order,
     sum_of_subtrees,
+    with_number,
 )
 
 
@@ -75,7 +75,7 @@ def test_threads_change_neither_order_nor_bits(n_threads):
     numbers = [rng.normal(size=200) * 10.0 ** rng.integers(-8, 8, 200) for _ in range(21)]
     total = LocalBlocks(numbers, n_threads).add_up(np.cumsum)
     np.testing.assert_array_equal(total, LocalBlocks(numbers).add_up(np.cumsum))
-    labelled = LocalBlocks(leaves(21), n_threads).prepared(Numbered.of)
+    labelled = LocalBlocks(leaves(21), n_threads).prepared(with_number)
     assert labelled.add_up(lambda block: Sum(block.number)) == tree(0, 21)
     assert not np.array_equal(
         total, reduce(operator.add, map(np.cumsum, numbers))
@@ -148,8 +148,8 @@ def test_what_is_wrong_with_a_block_names_it(n_threads):
 
 
 def test_what_is_of_each_block_comes_in_order():
-    numbered = LocalBlocks("abcde", 2).prepared(Numbered.of)
-    assert numbered.add_up(lambda block: ByBlock({block.number: block.block})).in_order() == list("abcde")
+    letters = LocalBlocks("abcde", 2).prepared(with_number)
+    assert letters.add_up(lambda block: ByBlock({block.number: block.block})).in_order() == list("abcde")
 
 
 def test_tasks_can_be_sent():

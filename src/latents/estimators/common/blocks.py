@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from latents.estimators.common.threads import alone, n_blas_threads, one_thread_each
 
@@ -137,10 +137,10 @@ class Numbered(NamedTuple):
     number: int
     block: Any
 
-    @classmethod
-    def of(cls, block: Any, number: int) -> Self:
-        """Give a block its number."""
-        return cls(number, block)
+
+def with_number(block: Any, number: int) -> Numbered:
+    """Prepare a block by giving it its number."""
+    return Numbered(number, block)
 
 
 class ByBlock(dict[int, S]):

@@ -20,7 +20,7 @@ from latents.estimators.common.threads import n_blas_threads
 from latents.estimators.common.warnings import warn_caller
 from latents.estimators.minimum_error_pca.centred import Centred, first_too_far, largest_deviation
 from latents.estimators.minimum_error_pca.dimension import Wanted, falling_sums
-from latents.estimators.minimum_error_pca.moments import FloatArray, Moments, RowSums, working_dtype
+from latents.estimators.minimum_error_pca.moments import FloatArray, Moments, sums_of_rows, working_dtype
 from latents.estimators.minimum_error_pca.probabilistic import ProbabilisticPCA
 from latents.estimators.minimum_error_pca.solvers import (
     FULL_SPECTRUM,
@@ -530,7 +530,7 @@ class MinimumErrorPCA(
             blocks = X.prepared(learn_names(self, X, type(self)._check_first)._checked_block)
         else:
             blocks = LocalBlocks(self._each_checked(X), n_blas_threads())
-        sums = blocks.add_up(partial(RowSums.of, device=self.device))
+        sums = blocks.add_up(partial(sums_of_rows, device=self.device))
         moments = sums.moments()
         if moments.n_samples < 2:
             raise ValueError("there is 1 sample in all; a minimum of 2 is required by MinimumErrorPCA")

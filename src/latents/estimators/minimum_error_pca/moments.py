@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -112,7 +112,7 @@ class RowSums:
             If torch cannot use the device.
         """
         if sp.issparse(X):
-            T = sp.csr_array(X).astype(np.float64)
+            T = cast("Any", X).astype(np.float64)
             sums = np.asarray(T.sum(axis=0)).ravel()
             return cls(T.shape[0], sums, (T.T @ T).toarray(), 0.0, working_dtype(X))
         return sums_on(device, Plan.of(X), X.shape, n_threads).of(X)
@@ -132,6 +132,11 @@ class RowSums:
         n, from_shift = self.n_samples, self.sums / self.n_samples
         scatter = self.products - n * np.outer(from_shift, from_shift)
         return Moments(n, np.asarray(self.shift + from_shift, dtype=np.float64), scatter)
+
+
+def sums_of_rows(X: Any, device: str) -> RowSums:
+    """Sum over the rows of a block, by one thread."""
+    return RowSums.of(X, device)
 
 
 def sums_on(device: str, plan: "Plan", shape: tuple[int, int], n_threads: int) -> "Sums":

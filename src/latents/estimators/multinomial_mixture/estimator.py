@@ -24,6 +24,7 @@ from latents.estimators.common.blocks import (
     blocks_of,
     by_documents,
     learn_names,
+    with_number,
 )
 from latents.estimators.common.devices import device_of_fitted, resolve_device
 from latents.estimators.common.persistence import (
@@ -513,11 +514,11 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         self, blocks: Blocks[Any], y: ArrayLike | None, sample_weight: ArrayLike | None, report: Report
     ) -> tuple[Run, float]:
         reader = learn_names(self, blocks, type(self)._check_first)
-        numbered = blocks.prepared(Numbered.of)
-        n_rows = numbered.add_up(_n_rows).in_order()
+        each = blocks.prepared(with_number)
+        n_rows = each.add_up(_n_rows).in_order()
         known = self._known(y, checked_weights(sample_weight), sum(n_rows))
         documents = _Reader(reader, known.to_send(), np.cumsum([0, *n_rows]).tolist())
-        scale = numbered.add_up(documents.scale)
+        scale = each.add_up(documents.scale)
         with one_thread_each():
             run = self._fit_counts(blocks.prepared(documents.counts), known, scale, report)
         return run, scale.n_documents
@@ -885,11 +886,11 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         if not are_blocks(X, reread=True):
             return [measure(self._checked(X, reset=False))]
 
-        def of_block(numbered: Numbered) -> ByBlock[Measure]:
-            T = self._checked(by_documents(numbered.block), reset=False)
-            return ByBlock({numbered.number: measure(T)})
+        def of_block(given: Numbered) -> ByBlock[Measure]:
+            T = self._checked(by_documents(given.block), reset=False)
+            return ByBlock({given.number: measure(T)})
 
-        return blocks_of(X).prepared(Numbered.of).add_up(of_block).in_order()
+        return blocks_of(X).prepared(with_number).add_up(of_block).in_order()
 
     def _checked(self, X: Any, *, reset: bool) -> sp.csr_array:
         """Return `X` checked, as float64 CSR of its own without stored zeros or duplicates."""
@@ -1007,9 +1008,9 @@ class _Reader(NamedTuple):
     known: _Known
     starts: list[int]
 
-    def scale(self, numbered: Numbered) -> Scale:
+    def scale(self, given: Numbered) -> Scale:
         """Check a block, and return what it adds up to."""
-        number, block = numbered
+        number, block = given
         T = self.estimator._checked(by_documents(block), reset=False)
         if isinstance(block, tuple):
             block[1].check_format(full_check=True)  # torch takes indices on trust
@@ -1028,8 +1029,8 @@ class _Reader(NamedTuple):
         return self.known.of(T, T_by_words, start=self.starts[number], number=number)
 
 
-def _n_rows(numbered: Numbered) -> ByBlock[int]:
-    number, block = numbered
+def _n_rows(given: Numbered) -> ByBlock[int]:
+    number, block = given
     return ByBlock({number: np.shape(by_documents(block))[0]})
 
 
