@@ -217,12 +217,16 @@ class Remote(os.PathLike[str]):
             return self
         try:
             with self._asked():
-                manifest = json.loads(self._fs.cat_file(self.with_child(_MANIFEST)._path))
+                content = self._fs.cat_file(self.with_child(_MANIFEST)._path)
         except FileNotFoundError:
             return Remote(self._address, self._options, files=self._listing())
-        whole = self.with_child(manifest["folder"])
-        # Such a folder is never written to again: its name is the version of all that is in it.
-        files = {name: _Seen(size, whole.name) for name, size in manifest["files"].items()}
+        try:
+            manifest = json.loads(content)
+            whole = self.with_child(manifest["folder"])
+            # Such a folder is never written to again: its name is the version of all that is in it.
+            files = {name: _Seen(int(size), whole.name) for name, size in manifest["files"].items()}
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise PlaceError(f"{self}/{_MANIFEST} is damaged: {error!r:.200}") from error
         return Remote(whole._address, self._options, files=files)
 
     def _listing(self) -> dict[str, _Seen]:

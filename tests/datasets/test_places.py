@@ -364,6 +364,12 @@ def test_a_name_in_a_manifest_never_leads_out_of_the_scratch_folder(store):
         datasets.NpyFolderDataset(filepath="memory://b/arrays").load()
 
 
+def test_a_damaged_manifest_is_named(store):
+    sent(store, "arrays/.manifest.json", '{"folder": 3}')
+    with pytest.raises(DatasetError, match=r"memory://b/arrays/\.manifest\.json is damaged"):
+        datasets.NpyFolderDataset(filepath="memory://b/arrays").load()
+
+
 def test_credentials_and_passwords_are_not_told():
     entry = datasets.NpzDataset(
         filepath="memory://b/a.npz", credentials={"secret": "hush"}, fs_args={"client": "hush"}
