@@ -20,6 +20,8 @@ from latents.estimators import MinimumErrorPCA
 from latents.files import whole_file, whole_folder
 from latents.places import PlaceError, Remote, place
 from latents.predictors import Candidate, Headline
+from tests.datasets.test_documents import write_newsgroups
+from tests.datasets.test_images import write_mnist
 from tests.datasets.test_whole import Unwritable
 
 TABLE = pd.DataFrame({"a": [1, 2], "b": ["x", "=y"]})
@@ -418,3 +420,17 @@ def test_a_block_that_raises_uploads_nothing(store, in_scratch):
             raise RuntimeError("half way")
     assert files_of(store) == []
     assert in_scratch() == []
+
+
+def test_what_loaders_have_downloaded_before_is_read_from_a_store(store, tmp_path):
+    write_mnist(tmp_path / "there")
+    write_newsgroups(tmp_path / "there", [("waves", "sci.sea"), ("clouds", "sci.sky")])
+    with pytest.raises(DatasetError, match="memory://b/home"):
+        datasets.TorchvisionImagesDataset("memory://b/home").load()
+    with pytest.raises(DatasetError, match="memory://b/home"):
+        datasets.NewsgroupsDataset("memory://b/home").load()
+    for path in (tmp_path / "there").rglob("*"):
+        if path.is_file():
+            sent(store, f"home/{path.relative_to(tmp_path / 'there').as_posix()}", path.read_bytes())
+    assert datasets.TorchvisionImagesDataset("memory://b/home").load()["images"].shape == (80, 28, 28)
+    assert len(datasets.NewsgroupsDataset("memory://b/home").load()) == 2

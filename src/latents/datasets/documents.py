@@ -134,7 +134,7 @@ class NewsgroupsDataset(ReadOnlyDataset[pd.DataFrame]):
         try:
             # The order of the files, not a shuffled one: splits are drawn later, from their own seed.
             bunch = fetch_20newsgroups(
-                data_home=str(here(cache).parent if cache.is_file() else self._data_home),
+                data_home=str(here(cache).parent if isinstance(cache, Remote) else self._data_home),
                 subset=self._subset,
                 remove=self._remove,
                 shuffle=False,
