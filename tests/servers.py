@@ -1,4 +1,4 @@
-"""A real MLflow server that can be there, be silent or be gone, and others that are none."""
+"""Real servers of MLflow and of S3 that can be there, be silent or be gone, and others that are none."""
 
 import os
 import signal
@@ -71,6 +71,15 @@ def mlflow_server(folder: Path, database: str, environment: dict[str, str]) -> I
     ]
     environment = {**environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with served({f"http://{LOCAL}:{port}/health": words}, folder, environment):
+        yield port
+
+
+@contextmanager
+def s3_server(folder: Path) -> Iterator[int]:
+    """Run a server that speaks S3 for the length of the block, and give its port."""
+    port = free_port()
+    words = [sys.executable, "-m", "moto.server", "--host", LOCAL, "--port", str(port)]
+    with served({f"http://{LOCAL}:{port}/moto-api/": words}, folder, dict(os.environ)):
         yield port
 
 

@@ -184,6 +184,16 @@ def test_clean_goes_by_every_environment_that_can_be_read(continued):
 
 
 @pytest.mark.slow
+def test_clean_leaves_what_lies_in_a_store_and_says_so(continued):
+    continued.write("conf/bucket/globals.yml", "data: s3://bucket/latents\n")
+    said = make(continued, "clean")
+    assert re.search(
+        r"\d\d outputs of bucket stay, which lie in a store, such as s3://bucket/latents/02_", said
+    )
+    assert files_of(continued.path / "data") == {"README.md"}
+
+
+@pytest.mark.slow
 def test_clean_does_not_look_around_where_an_output_was_sent_elsewhere(continued):
     continued.write(
         "conf/test/catalog_own.yml", "pca.scores: {type: pandas.CSVDataset, filepath: scores.csv}\n"

@@ -39,7 +39,7 @@ def test_a_basis_is_imported_and_fitted_without_torch_pandas_and_matplotlib():
     )
     modules, _ = loaded_by(code)
     assert "sklearn.base" in modules
-    beside = {"pandas", "polars", "pyarrow", "kedro", "mlflow"}
+    beside = {"pandas", "polars", "pyarrow", "kedro", "mlflow", "fsspec"}
     assert not modules & (beside | {"torch", "matplotlib", "scipy.stats"})
 
 

@@ -1,7 +1,8 @@
 """``make clean``: remove what runs have written, and nothing else.
 
 What runs write is what the catalogs of all environments call an output, where a run has left its lock. Whatever
-else lies in those folders stays, and is told of.
+else lies in those folders stays, and is told of. What lies in a store stays: others may read it, and no folder of
+this machine is cleaner without it.
 """
 
 import sys
@@ -21,6 +22,7 @@ from yaml import YAMLError
 from latents.files import sweep
 from latents.hooks.configuration import register_places
 from latents.hooks.run_log import LOGS
+from latents.places import Remote, place
 from latents.predictors.interface import MODEL, SETTINGS
 
 # The files of a dataset that is a folder.
@@ -116,7 +118,7 @@ def _outputs_of(project: Path, env: str) -> Iterator[Output]:
         loader = OmegaConfigLoader(
             str(project / settings.CONF_SOURCE), env=env, **settings.CONFIG_LOADER_ARGS
         )
-        data = Path(loader["globals"]["data"])
+        data = place(loader["globals"]["data"])
         credentials: dict[str, Any] = {}
         with suppress(MissingConfigException):
             credentials = dict(loader["credentials"])
@@ -126,20 +128,29 @@ def _outputs_of(project: Path, env: str) -> Iterator[Output]:
         reason = f"{' '.join(str(error).split()):.200}"
         print(f"==> the outputs of {env} stay: its configuration cannot be read ({reason})")
         return
-    root = project / data
+    # Of what a catalog writes to a disk all the same, while the rest lies in a store, folders stay.
+    root = project / ("data" if isinstance(data, Remote) else data)
     written = {name for pipeline in pipelines.values() for name in pipeline.all_outputs()}
+    elsewhere: set[str] = set()
     for name, entry in entries:
         while isinstance(entry.get("dataset"), dict):
             entry = entry["dataset"]
         kind = str(entry.get("type")).rpartition(".")[2]
         path = str(entry.get("filepath") or entry.get("path") or "")
-        if not path or "://" in path or not (name in written or kind in _WRITTEN_INPUTS):
+        if not path or not (name in written or kind in _WRITTEN_INPUTS):
             continue
+        found = place(path)
+        if isinstance(found, Remote):
+            elsewhere.add(str(found))
+            continue
+        path = str(found)
         full = project / path
         patterns = (f"*/{full.name}",) if entry.get("versioned") else _IN_FOLDER.get(kind, ())
         if not full.is_relative_to(root / "01_raw"):
             above = project / "data"  # which stays, though an environment's folder in it need not
             yield Output(full, patterns, above if root.is_relative_to(above) else root)
+    if elsewhere:
+        print(f"==> {len(elsewhere)} outputs of {env} stay, which lie in a store, such as {min(elsewhere)}")
 
 
 def _remove(output: Output) -> None:

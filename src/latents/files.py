@@ -5,6 +5,9 @@ the writer holds until all is done. The operating system frees the lock of a wri
 knows that nobody writes there any more, and clears up (``sweep``, ``restore``). What an interrupt, which may come
 between any two lines, kept a writer from clearing up goes when Python ends (``remove_own``). On a file system that
 has no locks files and folders are written all the same, and nothing is cleared up.
+
+What belongs to a store (``places``) is written in the same way where its copy lies, and uploaded before that is
+moved into its place.
 """
 
 import atexit
@@ -18,6 +21,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
+
+from latents.places import Remote
 
 _LOCK = ".lock"
 _NEW, _OLD = "new", "old"
@@ -37,14 +42,17 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The temporary file has the name of `path`, since some writers choose the format by it, and lies on the same
     disk, so that the move is one atomic rename; it is flushed first. When the block raises, it is removed and
-    `path` stays as it was.
+    `path` stays as it was. Of a store, the upload is what comes last.
     """
-    final = Path(path)
+    final = path.copy if isinstance(path, Remote) else Path(path)
     with _place_for(final) as place:
         temporary = place / final.name
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        if isinstance(path, Remote):
+            path.put(temporary)
+        else:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         temporary.replace(final)
 
 
@@ -54,13 +62,16 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     The folder that was there before is then removed; when the block raises, it stays as it was. Of a process that
     is killed between the two renames, ``sweep`` and ``restore`` put it back. Of several writers at once the last
-    one's is left.
+    one's is left. In a store no moment is without the one or the other.
     """
-    final = Path(path).resolve()
+    new = path.new_folder() if isinstance(path, Remote) else None
+    final = Path(path).resolve() if new is None else new.copy
     with _place_for(final) as place:
         (place / _NEW).mkdir()
         try:
             yield place / _NEW
+            if isinstance(path, Remote) and new is not None:
+                path.put_folder(new, place / _NEW)
             while not _exchange(place, final):
                 shutil.rmtree(place / _OLD, ignore_errors=True)
         finally:
@@ -112,11 +123,15 @@ def sweep(folder: str | os.PathLike[str], name: str | None = None) -> list[Path]
 def restore(path: str | os.PathLike[str]) -> None:
     """Put a folder back whose writer was killed between taking it away and putting another in its place.
 
+    In a store it never is away.
+
     Raises
     ------
     FileNotFoundError
         If it is away and cannot be put back.
     """
+    if isinstance(path, Remote):
+        return
     final = Path(path).resolve()
     if final.exists() or not final.parent.is_dir():
         return

@@ -1,6 +1,7 @@
-"""How much memory there is, so that a parameter can be refused by its name before an allocator fails."""
+"""How much memory there is, and sizes: a parameter can be refused by its name before an allocator fails."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 # Where Linux keeps the limit of a container's memory, by version of control groups.
 _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _GIB = 2**30
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def memory_bytes() -> int | None:
@@ -57,3 +59,9 @@ def check_memory(
 def _in_gib(n_bytes: int) -> str:
     gib = n_bytes // _GIB
     return f"{n_bytes / _GIB:,.1f}" if gib < 10**6 else f"more than 10^{len(str(gib)) - 1}"
+
+
+def parsed_size(text: str) -> int | None:
+    """Return the bytes of a size such as ``4 GiB``; None where it is none."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?) ?([KMGT]?)i?B", text.strip(), flags=re.IGNORECASE)
+    return int(float(found[1]) * _UNITS[found[2].upper()]) if found and float(found[1]) else None

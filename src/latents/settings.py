@@ -51,6 +51,7 @@ class _Hooks:
             hooks.SummaryHook(),
             hooks.EngineHook(),
             hooks.StartHook(),
+            hooks.PlaceHook(),
         )
 
 

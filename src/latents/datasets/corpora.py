@@ -12,6 +12,7 @@ from latents.datasets.parquet import read_row_groups, row_groups_of
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.texts import DocumentTableDataset, TextFolderDataset
 from latents.datasets.unpacking import Size, bytes_of
+from latents.places import Access, Place, now, place
 
 _LEAST = 4096  # bytes that a file of a folder counts for: many small ones take their time, too
 
@@ -25,11 +26,11 @@ class CorpusParts(ABC):
 
     Attributes
     ----------
-    place : Path
+    place : Path or Remote
         The file or folder.
     """
 
-    def __init__(self, place: Path, columns: Collection[str] | None) -> None:
+    def __init__(self, place: Place, columns: Collection[str] | None) -> None:
         self.place, self._columns = place, columns
 
     @abstractmethod
@@ -64,7 +65,7 @@ class FolderParts(CorpusParts):
     """A folder of texts, in batches of files."""
 
     def __init__(
-        self, texts: TextFolderDataset, place: Path, size: int, columns: Collection[str] | None
+        self, texts: TextFolderDataset, place: Place, size: int, columns: Collection[str] | None
     ) -> None:
         super().__init__(place, columns)
         self._texts = texts
@@ -94,7 +95,7 @@ class LineParts(CorpusParts):
     """A ``.csv``, ``.tsv``, ``.jsonl`` or ``.ndjson`` file, in ranges of bytes that are whole rows."""
 
     def __init__(
-        self, table: DocumentTableDataset, place: Path, size: int, columns: Collection[str] | None
+        self, table: DocumentTableDataset, place: Place, size: int, columns: Collection[str] | None
     ) -> None:
         super().__init__(place, columns)
         self._table, self._cuts = table, table.cuts(size)
@@ -121,7 +122,7 @@ class ParquetParts(CorpusParts):
     def __init__(
         self,
         table: DocumentTableDataset,
-        place: Path,
+        place: Place,
         size: int,
         columns: Collection[str] | None,
         max_unpacked: int | None,
@@ -160,6 +161,8 @@ class CorpusDataset(ReadOnlyDataset[CorpusParts]):
         Which files of a folder to read, such as ``*.txt``; all by default.
     encoding, separator, quoting, max_unpacked
         As for ``DocumentTableDataset``.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -174,13 +177,16 @@ class CorpusDataset(ReadOnlyDataset[CorpusParts]):
         separator: str | None = None,
         quoting: bool | None = None,
         max_unpacked: Size = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         if columns is not None and (
             not isinstance(columns, list | tuple) or not all(isinstance(name, str) for name in columns)
         ):
             raise DatasetError(f"columns is {columns!r:.80}; allowed is a list of names")
-        self._filepath, self._columns = Path(filepath), columns
+        self._credentials, self._fs_args = credentials, fs_args
+        self._place, self._columns = place(filepath, credentials, fs_args), columns
         size = bytes_of(part_size, "part_size")
         if size is None:
             raise DatasetError("part_size is None; allowed are bytes, or a size such as 8 MiB")
@@ -191,13 +197,28 @@ class CorpusDataset(ReadOnlyDataset[CorpusParts]):
 
     def load(self) -> CorpusParts:
         """Return the parts, none of them read yet."""
-        path, size, columns = self._filepath.absolute(), self._part_size, self._columns
-        if path.is_dir() and path.suffix != ".parquet":
-            texts = TextFolderDataset(str(path), self._pattern, self._encoding, self._max_unpacked)
-            return FolderParts(texts, path, size, columns)
+        where, size, columns = now(self._place), self._part_size, self._columns
+        where = where.absolute() if isinstance(where, Path) else where
+        address = str(where)
+        if where.is_dir() and where.suffix != ".parquet":
+            texts = TextFolderDataset(
+                address,
+                self._pattern,
+                self._encoding,
+                self._max_unpacked,
+                credentials=self._credentials,
+                fs_args=self._fs_args,
+            )
+            return FolderParts(texts, where, size, columns)
         table = DocumentTableDataset(
-            str(path), self._encoding, self._separator, self._quoting, self._max_unpacked
+            address,
+            self._encoding,
+            self._separator,
+            self._quoting,
+            self._max_unpacked,
+            credentials=self._credentials,
+            fs_args=self._fs_args,
         )
-        if path.suffix == ".parquet":
-            return ParquetParts(table, path, size, columns, self._max_unpacked)
-        return LineParts(table, path, size, columns)
+        if where.suffix == ".parquet":
+            return ParquetParts(table, where, size, columns, self._max_unpacked)
+        return LineParts(table, where, size, columns)

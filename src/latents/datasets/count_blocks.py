@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from latents.datasets.engine import checked, engine_of
+from latents.datasets.placed import Placed
 from latents.features.block_counts import BlockCounts
 from latents.files import restore, whole_file, whole_folder
+from latents.places import Access, Place, Remote, bring, here, now, place
 
 _PARTS = ("data", "indices", "indptr")
 _LARGEST_WHOLE = 2**32 - 1  # beyond, floats are as short
@@ -30,7 +32,7 @@ class CountBlocks:
     Parameters
     ----------
     folder : path-like
-        Where ``write`` has put them.
+        Where ``write`` has put them. Of a store the blocks are brought here when their turn comes.
 
     Attributes
     ----------
@@ -48,8 +50,8 @@ class CountBlocks:
 
     MANIFEST = "manifest.json"
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder).absolute()
+    def __init__(self, folder: str | Path | Remote) -> None:
+        self.folder: Place = folder.now() if isinstance(folder, Remote) else Path(folder).absolute()
         path = self.folder / self.MANIFEST
         restore(self.folder)
         try:
@@ -80,11 +82,13 @@ class CountBlocks:
         number = range(len(self))[number]
         shape = (self.rows[number], self.n_words)
         # Copy-on-write: torch takes writable memory only, and nobody writes.
-        maps = [np.load(file, mmap_mode="c") for file in _files(self.folder, number)]
+        files = _files(self.folder, number)
+        bring(files)
+        maps = [np.load(here(file), mmap_mode="c") for file in files]
         return sparse.csr_array(tuple(maps[:3]), shape=shape), sparse.csc_array(tuple(maps[3:]), shape=shape)
 
     @classmethod
-    def write(cls, folder: str | Path, blocks: Iterable[sparse.csr_array]) -> Self:
+    def write(cls, folder: str | Path | Remote, blocks: Iterable[sparse.csr_array]) -> Self:
         """Write blocks as they come, whole or not at all; blocks that were there before are replaced.
 
         Parameters
@@ -101,7 +105,7 @@ class CountBlocks:
         ValueError
             If there is no block, or one has no documents, or another number of words than the first.
         """
-        final = Path(folder).resolve()
+        final = folder if isinstance(folder, Remote) else Path(folder).resolve()
         with writing(final) as new:
             sizes: list[BlockSize] = []
             for number, block in enumerate(blocks):
@@ -120,16 +124,21 @@ class BlockSize(NamedTuple):
 
 
 @contextmanager
-def writing(folder: str | Path) -> Iterator[Path]:
+def writing(folder: str | Path | Remote) -> Iterator[Path]:
     """Give a folder to write blocks to, which takes the place of the given one when all is done.
 
-    Whoever sees it may write some of them (``write_block``); ``finish`` lists them.
+    Whoever sees it may write some of them (``write_block``); ``finish`` lists them. For a store it is a folder of
+    this machine, which is uploaded.
 
     Raises
     ------
     FileExistsError
         If something else than blocks is there.
     """
+    if isinstance(folder, Remote):  # where nothing is replaced but what was written so
+        with whole_folder(folder) as new:
+            yield new
+        return
     final = Path(folder).resolve()
     is_empty = final.is_dir() and not any(final.iterdir())
     if final.exists() and not is_empty and not (final / CountBlocks.MANIFEST).is_file():
@@ -155,7 +164,7 @@ def write_block(folder: Path, number: int, given: sparse.csr_array) -> BlockSize
     if not block.shape[0]:
         raise ValueError(f"block {number} has no documents")
     block.data = _in_few_bytes(block.data)
-    files = _files(folder, number)
+    files = [here(file) for file in _files(folder, number)]
     files[0].parent.mkdir(parents=True, exist_ok=True)
     by_words = block.tocsc()
     arrays = [getattr(layout, part) for layout in (block, by_words) for part in _PARTS]
@@ -195,7 +204,7 @@ def check_sizes(sizes: list[BlockSize]) -> None:
         )
 
 
-class CountBlocksDataset(AbstractDataset[Any, Any]):
+class CountBlocksDataset(Placed, AbstractDataset[Any, Any]):
     """A folder of blocks of counts: saves a sparse matrix, or any iterable of such.
 
     Parameters
@@ -207,6 +216,8 @@ class CountBlocksDataset(AbstractDataset[Any, Any]):
         loads as ``BlockCounts``, which pipelines use as they use a matrix; without one as ``CountBlocks``.
     documents_per_block : int, default=10000
         How a matrix is parted. Its documents stay in order.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -216,20 +227,22 @@ class CountBlocksDataset(AbstractDataset[Any, Any]):
         filepath: str,
         engine: dict[str, Any] | None = None,
         documents_per_block: int = 10_000,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         if not isinstance(documents_per_block, int) or documents_per_block < 1:
             raise DatasetError(
                 f"documents_per_block is {documents_per_block!r:.80}; allowed are whole numbers of at least 1"
             )
-        self._filepath = Path(filepath)
+        self._place = place(filepath, credentials, fs_args)
         self._engine = None if engine is None else checked(engine)
         self._documents_per_block = documents_per_block
         self.metadata = metadata
 
     def load(self) -> CountBlocks | BlockCounts:
         """Return the blocks, none of them read yet."""
-        blocks = CountBlocks(self._filepath)
+        blocks = CountBlocks(self._place)
         if self._engine is None:
             return blocks
         return BlockCounts(engine_of(self._engine).blocks(blocks), blocks.rows, blocks.n_words)
@@ -237,9 +250,9 @@ class CountBlocksDataset(AbstractDataset[Any, Any]):
     def save(self, data: Any) -> None:
         """Write the blocks, whole or not at all."""
         try:
-            CountBlocks.write(self._filepath, self._parts(data) if sparse.issparse(data) else data)
+            CountBlocks.write(self._place, self._parts(data) if sparse.issparse(data) else data)
         except ValueError as error:
-            raise DatasetError(f"{self._filepath}: {error}") from error
+            raise DatasetError(f"{self._place}: {error}") from error
 
     def _parts(self, matrix: Any) -> Iterator[sparse.csr_array]:
         T = sparse.csr_array(matrix)
@@ -247,11 +260,11 @@ class CountBlocksDataset(AbstractDataset[Any, Any]):
             yield T[start : start + self._documents_per_block]
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "engine": self._engine}
+        return {"filepath": str(self._place), "engine": self._engine}
 
     def _exists(self) -> bool:
-        restore(self._filepath)
-        return (self._filepath / CountBlocks.MANIFEST).is_file()
+        restore(self._place)
+        return (now(self._place) / CountBlocks.MANIFEST).is_file()
 
 
 def _in_few_bytes(values: NDArray[Any]) -> NDArray[Any]:
@@ -265,7 +278,7 @@ def _in_few_bytes(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.min_scalar_type(int(values.max())))
 
 
-def _files(folder: Path, number: int) -> list[Path]:
+def _files(folder: Place, number: int) -> list[Place]:
     """Return the files of a block: its arrays by documents, then those by words."""
-    place = folder / f"block-{number:05d}"
-    return [place / f"{layout}.{part}.npy" for layout in ("documents", "words") for part in _PARTS]
+    block = f"block-{number:05d}"
+    return [folder / f"{block}/{layout}.{part}.npy" for layout in ("documents", "words") for part in _PARTS]

@@ -8,10 +8,10 @@ import codecs
 import re
 from importlib import import_module
 from mmap import ACCESS_READ, mmap
-from pathlib import Path
 from typing import NamedTuple
 
 from latents.datasets.files import marked_encoding
+from latents.places import Place
 
 _ASCII = bytes(range(128)).decode()
 # In these, and most others where a byte is a character, line breaks and quotation marks are bytes of their own.
@@ -37,14 +37,14 @@ class Cut(NamedTuple):
     line_break: str
 
 
-def cuts_of(path: Path, size: int, encoding: str = "utf-8", separator: str | None = None) -> list[Cut]:
+def cuts_of(path: Place, size: int, encoding: str = "utf-8", separator: str | None = None) -> list[Cut]:
     r"""Return parts of about `size` bytes; a row that is longer is one.
 
     What is packed, or in an encoding whose line breaks are no bytes of their own (UTF-16), is one part.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Remote
         The file.
     size : int
         Bytes of a part.

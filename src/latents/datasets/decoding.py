@@ -3,7 +3,6 @@
 import io
 import struct
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL.ImageFile import ImageFile
 
 from latents.datasets.files import check_truth
 from latents.datasets.image_shapes import whole_sizes
+from latents.places import Place
 
 # Pillow knows more, among them EPS, which runs another program.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -86,12 +86,12 @@ class PictureForm:
         """Return the parameters by name."""
         return {"size": self._size, "grey": self._grey, "fit": self._fit, "bits": self._bits}
 
-    def decode(self, content: Path | bytes) -> Decoded:
+    def decode(self, content: Place | bytes) -> Decoded:
         """Return a picture in this form.
 
         Parameters
         ----------
-        content : Path or bytes
+        content : Path, Remote or bytes
             The file, or what is in it.
 
         Raises

@@ -11,6 +11,7 @@ import pandas as pd
 from kedro.io import DatasetError
 
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.places import Access, Remote, here, place
 
 
 class DocstringsDataset(ReadOnlyDataset[pd.DataFrame]):
@@ -98,11 +99,13 @@ class NewsgroupsDataset(ReadOnlyDataset[pd.DataFrame]):
     Parameters
     ----------
     data_home : str
-        The folder that holds scikit-learn's cache, or that it is downloaded to.
+        The folder that holds scikit-learn's cache, or that it is downloaded to; to a store nothing is downloaded.
     subset : {"all", "train", "test"}
         Which posts to read.
     remove : sequence of {"headers", "footers", "quotes"}
         What to strip from the posts.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -114,9 +117,11 @@ class NewsgroupsDataset(ReadOnlyDataset[pd.DataFrame]):
         data_home: str,
         subset: str = "all",
         remove: Sequence[str] = (),
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._data_home = Path(data_home)
+        self._data_home = place(data_home, credentials, fs_args)
         self._subset = subset
         self._remove = tuple(remove)
         super().__init__(metadata)
@@ -129,11 +134,11 @@ class NewsgroupsDataset(ReadOnlyDataset[pd.DataFrame]):
         try:
             # The order of the files, not a shuffled one: splits are drawn later, from their own seed.
             bunch = fetch_20newsgroups(
-                data_home=str(self._data_home),
+                data_home=str(here(cache).parent if isinstance(cache, Remote) else self._data_home),
                 subset=self._subset,
                 remove=self._remove,
                 shuffle=False,
-                download_if_missing=not cache.is_file(),
+                download_if_missing=not (isinstance(cache, Remote) or cache.is_file()),
                 n_retries=1,
             )
         except OSError as error:

@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from latents.datasets.tables import TableDataset
 from latents.datasets.unpacking import Size
 from latents.features.labels import numbers_if_whole, truth_of
 from latents.messages import some_of, unquoted
+from latents.places import Access, Place
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +67,8 @@ class FeatureTableDataset(TableDataset[Arrays]):
         is a character, and every line a row.
     max_unpacked : int or str, optional
         How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -84,9 +86,11 @@ class FeatureTableDataset(TableDataset[Arrays]):
         decimal: str = ".",
         quoting: bool | None = None,
         max_unpacked: Size = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(filepath, encoding, separator, quoting, max_unpacked, metadata)
+        super().__init__(filepath, encoding, separator, quoting, max_unpacked, credentials, fs_args, metadata)
         if not isinstance(drop, (list, tuple)):
             raise DatasetError(f"drop is {drop!r:.80}; allowed is a list of columns")
         self._label = _column(label)
@@ -108,7 +112,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         then empty among texts, and NaN among numbers of Parquet; trainings refuse that.
         """
         X, columns, others = self._from_parquet() if self._kind == ".parquet" else self._from_text()
-        data = images_or_features(self._filepath, X, self._image_shape, "columns of features")
+        data = images_or_features(self._place, X, self._image_shape, "columns of features")
         if "features" in data:
             data["feature_names"] = np.array(columns.features)
         if "labels" in others:
@@ -120,7 +124,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         for parameter, name in [("label", self._label), *(("drop", name) for name in self._drop)]:
             if name is not None and name not in there:
                 raise DatasetError(
-                    f"{self._filepath} has no column {name!r:.80}, which {parameter} names; "
+                    f"{self._place} has no column {name!r:.80}, which {parameter} names; "
                     f"it has {some_of(names)}{f' ({said})' if (said := unquoted(name)) else ''}"
                 )
         kept = there.difference(self._drop)
@@ -129,17 +133,17 @@ class FeatureTableDataset(TableDataset[Arrays]):
         kept.difference_update(others.values())
         features = [name for name in names if name in kept]
         if not features:
-            raise DatasetError(f"{self._filepath} has no column of features; it has {some_of(names)}")
+            raise DatasetError(f"{self._place} has no column of features; it has {some_of(names)}")
         if "" in features:
             raise DatasetError(
-                f"{self._filepath}: column {names.index('') + 1} has no name, as row numbers have that were "
+                f"{self._place}: column {names.index('') + 1} has no name, as row numbers have that were "
                 'written along; name it, or leave it out by `drop: [""]`'
             )
         meant = {self._label or "label", "held_out", "name"}
         for name in features:
             if name.strip() in meant:
                 raise DatasetError(
-                    f"{self._filepath} has a column {name!r:.80}, whose name begins or ends with blanks; call it "
+                    f"{self._place} has a column {name!r:.80}, whose name begins or ends with blanks; call it "
                     f"{name.strip()!r}, or leave it out by `drop`"
                 )
         return _Columns(features, others)
@@ -234,7 +238,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         return numbers
 
     def _from_parquet(self) -> tuple[NDArray[Any], _Columns, Arrays]:
-        path = self._filepath
+        path = self._place
         table = parquet_of(path, self._max_unpacked)
         columns = self._meanings(table.column_names)
         places = {name: place for place, name in enumerate(table.column_names)}
@@ -255,7 +259,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         if places:
             logger.warning(
                 "%s, %s: column %.80r is empty; %d rows have no label",
-                *(self._filepath, places[0], columns.others["labels"], len(places)),
+                *(self._place, places[0], columns.others["labels"], len(places)),
             )
 
 
@@ -279,7 +283,7 @@ def _is_number(cells: pa.ChunkedArray) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
-def _finite(path: Path, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
+def _finite(path: Place, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
     """Return a column of features of Parquet."""
     if cells.null_count:
         row = np.flatnonzero(cells.is_null())[0]
@@ -314,7 +318,7 @@ def _side_by_side(columns: list[NDArray[Any]], n_rows: int) -> NDArray[Any]:
     return X
 
 
-def _plain(path: Path, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
+def _plain(path: Place, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
     """Return numbers and truth values as they are, and all else as text; what is missing is NaN or empty."""
     if _is_number(cells) and not (pa.types.is_boolean(cells.type) and cells.null_count):
         numbers: NDArray[Any] = cells.to_numpy()

@@ -3,12 +3,12 @@
 import codecs
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
 from kedro.io import DatasetError
 
 from latents.datasets.unpacking import gunzipped
+from latents.places import Place
 
 # What begins a file of an encoding that says so itself; none of it is UTF-8. The longer ones come first.
 _MARKS = {
@@ -19,13 +19,13 @@ _MARKS = {
 }
 
 
-def malformed(path: Path, line: int, reason: str) -> DatasetError:
+def malformed(path: Place, line: int, reason: str) -> DatasetError:
     """Return the error that says what is wrong in a line (counted from 1) of a file."""
     return DatasetError(f"{path}, line {line}: {reason}")
 
 
 @contextmanager
-def opened(path: Path, max_unpacked: int | None = None) -> Iterator[IO[bytes]]:
+def opened(path: Place, max_unpacked: int | None = None) -> Iterator[IO[bytes]]:
     """Open a file, or what is in it if its name ends in ``.gz``.
 
     Raises
@@ -44,7 +44,7 @@ def opened(path: Path, max_unpacked: int | None = None) -> Iterator[IO[bytes]]:
                 yield content
 
 
-def decoded(content: bytes, path: Path, encoding: str = "utf-8", first_line: int = 1) -> str:
+def decoded(content: bytes, path: Place, encoding: str = "utf-8", first_line: int = 1) -> str:
     """Return the text of bytes that begin at a line of a file, without the byte-order mark of the first.
 
     A file that should be UTF-8 and begins as UTF-16 or UTF-32 does is read as that.
@@ -92,7 +92,7 @@ def check_encoding(encoding: str) -> str:
     return encoding
 
 
-def text_of(path: Path, encoding: str = "utf-8", max_unpacked: int | None = None) -> str:
+def text_of(path: Place, encoding: str = "utf-8", max_unpacked: int | None = None) -> str:
     """Return the text of a file; raises as `opened` and `decoded` do."""
     with opened(path, max_unpacked) as file:
         return decoded(file.read(), path, encoding)

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from kedro.io import DatasetError
 
+from latents.places import Place, Remote
+
 logger = logging.getLogger(__name__)
 
 _TRAIN = ("train", "training")
@@ -18,15 +20,15 @@ _PART = re.compile(
 )
 
 
-def files_within(root: Path, pattern: str = "*") -> list[str]:
+def files_within(root: Place, pattern: str = "*") -> list[str]:
     """Return the files in a folder and all folders below it, as paths within it, parted by ``/``.
 
     They come sorted by folder and name, hidden ones left out. Links are followed, to files and to folders;
-    one to a folder that it lies in is told of and not entered again, so that loops end.
+    one to a folder that it lies in is told of and not entered again, so that loops end. A store has none.
 
     Parameters
     ----------
-    root : Path
+    root : Path or Remote
         The folder.
     pattern : str
         Which files, such as ``*.txt``; with a ``/`` in it, by the ends of their paths.
@@ -42,7 +44,11 @@ def files_within(root: Path, pattern: str = "*") -> list[str]:
     ending = pattern
     while ending.startswith("**/"):  # any depth is allowed as it is
         ending = ending.removeprefix("**/")
-    names = [name for name in _walk(root) if PurePosixPath(name).match(ending)]
+    names = [
+        name
+        for name in (root.names() if isinstance(root, Remote) else _walk(root))
+        if PurePosixPath(name).match(ending)
+    ]
     if not names:
         raise DatasetError(f"{root} has no file {pattern}")
     names.sort(key=lambda name: name.split("/"))
@@ -92,7 +98,7 @@ def split_of(folders: Collection[str]) -> dict[str, bool] | None:
     return held_out if is_split else None
 
 
-def labels_and_split(root: Path, names: Sequence[str]) -> tuple[list[str] | None, list[bool] | None]:
+def labels_and_split(root: Place, names: Sequence[str]) -> tuple[list[str] | None, list[bool] | None]:
     """Return what the subfolders of a folder say of the files in it: their labels, and which are held out.
 
     Subfolders are labels, but for ``train`` and ``test`` (see `split_of`): there those one level below are,
@@ -100,7 +106,7 @@ def labels_and_split(root: Path, names: Sequence[str]) -> tuple[list[str] | None
 
     Parameters
     ----------
-    root : Path
+    root : Path or Remote
         The folder, for messages.
     names : sequence of str
         The paths of the files within it, parted by ``/``.

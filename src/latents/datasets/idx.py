@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from math import prod
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from latents.datasets.files import check_truth, opened
 from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of
+from latents.places import Access, Place, here, place
 
 # The third byte of a file and the type of its numbers, big-endian.
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -45,6 +45,8 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         Whether images lie column by column, as EMNIST's do, and are to be turned upright.
     max_unpacked : int or str, optional
         How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -56,10 +58,12 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         image_shape: Sequence[int] | None = None,
         transpose: bool = False,
         max_unpacked: Size = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = Path(filepath)
-        self._labels = None if labels is None else self._filepath.parent / labels
+        self._place = place(filepath, credentials, fs_args)
+        self._labels = None if labels is None else self._place.parent / labels
         self._image_shape = image_shape_of(image_shape)
         self._transpose = check_truth("transpose", transpose)
         self._max_unpacked = bytes_of(max_unpacked)
@@ -67,11 +71,11 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return ``images`` or ``features``, and ``labels`` if there are any."""
-        values = read_idx(self._filepath, self._max_unpacked)
-        data = images_or_features(self._filepath, values, self._image_shape, "numbers a row")
+        values = read_idx(self._place, self._max_unpacked)
+        data = images_or_features(self._place, values, self._image_shape, "numbers a row")
         if self._transpose:
             if "images" not in data:
-                raise DatasetError(f"{self._filepath} has rows and no images, which `transpose` is for")
+                raise DatasetError(f"{self._place} has rows and no images, which `transpose` is for")
             data["images"] = data["images"].swapaxes(1, 2)
         if self._labels is not None:
             labels = np.array(read_idx(self._labels, self._max_unpacked))
@@ -81,11 +85,11 @@ class IdxDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
                 )
                 labels = labels[:, 0]
             data["labels"] = labels
-            check_labels(self._labels, data["labels"], self._filepath, len(values))
+            check_labels(self._labels, data["labels"], self._place, len(values))
         return data
 
 
-def read_idx(path: Path, max_unpacked: int | None = None) -> NDArray[Any]:
+def read_idx(path: Place, max_unpacked: int | None = None) -> NDArray[Any]:
     """Return the array of an IDX file, its numbers in this machine's order of bytes.
 
     Raises
@@ -99,7 +103,11 @@ def read_idx(path: Path, max_unpacked: int | None = None) -> NDArray[Any]:
         offset, n_bytes = 4 + 4 * len(shape), prod(shape) * kind.itemsize
         if path.suffix != ".gz":
             _check_length(path, path.stat().st_size - offset, kind, shape)
-            values = np.memmap(path, kind, "r", offset, shape) if n_bytes else _shaped(path, b"", kind, shape)
+            values = (
+                np.memmap(here(path), kind, "r", offset, shape)
+                if n_bytes
+                else _shaped(path, b"", kind, shape)
+            )
         else:
             # In pieces, so that a header that lies about its sizes costs no memory.
             content = bytearray()
@@ -111,7 +119,7 @@ def read_idx(path: Path, max_unpacked: int | None = None) -> NDArray[Any]:
 
 
 def _shaped(
-    path: Path, content: bytes | bytearray, kind: np.dtype[Any], shape: tuple[int, ...]
+    path: Place, content: bytes | bytearray, kind: np.dtype[Any], shape: tuple[int, ...]
 ) -> NDArray[Any]:
     try:
         return np.frombuffer(content, kind).reshape(shape)
@@ -119,7 +127,7 @@ def _shaped(
         raise DatasetError(f"{path}: its header says shape {shape}, which no array can have") from error
 
 
-def _header(path: Path, file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _header(path: Place, file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise DatasetError(f"{path} is no IDX file: it begins with {magic!r}, and not with two zero bytes")
@@ -135,7 +143,7 @@ def _header(path: Path, file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...]
 
 
 def _check_length(
-    path: Path, found: int, kind: np.dtype[Any], shape: tuple[int, ...], at_least: bool = False
+    path: Place, found: int, kind: np.dtype[Any], shape: tuple[int, ...], at_least: bool = False
 ) -> None:
     """Refuse a file whose header and length differ; `at_least` if `found` is not all of a longer file."""
     expected = prod(shape) * kind.itemsize

@@ -1,7 +1,6 @@
 """Images of one's own: a folder of picture files."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from latents.datasets.decoding import PictureForm
 from latents.datasets.folders import files_within, labels_and_split
 from latents.datasets.pictures import Source, read_pictures
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.places import Access, in_batches, now, place
 
 _BATCH = 256  # pictures that are waited for together
 _WAY_OUT = "mend or remove it, or leave it out by `pattern`"
@@ -42,6 +42,8 @@ class ImageFolderDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
     bits : {8, 16}, optional
         Of a pixel; without it, all must have as many. Of 16 the upper 8 make 8; 8 times 257 make 16, so that white
         stays white.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -54,9 +56,11 @@ class ImageFolderDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         fit: str = "crop",
         pattern: str = "*",
         bits: int | None = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._path = Path(path)
+        self._path = place(path, credentials, fs_args)
         self._form = PictureForm(size, grey, fit, bits)
         self._pattern = pattern
         super().__init__(metadata)
@@ -66,12 +70,13 @@ class ImageFolderDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
 
         That is ``labels`` or, where they are a split, ``held_out``, and the labels below.
         """
-        names = files_within(self._path, self._pattern)
-        labels, held_out = labels_and_split(self._path, names)
-        sources = [Source(str(self._path / name), self._path / name) for name in names]
-        batches = [sources[start : start + _BATCH] for start in range(0, len(sources), _BATCH)]
+        folder = now(self._path)
+        names = files_within(folder, self._pattern)
+        labels, held_out = labels_and_split(folder, names)
+        batches = in_batches([folder / name for name in names], _BATCH)
+        sources = ([Source(str(path), path) for path in batch] for batch in batches)
         data = {
-            "images": read_pictures(self._form, len(names), batches, _WAY_OUT),
+            "images": read_pictures(self._form, len(names), sources, _WAY_OUT),
             "names": np.array(names),
         }
         if labels is not None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from math import prod
-from pathlib import Path
 from typing import Any
 
 from kedro.io import DatasetError
 from numpy.typing import NDArray
+
+from latents.places import Place
 
 Shape = tuple[int, ...]
 
@@ -44,13 +45,13 @@ def image_shape_of(sizes: Sequence[int] | None) -> Shape | None:
 
 
 def images_or_features(
-    path: Path, values: NDArray[Any], image_shape: Shape | None, counted: str
+    path: Place, values: NDArray[Any], image_shape: Shape | None, counted: str
 ) -> dict[str, NDArray[Any]]:
     """Return an array of images as ``images``, and one of rows of numbers as ``features`` or as ``images``.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Remote
         Where the array is from.
     values : ndarray of shape (N, p), (N, height, width) or (N, height, width, channels)
         No copy is made of it.
@@ -85,7 +86,7 @@ def images_or_features(
     return {"images": values.reshape(-1, *image_shape)}
 
 
-def check_labels(path: Path, labels: NDArray[Any], of: Path, n: int) -> None:
+def check_labels(path: Place, labels: NDArray[Any], of: Place, n: int) -> None:
     """Refuse a file of labels that are not one for each of the `n` rows of another file.
 
     Raises

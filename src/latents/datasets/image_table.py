@@ -4,7 +4,6 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +19,7 @@ from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of, check_unpacked
 from latents.features.labels import numbers_if_whole
 from latents.messages import some_of
+from latents.places import Access, Place, now, place
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         Which files of a folder to read.
     max_unpacked : int or str, optional
         How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -72,9 +74,11 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         bits: int | None = None,
         pattern: str = "*.parquet",
         max_unpacked: Size = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = Path(filepath)
+        self._place = place(filepath, credentials, fs_args)
         self._image = image
         self._label = label
         self._form = PictureForm(size, grey, fit, bits)
@@ -84,11 +88,11 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return ``images`` and, where the table has them, ``labels``, ``names`` (paths) and ``held_out``."""
-        paths = [self._filepath]
-        if self._filepath.is_dir():
-            paths = [self._filepath / name for name in files_within(self._filepath, self._pattern)]
-        elif not self._filepath.is_file():
-            raise DatasetError(f"there is no file {self._filepath}")
+        paths, folder = [self._place], now(self._place)
+        if folder.is_dir():
+            paths = [folder / name for name in files_within(folder, self._pattern)]
+        elif not self._place.is_file():
+            raise DatasetError(f"there is no file {self._place}")
         columns = [self._columns(path) for path in paths]
         for path, found in zip(paths, columns, strict=True):
             if found != columns[0]:
@@ -99,7 +103,7 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
                 check_unpacked(path, _unpacked(file), self._max_unpacked)
                 lengths.append(int(file.metadata.num_rows))
         if not sum(lengths):
-            raise DatasetError(f"{self._filepath} has no row")
+            raise DatasetError(f"{self._place} has no row")
         image, label, classes = columns[0]
         batches = (batch for path in paths for batch in _pictures(path, image))
         data = {"images": read_pictures(self._form, sum(lengths), batches, _WAY_OUT)}
@@ -114,7 +118,7 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             data["held_out"] = np.repeat(held_out, lengths)
         return data
 
-    def _columns(self, path: Path) -> _Columns:
+    def _columns(self, path: Place) -> _Columns:
         with opened_parquet(path) as file:
             schema = file.schema_arrow
         for parameter, name in (("image", self._image), ("label", self._label)):
@@ -151,7 +155,7 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
             _check_kind(path, label, schema.field(label).type, classes.get(label))
         return _Columns(self._image or pictures[0], label, classes.get(label or ""))
 
-    def _held_out(self, paths: Sequence[Path]) -> list[bool] | None:
+    def _held_out(self, paths: Sequence[Place]) -> list[bool] | None:
         """Say of each file whether it is held out, or None where file names are no split."""
         parts = []
         for path in paths:
@@ -162,12 +166,12 @@ class ImageTableDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         if split is None:
             return None
         uses = [f"{part} is {'held out' if out else 'trained on'}" for part, out in sorted(split.items())]
-        logger.info("the files of %s are a split: %s", self._filepath, ", ".join(uses))
+        logger.info("the files of %s are a split: %s", self._place, ", ".join(uses))
         return [split[part] for part in parts]
 
     def _describe(self) -> dict[str, Any]:
         return {
-            "filepath": str(self._filepath),
+            "filepath": str(self._place),
             "image": self._image,
             "label": self._label,
             **self._form.describe(),
@@ -195,7 +199,7 @@ def _is_binary(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _classes(path: Path, schema: Any) -> dict[str, list[str]]:
+def _classes(path: Place, schema: Any) -> dict[str, list[str]]:
     """Return the names of classes that Hugging Face keeps in the schema, by column."""
     content = (schema.metadata or {}).get(b"huggingface")
     if content is None:
@@ -219,7 +223,7 @@ def _classes(path: Path, schema: Any) -> dict[str, list[str]]:
     return {name: names for name, names in found.items() if name in schema.names}
 
 
-def _check_kind(path: Path, label: str, kind: Any, classes: list[str] | None) -> None:
+def _check_kind(path: Place, label: str, kind: Any, classes: list[str] | None) -> None:
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     if not pa.types.is_integer(kind) and (classes is not None or not is_text):
         raise DatasetError(
@@ -228,7 +232,7 @@ def _check_kind(path: Path, label: str, kind: Any, classes: list[str] | None) ->
         )
 
 
-def _pictures(path: Path, image: str) -> Iterator[list[Source]]:
+def _pictures(path: Place, image: str) -> Iterator[list[Source]]:
     """Yield the pictures of a file, some at a time."""
     with opened_parquet(path) as file:
         n_rows = _BATCH_BYTES * file.metadata.num_rows // max(_unpacked(file), 1)
@@ -255,7 +259,7 @@ def _content(place: str, image: str, cell: Any) -> bytes:
     return bytes(content)
 
 
-def _labels(path: Path, label: str, classes: list[str] | None) -> NDArray[Any]:
+def _labels(path: Place, label: str, classes: list[str] | None) -> NDArray[Any]:
     with opened_parquet(path) as file:
         cells = file.read(columns=[label]).column(0)
     if classes is None:
@@ -274,7 +278,7 @@ def _labels(path: Path, label: str, classes: list[str] | None) -> NDArray[Any]:
     return np.array([named[number] for number in coded])
 
 
-def _names(path: Path, image: str) -> list[str]:
+def _names(path: Place, image: str) -> list[str]:
     """Return the paths that pictures had, empty where a row has none."""
     with opened_parquet(path) as file:
         kind = file.schema_arrow.field(image).type

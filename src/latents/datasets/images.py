@@ -1,6 +1,5 @@
 """Image sets as mappings: ``images`` (N x height x width), ``labels`` (N) and, where given, ``held_out`` (N)."""
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,6 +7,7 @@ from kedro.io import DatasetError
 from numpy.typing import NDArray
 
 from latents.datasets.read_only import ReadOnlyDataset
+from latents.places import Access, Remote, here, place
 
 Images = dict[str, NDArray[Any]]
 
@@ -46,13 +46,16 @@ class TorchvisionImagesDataset(ReadOnlyDataset[Images]):
     Parameters
     ----------
     data_home : str
-        The folder that holds torchvision's cache (``<data_home>/<dataset>/raw``), or that it is downloaded to.
+        The folder that holds torchvision's cache (``<data_home>/<dataset>/raw``), or that it is downloaded to; to
+        a store nothing is downloaded.
     dataset : {"MNIST", "FashionMNIST", "KMNIST"}
         The class of ``torchvision.datasets``.
     subset : {"all", "train", "test"}
         Which images to read.
     limit : int, optional
         Keep only the first so many images, for a quick try.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -70,13 +73,15 @@ class TorchvisionImagesDataset(ReadOnlyDataset[Images]):
         dataset: str = "MNIST",
         subset: str = "all",
         limit: int | None = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         if dataset not in self.DATASETS:
             raise DatasetError(f"dataset is {dataset!r:.80}; allowed are {', '.join(self.DATASETS)}")
         if subset not in self.SUBSETS:
             raise DatasetError(f"subset is {subset!r:.80}; allowed are {', '.join(self.SUBSETS)}")
-        self._data_home = Path(data_home)
+        self._data_home = place(data_home, credentials, fs_args)
         self._dataset = dataset
         self._subset = subset
         self._limit = limit
@@ -88,8 +93,11 @@ class TorchvisionImagesDataset(ReadOnlyDataset[Images]):
 
         loader = getattr(datasets, self._dataset)
         try:
+            home = str(self._data_home)
+            if isinstance(self._data_home, Remote):
+                home = str(here(self._data_home / self._dataset).parent)
             parts = {
-                train: loader(str(self._data_home), train=train, download=True)
+                train: loader(home, train=train, download=not isinstance(self._data_home, Remote))
                 for train in self.SUBSETS[self._subset]
             }
         except (OSError, RuntimeError) as error:

@@ -12,9 +12,11 @@ from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 
 from latents.datasets.image_shapes import check_labels, image_shape_of, images_or_features
+from latents.datasets.placed import Placed
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import NO_HEADER, npy_header
 from latents.files import restore, whole_folder
+from latents.places import Access, Place, Remote, here, place
 
 
 class NpyDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
@@ -31,6 +33,8 @@ class NpyDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         A ``.npy`` file with N labels, beside the first one unless its path says otherwise.
     image_shape : sequence of int, optional
         ``[height, width]`` or ``[height, width, 3]``: each row is an image, its pixels line by line.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -40,24 +44,26 @@ class NpyDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         filepath: str,
         labels: str | None = None,
         image_shape: Sequence[int] | None = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = Path(filepath)
-        self._labels = None if labels is None else self._filepath.parent / labels
+        self._place = place(filepath, credentials, fs_args)
+        self._labels = None if labels is None else self._place.parent / labels
         self._image_shape = image_shape_of(image_shape)
         super().__init__(metadata)
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return ``images`` or ``features``, and ``labels`` if there are any."""
-        values = _mapped(self._filepath)
-        data = images_or_features(self._filepath, values, self._image_shape, "numbers a row")
+        values = _mapped(self._place)
+        data = images_or_features(self._place, values, self._image_shape, "numbers a row")
         if self._labels is not None:
             data["labels"] = np.array(_mapped(self._labels))
-            check_labels(self._labels, data["labels"], self._filepath, len(values))
+            check_labels(self._labels, data["labels"], self._place, len(values))
         return data
 
 
-class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
+class NpyFolderDataset(Placed, AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
     """A mapping of names to arrays as a folder of ``.npy`` files, each mapped into memory when it is loaded.
 
     Memory so holds no more of the arrays than is in use; what they were saved from may itself be mapped.
@@ -70,6 +76,8 @@ class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArra
         The ``filepath`` of another such entry, whose arrays are saved here as rows, (N, p). They take no disk of
         their own: the file there gets a second name here (a hard link, where the file system has such), and is
         read as rows.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -78,28 +86,32 @@ class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArra
         self,
         filepath: str,
         rows_of: Mapping[str, str] | None = None,  # of a key whose path Kedro takes to be within the project
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = Path(filepath)
-        self._rows_of = None if rows_of is None else Path(rows_of["filepath"])
+        self._place = place(filepath, credentials, fs_args)
+        self._rows_of = None if rows_of is None else place(rows_of["filepath"], credentials, fs_args)
         self.metadata = metadata
 
     def load(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
         if not self._exists():
-            raise DatasetError(f"there is no folder {self._filepath}")
-        arrays = {path.stem: _mapped(path) for path in sorted(self._filepath.glob("*.npy"))}
+            raise DatasetError(f"there is no folder {self._place}")
+        folder = self._place.brought() if isinstance(self._place, Remote) else self._place
+        paths: list[Place] = sorted(folder.glob("*.npy"), key=str)
+        arrays = {path.stem: _mapped(path) for path in paths}
         if self._rows_of is not None:
             arrays = {name: array.reshape(len(array), -1) for name, array in arrays.items()}
         return arrays
 
     def save(self, data: dict[str, NDArray[Any]]) -> None:
         """Write the arrays in the place of those that were there, whole or not at all."""
-        for path in self._filepath.glob("*"):
+        for path in self._place.glob("*") if isinstance(self._place, Path) else ():
             if path.suffix != ".npy":
                 raise DatasetError(f"{path} is none of the arrays that are to be replaced; move it elsewhere")
         try:
-            with whole_folder(self._filepath) as folder:
+            with whole_folder(self._place) as folder:
                 for name, array in data.items():
                     if not self._is_linked(array, folder / f"{name}.npy"):
                         np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -108,9 +120,9 @@ class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArra
                 f"array {name!r:.80} holds Python objects; allowed are numbers, truth values and strings"
             ) from error
 
-    def _is_linked(self, array: NDArray[Any], path: Path) -> bool:
+    def _is_linked(self, array: NDArray[Any], path: Place) -> bool:
         """Let a file of `rows_of` that an array is the whole of have a second name; files there never change."""
-        if self._rows_of is None or not isinstance(array, np.memmap) or not array.filename:
+        if not isinstance(self._rows_of, Path) or not isinstance(array, np.memmap) or not array.filename:
             return False
         source = Path(array.filename)
         if source.parent.resolve() != self._rows_of.resolve():
@@ -125,16 +137,16 @@ class NpyFolderDataset(AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArra
 
     def _describe(self) -> dict[str, Any]:
         return {
-            "filepath": str(self._filepath),
+            "filepath": str(self._place),
             "rows_of": None if self._rows_of is None else str(self._rows_of),
         }
 
     def _exists(self) -> bool:
-        restore(self._filepath)
-        return self._filepath.is_dir()
+        restore(self._place)
+        return self._place.is_dir()
 
 
-def _mapped(path: Path) -> NDArray[Any]:
+def _mapped(path: Place) -> NDArray[Any]:
     if not path.is_file():
         raise DatasetError(f"there is no file {path}")
     if path.suffix == ".npz":
@@ -144,7 +156,7 @@ def _mapped(path: Path) -> NDArray[Any]:
             shape, kind = npy_header(file, str(path))
             expected = file.tell() + prod(shape) * kind.itemsize
         if expected == path.stat().st_size:
-            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+            array: NDArray[Any] = np.lib.format.open_memmap(here(path), mode="r")
             return array
     except NO_HEADER as error:
         raise DatasetError(f"{path} is no whole .npy file of numbers or strings: {error!s:.200}") from error

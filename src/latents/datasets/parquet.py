@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import chain
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -14,6 +14,7 @@ from kedro.io import DatasetError
 from latents.datasets.folders import files_within
 from latents.datasets.unpacking import check_unpacked
 from latents.messages import first_repeated
+from latents.places import Place, in_batches, now
 
 # What pandas calls an index without a name: it is no column of the user's.
 _UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
@@ -21,7 +22,7 @@ _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _ROWS = 1024  # that are unpacked at a time
 
 
-def parquet_of(path: Path, max_unpacked: int | None = None) -> pa.Table:
+def parquet_of(path: Place, max_unpacked: int | None = None) -> pa.Table:
     """Return the columns of a Parquet file, or of a folder of such files as Spark and Dask write it.
 
     What pandas keeps as an index with a name is a column like any other. In a folder the parts come in the
@@ -34,6 +35,7 @@ def parquet_of(path: Path, max_unpacked: int | None = None) -> pa.Table:
         If there is no such file and no part, one is no whole Parquet file, two columns have one name, parts have
         different columns, or all unpack to more than they may (see ``unpacking``).
     """
+    path = now(path)
     if not path.is_dir():
         _check_there(path)
         (table,) = _unpacked(path, [path], max_unpacked)
@@ -69,7 +71,7 @@ class RowGroups(NamedTuple):
     first_row: int
 
 
-def row_groups_of(path: Path, size: int) -> list[RowGroups]:
+def row_groups_of(path: Place, size: int) -> list[RowGroups]:
     """Return the rows of a Parquet table in parts of about `size` bytes, by what its files say of themselves.
 
     A part has at least a row group. Raises as `parquet_of` does, but for what is wrong with the rows.
@@ -80,7 +82,7 @@ def row_groups_of(path: Path, size: int) -> list[RowGroups]:
     first: tuple[str, list[str]] | None = None
     n_rows = 0
     for part in _finished(path) if path.is_dir() else [""]:
-        with opened_parquet(path / part) as file:
+        with opened_parquet(path / part if part else path) as file:
             groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
             names = _with_folders(file.schema_arrow.empty_table(), part).column_names
         first = first or (part, names)
@@ -97,22 +99,22 @@ def row_groups_of(path: Path, size: int) -> list[RowGroups]:
 
 
 def read_row_groups(
-    path: Path, rows: RowGroups, columns: Collection[str] | None = None, max_unpacked: int | None = None
+    path: Place, rows: RowGroups, columns: Collection[str] | None = None, max_unpacked: int | None = None
 ) -> pa.Table:
     """Return some rows of a table, and of its columns those that are named or all; raises as `parquet_of` does."""
-    place = path / rows.part
+    place = path / rows.part if rows.part else path
     with opened_parquet(place) as file:
         check = _Unpacked(place, max_unpacked, place.stat().st_size)
         table = _read(file, check, rows.groups, columns)
     return _with_folders(table, rows.part)
 
 
-def _check_there(path: Path) -> None:
+def _check_there(path: Place) -> None:
     if not path.is_file():
         raise DatasetError(f"there is no file {path}")
 
 
-def _finished(path: Path) -> list[str]:
+def _finished(path: Place) -> list[str]:
     """Return the parts of a table that is a folder, in their order."""
     if (path / "_delta_log").exists():
         raise DatasetError(
@@ -126,7 +128,7 @@ def _finished(path: Path) -> list[str]:
 
 
 def _check_alike(
-    path: Path, first: str, expected: Collection[str], part: str, found: Collection[str]
+    path: Place, first: str, expected: Collection[str], part: str, found: Collection[str]
 ) -> None:
     """Refuse a part of a table with other columns than the first."""
     if different := set(found) ^ set(expected):
@@ -137,7 +139,7 @@ def _check_alike(
 
 
 @contextmanager
-def opened_parquet(path: Path) -> Iterator[pq.ParquetFile]:
+def opened_parquet(path: Place) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file.
 
     Raises
@@ -156,12 +158,12 @@ def opened_parquet(path: Path) -> Iterator[pq.ParquetFile]:
         raise DatasetError(f"{path} is no whole Parquet file: {error!s:.300}") from error
 
 
-def _unpacked(whole: Path, parts: Sequence[Path], max_unpacked: int | None) -> list[pa.Table]:
+def _unpacked(whole: Place, parts: Sequence[Place], max_unpacked: int | None) -> list[pa.Table]:
     """Return the tables of files that are one together; a value that is repeated takes almost no room in them."""
     packed = sum(part.stat().st_size for part in parts)
     check = _Unpacked(whole, max_unpacked, packed)
     tables = []
-    for part in parts:
+    for part in chain.from_iterable(in_batches(parts)):
         with opened_parquet(part) as file:
             tables.append(_read(file, check))
     return tables
@@ -170,7 +172,7 @@ def _unpacked(whole: Path, parts: Sequence[Path], max_unpacked: int | None) -> l
 class _Unpacked:
     """Refuses, as more and more is read, what unpacks to more than it may."""
 
-    def __init__(self, path: Path, max_unpacked: int | None, packed: int) -> None:
+    def __init__(self, path: Place, max_unpacked: int | None, packed: int) -> None:
         self._path, self._max_unpacked, self._packed, self._n_bytes = path, max_unpacked, packed, 0
 
     def __call__(self, n_bytes: int) -> None:

@@ -5,7 +5,6 @@ import os
 import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from latents.datasets.decoding import FORMATS, MOST_PIXELS, Decoded, PictureForm
 from latents.memory import memory_bytes
+from latents.places import Place
 from latents.tracking.monitor import FitMonitor
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Source(NamedTuple):
     """A picture to be read: what messages call it, and where or what it is."""
 
     name: str
-    content: Path | bytes
+    content: Place | bytes
 
 
 def read_pictures(

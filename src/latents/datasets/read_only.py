@@ -1,19 +1,26 @@
 """What the data that runs only read have in common."""
 
 from inspect import signature
-from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
 
 from kedro.io import AbstractDataset, DatasetError
 
+from latents.datasets.placed import Placed
+from latents.places import Place
+
 Loaded = TypeVar("Loaded")
+_UNTOLD = ("metadata", "credentials", "fs_args")
 
 
-class ReadOnlyDataset(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
-    """A catalog entry that can be loaded and not saved, and that keeps each parameter, as ``_filepath``.
+class ReadOnlyDataset(Placed, AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
+    """A catalog entry that can be loaded and not saved.
+
+    It keeps `filepath` as ``_place``, and each other parameter by its name, such as ``_pattern``.
 
     Parameters
     ----------
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -26,6 +33,6 @@ class ReadOnlyDataset(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
         raise DatasetError(f"{self._describe()} is read only")
 
     def _describe(self) -> dict[str, Any]:
-        names = [name for name in signature(type(self)).parameters if name != "metadata"]
-        kept = {name: getattr(self, f"_{name}") for name in names}
-        return {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}
+        names = [name for name in signature(type(self)).parameters if name not in _UNTOLD]
+        kept = {name: getattr(self, "_place" if name == "filepath" else f"_{name}") for name in names}
+        return {name: str(value) if isinstance(value, Place) else value for name, value in kept.items()}

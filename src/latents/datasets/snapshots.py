@@ -2,8 +2,8 @@
 
 import io
 import logging
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.files import whole_file
+from latents.places import Access, Place, place
 from latents.tracking.current_run import current_run
 from latents.tracking.store import reason
 
@@ -20,17 +21,17 @@ logger = logging.getLogger(__name__)
 
 
 class Snapshots:
-    """A folder of arrays and pictures by epoch, kept on disk and by the MLflow run in progress.
+    """A folder of arrays and pictures by epoch, kept where its entry says and by the MLflow run in progress.
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or Remote
         Gets ``epoch_<number>.npz`` and ``epoch_<number>.png``.
     artifact_path : str
         The folder of the pictures in MLflow.
     """
 
-    def __init__(self, folder: Path, artifact_path: str) -> None:
+    def __init__(self, folder: Place, artifact_path: str) -> None:
         self._folder = folder
         self._artifact_path = artifact_path
 
@@ -52,7 +53,7 @@ class Snapshots:
         if current_run.run_id is None:
             return
         try:
-            mlflow.MlflowClient().log_artifact(current_run.run_id, str(path), self._artifact_path)
+            mlflow.MlflowClient().log_artifact(current_run.run_id, os.fspath(path), self._artifact_path)
         except Exception as error:
             # Whatever keeps MLflow's store away for a while should not cost the fit.
             logger.warning("MLflow took no picture of epoch %d (%s); it is %s", epoch, reason(error), path)
@@ -60,7 +61,8 @@ class Snapshots:
     def load(self) -> dict[int, dict[str, NDArray[Any]]]:
         """Return the arrays by epoch, in rising order."""
         found = {}
-        for path in sorted(self._folder.glob("epoch_*.npz")):
+        paths: list[Place] = sorted(self._folder.glob("epoch_*.npz"), key=str)
+        for path in paths:
             with np.load(path, allow_pickle=False) as file:
                 found[int(path.stem.removeprefix("epoch_"))] = {name: file[name] for name in file.files}
         return found
@@ -72,21 +74,30 @@ class SnapshotsDataset(ReadOnlyDataset[Snapshots]):
     Parameters
     ----------
     path : str
-        The folder on disk.
+        The folder.
     artifact_path : str
         Where in MLflow.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
 
-    def __init__(self, path: str, artifact_path: str, metadata: dict[str, Any] | None = None) -> None:
-        self._path = Path(path)
+    def __init__(
+        self,
+        path: str,
+        artifact_path: str,
+        credentials: Access = None,
+        fs_args: Access = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._path = place(path, credentials, fs_args)
         self._artifact_path = artifact_path
         super().__init__(metadata)
 
     @property
-    def folder(self) -> Path:
-        """The folder on disk, which need not be there."""
+    def folder(self) -> Place:
+        """The folder, which need not be there."""
         return self._path
 
     def load(self) -> Snapshots:

@@ -1,19 +1,18 @@
 """Sparse matrices as SciPy's ``save_npz`` writes them."""
 
-from pathlib import Path
-
 import numpy as np
 from kedro.io import DatasetError
 from scipy import sparse
 
 from latents.datasets.unpacking import read_npz
+from latents.places import Place
 
 _LARGEST = np.iinfo(np.int32).max
 _COMPRESSED = {"csr": sparse.csr_array, "csc": sparse.csc_array}
 
 
 def read_matrix(
-    path: Path, max_unpacked: int | None
+    path: Place, max_unpacked: int | None
 ) -> sparse.csr_array | sparse.csc_array | sparse.coo_array:
     """Return the matrix of a file, in compressed rows or columns or as coordinates.
 

@@ -13,6 +13,7 @@ from latents.datasets.files import check_encoding, check_truth, lines_of, malfor
 from latents.datasets.read_only import Loaded, ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of
 from latents.messages import first_repeated, some_of
+from latents.places import Access, place
 
 
 class TableDataset(ReadOnlyDataset[Loaded]):
@@ -33,11 +34,13 @@ class TableDataset(ReadOnlyDataset[Loaded]):
         separator: str | None = None,
         quoting: bool | None = None,
         max_unpacked: Size = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._filepath = Path(filepath)
-        self._kind = Path(self._filepath.name.removesuffix(".gz")).suffix
-        if self._kind not in self.KINDS or self._filepath.name.endswith(".parquet.gz"):
+        self._place = place(filepath, credentials, fs_args)
+        self._kind = Path(self._place.name.removesuffix(".gz")).suffix
+        if self._kind not in self.KINDS or self._place.name.endswith(".parquet.gz"):
             raise DatasetError(
                 f"{filepath} is no table that can be read; allowed are names ending in {', '.join(self.KINDS)}"
             )
@@ -54,10 +57,10 @@ class TableDataset(ReadOnlyDataset[Loaded]):
         super().__init__(metadata)
 
     def _text(self) -> str:
-        return text_of(self._filepath, self._encoding, self._max_unpacked)
+        return text_of(self._place, self._encoding, self._max_unpacked)
 
     def _malformed(self, line: int, reason: str) -> DatasetError:
-        return malformed(self._filepath, line, reason)
+        return malformed(self._place, line, reason)
 
     def _rows_of(
         self, text: str, first_line: int = 1, known: Sequence[str] = ()
@@ -106,7 +109,7 @@ class TableDataset(ReadOnlyDataset[Loaded]):
                 f"{error} in the row that begins here; where quotation marks are characters, say quoting: false",
             ) from error
         if not names:
-            raise DatasetError(f"{self._filepath} is empty: a line with the names of the columns is missing")
+            raise DatasetError(f"{self._place} is empty: a line with the names of the columns is missing")
 
     def _check_names(self, line: int, names: Sequence[str]) -> None:
         if (twice := first_repeated(names)) is not None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,6 +17,7 @@ from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.tables import TableDataset
 from latents.datasets.unpacking import Size, bytes_of
 from latents.messages import first_repeated
+from latents.places import Access, here, in_batches, now, place
 
 
 class _Absent:
@@ -46,6 +46,8 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         The encoding of the files.
     max_unpacked : int or str, optional
         How large a file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -56,9 +58,11 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
         pattern: str = "*",
         encoding: str = "utf-8",
         max_unpacked: Size = None,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._path = Path(path)
+        self._path = place(path, credentials, fs_args)
         self._pattern = pattern
         self._encoding = check_encoding(encoding)
         self._max_unpacked = bytes_of(max_unpacked)
@@ -70,14 +74,16 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
 
     def files(self) -> pd.DataFrame:
         """Return what `load` does, without the texts."""
-        names = files_within(self._path, self._pattern)
-        labels, held_out = labels_and_split(self._path, names)
+        folder = now(self._path)
+        names = files_within(folder, self._pattern)
+        labels, held_out = labels_and_split(folder, names)
         columns = {"name": names, "label": labels, "held_out": held_out}
         return pd.DataFrame({column: values for column, values in columns.items() if values is not None})
 
     def with_texts(self, files: pd.DataFrame) -> pd.DataFrame:
         """Return some of `files` with their texts."""
-        texts = [text_of(self._path / name, self._encoding, self._max_unpacked) for name in files["name"]]
+        batches = in_batches([self._path / name for name in files["name"]])
+        texts = [text_of(path, self._encoding, self._max_unpacked) for batch in batches for path in batch]
         documents = files.copy()
         documents.insert(1, "text", texts)
         return documents
@@ -107,6 +113,8 @@ class DocumentTableDataset(TableDataset[pd.DataFrame]):
         quotation mark is a character, and every line a row.
     max_unpacked : int or str, optional
         How large the file may become when unpacked, in bytes or as ``4 GiB``, if not as ``unpacking`` has it.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -116,18 +124,18 @@ class DocumentTableDataset(TableDataset[pd.DataFrame]):
     def load(self) -> pd.DataFrame:
         """Return the table."""
         if self._kind == ".parquet":
-            table = self.from_parquet(parquet_of(self._filepath, self._max_unpacked))
+            table = self.from_parquet(parquet_of(self._place, self._max_unpacked))
         else:
             table = self.from_text(self._text())
         if table.empty:
-            raise DatasetError(f"{self._filepath} has no document")
+            raise DatasetError(f"{self._place} has no document")
         return table
 
     def from_parquet(self, columns: pa.Table, first_row: int = 0) -> pd.DataFrame:
         """Return rows of a Parquet table, of which the first has this number."""
         table: pd.DataFrame = columns.to_pandas(integer_object_nulls=True)
         table.index = pd.RangeIndex(first_row, first_row + len(table), name="row")
-        table.attrs["file"] = str(self._filepath)
+        table.attrs["file"] = str(self._place)
         return table
 
     def from_text(self, text: str, first_line: int = 1, names: Sequence[str] = ()) -> pd.DataFrame:
@@ -150,15 +158,15 @@ class DocumentTableDataset(TableDataset[pd.DataFrame]):
             table = pd.DataFrame([row for _, row in rows], lines, list(names), dtype=object)
         else:
             table = self._objects(text, first_line)
-        table.attrs["file"] = str(self._filepath)
+        table.attrs["file"] = str(self._place)
         return table
 
     def cuts(self, size: int) -> list[Cut]:
         """Return the rows of a file of text in parts of about `size` bytes."""
-        if not self._filepath.is_file():
-            raise DatasetError(f"there is no file {self._filepath}")
+        if not self._place.is_file():
+            raise DatasetError(f"there is no file {self._place}")
         quoted = self._kind in (".csv", ".tsv") and self._quoting
-        return cuts_of(self._filepath, size, self._encoding, self._separator if quoted else None)
+        return cuts_of(self._place, size, self._encoding, self._separator if quoted else None)
 
     def read(self, cut: Cut, names: Sequence[str] = ()) -> pd.DataFrame:
         """Return the rows of a part, whose columns have these `names` if it does not begin with them."""
@@ -169,10 +177,10 @@ class DocumentTableDataset(TableDataset[pd.DataFrame]):
         return next(self._rows_of(self._text_of(cut)))[1] if self._kind in (".csv", ".tsv") else []
 
     def _text_of(self, cut: Cut) -> str:
-        with self._filepath.open("rb") as file:
+        with here(self._place).open("rb") as file:
             file.seek(cut.start)
             content = file.read(cut.stop - cut.start)
-        text = decoded(content, self._filepath, self._encoding, cut.first_line)
+        text = decoded(content, self._place, self._encoding, cut.first_line)
         # A last line without an end is no reason to take a \r in it for one.
         return text if cut.line_break in text else text + cut.line_break
 

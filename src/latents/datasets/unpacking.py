@@ -6,12 +6,10 @@ ten times as large. The parameter ``max_unpacked`` of a dataset sets another bou
 
 import gzip
 import io
-import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
-from pathlib import Path
 from tokenize import TokenError
 from typing import IO, TYPE_CHECKING, Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
@@ -19,6 +17,9 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 from kedro.io import DatasetError
 from numpy.typing import NDArray
+
+from latents.memory import parsed_size
+from latents.places import Place
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -33,8 +34,6 @@ TIMES = 50
 NO_HEADER = (ValueError, TypeError, OverflowError, SyntaxError, TokenError, RecursionError, MemoryError)
 """What NumPy and Python's parser, by which it reads the header of a ``.npy`` file, raise where there is none."""
 
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-
 
 def bytes_of(size: Size, name: str = "max_unpacked") -> int | None:
     """Return the bytes of a parameter of this name, such as 4294967296 or "4 GiB".
@@ -46,18 +45,18 @@ def bytes_of(size: Size, name: str = "max_unpacked") -> int | None:
     """
     if size is None or (isinstance(size, int) and not isinstance(size, bool) and size > 0):
         return size
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?) ?([KMGT]?)i?B", str(size).strip(), flags=re.IGNORECASE)
-    if not isinstance(size, str) or found is None or not float(found[1]):
+    n_bytes = parsed_size(size) if isinstance(size, str) else None
+    if n_bytes is None:
         raise DatasetError(f"{name} is {size!r:.40}; allowed are bytes, or a size such as 500 MiB or 4 GiB")
-    return int(float(found[1]) * _UNITS[found[2].upper()])
+    return n_bytes
 
 
-def check_unpacked(path: Path, n_bytes: int, max_unpacked: int | None, packed: int | None = None) -> None:
+def check_unpacked(path: Place, n_bytes: int, max_unpacked: int | None, packed: int | None = None) -> None:
     """Refuse what is larger than a packed file may unpack to.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Remote
         The packed file.
     n_bytes : int
         The bytes that it unpacks to, or that it has unpacked to so far.
@@ -107,7 +106,7 @@ class _Bounded(io.RawIOBase):
 
 
 @contextmanager
-def gunzipped(path: Path, packed: IO[bytes], max_unpacked: int | None = None) -> Iterator[IO[bytes]]:
+def gunzipped(path: Place, packed: IO[bytes], max_unpacked: int | None = None) -> Iterator[IO[bytes]]:
     """Give the content of an open ``.gz`` file, to be read from its beginning.
 
     Raises
@@ -123,7 +122,7 @@ def gunzipped(path: Path, packed: IO[bytes], max_unpacked: int | None = None) ->
         raise DatasetError(f"{path} is no whole .gz file: {error}") from error
 
 
-def read_npz(path: Path, max_unpacked: int | None = None) -> dict[str, NDArray[Any]]:
+def read_npz(path: Place, max_unpacked: int | None = None) -> dict[str, NDArray[Any]]:
     """Return the arrays of an ``.npz`` file by name; sizes are held against the file before anything is made.
 
     Raises
@@ -147,7 +146,7 @@ def read_npz(path: Path, max_unpacked: int | None = None) -> dict[str, NDArray[A
         raise DatasetError(f"{path} is packed as no .npz file is: {error}") from error
 
 
-def _array(path: Path, archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
+def _array(path: Place, archive: ZipFile, member: ZipInfo) -> NDArray[Any]:
     name = member.filename.removesuffix(".npy")
     if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # LZMA may ask for gigabytes at once
         raise DatasetError(

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
-from kedro.io.core import get_filepath_str
+from kedro.io.core import Version, get_filepath_str
 from kedro_datasets.json import JSONDataset as KedroJSONDataset
 from kedro_datasets.matplotlib import MatplotlibDataset as KedroMatplotlibDataset
 from kedro_datasets.pandas import CSVDataset as KedroCSVDataset
@@ -18,18 +18,44 @@ from PIL.PngImagePlugin import PngImageFile
 
 from latents.datasets.formulas import armed, disarmed, has_returns
 from latents.files import whole_file
+from latents.places import OF_OPENING, Access, Remote, place
 
 
 class WholeFile:
-    """Put before a Kedro file dataset: saves beside the file, then renames.
+    """Put before a Kedro file dataset: saves elsewhere, then renames or uploads.
 
-    Other protocols than the local disk are left to their own file systems: object stores show an upload
-    when it is complete. So are versioned entries, which never write to the same place twice.
+    To Kedro a file of a store is its copy on this machine, which is also what MLflow is given. Versioned entries
+    are left to Kedro, which never writes to the same place twice.
     """
 
     _protocol: str
     _version: Any
     _filepath: PurePosixPath
+    _place: Remote | None
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        credentials: Access = None,
+        fs_args: Access = None,
+        version: Version | None = None,
+        **others: Any,
+    ) -> None:
+        found = place(filepath, credentials, fs_args)
+        self._place = found if isinstance(found, Remote) and version is None else None
+        if self._place is not None:
+            filepath, credentials = str(self._place.copy), None
+            fs_args = {name: value for name, value in (fs_args or {}).items() if name in OF_OPENING}
+        super().__init__(
+            filepath=filepath, credentials=credentials, fs_args=fs_args, version=version, **others
+        )  # type: ignore[call-arg]
+
+    def load(self) -> Any:
+        """Return what was saved, of a store once it is here."""
+        if self._place is not None:
+            self._place.here()
+        return super().load.__wrapped__(self)  # type: ignore[misc]
 
     def save(self, data: Any) -> None:
         """Save `data`, leaving the former file untouched until the new one is complete."""
@@ -40,11 +66,20 @@ class WholeFile:
             return
         final = self._filepath
         try:
-            with whole_file(Path(final)) as temporary:
+            with whole_file(self._place or Path(final)) as temporary:
                 self._filepath = PurePosixPath(temporary)
                 save(self, data)
         finally:
             self._filepath = final
+
+    def _exists(self) -> bool:
+        if self._place is not None:
+            return self._place.is_file()
+        return bool(super()._exists())  # type: ignore[misc]
+
+    def _describe(self) -> dict[str, Any]:
+        described: dict[str, Any] = super()._describe()  # type: ignore[misc]
+        return described if self._place is None else {**described, "filepath": str(self._place)}
 
     def _init_config(self) -> dict[str, Any]:
         """Return the entry of the catalog, as ``kedro catalog resolve-patterns`` prints it.
@@ -77,7 +112,7 @@ class CSVDataset(WholeFile, KedroCSVDataset):  # type: ignore[misc]
 
     def load(self) -> pd.DataFrame:
         """Return the table that was saved."""
-        return armed(super().load.__wrapped__(self))
+        return armed(super().load())
 
 
 class ParquetDataset(WholeFile, KedroParquetDataset):  # type: ignore[misc]
@@ -101,6 +136,8 @@ class MatplotlibDataset(WholeFile, KedroMatplotlibDataset):  # type: ignore[misc
 
     def load(self) -> Image.Image:
         """Return the picture that was drawn; notebooks and reports show it."""
+        if self._place is not None:
+            self._place.here()
         with self._fs.open(get_filepath_str(self._get_load_path(), self._protocol)) as file:
             content = file.read()
         picture = Image.open(io.BytesIO(content))

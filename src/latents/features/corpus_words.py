@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.estimators.common.blocks import Blocks, ByBlock, Numbered
+from latents.estimators.common.blocks import Blocks, ByBlock, Numbered, with_number
 from latents.features.scripts import BEGINNING, step_of
 from latents.features.words import (
     WordRules,
@@ -155,7 +155,7 @@ def count_corpus(
         If no document has a token, the limits contradict each other or leave no word, or a block has another
         number of documents when it is read again.
     """
-    numbered = blocks.prepared(Numbered.of)
+    numbered = blocks.prepared(with_number)
     usage = numbered.add_up(_UsageOf(rules))
     rows = usage.rows.in_order()
     if not len(usage.words):

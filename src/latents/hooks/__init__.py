@@ -1,4 +1,4 @@
-"""What surrounds a run: configuration, locks, checkpoints, MLflow's store, status, registry, and what is said."""
+"""What surrounds a run: configuration, locks, checkpoints, what stores say, status, registry, and what is told."""
 
 from latents.hooks.artifacts import ArtifactHook
 from latents.hooks.checkpoints import CheckpointHook
@@ -7,6 +7,7 @@ from latents.hooks.dead_runs import DeadRunHook
 from latents.hooks.engines import EngineHook
 from latents.hooks.locking import OutputLockHook
 from latents.hooks.model_registry import ModelRegistryHook
+from latents.hooks.places import PlaceHook
 from latents.hooks.run_status import RunStatusHook
 from latents.hooks.start import StartHook
 from latents.hooks.store import StoreHook
@@ -21,6 +22,7 @@ __all__ = [
     "ModelRegistryHook",
     "OutputLockHook",
     "ParameterHook",
+    "PlaceHook",
     "RunStatusHook",
     "StartHook",
     "StoreHook",

@@ -15,6 +15,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines, settings
 from omegaconf import OmegaConf
 
+from latents import places
+from latents.messages import some_of
 from latents.pipelines.shared import plain
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class ConfigurationHook:
         check_environment(context)
         warn_of_unread_files(context)
         register_places(Path(context.project_path))
+        remember_credentials(context)
         return (yield)
 
 
@@ -75,14 +78,16 @@ class ParameterHook:
 def register_places(project: Path) -> None:
     """Let configuration files name places relative to the project.
 
-    ``${data_home:}`` is the folder of downloaded data: the environment variable ``LATENTS_DATA_HOME``, or
-    ``data/01_raw``. ``${tracking_uri:}`` is MLflow's address: ``MLFLOW_TRACKING_URI``, or a file of the
-    project. ``${artifact_location:}`` is the folder of its artifacts, left to the server where there is one:
-    beside a file, MLflow would put them into the folder that a command is typed in.
+    ``${data_home:}`` is the folder of downloaded data: the environment variable ``LATENTS_DATA_HOME``, which may
+    be an address, or ``data/01_raw``. ``${tracking_uri:}`` is MLflow's address: ``MLFLOW_TRACKING_URI``, or a file
+    of the project. ``${artifact_location:}`` is the folder of its artifacts, left to the server where there is
+    one: beside a file, MLflow would put them into the folder that a command is typed in.
     """
 
     def data_home() -> str:
         chosen = os.environ.get("LATENTS_DATA_HOME")
+        if chosen and "://" in chosen:
+            return chosen
         return str(Path(chosen).expanduser().resolve() if chosen else project / "data/01_raw")
 
     def tracking_uri() -> str:
@@ -94,6 +99,25 @@ def register_places(project: Path) -> None:
 
     for resolver in (data_home, tracking_uri, artifact_location):
         OmegaConf.register_resolver(resolver.__name__, resolver, replace=True)
+
+
+def remember_credentials(context: KedroContext) -> None:
+    """Let ``credentials`` in ``globals.yml`` hold for all that lies under ``data``, unless an entry has its own.
+
+    Raises ``ConfigurationError`` where ``credentials.yml`` does not have them.
+    """
+    values = context.config_loader["globals"]
+    name = values.get("credentials")
+    try:
+        known: Mapping[str, Any] = context.config_loader["credentials"]
+    except MissingConfigException:
+        known = {}
+    if name is not None and name not in known:
+        raise ConfigurationError(
+            f"credentials is {name!r:.80} in globals.yml; credentials.yml of the same environment has "
+            f"{some_of(known) or 'none'}"
+        )
+    places.remember(values["data"], None if name is None else known[name])
 
 
 def check_environment(context: KedroContext) -> None:

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 
 from latents.files import whole_file
 from latents.hooks.locking import output_folders
+from latents.places import Place, PlaceError
 from latents.tracking import store
 from latents.tracking.child_run import end_open_children
 from latents.tracking.current_run import current_run
@@ -36,13 +37,13 @@ class DeadRunHook:
     """
 
     def __init__(self) -> None:
-        self._marks: list[Path] = []
+        self._marks: list[Place] = []
         self._untold: list[OpenRun] = []
 
     @hook_impl(trylast=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """End the dead, and leave the identifier of the run that begins; the locks are held by now."""
-        self._marks = [folder / ".run" for folder in sorted(output_folders(pipeline, catalog))]
+        self._marks = [folder / ".run" for folder in sorted(output_folders(pipeline, catalog), key=str)]
         found = {run for mark in self._marks if mark.is_file() for run in _read(mark)}
         # First of all the run that begins: telling of others may take seconds, in which it can be killed itself.
         self._untold = sorted(found)
@@ -82,18 +83,23 @@ class DeadRunHook:
         if status is not None and current_run.run_id is not None:
             runs.append(OpenRun(current_run.run_id, status, _address()))
         for mark in self._marks:
-            if runs:
-                with whole_file(mark) as temporary:
-                    temporary.write_text("".join(f"{' '.join(run)}\n" for run in runs))
-            else:
-                mark.unlink(missing_ok=True)
+            try:
+                if runs:
+                    with whole_file(mark) as temporary:
+                        temporary.write_text("".join(f"{' '.join(run)}\n" for run in runs))
+                else:
+                    mark.unlink(missing_ok=True)
+            except PlaceError as error:  # of what the run itself writes there it will be told
+                logger.warning("%s", error)
+                self._marks = [mark for mark in self._marks if isinstance(mark, Path)]
+                return
 
 
 def _address() -> str:
     return store.shown(mlflow.get_tracking_uri())
 
 
-def _read(mark: Path) -> list[OpenRun]:
+def _read(mark: Place) -> list[OpenRun]:
     """Return the runs that a mark names; earlier versions left an identifier alone."""
     lines = (line.split(" ", 2) for line in mark.read_text().splitlines())
     return [OpenRun(words[0], *(words[1:] or ("KILLED", _address()))) for words in lines]

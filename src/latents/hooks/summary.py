@@ -16,6 +16,7 @@ from kedro.pipeline.node import Node
 from rich.text import Text
 
 from latents import rounding
+from latents.hooks.locking import place_of
 from latents.hooks.run_log import RunLog, write_lines_where_there_is_no_terminal
 from latents.key_numbers import KEY_NUMBERS, error_unit, written
 
@@ -211,8 +212,9 @@ class SummaryHook:
             entry = f"{pipeline}.{name}"
             if entry not in self._saved or self._catalog is None:
                 continue
-            if (path := getattr(self._catalog.get(entry), "_filepath", None)) is not None:
-                yield Row(name.removesuffix("_figure"), "", str(_short(Path(path))))
+            if (path := place_of(self._catalog.get(entry))) is not None:
+                where = _short(path) if isinstance(path, Path) else path
+                yield Row(name.removesuffix("_figure"), "", str(where))
 
     def _times(self, pipeline: str) -> Iterator[str]:
         skipped = []

@@ -1,11 +1,11 @@
 """Watching a fit while it runs: points to MLflow, a bar on the terminal, and a way to stop it."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any, Self
 
 import rich
@@ -41,7 +41,7 @@ class FitMonitor:
     find_run : callable, optional
         Gives the MLflow run that is written to, or None where there is none: by default the run in progress,
         which may start after the monitor is made.
-    checkpoint : Path, optional
+    checkpoint : path-like, optional
         A file that the fit itself writes to and goes on from, where there is one for it; it need not be there.
     """
 
@@ -51,7 +51,7 @@ class FitMonitor:
         flush_seconds: float = 1.0,
         log_seconds: float = 10.0,
         find_run: FindRun = lambda: current_run.run_id,
-        checkpoint: Path | None = None,
+        checkpoint: os.PathLike[str] | None = None,
     ) -> None:
         self._prefix = prefix
         self._flush_seconds = flush_seconds

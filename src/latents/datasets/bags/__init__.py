@@ -1,7 +1,6 @@
 """Bags of words: corpora that come as the counts of numbered words."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from kedro.io import DatasetError
@@ -11,8 +10,9 @@ from latents.datasets.bags.matrix import MAX_EMPTY, Options
 from latents.datasets.files import check_truth
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of
+from latents.places import Access, Place, place
 
-_READERS: dict[str, Callable[[Path, Options], dict[str, Any]]] = {
+_READERS: dict[str, Callable[[Place, Options], dict[str, Any]]] = {
     "uci": uci.read,
     "svmlight": lines.read_svmlight,
     "numbered": lines.read_numbered,
@@ -87,6 +87,8 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
     max_empty_documents : int
         How many documents without words there may be, if nothing but a number in the head of ``uci``, ``mtx`` or
         ``npz``, or a line without pairs, tells of them: each takes memory.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
         For Kedro's plugins.
     """
@@ -102,6 +104,8 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         label: str | None = None,
         max_unpacked: Size = None,
         max_empty_documents: int = MAX_EMPTY,
+        credentials: Access = None,
+        fs_args: Access = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         if format not in _READERS:
@@ -113,7 +117,7 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
         check_truth("transpose", transpose)
         if zero_based is not None:
             check_truth("zero_based", zero_based)
-        self._filepath = Path(filepath)
+        self._place = place(filepath, credentials, fs_args)
         self._format = format
         self._options = Options(
             vocabulary, zero_based, transpose, layer, label, bytes_of(max_unpacked), max_empty_documents
@@ -134,10 +138,10 @@ class BagOfWordsDataset(ReadOnlyDataset[dict[str, Any]]):
             ``documents``: a table with the ``name`` of each document and, where there is one, its ``label``.
             ``numbering``: how numbers became words (``features.numbering``), where a training may settle it.
         """
-        bag = _READERS[self._format](self._filepath, self._options)
+        bag = _READERS[self._format](self._place, self._options)
         if not bag["counts"].shape[0]:
-            raise DatasetError(f"{self._filepath} has no document")
+            raise DatasetError(f"{self._place} has no document")
         return bag
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "format": self._format, **self._options._asdict()}
+        return {"filepath": str(self._place), "format": self._format, **self._options._asdict()}

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from scipy import sparse
 from latents.datasets.bags.matrix import Options, added_up, whole_counts
 from latents.datasets.bags.words import distinct
 from latents.datasets.unpacking import check_unpacked
+from latents.places import Place
 
 _BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what HDF5 says of files that are
 _PIECE = 2**24  # numbers
@@ -23,7 +23,7 @@ _LAYERS = "; a layer that has them is named by `layer`, such as `layer: counts`"
 _TOO_OLD = "as an anndata before 0.7 wrote it; read and write it with a newer one"
 
 
-def read(path: Path, options: Options) -> dict[str, Any]:
+def read(path: Place, options: Options) -> dict[str, Any]:
     """Return the bag of ``X`` or of a layer, with ``obs_names``, ``var_names`` and a column of ``obs`` as labels.
 
     Raises
@@ -45,7 +45,7 @@ def read(path: Path, options: Options) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Place) -> Iterator[Any]:
     if not path.is_file():
         raise DatasetError(f"there is no file {path}")
     try:
@@ -65,7 +65,7 @@ def _opened(path: Path) -> Iterator[Any]:
 class _Reader:
     """What is read of an open file, whose sizes are held against it, and which refers to no other."""
 
-    def __init__(self, path: Path, file: Any, max_unpacked: int | None) -> None:
+    def __init__(self, path: Place, file: Any, max_unpacked: int | None) -> None:
         self._path = path
         self._file = file
         self._max_unpacked = max_unpacked

@@ -35,6 +35,7 @@ from latents.datasets.bags.words import (
 from latents.datasets.files import decoded, malformed, opened
 from latents.features.numbering import Numbering
 from latents.messages import shown
+from latents.places import Place
 
 # What scikit-learn writes before the documents, if it is given a comment.
 _SAYS = re.compile(rb"# Column indices are (zero|one)-based\s*")
@@ -65,7 +66,7 @@ class _Documents(NamedTuple):
         return int(self.lines[np.searchsorted(np.cumsum(self.lengths), at, side="right")])
 
 
-def read_numbered(path: Path, options: Options) -> dict[str, Any]:
+def read_numbered(path: Place, options: Options) -> dict[str, Any]:
     """Return the bag of ``id<TAB>number:count ...``, whose words are in ``number<TAB>word<TAB>frequency``.
 
     Raises
@@ -85,7 +86,7 @@ def read_numbered(path: Path, options: Options) -> dict[str, Any]:
     return {"counts": found.matrix(vocabulary), "words": vocabulary.words, "documents": documents}
 
 
-def read_lda_c(path: Path, options: Options) -> dict[str, Any]:
+def read_lda_c(path: Place, options: Options) -> dict[str, Any]:
     """Return the bag of ``n number:count ...``: n is how many pairs follow, and words are numbered from 0.
 
     Raises
@@ -112,7 +113,7 @@ def read_lda_c(path: Path, options: Options) -> dict[str, Any]:
     }
 
 
-def read_svmlight(path: Path, options: Options) -> dict[str, Any]:
+def read_svmlight(path: Place, options: Options) -> dict[str, Any]:
     """Return the bag of ``label number:count ...``, and whether the words are numbered from 0 or 1, or either.
 
     A comment of scikit-learn's before the first document says it, the parameter ``zero_based``, or a number that
@@ -170,7 +171,7 @@ class _Either(NamedTuple):
 
 
 def _words(
-    path: Path, found: _Documents, given: Vocabulary | None, first: int | None
+    path: Place, found: _Documents, given: Vocabulary | None, first: int | None
 ) -> tuple[Vocabulary, Numbering]:
     """Return the words by the numbers of the file, and how they came about."""
     occurring = Unnamed.of(found.numbers)
@@ -186,7 +187,7 @@ def _words(
     return occurring._replace(words=from_one), Numbering(str(path), None, named=True, from_zero=from_zero)
 
 
-def _first_number(path: Path, file: IO[bytes], zero_based: bool | None) -> int | None:
+def _first_number(path: Place, file: IO[bytes], zero_based: bool | None) -> int | None:
     """Return the number of the first word, if a parameter or a comment before the documents says it."""
     said = None
     for line, content in enumerate(iter(lambda: file.readline(2**16), b""), start=1):
@@ -205,7 +206,7 @@ def _first_number(path: Path, file: IO[bytes], zero_based: bool | None) -> int |
     return said if zero_based is None else int(not zero_based)
 
 
-def _check_labels(path: Path, found: _Documents) -> None:
+def _check_labels(path: Place, found: _Documents) -> None:
     """Refuse lda-c's lines, where the number of pairs stands in the place of the label."""
     lengths = found.lengths.tolist()
     # Labels 0 and 1 of documents with no word and one may be some.
@@ -218,10 +219,10 @@ def _check_labels(path: Path, found: _Documents) -> None:
         )
 
 
-_Split = Callable[[Path, int, bytes], tuple[bytes, bytes] | None]
+_Split = Callable[[Place, int, bytes], tuple[bytes, bytes] | None]
 
 
-def _read(path: Path, file: IO[bytes], known: Known, split: _Split, options: Options) -> _Documents:
+def _read(path: Place, file: IO[bytes], known: Known, split: _Split, options: Options) -> _Documents:
     """Read lines that begin each with a head, which `split` parts from the pairs."""
     heads: list[str] = []
     once: dict[str, str] = {}  # of the same label, one str
@@ -251,7 +252,7 @@ def _read(path: Path, file: IO[bytes], known: Known, split: _Split, options: Opt
     return _Documents(heads, np.concatenate(lines), np.concatenate(lengths), numbers_, counts)
 
 
-def _check_once(path: Path, numbers: Numbers, lines: Numbers, lengths: Numbers, n_before: int) -> None:
+def _check_once(path: Place, numbers: Numbers, lines: Numbers, lengths: Numbers, n_before: int) -> None:
     """Refuse documents that have a word twice; `n_before` others came before them."""
     documents = np.repeat(np.arange(len(lengths)), lengths)
     if (np.diff(numbers)[np.diff(documents) == 0] > 0).all():  # as most programs write them
@@ -265,28 +266,28 @@ def _check_once(path: Path, numbers: Numbers, lines: Numbers, lengths: Numbers, 
         )
 
 
-def _rows(path: Path, first_line: int, block: bytes, split: _Split) -> Iterator[tuple[int, str, bytes]]:
+def _rows(path: Place, first_line: int, block: bytes, split: _Split) -> Iterator[tuple[int, str, bytes]]:
     """Yield the line of each document, what it begins with, and its pairs."""
     for line, row in enumerate(lines_of(block), start=first_line):
         if parts := split(path, line, row):
             yield line, decoded(parts[0], path, first_line=line).strip(), parts[1].strip()
 
 
-def _after_id(path: Path, line: int, row: bytes) -> tuple[bytes, bytes]:
+def _after_id(path: Place, line: int, row: bytes) -> tuple[bytes, bytes]:
     head, tab, pairs = row.partition(b"\t")
     if not tab or not head.strip():
         raise _misbegun(path, line, row, "the document's id and a tab")
     return head, pairs
 
 
-def _after_length(path: Path, line: int, row: bytes) -> tuple[bytes, bytes]:
+def _after_length(path: Place, line: int, row: bytes) -> tuple[bytes, bytes]:
     head, _, pairs = row.removeprefix(BOM_UTF8).replace(b"\t", b" ").strip().partition(b" ")
     if not head or b":" in head:
         raise _misbegun(path, line, row, "the number of the document's words")
     return head, pairs
 
 
-def _after_label(path: Path, line: int, row: bytes) -> tuple[bytes, bytes] | None:
+def _after_label(path: Place, line: int, row: bytes) -> tuple[bytes, bytes] | None:
     content = row.removeprefix(BOM_UTF8).partition(b"#")[0].strip()
     if not content:
         return None
@@ -296,11 +297,11 @@ def _after_label(path: Path, line: int, row: bytes) -> tuple[bytes, bytes] | Non
     return head, pairs
 
 
-def _misbegun(path: Path, line: int, row: bytes, allowed: str) -> DatasetError:
+def _misbegun(path: Place, line: int, row: bytes, allowed: str) -> DatasetError:
     return malformed(path, line, f"{shown(row.decode(errors='replace'))} does not begin with {allowed}")
 
 
-def _pairs(path: Path, line: int, pairs: bytes, known: Known) -> Iterator[tuple[int, int]]:
+def _pairs(path: Place, line: int, pairs: bytes, known: Known) -> Iterator[tuple[int, int]]:
     for pair in decoded(pairs, path, first_line=line).split():
         word, colon, count = pair.partition(":")
         if not colon:

@@ -1,7 +1,6 @@
 """From entries to the count matrix of a bag of words."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ from kedro.io import DatasetError
 from scipy import sparse
 
 from latents.datasets.bags.numbers import LARGEST, RAW
+from latents.places import Place
 
 MAX_EMPTY = 1_000_000
 
@@ -51,7 +51,7 @@ def check_empty(where: str, n_documents: int, n_explained: int, options: Options
         )
 
 
-def added_up(path: Path, matrix: Any) -> sparse.csr_array:
+def added_up(path: Place, matrix: Any) -> sparse.csr_array:
     """Return a matrix of whole counts by documents, int32: entries of one place added up, and zeros left out.
 
     Raises
@@ -73,13 +73,13 @@ def added_up(path: Path, matrix: Any) -> sparse.csr_array:
 
 
 def whole_counts(
-    path: Path, matrix: Any, place: Callable[[int, int], str], remedy: str = ""
+    path: Place, matrix: Any, place: Callable[[int, int], str], remedy: str = ""
 ) -> sparse.csr_array | sparse.csc_array | sparse.coo_array:
     """Return a sparse matrix of the same format with its values as counts, int64: whole numbers from 0.
 
     Parameters
     ----------
-    path : Path
+    path : Path or Remote
         The file.
     matrix : sparse array
         Compressed rows or columns, or coordinates.

@@ -1,6 +1,5 @@
 """Matrix Market files: sparse matrices as SciPy, gensim, R and 10x Genomics write them."""
 
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -29,6 +28,7 @@ from latents.datasets.bags.words import (
 )
 from latents.datasets.files import malformed, opened
 from latents.features.numbering import Numbering
+from latents.places import Place
 
 _FIELDS = ("integer", "unsigned-integer", "real", "pattern")
 _SYMMETRIES = ("general", "symmetric")
@@ -45,7 +45,7 @@ class _Header(NamedTuple):
     word_axes: tuple[int, ...]  # which of row and column are numbers of words; of a symmetric file both
 
 
-def read(path: Path, options: Options) -> dict[str, Any]:
+def read(path: Place, options: Options) -> dict[str, Any]:
     """Return the bag of a matrix of documents by words, or of its transpose.
 
     Entries of one place are added up, as SciPy does it; of a ``symmetric`` file's halves the other one is added.
@@ -83,7 +83,7 @@ def read(path: Path, options: Options) -> dict[str, Any]:
     }
 
 
-def _read_header(path: Path, file: IO[bytes], transpose: bool) -> _Header:
+def _read_header(path: Place, file: IO[bytes], transpose: bool) -> _Header:
     kind = head_line(path, file, 1).lower().split()
     if len(kind) != 5 or kind[:2] != ["%%matrixmarket", "matrix"]:
         raise malformed(
@@ -122,7 +122,7 @@ def _read_header(path: Path, file: IO[bytes], transpose: bool) -> _Header:
     return _Header(field, symmetric, (n_rows, n_columns), n_entries, line, word_axes)
 
 
-def _vocabulary(path: Path, header: _Header, n_words: int, options: Options) -> Vocabulary | None:
+def _vocabulary(path: Place, header: _Header, n_words: int, options: Options) -> Vocabulary | None:
     """Return the words by their numbers in the file, from 1, if there are any."""
     features = _neighbour(path, "features.tsv", "genes.tsv")
     words = features if options.transpose else None
@@ -147,7 +147,7 @@ def _vocabulary(path: Path, header: _Header, n_words: int, options: Options) -> 
     return vocabulary.counted_from(1)
 
 
-def _names(path: Path, header: _Header, n_documents: int, options: Options) -> list[str] | None:
+def _names(path: Place, header: _Header, n_documents: int, options: Options) -> list[str] | None:
     """Return the names of the columns of 10x Genomics' files, if they are there."""
     found = _neighbour(path, "barcodes.tsv")
     if found is None or not options.transpose:
@@ -158,7 +158,7 @@ def _names(path: Path, header: _Header, n_documents: int, options: Options) -> l
     return names
 
 
-def _neighbour(path: Path, *names: str) -> Path | None:
+def _neighbour(path: Place, *names: str) -> Place | None:
     """Return the first of 10x Genomics' files beside ``matrix.mtx``; what is before its name is before theirs."""
     own = path.name.removesuffix(".gz")
     before = own.removesuffix("matrix.mtx")
@@ -166,7 +166,7 @@ def _neighbour(path: Path, *names: str) -> Path | None:
 
 
 def _entries(
-    path: Path, file: IO[bytes], header: _Header, words: Known
+    path: Place, file: IO[bytes], header: _Header, words: Known
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
     """Return the row, column and count of each entry, those of the other half included."""
     width = 2 if header.field == "pattern" else 3

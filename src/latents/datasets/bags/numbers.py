@@ -7,13 +7,13 @@ other is gone through line by line, to find what is wrong or to read what is onl
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latents.datasets.files import decoded, malformed
+from latents.places import Place
 
 Numbers = NDArray[np.int64]
 
@@ -32,7 +32,7 @@ class Known(Protocol):
         ...
 
 
-def blocks_of(path: Path, file: IO[bytes], first_line: int) -> Iterator[tuple[int, bytes]]:
+def blocks_of(path: Place, file: IO[bytes], first_line: int) -> Iterator[tuple[int, bytes]]:
     """Yield whole lines, each with a line break at its end, and the number of the first of them."""
     rest = b""
     while read := file.read(_BLOCK):
@@ -47,7 +47,7 @@ def blocks_of(path: Path, file: IO[bytes], first_line: int) -> Iterator[tuple[in
         yield first_line, rest + b"\n"
 
 
-def head_line(path: Path, file: IO[bytes], line: int) -> str:
+def head_line(path: Place, file: IO[bytes], line: int) -> str:
     """Return a line of a file's head with its break; at the file's end nothing."""
     content = file.readline(_HEAD_LINE + 1)
     if len(content) > _HEAD_LINE:
@@ -81,7 +81,7 @@ def reals_of(block: bytes, separators: bytes, n: int) -> NDArray[np.float64]:
 
 
 def entries_of(
-    path: Path,
+    path: Place,
     file: IO[bytes],
     line: int,
     shape: tuple[int, int],
@@ -138,7 +138,7 @@ def all_allowed(numbers: Numbers, counts: Numbers, vocabulary: Known) -> bool:
     return bool(((counts >= 1) & (counts <= LARGEST)).all() and vocabulary.knows(numbers).all())
 
 
-def pair_of(path: Path, line: int, number: str, count: str, vocabulary: Known) -> tuple[int, int]:
+def pair_of(path: Place, line: int, number: str, count: str, vocabulary: Known) -> tuple[int, int]:
     """Return the numbers of a word and of its count."""
     word = whole_number(path, line, "the word", number)
     if word > LARGEST or not vocabulary.knows(np.array([word]))[0]:
@@ -146,7 +146,7 @@ def pair_of(path: Path, line: int, number: str, count: str, vocabulary: Known) -
     return word, count_of(path, line, f"the count of word {word}", count, least=1)
 
 
-def count_of(path: Path, line: int, what: str, text: str, least: int) -> int:
+def count_of(path: Place, line: int, what: str, text: str, least: int) -> int:
     """Return the count that a field is, which may be written as `whole_number` reads it."""
     with suppress(ValueError):
         value = _whole(text)
@@ -157,7 +157,7 @@ def count_of(path: Path, line: int, what: str, text: str, least: int) -> int:
     )
 
 
-def whole_number(path: Path, line: int, what: str, text: str) -> int:
+def whole_number(path: Place, line: int, what: str, text: str) -> int:
     """Return the whole number that a field is, which may be written as 3, +3, 3.0 or 3e0."""
     try:
         return _whole(text)

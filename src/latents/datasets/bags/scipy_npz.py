@@ -1,6 +1,5 @@
 """Bags of words in sparse matrices as SciPy's ``save_npz`` writes them."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,10 @@ from latents.datasets.bags.matrix import Options, added_up, check_empty, whole_c
 from latents.datasets.bags.words import Unnamed, read_words
 from latents.datasets.sparse_npz import read_matrix
 from latents.features.numbering import Numbering
+from latents.places import Place
 
 
-def read(path: Path, options: Options) -> dict[str, Any]:
+def read(path: Place, options: Options) -> dict[str, Any]:
     """Return the bag of a matrix of documents by words, or of its transpose.
 
     Entries of one place are added up, as SciPy does it. Without a list the words are the numbers of the columns

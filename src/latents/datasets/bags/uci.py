@@ -1,6 +1,5 @@
 """The format of the UCI repository's bags of words: three sizes, then an entry a line."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +19,10 @@ from latents.datasets.bags.numbers import (
 )
 from latents.datasets.bags.words import named, read_words
 from latents.datasets.files import malformed, opened
+from latents.places import Place
 
 
-def read(path: Path, options: Options) -> dict[str, Any]:
+def read(path: Place, options: Options) -> dict[str, Any]:
     """Return the bag of a file ``docword.NAME.txt`` and its vocabulary, ``vocab.NAME.txt``.
 
     Raises

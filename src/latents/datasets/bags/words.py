@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from latents.datasets.bags.numbers import LARGEST, Numbers, whole_number
 from latents.datasets.files import malformed, text_of
+from latents.places import Place
 
 
 class Vocabulary(NamedTuple):
@@ -19,7 +19,7 @@ class Vocabulary(NamedTuple):
     Where they are `explicit`, the file of words says them; else each line has the next one.
     """
 
-    path: Path | None
+    path: Place | None
     words: list[str]
     numbers: Numbers
     explicit: bool = False
@@ -62,7 +62,7 @@ class Unnamed(NamedTuple):
         return f"{self.first} to {self.last}"
 
 
-def read_words(path: Path, max_unpacked: int | None) -> Vocabulary:
+def read_words(path: Place, max_unpacked: int | None) -> Vocabulary:
     """Return the words of a list, a word a line, numbered from 0; or of a dictionary as gensim writes it in text.
 
     Such a dictionary (``Dictionary.save_as_text``) has lines of ``number<TAB>word<TAB>frequency``, maybe after
@@ -84,12 +84,12 @@ def read_words(path: Path, max_unpacked: int | None) -> Vocabulary:
     return Vocabulary(path, words, np.arange(len(words), dtype=np.int64))
 
 
-def read_numbered_words(path: Path, max_unpacked: int | None) -> Vocabulary:
+def read_numbered_words(path: Place, max_unpacked: int | None) -> Vocabulary:
     """Return the words of lines of ``number<TAB>word<TAB>frequency``; raises as `read_words` does."""
     return _numbered(path, list(enumerate(_lines(path, max_unpacked), start=1)))
 
 
-def read_features(path: Path, max_unpacked: int | None) -> Vocabulary:
+def read_features(path: Place, max_unpacked: int | None) -> Vocabulary:
     """Return the names of 10x Genomics' features, whose lines are ``id<TAB>name`` and maybe more, numbered from 0.
 
     Several features may have one name; the id then follows in brackets.
@@ -114,12 +114,12 @@ def distinct(names: Sequence[str], ids: Sequence[str]) -> list[str]:
     return [f"{name} ({own})" if times[name] > 1 else name for name, own in zip(names, ids, strict=True)]
 
 
-def read_names(path: Path, max_unpacked: int | None) -> list[str]:
+def read_names(path: Place, max_unpacked: int | None) -> list[str]:
     """Return the names of documents, one a line."""
     return [text.strip() for text in _lines(path, max_unpacked)]
 
 
-def beside(path: Path, *names: str) -> Path | None:
+def beside(path: Place, *names: str) -> Place | None:
     """Return the first of several files beside another that is there, compressed or not."""
     for name in names:
         for found in (path.with_name(name), path.with_name(f"{name}.gz")):
@@ -128,7 +128,7 @@ def beside(path: Path, *names: str) -> Path | None:
     return None
 
 
-def named(path: Path, vocabulary: str | None, *usual: str) -> Path:
+def named(path: Place, vocabulary: str | None, *usual: str) -> Place:
     """Return the file of words to a file of counts, which is named or is where it usually is.
 
     Raises
@@ -144,7 +144,7 @@ def named(path: Path, vocabulary: str | None, *usual: str) -> Path:
     return found
 
 
-def _lines(path: Path, max_unpacked: int | None) -> list[str]:
+def _lines(path: Place, max_unpacked: int | None) -> list[str]:
     return text_of(path, max_unpacked=max_unpacked).removesuffix("\n").split("\n")
 
 
@@ -153,7 +153,7 @@ def _is_numbered(text: str) -> bool:
     return len(fields) == 3 and fields[0].isdecimal() and fields[2].isdecimal()
 
 
-def _numbered(path: Path, lines: Sequence[tuple[int, str]]) -> Vocabulary:
+def _numbered(path: Place, lines: Sequence[tuple[int, str]]) -> Vocabulary:
     words: dict[str, int] = {}
     numbers: dict[int, int] = {}
     for line, text in lines:
@@ -173,7 +173,7 @@ def _numbered(path: Path, lines: Sequence[tuple[int, str]]) -> Vocabulary:
     )
 
 
-def _different(path: Path, what: str, texts: Sequence[str]) -> list[str]:
+def _different(path: Place, what: str, texts: Sequence[str]) -> list[str]:
     """Return the texts of lines, all of which must be there, once each."""
     lines: dict[str, int] = {}
     for line, text in enumerate(texts, start=1):
@@ -181,7 +181,7 @@ def _different(path: Path, what: str, texts: Sequence[str]) -> list[str]:
     return list(lines)
 
 
-def _note(path: Path, what: str, lines: dict[str, int], text: str, line: int) -> None:
+def _note(path: Place, what: str, lines: dict[str, int], text: str, line: int) -> None:
     if not text:
         raise malformed(path, line, f"there is no {what}")
     if lines.setdefault(text, line) != line:

@@ -5,8 +5,8 @@ Numbers and names are JSON in the file's header, tensors follow it; nothing is p
 
 import json
 import logging
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ class Checkpoints:
 
     Parameters
     ----------
-    path : Path
+    path : path-like
         The file; its folder is made where there is none.
     fingerprint : mapping
         What the training is of, by names: data, parameters, seeds; values of JSON. A checkpoint of anything
@@ -36,7 +36,7 @@ class Checkpoints:
         Epochs from one checkpoint to the next.
     """
 
-    def __init__(self, path: Path, fingerprint: Mapping[str, Any], every: int) -> None:
+    def __init__(self, path: str | os.PathLike[str], fingerprint: Mapping[str, Any], every: int) -> None:
         self.path = path
         self._fingerprint = json.loads(json.dumps(fingerprint))  # as it will be read back
         self._every = every
@@ -71,7 +71,7 @@ class Checkpoints:
 
         A file that is damaged or of another training is told of in the log, with the reason.
         """
-        if not self.path.is_file():
+        if not os.path.isfile(self.path):
             return None
         try:
             header, tensors = read(self.path)
@@ -105,7 +105,7 @@ class Checkpoints:
         return f"the last good checkpoint is that of epoch {self._last_epoch}, {self.path}"
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return the header and the tensors of a checkpoint.
 
     Raises

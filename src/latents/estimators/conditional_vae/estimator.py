@@ -5,7 +5,6 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -385,7 +384,7 @@ class ConditionalVAE(
                 fingerprint["processes"] = ranks.size
                 _check_alike(ranks, {**fingerprint, "validation data": None})
             if checkpoint is not None:
-                checkpoints = Checkpoints(Path(checkpoint), fingerprint, checkpoint_every)
+                checkpoints = Checkpoints(checkpoint, fingerprint, checkpoint_every)
         carry_out(
             progress,
             Batches(
