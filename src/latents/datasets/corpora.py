@@ -216,8 +216,8 @@ class CorpusDataset(ReadOnlyDataset[CorpusParts]):
             self._separator,
             self._quoting,
             self._max_unpacked,
-            credentials=self._credentials,
-            fs_args=self._fs_args,
+            self._credentials,
+            self._fs_args,
         )
         if where.suffix == ".parquet":
             return ParquetParts(table, where, size, columns, self._max_unpacked)
