@@ -65,7 +65,8 @@ def seconds_of_counting(
 ) -> dict[str, NDArray[np.float64]]:
     """Return the seconds of every repetition by one and by two workers of one thread, and in this process.
 
-    Ray has begun, and its workers have all that they import, before the first that counts.
+    Ray has begun, if it had not, and its workers have all that they import, before the first that counts. The
+    program must lie beside this file: workers look there for what they are to do.
 
     Parameters
     ----------
@@ -78,7 +79,8 @@ def seconds_of_counting(
     """
     path = folder / "texts.jsonl"
     write_texts(path, n_bytes)
-    on_ray.begin(ray, "local", 3)
+    if begins := not ray.is_initialized():
+        on_ray.begin(ray, "local", 3)
     try:
         with ExitStack() as stack:
             engines: dict[str, Engine] = {
@@ -96,6 +98,7 @@ def seconds_of_counting(
                 raise SystemExit("the words that are counted differ")
             return interleaved(tasks, repetitions)
     finally:
-        ray.shutdown()
+        if begins:
+            ray.shutdown()
         path.unlink()
         shutil.rmtree(folder / "counts", ignore_errors=True)
