@@ -1,8 +1,5 @@
 """How fast several processes train the source's network together: images a second, by one thread each."""
 
-import argparse
-import os
-import statistics
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -46,20 +43,3 @@ def _work(rank: int, size: int, compiled: bool, folder: str) -> None:
     if rank == 0:
         Path(folder, "seconds").write_text(str(spent[1] - spent[0]))
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--compiled", action="store_true")
-    asked = parser.parse_args()
-    rates: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(asked.rounds):  # in turn, so that what else goes on here strikes both
-        for n_processes, found in rates.items():
-            found.append(images_per_second(n_processes, compiled=asked.compiled))
-            print(
-                f"{n_processes} processes: {found[-1]:,.0f} images/s, load {os.getloadavg()[0]:.1f}",
-                flush=True,
-            )
-    one, two = (statistics.median(found) for found in rates.values())
-    print(f"medians {one:,.0f} and {two:,.0f} images/s: {two / one:.2f}")

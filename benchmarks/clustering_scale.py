@@ -123,7 +123,7 @@ def fit(folder: Path, options: argparse.Namespace) -> None:
     found = json.loads(said.splitlines()[-1])
     above = (found["peak"] - found["imported"]) / GIB
     print(
-        f"fit: K = {options.clusters}, annealed on the first block, then {found['passes']:.0f} passes over all,"
+        f"fit: K = {options.clusters}, {found['passes']:.0f} steps, each a pass over all blocks,"
         f" {found['seconds']:.1f} s; peak resident memory"
         f" {found['peak'] / GIB:.2f} GiB, {above:.2f} above the imported library's"
         f" {found['imported'] / GIB:.2f} (target below {TARGET_MEMORY}:"

@@ -363,6 +363,23 @@ def test_scale_makes_fits_compares_and_sweeps(program, tmp_path, capsys):
     assert "is there already" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_engines_are_held_against_each_other(program, tmp_path):
+    pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
+    blocks = program("_synthetic").write_corpus(
+        *(tmp_path / "corpus",),
+        **{"n_documents": 300, "n_words": 400, "n_nonzeros": 9000, "n_clusters": 3, "block_documents": 50},
+    )
+    assert len(blocks) == 6
+    small = ("--clusters", "3", "--steps", "2", "--rows", "20000", "--bytes", "200000")
+    command = (sys.executable, ROOT / "benchmarks/cluster_scale.py", "--work", "em", "pca", "words", *small)
+    where = ("--corpus", tmp_path / "corpus", "--output", tmp_path, "--repetitions", "1", "--turns", "1")
+    done = subprocess.run((*command, *where), capture_output=True, text=True, check=True)
+    assert done.stdout.count("the same to the last bit by all engines: yes") == 2
+    assert "annealed: Ray, 2 x 1 to one thread" in done.stdout
+    assert "words: 2 workers to 1" in done.stdout
+
+
 def test_slopes_are_those_of_a_power_law(program):
     table = pd.DataFrame([(n, K) for n in (10, 100, 1000) for K in (2, 8)], columns=["nonzeros", "K"])
     slopes = program("clustering_scale").fitted_slopes(
