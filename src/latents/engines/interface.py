@@ -47,6 +47,18 @@ class Engine(ABC):
     def close(self) -> None:  # noqa: B027  (most have nothing to give back)
         """Give back what the engine holds."""
 
+    @staticmethod
+    def check_numbers(**numbers: int | None) -> None:
+        """Refuse numbers of threads or workers that there cannot be.
+
+        Raises
+        ------
+        ValueError
+        """
+        for name, number in numbers.items():
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
+                raise ValueError(f"{name}={number!r}; allowed are whole numbers of at least 1")
+
     def __enter__(self) -> Self:
         return self
 

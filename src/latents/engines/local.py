@@ -20,6 +20,7 @@ class LocalEngine(Engine):
     """
 
     def __init__(self, n_threads: int | None = None) -> None:
+        self.check_numbers(n_threads=n_threads)
         self.n_threads = n_blas_threads() if n_threads is None else n_threads
 
     def blocks(self, data: Any) -> Blocks[Any]:

@@ -72,6 +72,8 @@ class RayEngine(Engine):
 
     Raises
     ------
+    ValueError
+        If a number is below 1.
     ModuleNotFoundError
         If Ray is not installed.
     ClusterError
@@ -81,6 +83,7 @@ class RayEngine(Engine):
     is_elsewhere = True
 
     def __init__(self, address: str = "local", n_workers: int | None = None, n_threads: int = 1) -> None:
+        self.check_numbers(n_workers=n_workers, n_threads=n_threads)
         if address == "auto":
             address = os.environ.get("RAY_ADDRESS", address)
         self._ray = _ray(on_loopback=address == "local")
