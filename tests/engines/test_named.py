@@ -17,7 +17,7 @@ def closed():
 
 def test_who_asks_for_the_same_gets_the_same_until_the_run_ends(monkeypatch):
     closed = []
-    monkeypatch.setattr(LocalEngine, "close", closed.append)
+    monkeypatch.setattr(LocalEngine, "close", lambda self: closed.append(self))
     first = named("local", n_threads=2)
     assert named("local", n_threads=2) is EngineDataset({"name": "local", "n_threads": 2}).load() is first
     assert named("local").n_threads >= 1

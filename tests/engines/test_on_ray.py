@@ -15,6 +15,7 @@ from latents.datasets.count_blocks import CountBlocks
 from latents.engines import LocalEngine, RayEngine, on_ray
 from latents.engines.on_ray import ClusterError
 from latents.estimators import MinimumErrorPCA, MultinomialMixture
+from latents.estimators.common.blocks import subtrees
 
 LEARNED = ("weights_", "word_probabilities_", "lower_bounds_", "tempered_bounds_")
 
@@ -55,6 +56,17 @@ def engine(ray_of_two):
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_threads_fit_the_same(corpus, expected, n_threads):
     assert_same(fitted(LocalEngine(n_threads), corpus), expected)
+
+
+@pytest.mark.parametrize(("n_blocks", "n_workers"), [(30, 2), (16, 4), (1, 3), (7, 7), (100, 6), (1000, 100)])
+def test_blocks_are_dealt_out_evenly_and_in_few_parts(n_blocks, n_workers):
+    edges = on_ray.dealt_out(n_blocks, n_workers)
+    assert [edges[0], edges[-1], len(edges)] == [0, n_blocks, n_workers + 1]
+    lengths = np.diff(edges)
+    assert lengths.min() >= 0
+    assert lengths.max() <= max(1, np.ceil(1.2 * n_blocks / n_workers))
+    parts = [len(subtrees(a, b, n_blocks)) for a, b in pairwise(edges) if a < b]
+    assert np.mean(parts) <= {30: 1, 16: 1, 1: 1, 7: 1, 100: 2, 1000: 3}[n_blocks]
 
 
 def test_workers_fit_and_read_the_same(engine, corpus, expected):

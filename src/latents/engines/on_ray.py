@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from latents.engines.interface import Engine
@@ -48,6 +49,8 @@ _LOADING = 120.0
 _LOOK = 5.0
 # A worker that has ended so often, as where its blocks outgrow its memory, is not begun again.
 _MOST_RESTARTS = 4
+# Runs of blocks may differ from their even share by this part of it, where that spares sums.
+_UNEVEN = 0.1
 # What a worker and who asks it must have in common, or numbers or pickles may differ.
 _SHARED = ("latents", "numpy", "scipy", "scikit-learn", "torch", "ray")
 
@@ -126,10 +129,10 @@ class RayEngine(Engine):
     def add_up(self, source: Any, prepare: Any, work: Any, n_blocks: int) -> Any:
         """Return the sum over blocks, of which each worker adds up its own."""
         ray = self._ray
-        edges = [n_blocks * n // self.n_workers for n in range(self.n_workers + 1)]
+        edges = dealt_out(n_blocks, self.n_workers)
         runs = [
             (worker, subtrees(start, stop, n_blocks))
-            for worker, start, stop in zip(self._begun(), edges[:-1], edges[1:], strict=True)
+            for worker, (start, stop) in zip(self._begun(), pairwise(edges), strict=True)
             if start < stop
         ]
         task = ray.put(Task(prepare, work))
@@ -217,6 +220,24 @@ class RayEngine(Engine):
                 f"the cluster has {there} processors left, and {self.n_workers} workers of {self.n_threads} "
                 "threads do not fit: machines of it are gone"
             )
+
+
+def dealt_out(n_blocks: int, n_workers: int) -> list[int]:
+    """Return where the runs of blocks of each worker begin and end, (n_workers + 1,).
+
+    They are of like lengths, but for what lets them begin where larger parts of the tree do: the fewer sums go up.
+    """
+    share, edges = n_blocks / n_workers, [0]
+    for worker in range(1, n_workers):
+        even = worker * share
+        edge, width = round(even), 2
+        while width < n_blocks:
+            rounder = width * round(even / width)
+            if abs(rounder - even) <= _UNEVEN * share:
+                edge = rounder
+            width *= 2
+        edges.append(min(max(edge, edges[-1]), n_blocks))
+    return [*edges, n_blocks]
 
 
 class RayBlocks(Blocks[B]):
