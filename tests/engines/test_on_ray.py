@@ -66,7 +66,7 @@ def test_blocks_are_dealt_out_evenly_and_in_few_parts(n_blocks, n_workers):
     assert lengths.min() >= 0
     assert lengths.max() <= max(1, np.ceil(1.2 * n_blocks / n_workers))
     parts = [len(subtrees(a, b, n_blocks)) for a, b in pairwise(edges) if a < b]
-    assert np.mean(parts) <= {30: 1, 16: 1, 1: 1, 7: 1, 100: 2, 1000: 3}[n_blocks]
+    assert np.mean(parts) <= {30: 1, 16: 1, 1: 1, 7: 1, 100: 3, 1000: 3}[n_blocks]
 
 
 def test_workers_fit_and_read_the_same(engine, corpus, expected):
