@@ -7,7 +7,7 @@ from kedro.io import DatasetError
 from scipy import sparse
 
 from latents.datasets import CountBlocksDataset
-from latents.datasets.count_blocks import CountBlocks
+from latents.datasets.count_blocks import CountBlocks, finish, write_block, writing
 from latents.estimators import MultinomialMixture
 from tests.conftest import ROOT
 
@@ -122,6 +122,26 @@ def test_whole_counts_take_as_few_bytes_as_hold_the_largest(tmp_path, largest, d
         assert layout.dtype == dtype
         np.testing.assert_array_equal(layout.toarray().astype(float), T.toarray())
     assert blocks[1][0].dtype == "uint8"
+
+
+@pytest.mark.parametrize(
+    ("data", "total"), [(np.array([200, 100], np.uint8), 300), (np.array([True, True]), 2)]
+)
+def test_duplicates_add_up_beyond_their_type(tmp_path, data, total):
+    T = sparse.csr_array((data, [0, 0], [0, 2]), shape=(1, 1))
+    assert CountBlocks.write(tmp_path / "blocks", [T])[0][0].toarray().tolist() == [[total]]
+
+
+def test_blocks_that_were_written_elsewhere_are_missed(tmp_path):
+    block = sparse.csr_array(np.eye(2))
+    with (
+        pytest.raises(FileNotFoundError, match="block 1 of 2 was written elsewhere"),
+        writing(tmp_path / "b") as new,
+    ):
+        finish(new, [write_block(new, 0, block), write_block(tmp_path, 1, block)])
+    assert not (tmp_path / "b").exists()
+    with pytest.raises(FileNotFoundError):
+        write_block(tmp_path / "not there", 0, block)
 
 
 def test_blocks_are_numbered_as_in_a_list(tmp_path, parts):

@@ -7,6 +7,7 @@ import threading
 import time
 from itertools import pairwise
 
+import cloudpickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -139,6 +140,72 @@ def test_no_cluster_is_one_sentence():
     with pytest.raises(ClusterError, match="allowed are 'local', 'auto' and host:port"):
         on_ray.begin(pytest.importorskip("ray"), "somewhere", 1)
     assert time.monotonic() - began < 30
+
+
+def test_what_is_no_cluster_but_listens_is_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer():
+            there, _ = server.accept()
+            there.sendall(b"SSH-2.0-OpenSSH\r\n")
+            there.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(ClusterError, match="is no head of a Ray cluster"):
+            on_ray.begin(pytest.importorskip("ray"), f"127.0.0.1:{port}", 1)
+
+
+def test_another_cluster_than_the_connected_one_is_refused(ray_of_two):
+    with pytest.raises(ClusterError, match=r"connected to the cluster at .*, and '127.0.0.1:1' is another"):
+        RayEngine("127.0.0.1:1", n_workers=1)
+
+
+def test_a_worker_that_is_silent_is_missed_where_there_is_no_place_for_another(ray_of_two, monkeypatch):
+    """As where others fill up the cluster in the moment when one dies."""
+    monkeypatch.setattr(on_ray, "_PATIENCE", 1.0)
+    monkeypatch.setattr(on_ray, "_LOOK", 0.5)
+    with RayEngine(n_workers=1) as engine:
+        assert engine.blocks([1, 2]).add_up(float) == 3
+        (victim,) = ray_of_two.get([engine._workers[0].process.remote()])
+        free = int(ray_of_two.available_resources()["CPU"])
+        group = ray_of_two.util.placement_group([{"CPU": 1}] * free)
+        assert group.wait(timeout_seconds=30)
+        while (
+            ray_of_two.available_resources().get("CPU", 0) >= 1
+        ):  # Ray tells of what it gives somewhat later
+            time.sleep(0.1)
+        os.kill(victim, signal.SIGSTOP)
+        try:
+            with pytest.raises(ClusterError, match="1 of 1 workers are gone, and 0 of 8 processors"):
+                engine.blocks([1, 2]).add_up(float)
+        finally:
+            os.kill(victim, signal.SIGCONT)
+            ray_of_two.util.remove_placement_group(group)
+
+
+def test_what_stops_one_worker_is_told_while_others_work(engine):
+    def work(block):
+        if block == 0:
+            raise ValueError("at once")
+        time.sleep(20)
+        return 1
+
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="block 0: at once"):
+        engine.blocks([0, 1]).add_up(work)
+    assert time.monotonic() - began < 15
+
+
+def test_labels_and_weights_are_sent_once(ray_of_two, engine, corpus, monkeypatch):
+    sent = []
+    put = engine.put
+    monkeypatch.setattr(engine, "put", lambda what: sent.append(len(cloudpickle.dumps(what))) or put(what))
+    model = MultinomialMixture(3, n_init=1, length_growth=1.3, random_state=0)
+    model.fit(engine.blocks(corpus), sample_weight=np.linspace(1, 2, 700))
+    heavy = [n for n in sent if n > 8 * 700 + 4 * 80 * 3 + 3000]
+    assert len(sent) > 40
+    assert len(heavy) <= 8
 
 
 def test_machines_with_other_versions_are_refused():

@@ -11,7 +11,7 @@ from scipy import sparse
 from latents.estimators import MultinomialMixture
 from latents.estimators.common.blocks import LocalBlocks
 from latents.estimators.multinomial_mixture.metrics import npmi_coherence
-from latents.estimators.multinomial_mixture.reading import lift, log_lift, relevance, typicality
+from latents.estimators.multinomial_mixture.reading import assigned, lift, log_lift, relevance, typicality
 from latents.features.block_counts import BlockCounts
 from latents.pipelines.bags import check_counts
 from latents.pipelines.headlines import fingerprint
@@ -63,6 +63,13 @@ def test_what_is_read_of_them_is_what_is_read_in_memory():
     model = MultinomialMixture(3, random_state=0).fit(T)
     mu, clusters = model.word_probabilities_, model.predict(T[train])
     chosen = counts[train]
+    clusters_of_blocks, sure = assigned(model, chosen)
+    np.testing.assert_array_equal(clusters_of_blocks, clusters)
+    np.testing.assert_allclose(sure, model.predict_proba(T[train]).max(axis=1))
+    given = [T[:20], T[20:]]
+    for as_given in (given, LocalBlocks([(part, part.tocsc()) for part in given])):
+        np.testing.assert_allclose(lift(mu, as_given), lift(mu, T))
+        assert npmi_coherence(as_given, [[0, 3]]) == pytest.approx(npmi_coherence(T, [[0, 3]]))
     for measure in (lift, relevance, log_lift):
         np.testing.assert_allclose(measure(mu, chosen), measure(mu, T[train]))
     scores = log_lift(mu, T[train])
@@ -81,6 +88,28 @@ def test_blocks_of_which_no_document_is_chosen_are_passed_over():
     counts, few = in_blocks(drawn(), (10, 20)), np.arange(50) < 7
     model = MultinomialMixture(2, random_state=0).fit(drawn())
     np.testing.assert_array_equal(model.predict(counts[few]), model.predict(drawn()[:7]))
+
+
+@pytest.mark.parametrize("smoothing", ["auto", 0.0])
+@pytest.mark.parametrize("guided", [False, True])
+def test_what_those_not_chosen_hold_changes_no_bit_of_a_fit(guided, smoothing):
+    T, train = drawn(400, 12).toarray(), np.arange(400) % 5 > 0
+    T[:, 11] = 0
+    labels = np.where(np.arange(320) % 40 == 0, "odd", "").astype(object) if guided else None
+    fits = []
+    for others in (T[~train], T[~train] * 50 + 1, 0 * T[~train]):
+        T[~train] = others
+        given = in_blocks(sparse.csr_array(T), (150, 151, 300))[train].to_fit(labels, "")
+        model = MultinomialMixture(3, random_state=0, smoothing=smoothing, rearrangements=2)
+        fits.append(model.fit(**given))
+    for fit in fits[1:]:
+        for name in ("word_probabilities_", "weights_", "lower_bounds_", "tempered_bounds_"):
+            np.testing.assert_array_equal(getattr(fit, name), getattr(fits[0], name), err_msg=name)
+
+
+def test_numbers_that_do_not_rise_are_refused():
+    with pytest.raises(ValueError, match="do not rise; allowed are each once, in order"):
+        in_blocks(drawn())[np.array([30, 2, 2])]
 
 
 def test_a_fit_to_chosen_documents_leaves_out_the_others():

@@ -159,13 +159,17 @@ def write_block(folder: Path, number: int, given: sparse.csr_array) -> BlockSize
         If it has no documents.
     """
     block = sparse.csr_array(given, copy=True)
+    if block.dtype.kind in "uib":  # duplicates may add up beyond a small type
+        block = block.astype(np.int64)
     block.sum_duplicates()
     block.eliminate_zeros()
     if not block.shape[0]:
         raise ValueError(f"block {number} has no documents")
     block.data = _in_few_bytes(block.data)
     files = [here(file) for file in _files(folder, number)]
-    files[0].parent.mkdir(parents=True, exist_ok=True)
+    files[0].parent.mkdir(
+        exist_ok=True
+    )  # in a folder that is there: nobody writes where others do not see it
     by_words = block.tocsc()
     arrays = [getattr(layout, part) for layout in (block, by_words) for part in _PARTS]
     for file, array in zip(files, arrays, strict=True):
@@ -182,10 +186,18 @@ def finish(folder: Path, sizes: list[BlockSize]) -> None:
     ------
     ValueError
         If there is no block, or one has another number of words than the first.
+    FileNotFoundError
+        If a file of one is not there, as where who wrote it does not see this folder.
     """
     check_sizes(sizes)
     if not sizes:
         raise ValueError("there is no block to write")
+    for number in range(len(sizes)):
+        for file in _files(folder, number):
+            if not file.is_file():
+                raise FileNotFoundError(
+                    f"{file} is missing: block {number} of {len(sizes)} was written elsewhere"
+                )
     rows, n_words, n_nonzeros = zip(*sizes, strict=True)
     manifest = {
         "n_documents": sum(rows),

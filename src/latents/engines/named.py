@@ -1,6 +1,7 @@
 """Engines by name, as configurations ask for them: one for all who ask for the same."""
 
 import atexit
+from threading import Lock
 from typing import Any
 
 from latents.engines.interface import Engine
@@ -10,6 +11,7 @@ from latents.engines.on_ray import RayEngine
 KINDS: dict[str, type[Engine]] = {"local": LocalEngine, "ray": RayEngine}
 
 _open: dict[str, Engine] = {}
+_one_at_a_time = Lock()
 
 
 def named(name: str, **options: Any) -> Engine:
@@ -31,12 +33,13 @@ def named(name: str, **options: Any) -> Engine:
     if name not in KINDS:
         raise ValueError(f"the engine is {name!r}; allowed are {', '.join(map(repr, KINDS))}")
     key = f"{name} {sorted(options.items())}"
-    if key not in _open:
-        try:
-            _open[key] = KINDS[name](**options)
-        except TypeError as error:
-            raise ValueError(f"the engine {name!r} does not take {options}: {error}") from error
-    return _open[key]
+    with _one_at_a_time:
+        if key not in _open:
+            try:
+                _open[key] = KINDS[name](**options)
+            except TypeError as error:
+                raise ValueError(f"the engine {name!r} does not take {options}: {error}") from error
+        return _open[key]
 
 
 @atexit.register

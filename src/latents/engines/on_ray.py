@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from latents.engines.interface import Engine
@@ -49,6 +50,11 @@ _LOADING = 120.0
 _LOOK = 5.0
 # A worker that has ended so often, as where its blocks outgrow its memory, is not begun again.
 _MOST_RESTARTS = 4
+# How an HTTP/2 connection begins, which is what Ray speaks, and the kind of the first frame of an answer.
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_SETTINGS = b"\x04"
+# Images of a batch that a process trains on at least: fewer take it no longer than to speak with the others.
+_LEAST_SHARE = 32
 # Runs of blocks may differ from their even share by this part of it, where that spares sums.
 _UNEVEN = 0.1
 # What a worker and who asks it must have in common, or numbers or pickles may differ.
@@ -91,10 +97,16 @@ class RayEngine(Engine):
             address = os.environ.get("RAY_ADDRESS", address)
         self._ray = _ray(on_loopback=address == "local")
         self.n_threads = n_threads
+        self._workers: list[Any] = []
+        self._one_at_a_time = RLock()
+        self._silent_since: float | None = None
         self._began = not self._ray.is_initialized()
         if self._began:
             begin(self._ray, address, (n_workers or max(2, os.cpu_count() or 1)) * n_threads)
-        self._workers: list[Any] = []
+        elif address not in ("local", "auto", there := self._ray.get_runtime_context().gcs_address):
+            raise ClusterError(
+                f"this process is connected to the cluster at {there}, and {address!r} is another"
+            )
         try:
             _check_machines(self._ray)
             self.n_workers = self._affordable(n_workers)
@@ -107,14 +119,20 @@ class RayEngine(Engine):
         return RayBlocks(self, self._ray.put(data), len(data), as_it_is)
 
     def train(self, model: "ConditionalVAE", X: Any, y: Any, **given: Any) -> "ConditionalVAE":
-        """Return a fitted model, trained by as many processes as there are workers."""
-        from latents.engines.ray_training import train
+        """Return a fitted model, trained by as many processes as there are workers.
 
-        self._end_workers()  # whose places it takes
-        try:
-            return train(model, X, y, n_processes=self.n_workers, n_threads=self.n_threads, **given)
-        except RuntimeError as error:
-            raise ClusterError(str(error)) from error
+        They are fewer where each would have less than some images of a batch.
+        """
+        from latents.engines.ray_training import TrainingError, train
+
+        n_processes = max(1, min(self.n_workers, model.batch_size // _LEAST_SHARE))
+        logger.info("Ray: %d processes of %d threads train", n_processes, self.n_threads)
+        with self._one_at_a_time:
+            self._end_workers()  # whose places it takes
+            try:
+                return train(model, X, y, n_processes=n_processes, n_threads=self.n_threads, **given)
+            except TrainingError as error:
+                raise ClusterError(str(error)) from error
 
     def close(self) -> None:
         """End the workers, and the connection if it is the engine's own."""
@@ -126,17 +144,23 @@ class RayEngine(Engine):
         while self._workers:
             self._ray.kill(self._workers.pop())
 
+    def put(self, what: Any) -> Any:
+        """Return what stands for something that workers are to have: it is sent to each machine once."""
+        return self._ray.put(what)
+
     def add_up(self, source: Any, prepare: Any, work: Any, n_blocks: int) -> Any:
-        """Return the sum over blocks, of which each worker adds up its own."""
-        ray = self._ray
+        """Return the sum over blocks, of which each worker adds up its own; all but `n_blocks` were ``put``."""
+        with self._one_at_a_time:
+            return self._add_up(source, prepare, work, n_blocks)
+
+    def _add_up(self, source: Any, prepare: Any, work: Any, n_blocks: int) -> Any:
         edges = dealt_out(n_blocks, self.n_workers)
         runs = [
             (worker, subtrees(start, stop, n_blocks))
             for worker, (start, stop) in zip(self._begun(), pairwise(edges), strict=True)
             if start < stop
         ]
-        task = ray.put(Task(prepare, work))
-        found = self.get([worker.add_up.remote(source, task, parts) for worker, parts in runs])
+        found = self.get([worker.add_up.remote(source, prepare, work, parts) for worker, parts in runs])
         sums = {
             part: value
             for (_, parts), values in zip(runs, found, strict=True)
@@ -146,21 +170,21 @@ class RayEngine(Engine):
 
     def of_first(self, source: Any, prepare: Any, work: Any) -> Any:
         """Return what work makes of the first block."""
-        ((value,),) = self.get(
-            [self._begun()[0].add_up.remote(source, self._ray.put(Task(prepare, work)), [(0, 1)])]
-        )
+        with self._one_at_a_time:
+            ((value,),) = self.get([self._begun()[0].add_up.remote(source, prepare, work, [(0, 1)])])
         return value
 
     def get(self, waited_for: list[Any]) -> list[Any]:
         """Return what workers have made, or raise what has stopped them in their stead."""
-        ray = self._ray
+        found: dict[Any, Any] = {}
+        ray, pending = self._ray, list(waited_for)
         try:
-            pending = waited_for
             while pending:
-                _, pending = ray.wait(pending, num_returns=len(pending), timeout=_LOOK, fetch_local=False)
-                if pending:
-                    self._check_room()
-            return list(ray.get(waited_for))
+                done, pending = ray.wait(pending, timeout=_LOOK, fetch_local=False)
+                found |= {answer: ray.get(answer) for answer in done}  # what stops one is told at once
+                if not done:
+                    self._check_alive()
+            return [found[answer] for answer in waited_for]
         except ray.exceptions.RayTaskError as error:
             raise error.cause from None
         except ray.exceptions.RayError as error:
@@ -181,17 +205,29 @@ class RayEngine(Engine):
                     f"n_workers={n_workers or 1} with n_threads={self.n_threads} ask for {wanted}"
                 )
             time.sleep(0.2)
-        return n_workers or free // self.n_threads
+        of_machines = sum(
+            int(node["Resources"].get("CPU", 0)) // self.n_threads for node in ray.nodes() if node["Alive"]
+        )
+        return n_workers or min(free // self.n_threads, of_machines)
 
     def _begun(self) -> list[Any]:
         """Return the workers, which begin when there is work, and stay."""
         if self._workers:
             return self._workers
+        try:
+            self._begin()
+        except BaseException:
+            self._end_workers()
+            raise
+        return self._workers
+
+    def _begin(self) -> None:
         ray = self._ray
         make = ray.remote(Worker).options(
             num_cpus=self.n_threads,
             max_restarts=_MOST_RESTARTS,
             max_task_retries=-1,
+            max_concurrency=2,  # it says that it is there while it works
             scheduling_strategy="SPREAD",
         )
         self._workers = [make.remote(self.n_threads) for _ in range(self.n_workers)]
@@ -209,16 +245,23 @@ class RayEngine(Engine):
             self.n_threads,
             ", ".join(sorted(set(machines))),
         )
-        return self._workers
 
-    def _check_room(self) -> None:
-        """Say so where there are too few processors left for the workers that are waited for."""
-        wanted = self.n_workers * self.n_threads
-        there = int(self._ray.cluster_resources().get("CPU", 0))
-        if there < wanted:
+    def _check_alive(self) -> None:
+        """Say so where a worker has been silent for long and has no place to begin anew."""
+        ray = self._ray
+        asked = [worker.process.remote() for worker in self._workers]
+        _, silent = ray.wait(asked, num_returns=len(asked), timeout=_LOOK, fetch_local=False)
+        if not silent:
+            self._silent_since = None
+            return
+        since = self._silent_since = self._silent_since or time.monotonic()
+        free = int(ray.available_resources().get("CPU", 0))
+        if time.monotonic() - since > _PATIENCE and free < self.n_threads:
+            self._silent_since = None
+            there = int(ray.cluster_resources().get("CPU", 0))
             raise ClusterError(
-                f"the cluster has {there} processors left, and {self.n_workers} workers of {self.n_threads} "
-                "threads do not fit: machines of it are gone"
+                f"{len(silent)} of {len(asked)} workers are gone, and {free} of {there} processors of the cluster "
+                f"are free: no room for one of {self.n_threads} threads to begin anew"
             )
 
 
@@ -249,15 +292,23 @@ class RayBlocks(Blocks[B]):
         self._engine, self._source, self._n_blocks, self._prepare = engine, source, n_blocks, prepare
         if not n_blocks:
             raise ValueError(NO_BLOCKS)
+        self._sent: Any = None
+
+    def _prepared(self) -> Any:
+        """Return what stands for `prepare`, which may have labels and weights of all documents: sent once."""
+        if self._sent is None:
+            self._sent = self._engine.put(self._prepare)
+        return self._sent
 
     def add_up(self, work: Callable[[B], S]) -> S:
         """Return the sum of what work makes of the blocks."""
-        total: S = self._engine.add_up(self._source, self._prepare, work, self._n_blocks)
+        sent = self._engine.put(work)
+        total: S = self._engine.add_up(self._source, self._prepared(), sent, self._n_blocks)
         return total
 
     def of_first(self, work: Callable[[B], S]) -> S:
         """Return what work makes of the first block."""
-        value: S = self._engine.of_first(self._source, self._prepare, work)
+        value: S = self._engine.of_first(self._source, self._prepared(), self._engine.put(work))
         return value
 
     def prepared(self, prepare: Callable[[B, int], C]) -> "RayBlocks[C]":
@@ -282,8 +333,9 @@ class Worker:
         """Return the number of the process."""
         return os.getpid()
 
-    def add_up(self, blocks: Any, task: Task[S], parts: list[tuple[int, int]]) -> list[S]:
+    def add_up(self, blocks: Any, prepare: Any, work: Any, parts: list[tuple[int, int]]) -> list[Any]:
         """Return the sum of each of some parts of the tree."""
+        task = Task(prepare, work)
         try:
             with one_thread_each():
                 return [
@@ -356,9 +408,13 @@ def _check_listens(address: str) -> None:
             f"the address of a cluster is {address!r}; allowed are 'local', 'auto' and host:port"
         )
     try:
-        socket.create_connection((host, int(port)), timeout=_PATIENCE / 2).close()
+        with socket.create_connection((host, int(port)), timeout=_PATIENCE / 2) as there:
+            there.sendall(_PREFACE)
+            answer = there.recv(9)
     except OSError as error:
         raise ClusterError(f"no Ray cluster answers at {address!r}: {error}") from error
+    if answer[3:4] != _SETTINGS and not os.environ.get("RAY_USE_TLS"):
+        raise ClusterError(f"what answers at {address!r} is no head of a Ray cluster")
 
 
 def _check_machines(ray: Any) -> None:

@@ -42,6 +42,10 @@ _SECONDS_OF_A_LOOK = 0.5
 _FINAL = (ValueError, TypeError, FloatingPointError, FileNotFoundError, PermissionError)
 
 
+class TrainingError(RuntimeError):
+    """A cluster has no room for a training, or has lost it."""
+
+
 def train(
     model: ConditionalVAE,
     X: Data,
@@ -88,7 +92,7 @@ def train(
         As ``ConditionalVAE.fit``; if the cluster has fewer cores than are asked for.
     FileNotFoundError, PermissionError
         If a machine does not see a file that was named.
-    RuntimeError
+    TrainingError
         If Ray is not connected, if its cores are not free within half a minute, or if the training
         breaks off twice.
     """
@@ -224,10 +228,10 @@ class _Listener:
                 try:
                     ray.get(run)
                 except RayError as error:
-                    raise RuntimeError(
+                    raise TrainingError(
                         "the training broke off, was started anew once and broke off again (the error before this)"
                     ) from error
-                raise RuntimeError("the training has ended without a model") from None
+                raise TrainingError("the training has ended without a model") from None
             if kind == "error":
                 raise message
             if kind == "model":
@@ -280,14 +284,14 @@ def _loaded(part: Any) -> Any:
 def _await_room(n_cores: int) -> None:
     """Wait until so many cores are free, and not for long: a cluster that is full would be waited for for ever."""
     if not ray.is_initialized():
-        raise RuntimeError("Ray is not connected to a cluster")
+        raise TrainingError("Ray is not connected to a cluster")
     there = _number_of("CPU")
     if there < n_cores:
         raise ValueError(f"{n_cores} cores are asked for, but the cluster has {there}")
     last = time.monotonic() + _SECONDS_FOR_ROOM
     while (free := _number_of("CPU", free=True)) < n_cores:
         if time.monotonic() > last:
-            raise RuntimeError(
+            raise TrainingError(
                 f"the cluster is full: {n_cores} of its {there} cores are asked for, and after "
                 f"{_SECONDS_FOR_ROOM} s {free} are free"
             )

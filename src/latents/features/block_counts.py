@@ -60,8 +60,16 @@ class BlockCounts(Blocks[sparse.csr_array]):
         return self._of_chosen().prepared(prepare)
 
     def __getitem__(self, rows: Array) -> "BlockCounts":
-        """Return some of these documents, by their rising numbers or a truth value for each."""
+        """Return some of these documents, by their rising numbers or a truth value for each.
+
+        Raises
+        ------
+        ValueError
+            If numbers do not rise: documents stay in the order of their blocks.
+        """
         before = np.flatnonzero(self._mask())[rows]
+        if (np.diff(before) <= 0).any():
+            raise ValueError("the numbers of the documents do not rise; allowed are each once, in order")
         chosen = np.zeros(sum(self._n_rows), dtype=bool)
         chosen[before] = True
         return BlockCounts(self._blocks, self._n_rows, self.shape[1], chosen)

@@ -529,7 +529,7 @@ class MinimumErrorPCA(
             # Who reads them elsewhere checks them there.
             blocks = X.prepared(learn_names(self, X, type(self)._check_first)._checked_block)
         else:
-            blocks = LocalBlocks(self._each_checked(X), n_blas_threads())
+            blocks = LocalBlocks(_of_like_size(self._each_checked(X)), n_blas_threads())
         sums = blocks.add_up(partial(sums_of_rows, device=self.device))
         moments = sums.moments()
         if moments.n_samples < 2:
@@ -682,3 +682,21 @@ class MinimumErrorPCA(
         tags.input_tags.sparse = self.svd_solver != "full"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _of_like_size(blocks: Iterable[Any]) -> Iterator[Any]:
+    """Give blocks of p rows at least, but for the last: the sums of fewer take longer than the rows."""
+    waiting: list[Any] = []
+    for block in blocks:
+        if waiting and (sp.issparse(block) or block.dtype != waiting[0].dtype):
+            yield np.concatenate(waiting)
+            waiting = []
+        if sp.issparse(block) or (not waiting and len(block) >= block.shape[1]):
+            yield block
+            continue
+        waiting.append(block)
+        if sum(map(len, waiting)) >= block.shape[1]:
+            yield np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)

@@ -129,9 +129,10 @@ class Corpus:
         self.documents = counts.prepared(partial(_documents, log_shares=log_shares))
         self.whole_length = totals.lengths.quantile(_WHOLE_DOCUMENTS) * (1 - 1e-9)
 
-    def answers(self, starts: RandomStarts) -> Together[Answers]:
+    def answers(self, starts: RandomStarts) -> list[Answers]:
         """Return what components answer for at some starts."""
-        return self.documents.add_up(partial(_start, starts=starts))
+        found = self.documents.add_up(partial(_start, starts=starts))
+        return [answers.to(self.device) for answers in found]
 
 
 def _documents(counts: Counts, number: int, log_shares: NDArray[np.float64]) -> Documents:  # noqa: ARG001
@@ -143,7 +144,7 @@ def _start(documents: Documents, starts: RandomStarts) -> Together[Answers]:
 
 
 class Lengths(dict[float, int]):
-    """How many documents have each length; what is longer than 4,096 is told to four digits."""
+    """How many documents have each length; what is longer than 8,192 is told to four digits."""
 
     @classmethod
     def of(cls, lengths: NDArray[np.float64]) -> "Lengths":
@@ -189,7 +190,13 @@ def _totals(counts: Counts) -> _Totals:
     lengths, labelled = counts.lengths(), counts.labelled()
     n_words = counts.weighted(torch.from_numpy(lengths).to(counts.device)).sum()
     n_labelled = 0.0 if labelled is None else float(counts.weighted(labelled.double()).sum())
-    return _Totals(counts.word_totals(), counts.n_documents, n_labelled, float(n_words), Lengths.of(lengths))
+    return _Totals(
+        counts.word_totals(),
+        counts.n_documents,
+        n_labelled,
+        float(n_words),
+        Lengths.of(lengths[counts.counting()]),
+    )
 
 
 @dataclass(frozen=True)
@@ -315,6 +322,7 @@ class Climb:
         """
         step = _Step(self.log_lift, self.log_pi, c, self._emphasis, watched)
         found = self.corpus.documents.add_up(step)
+        answers = found.answers.to(self.corpus.device)
         # The prior shrinks as words do.
         shrunk = self._pseudo_counts * (found.n_words / self.corpus.n_words if np.isfinite(c) else 1.0)
         if watched:
@@ -322,9 +330,9 @@ class Climb:
         n_components = len(self.log_pi)
         surest = found.surest / self.corpus.n_documents
         self.decided = 1.0 if n_components == 1 else (surest - 1 / n_components) / (1 - 1 / n_components)
-        maximiser = self._maximiser(found.answers.words, shrunk).to(self.log_lift)
+        maximiser = self._maximiser(answers.words, shrunk).to(self.log_lift)
         self.log_lift = self._normalised(torch.lerp(self.log_lift, maximiser, _RELAXATION))
-        self._set_answers(found.answers)
+        self._set_answers(answers)
 
     def reorder(self, order: Tensor) -> None:
         """Give the components other places: the k-th is then what the ``order[k]``-th was."""
@@ -372,14 +380,14 @@ def critical_length(corpus: Corpus, n_components: int, pseudo_counts: PseudoCoun
     share = found.n_words / corpus.n_words
     a = torch.as_tensor(pseudo_counts, device=corpus.device).double()
     a = a.expand(corpus.vocabulary_size, n_components)
-    words = found.answers.words + share * a.sum(dim=1, keepdim=True)
+    words = found.answers.to(corpus.device).words + share * a.sum(dim=1, keepdim=True)
     rng = np.random.RandomState(0)  # any directions do: the largest eigenvalue draws them to itself
     delta = torch.from_numpy(rng.normal(size=(len(words), _DIRECTIONS))).to(words)
     largest = 0.0
     for _ in range(_POWER_STEPS):
         delta = delta - (words * delta).sum(dim=0) / words.sum()
         delta = delta / torch.sqrt((words * delta**2).sum(dim=0))
-        delta = corpus.documents.add_up(partial(_power_step, delta=delta.float())) / words
+        delta = corpus.documents.add_up(partial(_power_step, delta=delta.float())).to(words) / words
         largest = float(torch.sqrt((words * delta**2).sum(dim=0)).max())
     return 1 / largest if largest > 0 else np.inf
 

@@ -114,6 +114,10 @@ class Counts:
         """Return how many documents each stands for, (D,)."""
         return np.ones(self.n_rows) if self.weights is None else self.weights.cpu().numpy()
 
+    def counting(self) -> NDArray[np.bool_] | slice:
+        """Return which rows count: all but those of weight 0."""
+        return slice(None) if self.weights is None else self.document_weights() > 0
+
     def lengths(self) -> NDArray[np.float64]:
         """Return n_d, of shape (D,); next to nothing instead of 0."""
         return np.maximum(self.T.sum(axis=1), np.finfo(np.float32).tiny)

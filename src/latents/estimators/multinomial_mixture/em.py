@@ -134,6 +134,11 @@ class Statistics:
             self.n_documents + other.n_documents,
         )
 
+    def to(self, device: torch.device) -> "Statistics":
+        """Return the same on a device: what comes from elsewhere is on the CPU."""
+        words, documents = self.word_counts.to(device), self.document_counts.to(device)
+        return Statistics(words, documents, self.log_likelihood, self.n_documents)
+
     def with_room(self, n_components: int) -> "Statistics":
         """Return the same statistics beside further components that have answered for nothing."""
         words, documents = (
@@ -238,8 +243,11 @@ def e_step(counts: Counts, parameters: Parameters) -> Statistics:
 
 
 def _statistics(rows: slice, part: Counts, parameters: Parameters) -> Statistics:
+    joint = log_joint(part, parameters)
+    if part.weights is not None:
+        joint[part.weights == 0] = 0  # they may be impossible
     try:
-        gamma, log_normalisers, _ = posterior(log_joint(part, parameters))
+        gamma, log_normalisers, _ = posterior(joint)
     except ImpossibleDocumentError as error:
         raise ImpossibleDocumentError(rows.start + error.row) from error
     gamma = part.weighted(gamma)
@@ -289,6 +297,10 @@ class Answers:
 
     words: Tensor
     documents: Tensor
+
+    def to(self, device: torch.device) -> "Answers":
+        """Return the same on a device: what comes from elsewhere is on the CPU."""
+        return Answers(self.words.to(device), self.documents.to(device))
 
     def __add__(self, other: "Answers") -> "Answers":
         return Answers(

@@ -77,7 +77,7 @@ def fit_documents(
 
     def run(start: Callable[[], tuple[Answers, PseudoCounts, _Bounds]]) -> Run:
         answers, a, bounds = start()
-        return _plain_em(counts, m_step_from(answers, a), a, recipe, bounds)
+        return _plain_em(counts, device, m_step_from(answers.to(device), a), a, recipe, bounds)
 
     def searched() -> tuple[Answers, PseudoCounts, _Bounds]:
         climb, bounds = highest()
@@ -157,6 +157,7 @@ class _Bounds:
 
 def _plain_em(
     counts: Blocks[Counts],
+    device: torch.device,
     parameters: Parameters,
     a: PseudoCounts,
     recipe: Recipe,
@@ -168,7 +169,7 @@ def _plain_em(
     """
     previous, words = -np.inf, torch.empty(0)
     for step in range(recipe.max_iter + 1):
-        statistics = counts.add_up(EStep(parameters))
+        statistics = counts.add_up(EStep(parameters)).to(device)
         objective = statistics.log_likelihood + log_prior(parameters.log_words, a)
         bounds.record(objective, statistics.n_documents)
         if objective - previous <= recipe.tol * statistics.n_documents:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 from sklearn.utils import check_consistent_length
 
-from latents.estimators.common.blocks import Blocks, InMemory
+from latents.estimators.multinomial_mixture.reading import in_blocks
 
 
 def matched_accuracy(labels: ArrayLike, clusters: ArrayLike) -> float:
@@ -76,8 +76,7 @@ def npmi_coherence(counts: Any, topics: Iterable[ArrayLike]) -> float:
         if words.ndim != 1 or words.size < 2 or np.unique(words).size < words.size:
             raise ValueError(f"topic {number} is {words.tolist()}; allowed are two or more different words")
         checked.append(words)
-    blocks = counts if isinstance(counts, Blocks) else InMemory(counts)
-    found = blocks.add_up(partial(_together, topics=checked))
+    found = in_blocks(counts).add_up(partial(_together, topics=checked))
     if found.n_documents == 0:
         raise ValueError("counts has no documents: coherence is undefined")
     if not checked:

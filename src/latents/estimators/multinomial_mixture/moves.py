@@ -200,6 +200,7 @@ class Sampling:
         """Return those of a block."""
         z, samples = self.model.clusters(documents), Samples([], [])
         drawn = self.draws.of_documents(len(z), documents.counts.number)
+        z[~_counts_at_all(documents.counts)] = -1
         for k in self.components:
             rows = np.flatnonzero(z == k)
             rows = rows[np.argsort(drawn[rows, 0], kind="stable")[:_SAMPLE]]
@@ -465,10 +466,11 @@ class Placing:
     model: Model
 
     def __call__(self, documents: Documents) -> Moved:
-        """Return where those of a block are, and what their clusters have."""
+        """Return where those of a block are, and what their clusters have; all that count may want to move."""
         z, n_components = self.model.clusters(documents), len(self.model.log_pi)
         places = ByBlock({documents.counts.number: Places.of(z, n_components)})
-        return Moved(0, places, totals(documents.counts, z, n_components))
+        n_rows = int(_counts_at_all(documents.counts).sum())
+        return Moved(n_rows, places, totals(documents.counts, z, n_components))
 
 
 @dataclass(frozen=True)
@@ -507,7 +509,7 @@ class Moving:
         ahead, better = self._leave_one_out(asked, z[rows])
         # Each document has its own chance, whichever others are asked: rounding then stays where it is.
         chances = block_generator(self.seed, counts.number).uniform(size=counts.n_rows)[rows]
-        wanting = ahead > 0
+        wanting = (ahead > 0) & _counts_at_all(counts)[rows]
         is_moving = wanting & (chances < _AT_ONCE)
         moving = rows[is_moving]
         more = [np.zeros(shape) for shape in (self.prior.shape, self.documents.shape)]
@@ -518,7 +520,7 @@ class Moving:
             np.add.at(more[0], (T.indices, np.repeat(clusters, lengths)), sign * amounts)
             np.add.at(more[1], clusters, sign * weights)
         z[moving] = better[is_moving]
-        is_near, still = ahead > -_NEAR, places.asked
+        is_near, still = (ahead > -_NEAR) & _counts_at_all(counts)[rows], places.asked
         if is_near.mean() < _FEWER:
             still = np.zeros_like(places.asked)
             still[rows[is_near]] = True
@@ -570,7 +572,7 @@ def moved_one_by_one(climb: Climb, recipe: Recipe, rng: np.random.RandomState) -
     """
     corpus, a = climb.corpus, _PRIOR * recipe.annealing_pseudo_counts
     found = corpus.documents.add_up(Placing(_model(climb)))
-    places = found.places
+    places, n_rows = found.places, found.n_wanting
     words, documents = found.more.words.double(), found.more.documents.double()
     for _ in range(_ROUNDS):
         prior = words + torch.as_tensor(a).to(words)
@@ -587,7 +589,7 @@ def moved_one_by_one(climb: Climb, recipe: Recipe, rng: np.random.RandomState) -
                 drawn_seed(rng),
             )
         )
-        if moved.n_wanting <= _FEW * sum(len(places.z) for places in moved.places.values()):
+        if moved.n_wanting <= _FEW * n_rows:
             break
         places, words, documents = moved.places, words + moved.more.words, documents + moved.more.documents
     return Answers(words.clamp_(min=0), documents.clamp_(min=0))
@@ -619,6 +621,11 @@ def concentration(words: Tensor) -> float:
         return float((gammaln(lengths + n_words * beta) - gammaln(n_words * beta)).sum() - of_words)
 
     return float(np.exp(minimize_scalar(loss, bounds=_LOG_CONCENTRATIONS, method="bounded").x))
+
+
+def _counts_at_all(counts: Counts) -> NDArray[np.bool_]:
+    """Return which documents have a weight, (D,)."""
+    return counts.document_weights() > 0
 
 
 def totals(counts: Counts, z: Clusters, n_components: int) -> Answers:

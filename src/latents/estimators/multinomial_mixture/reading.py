@@ -7,18 +7,33 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from latents.estimators.common.blocks import Blocks, ByBlock, InMemory, Numbered, with_number
+from latents.estimators.common.blocks import (
+    Blocks,
+    ByBlock,
+    InMemory,
+    Numbered,
+    are_blocks,
+    blocks_of,
+    by_documents,
+    with_number,
+)
 
 Array = NDArray[np.float64]
 
 
-def _blocks(counts: Any) -> Blocks[Any]:
-    return counts if isinstance(counts, Blocks) else InMemory(counts)
+def in_blocks(counts: Any) -> Blocks[Any]:
+    """Return counts as blocks, by documents: a matrix is one."""
+    blocks = blocks_of(counts) if are_blocks(counts, reread=True) else InMemory(counts)
+    return blocks.prepared(_by_documents)
+
+
+def _by_documents(block: Any, number: int) -> Any:  # noqa: ARG001
+    return by_documents(block)
 
 
 def _word_totals(counts: Any) -> Array:
     """Return sum_d T_dw, of shape (W,)."""
-    return _blocks(counts).add_up(_totals_of_block)
+    return in_blocks(counts).add_up(_totals_of_block)
 
 
 def _totals_of_block(T: Any) -> Array:
@@ -30,6 +45,27 @@ class RunnersUp(NamedTuple):
 
     clusters: NDArray[np.intp]
     log_odds: Array
+
+
+def assigned(model: Any, counts: Any) -> tuple[NDArray[np.intp], Array]:
+    """Return the cluster of each document, (D,), and its responsibility, (D,).
+
+    Parameters
+    ----------
+    model : MultinomialMixture
+    counts : array-like or sparse matrix of shape (D, W), or blocks
+        T.
+    """
+    found = in_blocks(counts).prepared(with_number).add_up(partial(_assigned, model=model)).in_order()
+    clusters, responsibilities = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return clusters, responsibilities
+
+
+def _assigned(given: Numbered, model: Any) -> ByBlock[tuple[NDArray[np.intp], Array]]:
+    if given.block.shape[0] == 0:
+        return ByBlock()
+    gamma = model.predict_proba(given.block)
+    return ByBlock({given.number: (gamma.argmax(axis=1), gamma.max(axis=1))})
 
 
 def lift(word_probabilities: ArrayLike, counts: Any) -> Array:
@@ -155,7 +191,7 @@ def typicality(counts: Any, scores: Array, clusters: ArrayLike) -> Array:
     ndarray of shape (D,)
         0 for documents without words.
     """
-    blocks = _blocks(counts).prepared(with_number)
+    blocks = in_blocks(counts).prepared(with_number)
     n_words = blocks.add_up(_different_words).in_order()
     parts = np.split(np.asarray(clusters), np.cumsum([len(of_block) for of_block in n_words])[:-1])
     said = np.concatenate(blocks.add_up(partial(_said, scores=scores, clusters=parts)).in_order())

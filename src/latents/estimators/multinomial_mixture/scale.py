@@ -27,7 +27,7 @@ class Scale:
     vocabulary_size : int
         W.
     n_nonzeros, n_rows : int
-        Without weights.
+        Of documents with a weight above 0, each once.
     n_rows_together : int
         Of the largest block.
     has_fractions : bool
@@ -47,6 +47,8 @@ class Scale:
     @classmethod
     def of(cls, T: sp.csr_array, weights: NDArray[np.float64] | None = None) -> Self:
         """Add up documents T (D, W), weighted or not."""
+        if weights is not None:
+            T, weights = T[weights > 0], weights[weights > 0]
         scales = np.ones(T.shape[0]) if weights is None else weights
         once = sp.csr_array((np.minimum(T.data, 1.0), T.indices, T.indptr), shape=T.shape)
         n_words, n_occurrences = (float(scales @ counts.sum(axis=1)) for counts in (T, once))

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from latents import estimators, reporting
 from latents.estimators.multinomial_mixture.metrics import matched_accuracy
+from latents.estimators.multinomial_mixture.reading import assigned
 from latents.features.block_counts import BlockCounts
 from latents.features.words import WordRules
 from latents.pipelines import bags
@@ -84,9 +85,7 @@ def fit(
     words, rules = vocabulary["word"].tolist(), WordRules.from_json(word_rules)
     known = known_of(documents, split["train"], words, rules, params)
     model, selection = fit_and_choose(params.candidates, select.criterion, train, held_out, monitor, known)
-    scale.warn(
-        model, train, _responsibilities(model, counts, documents, split)[split["train"]].argmax(axis=1)
-    )
+    scale.warn(model, train, _assigned(model, counts, documents, split)[0][split["train"]])
     seconds = float(selection.loc[selection["chosen"], "fit_seconds"].item())
     return model, {"fit_seconds": seconds}, selection
 
@@ -126,10 +125,10 @@ def evaluate(
             labels[0],
         )
         documents = documents.drop(columns="label")
-    responsibilities = _responsibilities(model, counts, documents, split)
+    clusters, probabilities = _assigned(model, counts, documents, split)
     assignments = documents.drop(columns=["text", "held_out"], errors="ignore").assign(
-        cluster=responsibilities.argmax(axis=1),
-        probability=responsibilities.max(axis=1),
+        cluster=clusters,
+        probability=probabilities,
         n_tokens=counts.sum(axis=1),
         held_out=np.isin(np.arange(len(documents)), split["held_out"]),
     )
@@ -159,14 +158,14 @@ def evaluate(
     return {**tables, "changes": changes, "metrics": metrics}
 
 
-def _responsibilities(
+def _assigned(
     model: estimators.MultinomialMixture,
     counts: sparse.csr_array | BlockCounts,
     documents: pd.DataFrame,
     split: Rows,
-) -> NDArray[np.float64]:
-    """Return the responsibilities, (n_documents, n_components): of those whose label guided, given that label."""
-    responsibilities: NDArray[np.float64] = model.predict_proba(counts)
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return the cluster of each document and its responsibility; given its label, where that has guided."""
+    clusters, probabilities = assigned(model, counts)
     if model.use_labels == GUIDE:
         from scipy.special import softmax  # slow to load
 
@@ -174,8 +173,9 @@ def _responsibilities(
         told = split["train"][np.isin(labels[split["train"]].astype(str), model.classes_)]
         joint = model.predict_joint_log_proba(counts[told])
         joint[labels[told, np.newaxis] != np.array(class_names(model), dtype=object)] = -np.inf
-        responsibilities[told] = softmax(joint, axis=1)
-    return responsibilities
+        gamma = softmax(joint, axis=1)
+        clusters[told], probabilities[told] = gamma.argmax(axis=1), gamma.max(axis=1)
+    return clusters, probabilities
 
 
 def _heldout_accuracy(model: estimators.MultinomialMixture, assignments: pd.DataFrame) -> dict[str, float]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from latents import reporting
 from latents.engines import Engine
 from latents.estimators import MinimumErrorPCA
+from latents.features.rows import RowBlocks
 from latents.pipelines.headlines import check_measured, digest, headline_of
 from latents.pipelines.images import Images, as_rows, check_images, evenly
 from latents.pipelines.pca import drawing, measuring
@@ -82,7 +83,7 @@ def _training_rows(X: NDArray[Any], train: NDArray[np.intp], svd_solver: str, en
     n, p = len(train), X.shape[1]
     summed = svd_solver in ("auto", "covariance_eigh") and 8 * p <= n * X.itemsize
     if engine.is_elsewhere and summed:
-        return engine.blocks([block for _, block in measuring.blocks(X, train, _SENT_BLOCK)])
+        return engine.blocks(RowBlocks(X, train, _SENT_BLOCK))
     if not summed or n * p <= _FIT_BLOCK:
         return X[train]
     return (block for _, block in measuring.blocks(X, train, _FIT_BLOCK))
