@@ -82,16 +82,6 @@ def test_machines_reached_by_ssh(small, machines, environment):
     small.write("documented.py", code)
     head.type("export RAY_AUTH_MODE=token; python -W ignore documented.py", small.path, environment)
     assert load(small.path / "data/06_models/mixture.safetensors").word_probabilities_.shape == (100, 40)
-    # As pods do it, in a folder with nothing but the configuration and the data.
-    shutil.copytree(small.path / "conf", small.path / "latents/conf")
-    entrypoint = OBJECTS[1]["spec"]["entrypoint"]
-    said = head.type(
-        f"export RAY_AUTH_MODE=token RAY_ADDRESS=10.0.0.1:6379; {entrypoint} --to-nodes clustering.fit",
-        small.path / "latents",
-        environment,
-    )
-    assert "Ray: 2 workers" in said
-    assert (small.path / "latents/data/cluster/06_models/clustering/model.safetensors").is_file()
     for machine in machines:
         assert "Stopped" in machine.type(stop, small.path, environment)
 
@@ -256,6 +246,16 @@ def test_the_file_for_kubernetes_agrees_with_the_project():
         data = yaml.safe_load((ROOT / "conf/cluster/globals.yml").read_text())["data"]
         (mount,) = container["volumeMounts"]
         assert Path(folder, data).is_relative_to(mount["mountPath"])
+
+
+@pytest.mark.slow
+def test_what_the_pods_are_to_run_is_a_command_that_there_is(small):
+    """In a folder with nothing but `conf`, as the image has it."""
+    for path in small.path.iterdir():
+        if path.name != "conf":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    small.command(*OBJECTS[1]["spec"]["entrypoint"].split(), "--to-nodes", "clustering.ingest")
+    assert (small.path / "data/cluster/02_intermediate/clustering").is_dir()
 
 
 def test_versions_on_the_page_are_those_of_the_project():
