@@ -18,7 +18,7 @@ from tests.servers import DIRECT, LOCAL, free_port, served
 README = (ROOT / "README.md").read_text()
 MANUAL = {
     name: (ROOT / "docs" / name).read_text()
-    for name in ("data.md", "kedro.md", "models.md", "notebooks.md", "serving.md", "trained.md")
+    for name in ("cluster.md", "data.md", "kedro.md", "models.md", "notebooks.md", "serving.md", "trained.md")
 }
 COMMANDS = sorted(set(re.findall(r"^\| `((?:kedro|make) [^`]*)` \|", README, flags=re.MULTILINE)))
 BIN = Path(sys.executable).parent

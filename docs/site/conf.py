@@ -50,6 +50,7 @@ docs/data
 docs/models
 docs/trained
 docs/serving
+docs/cluster
 docs/notebooks
 docs/kedro
 ```
