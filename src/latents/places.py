@@ -299,12 +299,12 @@ class Remote(os.PathLike[str]):
 
     def put(self, local: Path) -> None:
         """Upload a file, which then is there, or in the place of the former one; `local` is taken for its copy."""
+        scratch.take(local.stat().st_size)
         with self._asked():
             with self._committed() as path:
                 self._fs.put_file(str(local), path)
             seen = _seen(self._fs.info(self._path))
         scratch.mark(local, *seen)
-        scratch.take(seen.size)
 
     @contextmanager
     def _committed(self) -> Iterator[str]:
@@ -339,6 +339,7 @@ class Remote(os.PathLike[str]):
         content = json.dumps(
             {"folder": whole.name, "files": {name: seen.size for name, seen in files.items()}}
         )
+        scratch.take(sum(seen.size for seen in files.values()))
         with self._asked():
             if self._protocol not in _OBJECT_STORES:
                 for folder in {whole.with_child(name).parent._path for name in paths}:
@@ -351,7 +352,6 @@ class Remote(os.PathLike[str]):
                 self._fs.pipe_file(manifest, content.encode())
         for name, path in paths.items():
             scratch.mark(path, *files[name])
-        scratch.take(sum(seen.size for seen in files.values()))
         with suppress(PlaceError, FileNotFoundError), self._asked():  # the new one is there
             self._clear(whole.name, former)
 

@@ -339,8 +339,79 @@ def test_what_is_in_use_stays_beyond_the_limit(store, monkeypatch):
     assert all(file.copy.is_file() for file in files)
 
 
-def test_only_the_user_may_read_the_scratch_folder(scratch):
-    assert places.scratch.folder().stat().st_mode & 0o777 == 0o700
+def test_only_the_user_may_read_the_copies(store, scratch):
+    scratch.mkdir(mode=0o755)
+    sent(store, "a.txt", "secret")
+    copy = place("memory://b/a.txt").here()
+    assert next(path for path in copy.parents if path.parent == scratch).stat().st_mode & 0o777 == 0o700
+    assert scratch.stat().st_mode & 0o777 == 0o755  # which is the user's
+
+
+def test_what_is_no_copy_is_never_removed_to_make_room(store, scratch, monkeypatch):
+    monkeypatch.setenv("LATENTS_SCRATCH_LIMIT", "100 KiB")
+    monkeypatch.setattr(places.scratch, "_room", None)
+    own = scratch / "thesis/results.csv"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"x" * 90_000)
+    os.utime(own, (0, 0))
+    sent(store, "a.txt", b"y" * 50_000)
+    place("memory://b/a.txt").here()
+    assert own.is_file()
+
+
+def _aged(folder):
+    """Let all files of a folder have been used for the last time two minutes ago."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            found = path.stat()
+            os.utime(path, ns=(found.st_atime_ns - 120 * 10**9, found.st_mtime_ns))
+
+
+def test_what_is_being_written_is_never_removed_to_make_room(store, scratch, monkeypatch):
+    monkeypatch.setenv("LATENTS_SCRATCH_LIMIT", "100 KiB")
+    monkeypatch.setattr(places.scratch, "_room", None)
+    entry = datasets.CountBlocksDataset("memory://b/blocks")
+
+    def blocks():
+        for number in range(3):
+            if number == 2:
+                _aged(scratch)
+                sent(store, "input.txt", b"z" * 101_000)
+                place("memory://b/input.txt").here()
+            yield sparse.csr_array(np.full((4, 5), number + 1))
+
+    entry.save(blocks())
+    assert [rows.toarray()[0, 0] for rows, _ in entry.load()] == [1, 2, 3]
+
+
+def test_blocks_of_which_a_file_is_gone_do_not_replace_the_former(store, scratch):
+    entry = datasets.CountBlocksDataset("memory://b/blocks")
+    entry.save([sparse.csr_array(np.eye(3))])
+
+    def blocks():
+        yield sparse.csr_array(np.ones((2, 3)))
+        (lost,) = scratch.rglob("being-written/*/new/block-00000/words.data.npy")
+        lost.unlink()
+        yield sparse.csr_array(np.ones((2, 3)))
+
+    with pytest.raises(FileNotFoundError, match=r"words\.data\.npy is missing: block 0 of 2 is not whole"):
+        entry.save(blocks())
+    assert entry.load().rows == [3]
+
+
+def test_what_a_killed_writer_has_left_goes_with_the_next_of_any_name(store, scratch):
+    left = places.scratch.being_written() / ".writing-0123456789ab-.whole-0123456789ab/new/a.npy"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    datasets.NpzDataset(filepath="memory://b/a.npz").save({"a": np.arange(3)})
+    assert os.listdir(places.scratch.being_written()) == []
+
+
+def test_a_limit_that_is_none_is_told_before_anything_is_made(monkeypatch):
+    monkeypatch.setenv("LATENTS_SCRATCH_LIMIT", "much")
+    with pytest.raises(ValueError, match="LATENTS_SCRATCH_LIMIT is 'much'; allowed"):  # noqa: SIM117
+        with whole_file(place("memory://b/a.txt")):
+            raise RuntimeError("made")
 
 
 @pytest.mark.parametrize(

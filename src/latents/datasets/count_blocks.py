@@ -64,10 +64,7 @@ class CountBlocks:
             ) from error
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error!r}") from error
-        for number in range(len(self)):
-            for file in _files(self.folder, number):
-                if not file.is_file():
-                    raise FileNotFoundError(f"{file} is missing: block {number} of {len(self)} is not whole")
+        _check_whole(self.folder, len(self))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -182,10 +179,13 @@ def finish(folder: Path, sizes: list[BlockSize]) -> None:
     ------
     ValueError
         If there is no block, or one has another number of words than the first.
+    FileNotFoundError
+        If a file of a block is missing.
     """
     check_sizes(sizes)
     if not sizes:
         raise ValueError("there is no block to write")
+    _check_whole(folder, len(sizes))
     rows, n_words, n_nonzeros = zip(*sizes, strict=True)
     manifest = {
         "n_documents": sum(rows),
@@ -276,6 +276,13 @@ def _in_few_bytes(values: NDArray[Any]) -> NDArray[Any]:
     if not values.size or values.min() < 0 or values.max() > _LARGEST_WHOLE:
         return values.astype(np.float64)
     return values.astype(np.min_scalar_type(int(values.max())))
+
+
+def _check_whole(folder: Place, n_blocks: int) -> None:
+    for number in range(n_blocks):
+        for file in _files(folder, number):
+            if not file.is_file():
+                raise FileNotFoundError(f"{file} is missing: block {number} of {n_blocks} is not whole")
 
 
 def _files(folder: Place, number: int) -> list[Place]:
