@@ -215,6 +215,8 @@ class Remote(os.PathLike[str]):
         """
         if self._files is not None:
             return self
+        if self.is_file():
+            return Remote(self._address, self._options, files={})
         try:
             with self._asked():
                 content = self._fs.cat_file(self.with_child(_MANIFEST)._path)
@@ -493,13 +495,14 @@ Place = Path | Remote
 _ABSENT = _Seen(-1, None)
 
 
-def place(address: str | os.PathLike[str], credentials: Access = None, fs_args: Access = None) -> Place:
+def place(address: "str | Place", credentials: Access = None, fs_args: Access = None) -> Place:
     """Return where something is.
 
     Parameters
     ----------
-    address : str or path-like
-        A path of this machine, or an address that fsspec knows, such as ``s3://bucket/folder/file.csv``.
+    address : str, Path or Remote
+        A path of this machine, or an address that fsspec knows, such as ``s3://bucket/folder/file.csv``. What is
+        a place is returned as it is.
     credentials, fs_args : mapping, optional
         What the store is opened with, as Kedro's own datasets take them. Without credentials, those of the
         address that it lies under (`remember`), if there are any.
@@ -508,6 +511,8 @@ def place(address: str | os.PathLike[str], credentials: Access = None, fs_args: 
     -------
     Path or Remote
     """
+    if isinstance(address, Place):
+        return address
     text = os.fspath(address)
     scheme, separator, rest = text.partition("://")
     if not separator:
