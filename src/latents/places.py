@@ -391,6 +391,8 @@ class Remote(os.PathLike[str]):
         """
         try:
             with self._asked():
+                if self._protocol not in _OBJECT_STORES:
+                    self._fs.makedirs(self.parent._path, exist_ok=True)
                 self._fs.pipe_file(self._path, content, mode="create")
         except FileExistsError:
             return False
@@ -414,7 +416,7 @@ class Remote(os.PathLike[str]):
                 return False
             with self._asked():
                 self._fs.pipe_file(self._path, content)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             return False
         except PlaceError as error:
             if _was_there(error.__cause__):
