@@ -19,7 +19,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -301,6 +301,7 @@ class Remote(os.PathLike[str]):
 
     def put(self, local: Path) -> None:
         """Upload a file, which then is there, or in the place of the former one; `local` is taken for its copy."""
+        _ask_guards()
         scratch.take(local.stat().st_size)
         with self._asked():
             with self._committed() as path:
@@ -341,6 +342,7 @@ class Remote(os.PathLike[str]):
         content = json.dumps(
             {"folder": whole.name, "files": {name: seen.size for name, seen in files.items()}}
         )
+        _ask_guards()
         scratch.take(sum(seen.size for seen in files.values()))
         with self._asked():
             if self._protocol not in _OBJECT_STORES:
@@ -350,6 +352,7 @@ class Remote(os.PathLike[str]):
                 [str(path) for path in paths.values()], [whole.with_child(name)._path for name in paths]
             )
             former = self._former()
+            _ask_guards()  # the files may have taken long
             with self.with_child(_MANIFEST)._committed() as manifest:
                 self._fs.pipe_file(manifest, content.encode())
         for name, path in paths.items():
@@ -548,6 +551,24 @@ def remember(address: str, credentials: Access) -> None:
 
 
 _known: dict[str, Mapping[str, Any]] = {}
+
+
+@contextmanager
+def guarded(check: Callable[[], None]) -> Iterator[None]:
+    """Upload nothing of which `check` raises, for the length of the block; all threads ask it."""
+    _guards.append(check)
+    try:
+        yield
+    finally:
+        _guards.remove(check)
+
+
+_guards: list[Callable[[], None]] = []
+
+
+def _ask_guards() -> None:
+    for check in tuple(_guards):
+        check()
 
 
 def bring(files: Iterable[Place]) -> None:

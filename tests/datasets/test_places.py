@@ -18,6 +18,7 @@ from scipy import sparse
 from latents import datasets, places, predictors
 from latents.estimators import MinimumErrorPCA
 from latents.files import whole_file, whole_folder
+from latents.leases import Leases
 from latents.places import PlaceError, Remote, place
 from latents.predictors import Candidate, Headline
 from tests.datasets.test_documents import write_newsgroups
@@ -491,6 +492,23 @@ def test_a_block_that_raises_uploads_nothing(store, in_scratch):
             raise RuntimeError("half way")
     assert files_of(store) == []
     assert in_scratch() == []
+
+
+@pytest.mark.parametrize("write", [whole_file, whole_folder])
+def test_who_has_lost_its_lock_uploads_nothing_more(store, write):
+    folder = place("memory://b/out")
+    with Leases([folder]) as held, places.guarded(held.check):
+        with write(folder / "first") as new:
+            (new / "a.npy" if new.is_dir() else new).write_text("ours")
+        before = files_of(store)
+        held._until = 0.0
+        with pytest.raises(PlaceError, match="the lock of memory://b/out was lost"):  # noqa: SIM117
+            with write(folder / "second") as new:
+                (new / "a.npy" if new.is_dir() else new).write_text("ours")
+        assert files_of(store) == before
+    with write(folder / "second") as new:
+        (new / "a.npy" if new.is_dir() else new).write_text("theirs")
+    assert any("second" in path for path in files_of(store))
 
 
 def test_what_loaders_have_downloaded_before_is_read_from_a_store(store, tmp_path):
