@@ -142,7 +142,7 @@ def test_another_s_lock_is_never_taken_for_one_s_own(store, monkeypatch):
         return real(self)
 
     renewing = []
-    with Leases(FOLDERS) as held, monkeypatch.context() as patched:
+    with Leases(FOLDERS[1:]) as held, monkeypatch.context() as patched:
         patched.setattr(Remote, "replace", lambda *words: bool(renewing.append(words)) or True)
         patched.setattr(Remote, "read_small", read_small)
         deadline = time.monotonic() + 60
@@ -186,6 +186,7 @@ def test_a_store_of_folders_has_the_folder_made(tmp_path):
     options = {"path": str(tmp_path / "there"), "target_protocol": "file"}
     with Leases([place("dir://deep/out", options)]):
         assert (tmp_path / "there/deep/out/.lock").is_file()
+        assert not (place("dir://other/a.txt", options)).exists()  # whose first folder is no bucket
     assert not (tmp_path / "there/deep/out/.lock").exists()
 
 

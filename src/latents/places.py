@@ -447,7 +447,7 @@ class Remote(os.PathLike[str]):
     def _check_root(self) -> None:
         """Refuse a bucket that is not there, of which a store says no more than of a file that is not."""
         root = self._path.partition("/")[0]
-        if not root or (self._protocol, root) in _ROOTS:
+        if self._protocol not in _OBJECT_STORES or (self._protocol, root) in _ROOTS:
             return
         is_there = True
         with suppress(Exception):  # who may read a file need not be allowed to ask for its bucket
