@@ -13,9 +13,9 @@ fsspec and the driver of a store are imported when a store is first asked.
 """
 
 import functools
+import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 import time
@@ -55,7 +55,19 @@ OF_OPENING = ("open_args_load", "open_args_save")
 _MANIFEST = ".manifest.json"
 _WHOLE = ".whole-"
 _LEFT = 86_400.0  # seconds after which a folder that no manifest names is taken for a dead writer's
-_PASSWORD = re.compile(r"^([^/@:]*):[^/@]*@")
+# What names the store itself, of what it is opened with; where it is nested, in either of these.
+_OF_THE_STORE = (
+    "endpoint_url",
+    "host",
+    "port",
+    "account_name",
+    "account_host",
+    "path",
+    "project",
+    "target_protocol",
+)
+_NESTED = ("client_kwargs", "target_options")
+_WEB = ("http", "https")
 
 
 class PlaceError(Exception):
@@ -73,7 +85,7 @@ class Remote(os.PathLike[str]):
     """A file or folder of a store, with as much of ``Path`` as reading and writing take.
 
     Whatever opens paths brings it here (``os.fspath``): a file whole, a folder with all that is in it. As text it
-    is its address, without a password.
+    is its address, without a password, or what a question mark begins in one of the web: it may be a signature.
 
     Parameters
     ----------
@@ -100,14 +112,17 @@ class Remote(os.PathLike[str]):
 
     def __str__(self) -> str:
         scheme, _, rest = self._address.partition("://")
-        rest = _PASSWORD.sub(r"\1@", rest)
-        return f"{scheme}://{rest}"
+        host, slash, path = rest.partition("/")
+        user, at, host = host.rpartition("@")
+        if scheme in _WEB:
+            path = path.partition("?")[0]
+        return f"{scheme}://{user.partition(':')[0]}{at}{host}{slash}{path}"
 
     def __repr__(self) -> str:
         return f"Remote({str(self)!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Remote) and other._address == self._address
+        return isinstance(other, Remote) and other._address == self._address and other._store == self._store
 
     def __hash__(self) -> int:
         return hash(self._address)
@@ -172,6 +187,11 @@ class Remote(os.PathLike[str]):
     def copy(self) -> Path:
         """Where on this machine its copy lies, or would."""
         scheme, _, rest = str(self).partition("://")
+        store = self._store
+        if scheme in _WEB and "?" in self._address:
+            store += self._address
+        if store:
+            scheme += f"-{hashlib.blake2b(store.encode(), digest_size=6).hexdigest()}"
         return scratch.folder() / scheme / rest
 
     def is_file(self) -> bool:
@@ -197,7 +217,9 @@ class Remote(os.PathLike[str]):
         return os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, seen.size, 0, 0, 0))
 
     def open(self, mode: str = "rb") -> IO[Any]:
-        """Open the copy to read it."""
+        """Open the copy to read it; what is written to it would never be uploaded."""
+        if mode not in ("r", "rt", "rb"):
+            raise ValueError(f"{self} cannot be opened by the mode {mode!r:.20}; allowed are r and rb")
         return self.here().open(mode)
 
     def read_bytes(self) -> bytes:
@@ -457,6 +479,16 @@ class Remote(os.PathLike[str]):
         _ROOTS.add((self._protocol, root))
 
     @property
+    def _store(self) -> str:
+        """What tells stores apart in which there is the same address: none of it is secret."""
+        given = {name: self._options[name] for name in _OF_THE_STORE if name in self._options}
+        for inner in _NESTED:
+            nested = self._options.get(inner)
+            if isinstance(nested, Mapping):
+                given |= {f"{inner}.{name}": nested[name] for name in _OF_THE_STORE if name in nested}
+        return repr(sorted(given.items())) if given else ""
+
+    @property
     def _protocol(self) -> str:
         return self._address.partition("://")[0]
 
@@ -464,8 +496,11 @@ class Remote(os.PathLike[str]):
     def _fs(self) -> Any:
         import fsspec
 
-        # Others write, too: what was listed before may no longer be so.
-        return fsspec.core.url_to_fs(self._address, **{"use_listings_cache": False, **self._options})[0]
+        options = self._options
+        if self._protocol in (*_OBJECT_STORES, *_WEB):
+            # Others write, too: what was listed before may no longer be so. What keeps no listings may not know this.
+            options = {"use_listings_cache": False, **options}
+        return fsspec.core.url_to_fs(self._address, **options)[0]
 
     @property
     def _path(self) -> str:
@@ -489,7 +524,7 @@ class Remote(os.PathLike[str]):
                 self._fail(f"takes a package that is not installed, {how}", error)
             if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
                 self._fail(f"is refused ({_brief(error)}); check the credentials", error)
-            self._fail(f"cannot be had ({_brief(error)})", error)
+            self._fail(f"cannot be had ({_brief(error).replace(self._address, str(self))})", error)
 
     def _fail(self, reason: str, error: Exception) -> NoReturn:
         raise PlaceError(f"{self} {reason}") from error
@@ -525,9 +560,12 @@ def place(address: "str | Place", credentials: Access = None, fs_args: Access = 
     if scheme in _LOCAL:
         return Path(rest)
     given = {name: value for name, value in (fs_args or {}).items() if name not in OF_OPENING}
-    if credentials is None:
-        credentials = next((_known[begin] for begin in _known if f"{text}/".startswith(begin)), None)
-    return Remote(text, {**given, **(credentials or {})})
+    return Remote(text, {**given, **(credentials_of(text) if credentials is None else credentials)})
+
+
+def credentials_of(address: str) -> Mapping[str, Any]:
+    """Return what was remembered for all that lies where this does, if it was."""
+    return next((_known[begin] for begin in _known if f"{address}/".startswith(begin)), {})
 
 
 def now(folder: Place) -> Place:

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from fsspec.implementations.dirfs import DirFileSystem
 from kedro.io import DatasetError
+from kedro.io.core import Version
 from matplotlib.figure import Figure
 from PIL import Image
 from scipy import sparse
@@ -450,9 +451,64 @@ def test_credentials_and_passwords_are_not_told():
     )
     assert "hush" not in f"{entry!r} {entry}"
     assert str(Remote("sftp://me:hush@host/a", {})) == "sftp://me@host/a"
+    assert str(Remote("sftp://me:hu@sh@host/a", {})) == "sftp://me@host/a"
+    assert str(Remote("https://host/a.csv?signature=hush", {})) == "https://host/a.csv"
+    assert str(Remote("s3://bucket/a:b@c/d?", {})) == "s3://bucket/a:b@c/d?"
     table = datasets.CSVDataset(filepath="memory://b/a.csv", credentials={"secret": "hush"})
     assert "memory://b/a.csv" in repr(table)
     assert "hush" not in repr(table)
+
+
+def test_stores_of_one_address_are_told_apart():
+    by_hosts = [
+        place("s3://b/a", {"secret": "hush", "client_kwargs": {"endpoint_url": f"http://{host}"}})
+        for host in ("one", "two")
+    ]
+    assert by_hosts[0] != by_hosts[1]
+    assert by_hosts[0].copy != by_hosts[1].copy
+    by_keys = [place("s3://b/a", {"secret": secret}) for secret in ("hush", "more")]
+    assert by_keys[0] == by_keys[1]
+    assert by_keys[0].copy == by_keys[1].copy
+    signed = [place(f"https://host/a?id={n}") for n in (1, 2)]
+    assert signed[0].copy != signed[1].copy
+
+
+def test_a_driver_is_given_only_what_it_takes(monkeypatch):
+    class Folder(DirFileSystem):
+        protocol = "ledge"
+
+        def __init__(self, **options):
+            given.append(options)
+            super().__init__("/nowhere", target_protocol="file")
+
+    given = []
+    fsspec.register_implementation("ledge", Folder, clobber=True)
+    assert not place("ledge://deep/a.txt").is_file()
+    assert given == [{}]
+
+
+@pytest.mark.parametrize("mode", ["w", "wb", "a", "r+b", "x"])
+def test_a_copy_is_opened_to_be_read_only(store, mode):
+    sent(store, "a.txt", "kept")
+    with pytest.raises(ValueError, match=r"memory://b/a\.txt cannot be opened by the mode"):
+        place("memory://b/a.txt").open(mode)
+    assert place("memory://b/a.txt").read_text() == "kept"
+
+
+def test_what_is_one_file_is_not_asked_for_what_lies_in_it(store, monkeypatch):
+    sent(store, "a.txt", "kept")
+    monkeypatch.setattr(type(store), "cat_file", None)
+    monkeypatch.setattr(type(store), "find", None)
+    assert places.now(place("memory://b/a.txt")).read_text() == "kept"
+
+
+def test_credentials_of_a_folder_hold_for_versions_too():
+    places.remember("dir://b", {"path": "/nowhere", "target_protocol": "file"})
+    try:
+        entry = datasets.CSVDataset(filepath="dir://b/a.csv", version=Version(None, None))
+        assert entry._fs.path == "/nowhere"
+    finally:
+        places.remember("", None)
 
 
 def test_credentials_of_a_folder_hold_for_all_that_lies_in_it():

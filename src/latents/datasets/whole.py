@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from latents.datasets.formulas import armed, disarmed, has_returns
 from latents.files import whole_file
-from latents.places import OF_OPENING, Access, Remote, place
+from latents.places import OF_OPENING, Access, Remote, credentials_of, place
 
 
 class WholeFile:
@@ -47,6 +47,8 @@ class WholeFile:
         if self._place is not None:
             filepath, credentials = str(self._place.copy), None
             fs_args = {name: value for name, value in (fs_args or {}).items() if name in OF_OPENING}
+        elif credentials is None:
+            credentials = credentials_of(filepath) or None
         super().__init__(
             filepath=filepath, credentials=credentials, fs_args=fs_args, version=version, **kwargs
         )  # type: ignore[call-arg]
