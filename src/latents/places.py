@@ -68,6 +68,8 @@ _OF_THE_STORE = (
 )
 _NESTED = ("client_kwargs", "target_options")
 _WEB = ("http", "https")
+# Whose drivers keep listings, and can be told not to.
+_LISTING = (*_OBJECT_STORES, *_WEB, "ftp", "webhdfs")
 
 
 class PlaceError(Exception):
@@ -497,8 +499,7 @@ class Remote(os.PathLike[str]):
         import fsspec
 
         options = self._options
-        if self._protocol in (*_OBJECT_STORES, *_WEB):
-            # Others write, too: what was listed before may no longer be so. What keeps no listings may not know this.
+        if self._protocol in _LISTING:  # others write, too: what was listed before may no longer be so
             options = {"use_listings_cache": False, **options}
         return fsspec.core.url_to_fs(self._address, **options)[0]
 
