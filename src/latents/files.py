@@ -6,8 +6,8 @@ knows that nobody writes there any more, and clears up (``sweep``, ``restore``).
 between any two lines, kept a writer from clearing up goes when Python ends (``remove_own``). On a file system that
 has no locks files and folders are written all the same, and nothing is cleared up.
 
-What belongs to a store (``places``) is written in the same way where its copy lies, and uploaded before that is
-moved into its place.
+What belongs to a store (``places``) is written in the same way, but in one folder for all of them (``scratch``),
+and uploaded before that is moved to where its copy is kept.
 """
 
 import atexit
@@ -22,6 +22,7 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
+from latents import scratch
 from latents.places import Remote
 
 _LOCK = ".lock"
@@ -45,11 +46,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     `path` stays as it was. Of a store, the upload is what comes last.
     """
     final = path.copy if isinstance(path, Remote) else Path(path)
-    with _place_for(final) as place:
+    with _place_for(final, scratch.being_written() if isinstance(path, Remote) else None) as place:
         temporary = place / final.name
         yield temporary
         if isinstance(path, Remote):
             path.put(temporary)
+            final.parent.mkdir(parents=True, exist_ok=True)
         else:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -66,12 +68,13 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     new = path.new_folder() if isinstance(path, Remote) else None
     final = Path(path).resolve() if new is None else new.copy
-    with _place_for(final) as place:
+    with _place_for(final, None if new is None else scratch.being_written()) as place:
         (place / _NEW).mkdir()
         try:
             yield place / _NEW
             if isinstance(path, Remote) and new is not None:
                 path.put_folder(new, place / _NEW)
+                final.parent.mkdir(parents=True, exist_ok=True)
             while not _exchange(place, final):
                 shutil.rmtree(place / _OLD, ignore_errors=True)
         finally:
@@ -164,11 +167,15 @@ def remove_own(*, final: bool = True) -> None:
 
 
 @contextmanager
-def _place_for(final: Path) -> Iterator[Path]:
-    """Give a fresh folder beside a file or folder to be, locked for the length of the block, and remove it."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    sweep(final.parent, final.name)
-    place, lock = _locked_place(final)
+def _place_for(final: Path, within: Path | None = None) -> Iterator[Path]:
+    """Give a fresh folder beside a file or folder to be, locked for the length of the block, and remove it.
+
+    Or one `within` a folder where nothing else is made: all that the killed have left there goes.
+    """
+    folder = final.parent if within is None else within
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder, final.name if within is None else None)
+    place, lock = _locked_place(folder / final.name)
     try:
         yield place
     finally:

@@ -39,7 +39,7 @@ class HeldError(Exception):
         self.who = who
 
 
-class LostError(Exception):
+class LostError(PlaceError):
     """A lock that was held is no longer."""
 
 
@@ -64,6 +64,8 @@ class Leases:
         self._folders = sorted(folders, key=str)
         self._token = uuid4().hex
         self._since = time.strftime("%Y-%m-%d %H:%M:%S %z")
+        self._process = os.getpid()
+        self._tried: list[Remote] = []  # what may have our lock, whatever the store has said
         self._versions: dict[Remote, str | None] = {}
         self._until = 0.0
         self._lost: Remote | None = None
@@ -72,20 +74,27 @@ class Leases:
 
     def __enter__(self) -> Self:
         """Take all locks, or none."""
+        self._until = time.time() + self.LENGTH
         try:
-            for folder in self._folders:
+            for number, folder in enumerate(self._folders):
                 self._take(folder)
+                if number == 0:  # the others may take their time
+                    self._thread.start()
         except BaseException:
-            self._release()
+            self.close()
             raise
-        if self._folders:
-            self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give them back."""
+        self.close()
+
+    def close(self) -> None:
+        """Give back what is held; of another process, after a fork, that is nothing."""
+        if os.getpid() != self._process:
+            return
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join(self.EVERY)  # a store that is away takes its time to say so
@@ -94,8 +103,8 @@ class Leases:
     @property
     def is_held(self) -> bool:
         """Tell whether all locks are."""
-        if self._lost is None and self._versions and time.time() > self._until:
-            self._lost = next(iter(self._versions))
+        if self._lost is None and self._folders and (time.time() > self._until or self._ended.is_set()):
+            self._lost = self._folders[0]
         return self._lost is None
 
     def check(self) -> None:
@@ -108,6 +117,7 @@ class Leases:
 
     def _take(self, folder: Remote) -> None:
         lock = folder.with_child(NAME)
+        self._tried.append(folder)
         for _ in range(3):
             begun = time.time()
             if lock.create(self._content()):
@@ -116,7 +126,9 @@ class Leases:
                 content, version = lock.read_small()
             except FileNotFoundError:
                 continue  # it was given back in this instant
-            until, who, _ = _parsed(content)
+            until, who, token = _parsed(content)
+            if token == self._token:  # the answer was lost, and the driver has asked again
+                break
             if begun < until:
                 raise HeldError(folder, who)
             if lock.replace(self._content(), version):
@@ -127,24 +139,41 @@ class Leases:
         if token != self._token:
             raise HeldError(folder, who)
         self._versions[folder] = version
-        self._until = begun + self.LENGTH
 
     def _keep(self) -> None:
-        while not self._ended.wait(self.EVERY) and self._lost is None:
+        while not self._ended.wait(self.EVERY) and self.is_held:
             begun = time.time()
             try:
-                for folder, version in self._versions.items():
-                    lock = folder.with_child(NAME)
-                    if not lock.replace(self._content(), version):
+                for folder in list(self._versions):
+                    if not self._is_renewed(folder, begun + self.LENGTH):
                         self._lost = folder
                         return
-                    self._versions[folder] = lock.read_small()[1]
-                self._until = begun + self.LENGTH
-            except (PlaceError, FileNotFoundError) as error:  # perhaps not the next time
+            except PlaceError as error:  # perhaps not the next time
                 logger.warning("%s", error)
+                continue
+            if self.is_held:  # and was all the time
+                self._until = begun + self.LENGTH
+
+    def _is_renewed(self, folder: Remote, until: float) -> bool:
+        """Renew a lock; tell whether it is ours. What is there says so: the answer to the writing may be lost."""
+        lock = folder.with_child(NAME)
+        for _ in range(3):
+            lock.replace(self._content(), self._versions[folder])
+            try:
+                content, version = lock.read_small()
+            except FileNotFoundError:
+                return False
+            found, _, token = _parsed(content)
+            if token != self._token:
+                return False
+            self._versions[folder] = version
+            if found >= until:
+                return True
+        raise PlaceError(f"{lock} is ours, and cannot be renewed")
 
     def _release(self) -> None:
-        locks = [folder.with_child(NAME) for folder in self._versions]
+        locks = [folder.with_child(NAME) for folder in self._tried]
+        self._tried.clear()
         self._versions.clear()
         try:
             for lock in locks:

@@ -13,13 +13,13 @@ fsspec and the driver of a store are imported when a store is first asked.
 """
 
 import functools
+import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -55,7 +55,21 @@ OF_OPENING = ("open_args_load", "open_args_save")
 _MANIFEST = ".manifest.json"
 _WHOLE = ".whole-"
 _LEFT = 86_400.0  # seconds after which a folder that no manifest names is taken for a dead writer's
-_PASSWORD = re.compile(r"^([^/@:]*):[^/@]*@")
+# What names the store itself, of what it is opened with; where it is nested, in either of these.
+_OF_THE_STORE = (
+    "endpoint_url",
+    "host",
+    "port",
+    "account_name",
+    "account_host",
+    "path",
+    "project",
+    "target_protocol",
+)
+_NESTED = ("client_kwargs", "target_options")
+_WEB = ("http", "https")
+# Whose drivers keep listings, and can be told not to.
+_LISTING = (*_OBJECT_STORES, *_WEB, "ftp", "webhdfs")
 
 
 class PlaceError(Exception):
@@ -73,7 +87,7 @@ class Remote(os.PathLike[str]):
     """A file or folder of a store, with as much of ``Path`` as reading and writing take.
 
     Whatever opens paths brings it here (``os.fspath``): a file whole, a folder with all that is in it. As text it
-    is its address, without a password.
+    is its address, without a password, or what a question mark begins in one of the web: it may be a signature.
 
     Parameters
     ----------
@@ -100,14 +114,17 @@ class Remote(os.PathLike[str]):
 
     def __str__(self) -> str:
         scheme, _, rest = self._address.partition("://")
-        rest = _PASSWORD.sub(r"\1@", rest)
-        return f"{scheme}://{rest}"
+        host, slash, path = rest.partition("/")
+        user, at, host = host.rpartition("@")
+        if scheme in _WEB:
+            path = path.partition("?")[0]
+        return f"{scheme}://{user.partition(':')[0]}{at}{host}{slash}{path}"
 
     def __repr__(self) -> str:
         return f"Remote({str(self)!r})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Remote) and other._address == self._address
+        return isinstance(other, Remote) and other._address == self._address and other._store == self._store
 
     def __hash__(self) -> int:
         return hash(self._address)
@@ -172,6 +189,11 @@ class Remote(os.PathLike[str]):
     def copy(self) -> Path:
         """Where on this machine its copy lies, or would."""
         scheme, _, rest = str(self).partition("://")
+        store = self._store
+        if scheme in _WEB and "?" in self._address:
+            store += self._address
+        if store:
+            scheme += f"-{hashlib.blake2b(store.encode(), digest_size=6).hexdigest()}"
         return scratch.folder() / scheme / rest
 
     def is_file(self) -> bool:
@@ -197,7 +219,9 @@ class Remote(os.PathLike[str]):
         return os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, seen.size, 0, 0, 0))
 
     def open(self, mode: str = "rb") -> IO[Any]:
-        """Open the copy to read it."""
+        """Open the copy to read it; what is written to it would never be uploaded."""
+        if mode not in ("r", "rt", "rb"):
+            raise ValueError(f"{self} cannot be opened by the mode {mode!r:.20}; allowed are r and rb")
         return self.here().open(mode)
 
     def read_bytes(self) -> bytes:
@@ -215,6 +239,8 @@ class Remote(os.PathLike[str]):
         """
         if self._files is not None:
             return self
+        if self.is_file():
+            return Remote(self._address, self._options, files={})
         try:
             with self._asked():
                 content = self._fs.cat_file(self.with_child(_MANIFEST)._path)
@@ -299,12 +325,13 @@ class Remote(os.PathLike[str]):
 
     def put(self, local: Path) -> None:
         """Upload a file, which then is there, or in the place of the former one; `local` is taken for its copy."""
+        _ask_guards()
+        scratch.take(local.stat().st_size)
         with self._asked():
             with self._committed() as path:
                 self._fs.put_file(str(local), path)
             seen = _seen(self._fs.info(self._path))
         scratch.mark(local, *seen)
-        scratch.take(seen.size)
 
     @contextmanager
     def _committed(self) -> Iterator[str]:
@@ -339,6 +366,8 @@ class Remote(os.PathLike[str]):
         content = json.dumps(
             {"folder": whole.name, "files": {name: seen.size for name, seen in files.items()}}
         )
+        _ask_guards()
+        scratch.take(sum(seen.size for seen in files.values()))
         with self._asked():
             if self._protocol not in _OBJECT_STORES:
                 for folder in {whole.with_child(name).parent._path for name in paths}:
@@ -347,11 +376,11 @@ class Remote(os.PathLike[str]):
                 [str(path) for path in paths.values()], [whole.with_child(name)._path for name in paths]
             )
             former = self._former()
+            _ask_guards()  # the files may have taken long
             with self.with_child(_MANIFEST)._committed() as manifest:
                 self._fs.pipe_file(manifest, content.encode())
         for name, path in paths.items():
             scratch.mark(path, *files[name])
-        scratch.take(sum(seen.size for seen in files.values()))
         with suppress(PlaceError, FileNotFoundError), self._asked():  # the new one is there
             self._clear(whole.name, former)
 
@@ -389,6 +418,8 @@ class Remote(os.PathLike[str]):
         """
         try:
             with self._asked():
+                if self._protocol not in _OBJECT_STORES:
+                    self._fs.makedirs(self.parent._path, exist_ok=True)
                 self._fs.pipe_file(self._path, content, mode="create")
         except FileExistsError:
             return False
@@ -412,7 +443,7 @@ class Remote(os.PathLike[str]):
                 return False
             with self._asked():
                 self._fs.pipe_file(self._path, content)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             return False
         except PlaceError as error:
             if _was_there(error.__cause__):
@@ -440,7 +471,7 @@ class Remote(os.PathLike[str]):
     def _check_root(self) -> None:
         """Refuse a bucket that is not there, of which a store says no more than of a file that is not."""
         root = self._path.partition("/")[0]
-        if not root or (self._protocol, root) in _ROOTS:
+        if self._protocol not in _OBJECT_STORES or (self._protocol, root) in _ROOTS:
             return
         is_there = True
         with suppress(Exception):  # who may read a file need not be allowed to ask for its bucket
@@ -450,6 +481,16 @@ class Remote(os.PathLike[str]):
         _ROOTS.add((self._protocol, root))
 
     @property
+    def _store(self) -> str:
+        """What tells stores apart in which there is the same address: none of it is secret."""
+        given = {name: self._options[name] for name in _OF_THE_STORE if name in self._options}
+        for inner in _NESTED:
+            nested = self._options.get(inner)
+            if isinstance(nested, Mapping):
+                given |= {f"{inner}.{name}": nested[name] for name in _OF_THE_STORE if name in nested}
+        return repr(sorted(given.items())) if given else ""
+
+    @property
     def _protocol(self) -> str:
         return self._address.partition("://")[0]
 
@@ -457,8 +498,10 @@ class Remote(os.PathLike[str]):
     def _fs(self) -> Any:
         import fsspec
 
-        # Others write, too: what was listed before may no longer be so.
-        return fsspec.core.url_to_fs(self._address, **{"use_listings_cache": False, **self._options})[0]
+        options = self._options
+        if self._protocol in _LISTING:  # others write, too: what was listed before may no longer be so
+            options = {"use_listings_cache": False, **options}
+        return fsspec.core.url_to_fs(self._address, **options)[0]
 
     @property
     def _path(self) -> str:
@@ -482,7 +525,7 @@ class Remote(os.PathLike[str]):
                 self._fail(f"takes a package that is not installed, {how}", error)
             if isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
                 self._fail(f"is refused ({_brief(error)}); check the credentials", error)
-            self._fail(f"cannot be had ({_brief(error)})", error)
+            self._fail(f"cannot be had ({_brief(error).replace(self._address, str(self))})", error)
 
     def _fail(self, reason: str, error: Exception) -> NoReturn:
         raise PlaceError(f"{self} {reason}") from error
@@ -493,13 +536,14 @@ Place = Path | Remote
 _ABSENT = _Seen(-1, None)
 
 
-def place(address: str | os.PathLike[str], credentials: Access = None, fs_args: Access = None) -> Place:
+def place(address: "str | Place", credentials: Access = None, fs_args: Access = None) -> Place:
     """Return where something is.
 
     Parameters
     ----------
-    address : str or path-like
-        A path of this machine, or an address that fsspec knows, such as ``s3://bucket/folder/file.csv``.
+    address : str, Path or Remote
+        A path of this machine, or an address that fsspec knows, such as ``s3://bucket/folder/file.csv``. What is
+        a place is returned as it is.
     credentials, fs_args : mapping, optional
         What the store is opened with, as Kedro's own datasets take them. Without credentials, those of the
         address that it lies under (`remember`), if there are any.
@@ -508,6 +552,8 @@ def place(address: str | os.PathLike[str], credentials: Access = None, fs_args: 
     -------
     Path or Remote
     """
+    if isinstance(address, Place):
+        return address
     text = os.fspath(address)
     scheme, separator, rest = text.partition("://")
     if not separator:
@@ -515,9 +561,12 @@ def place(address: str | os.PathLike[str], credentials: Access = None, fs_args: 
     if scheme in _LOCAL:
         return Path(rest)
     given = {name: value for name, value in (fs_args or {}).items() if name not in OF_OPENING}
-    if credentials is None:
-        credentials = next((_known[begin] for begin in _known if f"{text}/".startswith(begin)), None)
-    return Remote(text, {**given, **(credentials or {})})
+    return Remote(text, {**given, **(credentials_of(text) if credentials is None else credentials)})
+
+
+def credentials_of(address: str) -> Mapping[str, Any]:
+    """Return what was remembered for all that lies where this does, if it was."""
+    return next((_known[begin] for begin in _known if f"{address}/".startswith(begin)), {})
 
 
 def now(folder: Place) -> Place:
@@ -541,6 +590,24 @@ def remember(address: str, credentials: Access) -> None:
 
 
 _known: dict[str, Mapping[str, Any]] = {}
+
+
+@contextmanager
+def guarded(check: Callable[[], None]) -> Iterator[None]:
+    """Upload nothing of which `check` raises, for the length of the block; all threads ask it."""
+    _guards.append(check)
+    try:
+        yield
+    finally:
+        _guards.remove(check)
+
+
+_guards: list[Callable[[], None]] = []
+
+
+def _ask_guards() -> None:
+    for check in tuple(_guards):
+        check()
 
 
 def bring(files: Iterable[Place]) -> None:

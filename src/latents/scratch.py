@@ -1,5 +1,8 @@
 """Copies of files that lie elsewhere, kept in a folder of limited size until the room is needed.
 
+They lie in a folder of our own, ``latents-copies``: nothing else is counted, or removed. What is being written
+lies beside the copies, and is no copy before it is whole.
+
 A copy's time of change is made of its version, so that one rename brings both; its time of access is that of its
 last use. Copies are removed that have not been used for longest, but none of the last minute: a run that needs
 more at once takes more. What maps or reads a copy that is removed goes on reading it.
@@ -17,7 +20,8 @@ from uuid import uuid4
 from latents.memory import parsed_size
 
 FOLDER, LIMIT = "LATENTS_SCRATCH", "LATENTS_SCRATCH_LIMIT"
-"""The variables that name the folder, and how much it may hold."""
+"""The variables that name the folder in which ours is made, and how much of it may be copies."""
+_OURS = "latents-copies"
 _USUAL = "20 GiB"
 _IN_USE = 60.0  # seconds
 _HALF = 3600.0  # seconds after which half a copy is a dead process's
@@ -29,15 +33,24 @@ _room: int | None = None  # bytes, as far as this process knows
 
 
 def folder() -> Path:
-    """Return the folder, which only its user may read: what LATENTS_SCRATCH names, or a cache at home."""
-    chosen = os.environ.get(FOLDER)
-    if chosen:
-        found = Path(chosen).expanduser().absolute()
-    else:
-        found = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "latents"
+    """Return the folder of the copies, which only its user may read: in LATENTS_SCRATCH, or the cache at home."""
+    return _own("kept")
+
+
+def being_written() -> Path:
+    """Return the folder of what is being written, on the same disk, of which nothing is removed to make room."""
+    _limit()  # before hours are spent on what could then not be kept
+    return _own("being-written")
+
+
+def _own(name: str) -> Path:
+    chosen = os.environ.get(FOLDER) or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    ours = Path(chosen).expanduser().absolute() / _OURS
+    found = ours / name
     if not found.is_dir():
-        found.mkdir(parents=True, exist_ok=True)
-        found.chmod(stat.S_IRWXU)
+        ours.parent.mkdir(parents=True, exist_ok=True)
+        ours.mkdir(stat.S_IRWXU, exist_ok=True)
+        found.mkdir(stat.S_IRWXU, exist_ok=True)
     return found
 
 
@@ -75,11 +88,16 @@ def take(n_bytes: int) -> None:
         _room -= n_bytes
 
 
-def _made(n_bytes: int) -> int:
+def _limit() -> int:
     text = os.environ.get(LIMIT) or _USUAL
     limit = parsed_size(text)
     if limit is None:
         raise ValueError(f"{LIMIT} is {text!r:.40}; allowed is a size such as 500 MiB or 20 GiB")
+    return limit
+
+
+def _made(n_bytes: int) -> int:
+    limit = _limit()
     copies, total, at = [], 0, time.time()
     for within, _, names in os.walk(folder()):
         for name in names:

@@ -4,7 +4,9 @@ import gzip
 import json
 import pickle
 import tracemalloc
+from collections import Counter
 
+import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -76,6 +78,68 @@ def test_any_table_of_fields_is_parted_at_rows(
         assert whole == f"{path} has no document"
     else:
         assert found == whole
+
+
+KINDS = ["texts", "rows.csv", "rows.jsonl", "rows.parquet", "parts.parquet"]
+
+
+class TestStore:
+    """What lies in a store is parted as what lies here is."""
+
+    @pytest.fixture(autouse=True)
+    def store(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("LATENTS_SCRATCH", str(tmp_path / "scratch"))
+        store = fsspec.filesystem("memory")
+        store.store.clear()
+        rows = pd.DataFrame({"text": [f"waves {n} " * 20 for n in range(40)], "label": "sea"})
+        (tmp_path / "texts/sea").mkdir(parents=True)
+        for n, text in enumerate(rows["text"]):
+            (tmp_path / f"texts/sea/{n}.txt").write_text(text)
+        rows.to_csv(tmp_path / "rows.csv", index=False)
+        rows.to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+        rows.to_parquet(tmp_path / "rows.parquet", row_group_size=10)
+        (tmp_path / "parts.parquet").mkdir()
+        for n in range(2):
+            rows[n * 20 : n * 20 + 20].to_parquet(tmp_path / f"parts.parquet/{n}.parquet", index=False)
+        for path in tmp_path.rglob("*"):
+            if path.is_file():
+                store.pipe_file(f"/b/{path.relative_to(tmp_path).as_posix()}", path.read_bytes())
+        return store
+
+    @pytest.mark.parametrize("name", KINDS)
+    def test_any_kind(self, tmp_path, name):
+        here, there = (list(parts_of(f"{root}/{name}", 4096)) for root in (tmp_path, "memory://b"))
+        assert len(there) == len(here) > 1
+        for one, other in zip(here, there, strict=True):
+            pd.testing.assert_frame_equal(one, other)
+        if name != "texts":
+            assert {part.attrs["file"] for part in there} == {f"memory://b/{name}"}
+
+    @pytest.mark.parametrize("name", KINDS)
+    def test_who_does_not_see_it_says_so(self, store, name):
+        parts = parts_of(f"memory://b/{name}", 4096)
+        parts.place._files = None  # as another finds it
+        store.rm(f"/b/{name}", recursive=True)
+        with pytest.raises(FileNotFoundError, match=f"there is no memory://b/{name}"):
+            parts[0]
+
+    def test_texts_take_a_listing_and_a_download_each(self, store, monkeypatch):
+        asked = Counter()
+
+        def count(name):
+            real = getattr(type(store), name)
+
+            def counted(self, *words, **options):
+                asked[name] += 1
+                return real(self, *words, **options)
+
+            monkeypatch.setattr(type(store), name, counted)
+
+        for name in ("info", "find", "cat_file", "get_file"):
+            count(name)
+        assert len(TextFolderDataset("memory://b/texts").load()) == 40
+        # Of each file this store is asked once more, by its own download.
+        assert asked == {"find": 1, "cat_file": 1, "get_file": 40, "info": 41}
 
 
 class TestLines:

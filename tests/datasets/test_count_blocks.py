@@ -135,7 +135,7 @@ def test_duplicates_add_up_beyond_their_type(tmp_path, data, total):
 def test_blocks_that_were_written_elsewhere_are_missed(tmp_path):
     block = sparse.csr_array(np.eye(2))
     with (
-        pytest.raises(FileNotFoundError, match="block 1 of 2 was written elsewhere"),
+        pytest.raises(FileNotFoundError, match="block 1 of 2 is not whole"),
         writing(tmp_path / "b") as new,
     ):
         finish(new, [write_block(new, 0, block), write_block(tmp_path, 1, block)])

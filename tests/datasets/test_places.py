@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from fsspec.implementations.dirfs import DirFileSystem
 from kedro.io import DatasetError
+from kedro.io.core import Version
 from matplotlib.figure import Figure
 from PIL import Image
 from scipy import sparse
@@ -18,6 +19,7 @@ from scipy import sparse
 from latents import datasets, places, predictors
 from latents.estimators import MinimumErrorPCA
 from latents.files import whole_file, whole_folder
+from latents.leases import Leases
 from latents.places import PlaceError, Remote, place
 from latents.predictors import Candidate, Headline
 from tests.datasets.test_documents import write_newsgroups
@@ -339,8 +341,79 @@ def test_what_is_in_use_stays_beyond_the_limit(store, monkeypatch):
     assert all(file.copy.is_file() for file in files)
 
 
-def test_only_the_user_may_read_the_scratch_folder(scratch):
-    assert places.scratch.folder().stat().st_mode & 0o777 == 0o700
+def test_only_the_user_may_read_the_copies(store, scratch):
+    scratch.mkdir(mode=0o755)
+    sent(store, "a.txt", "secret")
+    copy = place("memory://b/a.txt").here()
+    assert next(path for path in copy.parents if path.parent == scratch).stat().st_mode & 0o777 == 0o700
+    assert scratch.stat().st_mode & 0o777 == 0o755  # which is the user's
+
+
+def test_what_is_no_copy_is_never_removed_to_make_room(store, scratch, monkeypatch):
+    monkeypatch.setenv("LATENTS_SCRATCH_LIMIT", "100 KiB")
+    monkeypatch.setattr(places.scratch, "_room", None)
+    own = scratch / "thesis/results.csv"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"x" * 90_000)
+    os.utime(own, (0, 0))
+    sent(store, "a.txt", b"y" * 50_000)
+    place("memory://b/a.txt").here()
+    assert own.is_file()
+
+
+def _aged(folder):
+    """Let all files of a folder have been used for the last time two minutes ago."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            found = path.stat()
+            os.utime(path, ns=(found.st_atime_ns - 120 * 10**9, found.st_mtime_ns))
+
+
+def test_what_is_being_written_is_never_removed_to_make_room(store, scratch, monkeypatch):
+    monkeypatch.setenv("LATENTS_SCRATCH_LIMIT", "100 KiB")
+    monkeypatch.setattr(places.scratch, "_room", None)
+    entry = datasets.CountBlocksDataset("memory://b/blocks")
+
+    def blocks():
+        for number in range(3):
+            if number == 2:
+                _aged(scratch)
+                sent(store, "input.txt", b"z" * 101_000)
+                place("memory://b/input.txt").here()
+            yield sparse.csr_array(np.full((4, 5), number + 1))
+
+    entry.save(blocks())
+    assert [rows.toarray()[0, 0] for rows, _ in entry.load()] == [1, 2, 3]
+
+
+def test_blocks_of_which_a_file_is_gone_do_not_replace_the_former(store, scratch):
+    entry = datasets.CountBlocksDataset("memory://b/blocks")
+    entry.save([sparse.csr_array(np.eye(3))])
+
+    def blocks():
+        yield sparse.csr_array(np.ones((2, 3)))
+        (lost,) = scratch.rglob("being-written/*/new/block-00000/words.data.npy")
+        lost.unlink()
+        yield sparse.csr_array(np.ones((2, 3)))
+
+    with pytest.raises(FileNotFoundError, match=r"words\.data\.npy is missing: block 0 of 2 is not whole"):
+        entry.save(blocks())
+    assert entry.load().rows == [3]
+
+
+def test_what_a_killed_writer_has_left_goes_with_the_next_of_any_name(store, scratch):
+    left = places.scratch.being_written() / ".writing-0123456789ab-.whole-0123456789ab/new/a.npy"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    datasets.NpzDataset(filepath="memory://b/a.npz").save({"a": np.arange(3)})
+    assert os.listdir(places.scratch.being_written()) == []
+
+
+def test_a_limit_that_is_none_is_told_before_anything_is_made(monkeypatch):
+    monkeypatch.setenv("LATENTS_SCRATCH_LIMIT", "much")
+    with pytest.raises(ValueError, match="LATENTS_SCRATCH_LIMIT is 'much'; allowed"):  # noqa: SIM117
+        with whole_file(place("memory://b/a.txt")):
+            raise RuntimeError("made")
 
 
 @pytest.mark.parametrize(
@@ -378,9 +451,64 @@ def test_credentials_and_passwords_are_not_told():
     )
     assert "hush" not in f"{entry!r} {entry}"
     assert str(Remote("sftp://me:hush@host/a", {})) == "sftp://me@host/a"
+    assert str(Remote("sftp://me:hu@sh@host/a", {})) == "sftp://me@host/a"
+    assert str(Remote("https://host/a.csv?signature=hush", {})) == "https://host/a.csv"
+    assert str(Remote("s3://bucket/a:b@c/d?", {})) == "s3://bucket/a:b@c/d?"
     table = datasets.CSVDataset(filepath="memory://b/a.csv", credentials={"secret": "hush"})
     assert "memory://b/a.csv" in repr(table)
     assert "hush" not in repr(table)
+
+
+def test_stores_of_one_address_are_told_apart():
+    by_hosts = [
+        place("s3://b/a", {"secret": "hush", "client_kwargs": {"endpoint_url": f"http://{host}"}})
+        for host in ("one", "two")
+    ]
+    assert by_hosts[0] != by_hosts[1]
+    assert by_hosts[0].copy != by_hosts[1].copy
+    by_keys = [place("s3://b/a", {"secret": secret}) for secret in ("hush", "more")]
+    assert by_keys[0] == by_keys[1]
+    assert by_keys[0].copy == by_keys[1].copy
+    signed = [place(f"https://host/a?id={n}") for n in (1, 2)]
+    assert signed[0].copy != signed[1].copy
+
+
+def test_a_driver_is_given_only_what_it_takes(monkeypatch):
+    class Folder(DirFileSystem):
+        protocol = "ledge"
+
+        def __init__(self, **options):
+            given.append(options)
+            super().__init__("/nowhere", target_protocol="file")
+
+    given = []
+    fsspec.register_implementation("ledge", Folder, clobber=True)
+    assert not place("ledge://deep/a.txt").is_file()
+    assert given == [{}]
+
+
+@pytest.mark.parametrize("mode", ["w", "wb", "a", "r+b", "x"])
+def test_a_copy_is_opened_to_be_read_only(store, mode):
+    sent(store, "a.txt", "kept")
+    with pytest.raises(ValueError, match=r"memory://b/a\.txt cannot be opened by the mode"):
+        place("memory://b/a.txt").open(mode)
+    assert place("memory://b/a.txt").read_text() == "kept"
+
+
+def test_what_is_one_file_is_not_asked_for_what_lies_in_it(store, monkeypatch):
+    sent(store, "a.txt", "kept")
+    monkeypatch.setattr(type(store), "cat_file", None)
+    monkeypatch.setattr(type(store), "find", None)
+    assert places.now(place("memory://b/a.txt")).read_text() == "kept"
+
+
+def test_credentials_of_a_folder_hold_for_versions_too():
+    places.remember("dir://b", {"path": "/nowhere", "target_protocol": "file"})
+    try:
+        entry = datasets.CSVDataset(filepath="dir://b/a.csv", version=Version(None, None))
+        assert entry._fs.path == "/nowhere"
+    finally:
+        places.remember("", None)
 
 
 def test_credentials_of_a_folder_hold_for_all_that_lies_in_it():
@@ -420,6 +548,23 @@ def test_a_block_that_raises_uploads_nothing(store, in_scratch):
             raise RuntimeError("half way")
     assert files_of(store) == []
     assert in_scratch() == []
+
+
+@pytest.mark.parametrize("write", [whole_file, whole_folder])
+def test_who_has_lost_its_lock_uploads_nothing_more(store, write):
+    folder = place("memory://b/out")
+    with Leases([folder]) as held, places.guarded(held.check):
+        with write(folder / "first") as new:
+            (new / "a.npy" if new.is_dir() else new).write_text("ours")
+        before = files_of(store)
+        held._until = 0.0
+        with pytest.raises(PlaceError, match="the lock of memory://b/out was lost"):  # noqa: SIM117
+            with write(folder / "second") as new:
+                (new / "a.npy" if new.is_dir() else new).write_text("ours")
+        assert files_of(store) == before
+    with write(folder / "second") as new:
+        (new / "a.npy" if new.is_dir() else new).write_text("theirs")
+    assert any("second" in path for path in files_of(store))
 
 
 def test_what_loaders_have_downloaded_before_is_read_from_a_store(store, tmp_path):

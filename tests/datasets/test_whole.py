@@ -41,6 +41,12 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     assert path.read_text() == "new"
 
 
+def test_the_entry_of_a_catalog_has_what_was_given_and_no_more():
+    given = {"filepath": "memory://b/a.csv", "save_args": {"index": False}, "credentials": {"key": "k"}}
+    entry = datasets.CSVDataset(**given, metadata={"layer": "raw"})
+    assert entry._init_config() == {"type": "latents.datasets.whole.CSVDataset", **given}
+
+
 class Unwritable:
     """Looks like a number until it is asked for its text, half way through a file."""
 

@@ -12,6 +12,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from latents.estimators import ConditionalVAE
+from latents.places import place
 
 ray_training = pytest.importorskip(
     "latents.engines.ray_training", reason="the extra 'cluster' is not installed", exc_type=ImportError
@@ -98,11 +99,12 @@ def test_a_process_that_is_killed_changes_no_bit(ray_of_two, trained, digits, tm
         *(model_of(), *digits),
         n_processes=2,
         callback=kill_one,
-        checkpoint=tmp_path / "checkpoint",
+        checkpoint=place("dir://deep/checkpoint", {"path": str(tmp_path), "target_protocol": "file"}),
         checkpoint_every=2,
         **arguments_of(digits),
     )
     assert len(killed) == 1
+    assert os.listdir(tmp_path / "deep") == ["checkpoint"]  # of a store, which it was sent to
     assert told == [told_of[:3] for told_of in trained.told]
     assert fitted.history_ == trained.fitted.history_
     for name, weight in trained.fitted.network_.state_dict().items():

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import signal
+import sys
 from pathlib import Path
 from urllib.request import Request
 
@@ -237,6 +238,36 @@ def test_of_two_runs_at_once_the_second_stops_and_a_third_may_begin(project, ser
     first.wait(128 + signal.SIGTERM)
     assert [run.info.status for run in project.runs()] == ["KILLED"]
     assert [path for path in store.find("my-bucket/latents") if path.endswith(".lock")] == []
+
+
+# Ends a run while a node reads its data, which is nothing that could be asked to stop.
+INTERRUPTED = """
+import os, signal, sys, time
+from pathlib import Path
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from latents import datasets
+
+def load(self):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+datasets.DigitsDataset.load = load
+bootstrap_project(Path.cwd())
+with KedroSession.create(Path.cwd(), env="bucket") as session:
+    session.run(pipeline_names=["pca"])
+"""
+
+
+def test_the_locks_of_a_run_that_is_interrupted_in_any_node_are_given_back(
+    project, server, store, variables, monkeypatch
+):
+    port, _ = server
+    configure(project, f"http://localhost:{port}")  # whose name is looked up by a thread
+    said = project.command(sys.executable, "-c", INTERRUPTED, code=128 + signal.SIGTERM)
+    assert "the locks there end by themselves" not in said
+    assert [path for path in store.find("my-bucket/latents") if path.endswith(".lock")] == []
+    assert store.find("my-bucket/latents") != []  # the mark of the dead run: it had begun
 
 
 def test_a_lock_is_taken_and_taken_over_on_conditions_that_the_store_holds_to(

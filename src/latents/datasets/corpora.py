@@ -53,7 +53,10 @@ class CorpusParts(ABC):
             As the dataset of the whole does; names the file and the line or row.
         """
         number = range(len(self))[number]
-        self.place.stat()
+        if isinstance(self.place, Path):
+            self.place.stat()
+        elif not self.place.exists():
+            raise FileNotFoundError(f"there is no {self.place}")
         table = self._read(number)
         if table.empty and len(self) == 1:
             raise DatasetError(f"{self.place} has no document")
@@ -185,7 +188,6 @@ class CorpusDataset(ReadOnlyDataset[CorpusParts]):
             not isinstance(columns, list | tuple) or not all(isinstance(name, str) for name in columns)
         ):
             raise DatasetError(f"columns is {columns!r:.80}; allowed is a list of names")
-        self._credentials, self._fs_args = credentials, fs_args
         self._place, self._columns = place(filepath, credentials, fs_args), columns
         size = bytes_of(part_size, "part_size")
         if size is None:
@@ -199,25 +201,11 @@ class CorpusDataset(ReadOnlyDataset[CorpusParts]):
         """Return the parts, none of them read yet."""
         where, size, columns = now(self._place), self._part_size, self._columns
         where = where.absolute() if isinstance(where, Path) else where
-        address = str(where)
         if where.is_dir() and where.suffix != ".parquet":
-            texts = TextFolderDataset(
-                address,
-                self._pattern,
-                self._encoding,
-                self._max_unpacked,
-                credentials=self._credentials,
-                fs_args=self._fs_args,
-            )
+            texts = TextFolderDataset(where, self._pattern, self._encoding, self._max_unpacked)
             return FolderParts(texts, where, size, columns)
         table = DocumentTableDataset(
-            address,
-            self._encoding,
-            self._separator,
-            self._quoting,
-            self._max_unpacked,
-            self._credentials,
-            self._fs_args,
+            where, self._encoding, self._separator, self._quoting, self._max_unpacked
         )
         if where.suffix == ".parquet":
             return ParquetParts(table, where, size, columns, self._max_unpacked)

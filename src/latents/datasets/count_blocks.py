@@ -64,10 +64,7 @@ class CountBlocks:
             ) from error
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is damaged: {error!r}") from error
-        for number in range(len(self)):
-            for file in _files(self.folder, number):
-                if not file.is_file():
-                    raise FileNotFoundError(f"{file} is missing: block {number} of {len(self)} is not whole")
+        _check_whole(self.folder, len(self))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -167,9 +164,8 @@ def write_block(folder: Path, number: int, given: sparse.csr_array) -> BlockSize
         raise ValueError(f"block {number} has no documents")
     block.data = _in_few_bytes(block.data)
     files = [here(file) for file in _files(folder, number)]
-    files[0].parent.mkdir(
-        exist_ok=True
-    )  # in a folder that is there: nobody writes where others do not see it
+    # In a folder that is there: nobody writes where others do not see it.
+    files[0].parent.mkdir(exist_ok=True)
     by_words = block.tocsc()
     arrays = [getattr(layout, part) for layout in (block, by_words) for part in _PARTS]
     for file, array in zip(files, arrays, strict=True):
@@ -187,17 +183,12 @@ def finish(folder: Path, sizes: list[BlockSize]) -> None:
     ValueError
         If there is no block, or one has another number of words than the first.
     FileNotFoundError
-        If a file of one is not there, as where who wrote it does not see this folder.
+        If a file of a block is missing, as where who wrote it does not see this folder.
     """
     check_sizes(sizes)
     if not sizes:
         raise ValueError("there is no block to write")
-    for number in range(len(sizes)):
-        for file in _files(folder, number):
-            if not file.is_file():
-                raise FileNotFoundError(
-                    f"{file} is missing: block {number} of {len(sizes)} was written elsewhere"
-                )
+    _check_whole(folder, len(sizes))
     rows, n_words, n_nonzeros = zip(*sizes, strict=True)
     manifest = {
         "n_documents": sum(rows),
@@ -288,6 +279,13 @@ def _in_few_bytes(values: NDArray[Any]) -> NDArray[Any]:
     if not values.size or values.min() < 0 or values.max() > _LARGEST_WHOLE:
         return values.astype(np.float64)
     return values.astype(np.min_scalar_type(int(values.max())))
+
+
+def _check_whole(folder: Place, n_blocks: int) -> None:
+    for number in range(n_blocks):
+        for file in _files(folder, number):
+            if not file.is_file():
+                raise FileNotFoundError(f"{file} is missing: block {number} of {n_blocks} is not whole")
 
 
 def _files(folder: Place, number: int) -> list[Place]:

@@ -13,7 +13,7 @@ from latents.datasets.files import check_encoding, check_truth, lines_of, malfor
 from latents.datasets.read_only import Loaded, ReadOnlyDataset
 from latents.datasets.unpacking import Size, bytes_of
 from latents.messages import first_repeated, some_of
-from latents.places import Access, place
+from latents.places import Access, Place, place
 
 
 class TableDataset(ReadOnlyDataset[Loaded]):
@@ -29,7 +29,7 @@ class TableDataset(ReadOnlyDataset[Loaded]):
 
     def __init__(
         self,
-        filepath: str,
+        filepath: str | Place,
         encoding: str = "utf-8",
         separator: str | None = None,
         quoting: bool | None = None,

@@ -17,7 +17,7 @@ from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.tables import TableDataset
 from latents.datasets.unpacking import Size, bytes_of
 from latents.messages import first_repeated
-from latents.places import Access, here, in_batches, now, place
+from latents.places import Access, Place, here, in_batches, now, place
 
 
 class _Absent:
@@ -54,7 +54,7 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
 
     def __init__(
         self,
-        path: str,
+        path: str | Place,
         pattern: str = "*",
         encoding: str = "utf-8",
         max_unpacked: Size = None,
@@ -70,19 +70,25 @@ class TextFolderDataset(ReadOnlyDataset[pd.DataFrame]):
 
     def load(self) -> pd.DataFrame:
         """Return one row per file, by name (see `files_within` and `labels_and_split`)."""
-        return self.with_texts(self.files())
+        folder = now(self._path)
+        return self._with_texts(folder, self._files(folder))
 
     def files(self) -> pd.DataFrame:
         """Return what `load` does, without the texts."""
-        folder = now(self._path)
+        return self._files(now(self._path))
+
+    def with_texts(self, files: pd.DataFrame) -> pd.DataFrame:
+        """Return some of `files` with their texts."""
+        return self._with_texts(now(self._path), files)
+
+    def _files(self, folder: Place) -> pd.DataFrame:
         names = files_within(folder, self._pattern)
         labels, held_out = labels_and_split(folder, names)
         columns = {"name": names, "label": labels, "held_out": held_out}
         return pd.DataFrame({column: values for column, values in columns.items() if values is not None})
 
-    def with_texts(self, files: pd.DataFrame) -> pd.DataFrame:
-        """Return some of `files` with their texts."""
-        batches = in_batches([self._path / name for name in files["name"]])
+    def _with_texts(self, folder: Place, files: pd.DataFrame) -> pd.DataFrame:
+        batches = in_batches([folder / name for name in files["name"]])
         texts = [text_of(path, self._encoding, self._max_unpacked) for batch in batches for path in batch]
         documents = files.copy()
         documents.insert(1, "text", texts)

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from latents.datasets.formulas import armed, disarmed, has_returns
 from latents.files import whole_file
-from latents.places import OF_OPENING, Access, Remote, place
+from latents.places import OF_OPENING, Access, Remote, credentials_of, place
 
 
 class WholeFile:
@@ -40,15 +40,17 @@ class WholeFile:
         credentials: Access = None,
         fs_args: Access = None,
         version: Version | None = None,
-        **others: Any,
+        **kwargs: Any,
     ) -> None:
         found = place(filepath, credentials, fs_args)
         self._place = found if isinstance(found, Remote) and version is None else None
         if self._place is not None:
             filepath, credentials = str(self._place.copy), None
             fs_args = {name: value for name, value in (fs_args or {}).items() if name in OF_OPENING}
+        elif credentials is None:
+            credentials = credentials_of(filepath) or None
         super().__init__(
-            filepath=filepath, credentials=credentials, fs_args=fs_args, version=version, **others
+            filepath=filepath, credentials=credentials, fs_args=fs_args, version=version, **kwargs
         )  # type: ignore[call-arg]
 
     def load(self) -> Any:
@@ -84,12 +86,12 @@ class WholeFile:
     def _init_config(self) -> dict[str, Any]:
         """Return the entry of the catalog, as ``kedro catalog resolve-patterns`` prints it.
 
-        Kedro notes the arguments of a class without an ``__init__`` of its own as ``args`` and ``kwargs``.
+        Kedro notes what has no name in an ``__init__`` as ``args`` and ``kwargs``, and what is not given as None.
         """
         config: dict[str, Any] = super()._init_config()  # type: ignore[misc]
-        given = config.pop("kwargs", {})
         config.pop("args", None)
-        return {**config, **{name: value for name, value in given.items() if name != "metadata"}}
+        config.update(config.pop("kwargs", {}))
+        return {name: value for name, value in config.items() if value is not None and name != "metadata"}
 
 
 class CSVDataset(WholeFile, KedroCSVDataset):  # type: ignore[misc]

@@ -29,6 +29,7 @@ from sklearn.utils import check_random_state
 from latents.estimators import ConditionalVAE
 from latents.estimators.conditional_vae.estimator import OnEpoch
 from latents.estimators.conditional_vae.training import Callback
+from latents.places import Remote
 
 # An array, or the path of one in a .npy file, which every machine sees there.
 Data: TypeAlias = ArrayLike | os.PathLike[str]
@@ -111,7 +112,9 @@ def train(
         {**model.get_params(), "random_state": seeds},
         kept,
         {
-            "checkpoint": None if checkpoint is None else str(Path(checkpoint).absolute()),
+            "checkpoint": checkpoint
+            if checkpoint is None or isinstance(checkpoint, Remote)
+            else Path(checkpoint).absolute(),
             "checkpoint_every": checkpoint_every,
         },
         n_threads,

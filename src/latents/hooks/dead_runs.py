@@ -82,7 +82,9 @@ class DeadRunHook:
         runs = list(self._untold)
         if status is not None and current_run.run_id is not None:
             runs.append(OpenRun(current_run.run_id, status, _address()))
-        for mark in self._marks:
+        for mark in list(self._marks):
+            if mark not in self._marks:  # of a store that is away
+                continue
             try:
                 if runs:
                     with whole_file(mark) as temporary:
@@ -92,7 +94,6 @@ class DeadRunHook:
             except PlaceError as error:  # of what the run itself writes there it will be told
                 logger.warning("%s", error)
                 self._marks = [mark for mark in self._marks if isinstance(mark, Path)]
-                return
 
 
 def _address() -> str:

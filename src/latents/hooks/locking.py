@@ -1,7 +1,9 @@
 """Two runs never write the same outputs at once, and what a killed run has left is cleared up by the next."""
 
 import atexit
+import concurrent.futures.thread  # noqa: F401 - what is registered after it has its turn before its pools end
 import logging
+import threading
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +17,7 @@ from kedro.pipeline import Pipeline
 
 from latents.files import sweep
 from latents.leases import HeldError, Leases, LostError
-from latents.places import Place, Remote
+from latents.places import Place, Remote, guarded
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,9 @@ class OutputLockHook:
     def __init__(self) -> None:
         self._held = ExitStack()
         self._leases = Leases(())
-        atexit.register(self._give_back)
+        atexit.register(lambda: self._held.close())
+        # A store's driver works by threads, which are shut down before `atexit` has its turn.
+        threading._register_atexit(self._give_back)  # type: ignore[attr-defined]
 
     @hook_impl(wrapper=True, tryfirst=True)
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> Generator[None, Any, Any]:
@@ -59,6 +63,7 @@ class OutputLockHook:
                     f"another run is writing to {error.folder} ({error.who}); {_WAY_OUT}. The lock of a run that "
                     f"was killed ends by itself within {Leases.LENGTH:.0f} seconds."
                 ) from error
+            taken.enter_context(guarded(leases.check))
             for folder in sorted(folders | snapshot_folders(pipeline, catalog)):
                 for restored in sweep(folder):
                     logger.warning("%s is as it was before a run replaced it that was killed", restored)
@@ -95,8 +100,8 @@ class OutputLockHook:
             raise OutputsInUseError(str(error)) from error
 
     def _give_back(self) -> None:
-        """Free the locks in stores of a run that was interrupted; for the very end of the process."""
-        self._held.close()
+        """Free the locks in stores of a run that was interrupted; nothing is uploaded any more."""
+        self._leases.close()
 
 
 def output_folders(pipeline: Pipeline, catalog: DataCatalog) -> set[Place]:
