@@ -11,7 +11,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline, node
 
 from latents import datasets
-from latents.hooks.locking import OutputsInUseError
+from latents.hooks.locking import OutputLockHook, OutputsInUseError
 
 
 def test_a_second_run_stops_before_anything_is_written_or_logged(project):
