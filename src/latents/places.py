@@ -19,6 +19,7 @@ import os
 import shutil
 import stat
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -47,6 +48,8 @@ _VERSIONS = (
     *("ETag", "etag", "md5Hash", "generation", "content_md5"),
     *("LastModified", "last_modified", "mtime", "created"),
 )
+_DIGESTS = ("ETag", "etag", "md5Hash")  # which some stores have, and some kinds of files of theirs
+_PART = 50 * 2**20  # bytes of a part of a large file, as s3fs uploads them
 _ROOTS: set[tuple[str, str]] = set()  # buckets that are there
 
 OF_OPENING = ("open_args_load", "open_args_save")
@@ -324,14 +327,19 @@ class Remote(os.PathLike[str]):
         return folder
 
     def put(self, local: Path) -> None:
-        """Upload a file, which then is there, or in the place of the former one; `local` is taken for its copy."""
+        """Upload a file, which then is there, or in the place of the former one.
+
+        `local` is taken for its copy where the store tells a digest of what it has, and it is the same: another
+        may have written there since.
+        """
         _ask_guards()
         scratch.take(local.stat().st_size)
         with self._asked():
             with self._committed() as path:
                 self._fs.put_file(str(local), path)
-            seen = _seen(self._fs.info(self._path))
-        scratch.mark(local, *seen)
+            info = self._fs.info(self._path)
+        if _is_digest_of(local, info):
+            scratch.mark(local, *_seen(info))
 
     @contextmanager
     def _committed(self) -> Iterator[str]:
@@ -651,6 +659,22 @@ def in_batches(files: Sequence[Place], size: int = 256) -> Iterator[Sequence[Pla
 def _seen(info: Mapping[str, Any]) -> _Seen:
     version = next((str(info[name]) for name in _VERSIONS if info.get(name)), None)
     return _Seen(int(info["size"] or 0), version)
+
+
+def _is_digest_of(local: Path, info: Mapping[str, Any]) -> bool:
+    """Tell whether what a store says of a file has an MD5 of it, or S3's of the MD5s of its parts."""
+    found = {str(info[name]).strip('"') for name in _DIGESTS if info.get(name)}
+    if info["size"] != local.stat().st_size or not found:
+        return False
+    whole, parts = hashlib.md5(usedforsecurity=False), []
+    with local.open("rb") as file:
+        while content := file.read(_PART):
+            whole.update(content)
+            parts.append(hashlib.md5(content, usedforsecurity=False).digest())
+    of_parts = hashlib.md5(b"".join(parts), usedforsecurity=False).hexdigest()
+    return not found.isdisjoint(
+        {whole.hexdigest(), b64encode(whole.digest()).decode(), f"{of_parts}-{len(parts)}"}
+    )
 
 
 def _age(info: Mapping[str, Any]) -> float:

@@ -1,5 +1,6 @@
 """Every dataset in a store: what is saved is loaded, whole or not at all, and nobody sees half of it."""
 
+import hashlib
 import os
 import pickle
 from pathlib import Path
@@ -119,7 +120,37 @@ def test_a_copy_is_brought_once_and_again_when_the_file_has_changed(store, in_sc
     assert len(brought) == 2
 
 
-def test_what_was_just_written_is_not_brought_back(store, monkeypatch):
+@pytest.fixture
+def digests(store, monkeypatch):
+    """Let the store tell digests of its files, as S3 does."""
+    real = type(store).info
+
+    def info(self, path, **options):
+        found = real(self, path, **options)
+        if found["type"] == "file":
+            found["ETag"] = f'"{hashlib.md5(self.cat_file(path)).hexdigest()}"'
+        return found
+
+    monkeypatch.setattr(type(store), "info", info)
+
+
+@pytest.mark.parametrize("tells", ["digests", "times"])
+def test_what_another_has_written_meanwhile_is_what_is_read(store, monkeypatch, request, tells):
+    if tells == "digests":
+        request.getfixturevalue("digests")
+    real = type(store).put_file
+
+    def put_file(self, *words, **options):
+        real(self, *words, **options)
+        self.pipe_file("/b/a.txt", b"theirs")
+
+    monkeypatch.setattr(type(store), "put_file", put_file)
+    with whole_file(place("memory://b/a.txt")) as new:
+        new.write_text("ours:)")
+    assert place("memory://b/a.txt").read_text() == "theirs"
+
+
+def test_what_was_just_written_is_not_brought_back(store, digests, monkeypatch):
     entry = datasets.NpzDataset(filepath="memory://b/a.npz")
     entry.save({"a": np.arange(3)})
     monkeypatch.setattr(type(store), "get_file", None)

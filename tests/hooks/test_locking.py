@@ -4,10 +4,14 @@ import os
 import signal
 import sys
 
+import fsspec
 import pytest
 from filelock import FileLock
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline, node
 
-from latents.hooks.locking import OutputsInUseError
+from latents import datasets
+from latents.hooks.locking import OutputLockHook, OutputsInUseError
 
 
 def test_a_second_run_stops_before_anything_is_written_or_logged(project):
@@ -36,6 +40,28 @@ def test_the_locks_are_released_by_a_run_that_ends_or_fails(project):
         project.run("pca", params={"pca": {"fit": {"n_components": 65}}})
     project.run("pca", until="report")
     project.run("pca", until="fit")
+
+
+def test_a_lock_in_a_store_is_held_for_the_length_of_a_run_and_asked_for_no_longer(tmp_path, monkeypatch):
+    monkeypatch.setenv("LATENTS_SCRATCH", str(tmp_path))
+    store = fsspec.filesystem("memory")
+    store.store.clear()
+    catalog = DataCatalog({"x": datasets.NpzDataset(filepath="memory://b/out/x.npz")})
+    pipeline = Pipeline([node(lambda: None, None, "x", name="n")])
+    hook = OutputLockHook()
+
+    def through(wrapper):
+        next(wrapper)
+        with pytest.raises(StopIteration):
+            wrapper.send(None)
+
+    for _ in range(2):
+        through(hook.before_pipeline_run(pipeline, catalog))
+        hook.before_node_run()
+        assert store.find("/") == ["/b/out/.lock"]
+        through(hook.after_pipeline_run())
+        hook.before_dataset_saved()
+        assert store.find("/") == []
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from latents import datasets
+from latents.files import whole_file
 from latents.leases import HeldError, Leases
 from latents.places import place
 from latents.tracking import registry
@@ -238,6 +239,17 @@ def test_of_two_runs_at_once_the_second_stops_and_a_third_may_begin(project, ser
     first.wait(128 + signal.SIGTERM)
     assert [run.info.status for run in project.runs()] == ["KILLED"]
     assert [path for path in store.find("my-bucket/latents") if path.endswith(".lock")] == []
+
+
+def test_what_was_just_written_is_not_brought_back(server, store, variables, monkeypatch):
+    port, (key, secret) = server
+    options = {"key": key, "secret": secret, "client_kwargs": {"endpoint_url": f"http://{LOCAL}:{port}"}}
+    monkeypatch.setattr(type(store), "_get_file", None)
+    for n_bytes in (10, 101 * 2**20):  # the second goes there in parts
+        file = place(f"{BUCKET}/a.bin", options)
+        with whole_file(file) as new:
+            new.write_bytes(bytes(n_bytes))
+        assert file.here().stat().st_size == n_bytes
 
 
 # Ends a run while a node reads its data, which is nothing that could be asked to stop.

@@ -69,6 +69,7 @@ class OutputLockHook:
                     logger.warning("%s is as it was before a run replaced it that was killed", restored)
             result = yield
             self._held, self._leases = taken.pop_all(), leases
+            self._held.callback(self._forget)
         return result
 
     @hook_impl(tryfirst=True)
@@ -98,6 +99,10 @@ class OutputLockHook:
             self._leases.check()
         except LostError as error:
             raise OutputsInUseError(str(error)) from error
+
+    def _forget(self) -> None:
+        """Ask no more for locks that were given back at the end of a run."""
+        self._leases = Leases(())
 
     def _give_back(self) -> None:
         """Free the locks in stores of a run that was interrupted; nothing is uploaded any more."""
