@@ -3,9 +3,11 @@
 import pytest
 from kedro.io import DatasetError
 
-from latents.datasets import CountBlocksDataset, EngineDataset
+from latents.datasets import CountBlocksDataset
+from latents.datasets.engine import engine_of
 from latents.engines import LocalEngine, close_all, named
 from latents.hooks import EngineHook
+from latents.pipelines.shared import EngineParameters
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +21,7 @@ def test_who_asks_for_the_same_gets_the_same_until_the_run_ends(monkeypatch):
     closed = []
     monkeypatch.setattr(LocalEngine, "close", lambda self: closed.append(self))
     first = named("local", n_threads=2)
-    assert named("local", n_threads=2) is EngineDataset({"name": "local", "n_threads": 2}).load() is first
+    assert named("local", n_threads=2) is EngineParameters(name="local", n_threads=2).begun() is first
     assert named("local").n_threads >= 1
     assert named("local") is not first
     EngineHook().after_pipeline_run()
@@ -39,9 +41,8 @@ def test_who_asks_for_the_same_gets_the_same_until_the_run_ends(monkeypatch):
     ],
 )
 def test_an_entry_that_names_none_is_refused_before_a_run(engine, message):
-    for entry in (lambda: EngineDataset(engine), lambda: CountBlocksDataset("counts", engine=engine)):
-        with pytest.raises(DatasetError, match=message):
-            entry()
+    with pytest.raises(DatasetError, match=message):
+        CountBlocksDataset("counts", engine=engine)
 
 
 @pytest.mark.parametrize(
@@ -54,4 +55,4 @@ def test_an_entry_that_names_none_is_refused_before_a_run(engine, message):
 )
 def test_an_engine_that_cannot_be_is_refused_in_words(engine, message):
     with pytest.raises(DatasetError, match=message):
-        EngineDataset(engine).load()
+        engine_of(engine)

@@ -103,7 +103,7 @@ def test_impossible_values_stop_the_run(project, name, value, said):
             {"clusterings": {"fit": {"n_components": 3}}},
             "'clusterings' .* allowed at the top: clustering, clustering_inference, cvae, cvae_inference, pca,",
         ),
-        ({"pca": {"fits": {"a": 3}}}, "'pca.fits' .* allowed in 'pca': evaluate, fit, report, split"),
+        ({"pca": {"fits": {"a": 3}}}, "'pca.fits' .* allowed in 'pca': engine, evaluate, fit, report, split"),
         ({"pca": {"fitt": {"a": 3}}}, r"unknown parameter 'pca.fitt' .*, did you mean 'fit'\?"),
     ],
 )

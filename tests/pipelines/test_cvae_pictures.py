@@ -12,7 +12,6 @@ import pytest
 
 from latents.datasets import SnapshotsDataset
 from latents.datasets.snapshots import Snapshots
-from latents.engines import LocalEngine
 from latents.estimators import ConditionalVAE
 from latents.pipelines.cvae import drawing, measuring, nodes
 from latents.pipelines.cvae.parameters import (
@@ -22,7 +21,7 @@ from latents.pipelines.cvae.parameters import (
     ReportParameters,
     WatchParameters,
 )
-from latents.pipelines.shared import SplitParameters
+from latents.pipelines.shared import EngineParameters, SplitParameters
 from tests.reporting.test_report import Page
 
 FIT = {
@@ -122,7 +121,7 @@ def run(tmp_path, data, watch=None, **fit):
     snapshots = SnapshotsDataset(path=str(tmp_path / "epochs"), artifact_path="cvae").load()
     watching = WatchParameters(**WATCH | (watch or {}))
     model, record = nodes.fit(
-        pixels, split, test, images, params, watching, monitor, snapshots, LocalEngine()
+        pixels, split, test, images, params, watching, monitor, snapshots, EngineParameters(name="local")
     )
     results = nodes.evaluate(model, test, images, record, EVALUATE, monitor)
     return Outcome(model, test, snapshots, results, monitor, FIT | fit)

@@ -9,11 +9,10 @@ import plotly.graph_objects as go
 import pytest
 
 from latents.datasets import NpyDataset, NpyFolderDataset
-from latents.engines import LocalEngine
 from latents.estimators import MinimumErrorPCA
 from latents.pipelines.pca import drawing, measuring, nodes
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
-from latents.pipelines.shared import SplitParameters
+from latents.pipelines.shared import EngineParameters, SplitParameters
 from tests.reporting.test_report import Page
 
 EVALUATE = EvaluateParameters(reconstruct_from=[1, 3, 100], n_reconstructions=4, n_worst=5)
@@ -185,9 +184,9 @@ def test_an_error_that_the_mean_meets_is_no_question(kind):
     with pytest.raises(
         ValueError, match=rf"max_distortion is .* mean alone .*J\(0\) = {total:g}\); ask for less"
     ):
-        nodes.fit({"X": X}, split, fit, LocalEngine())
+        nodes.fit({"X": X}, split, fit, EngineParameters(name="local"))
     less = FitParameters(**FIT | {"max_distortion": 0.9 * total})
-    assert nodes.fit({"X": X}, split, less, LocalEngine())[0].n_components_ >= 1
+    assert nodes.fit({"X": X}, split, less, EngineParameters(name="local"))[0].n_components_ >= 1
 
 
 def test_bytes_on_disk_are_never_floats_as_a_whole(tmp_path, monkeypatch):
@@ -214,7 +213,7 @@ def test_training_in_blocks_finds_the_same_basis(solver, used, monkeypatch):
     split = {"train": np.arange(0, 90, 2), "held_out": np.arange(1, 90, 2)}
     fit = FitParameters(**FIT | {"n_components": 3, "svd_solver": solver})
     monkeypatch.setattr(nodes, "_FIT_BLOCK", 70)
-    model, _ = nodes.fit({"X": X}, split, fit, LocalEngine())
+    model, _ = nodes.fit({"X": X}, split, fit, EngineParameters(name="local"))
     assert model.svd_solver_ == used
     assert model.n_samples_ == 45
     np.testing.assert_allclose(model.components_, MinimumErrorPCA(3).fit(X[::2]).components_, atol=1e-9)
@@ -234,7 +233,7 @@ def test_arrays_on_disk_are_never_in_memory_as_a_whole(tmp_path, monkeypatch):
     kept.save(nodes.ingest(NpyDataset(str(tmp_path / "a.npy")).load()))
     pixels.save(nodes.flatten_pixels(kept.load()))
     split = nodes.split(kept.load(), SplitParameters(held_out_fraction=0.2, random_state=0))
-    model, record = nodes.fit(pixels.load(), split, fit, LocalEngine())
+    model, record = nodes.fit(pixels.load(), split, fit, EngineParameters(name="local"))
     results = nodes.evaluate(model, pixels.load(), kept.load(), split, record, EVALUATE)
     nodes.export(model, kept.load(), split, results["metrics"])
     peak = tracemalloc.get_traced_memory()[1]

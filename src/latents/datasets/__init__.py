@@ -13,7 +13,6 @@ _HOMES = {
     "DigitsDataset": "images",
     "DocstringsDataset": "documents",
     "DocumentTableDataset": "texts",
-    "EngineDataset": "engine",
     "EstimatorDataset": "arrays",
     "FeatureTableDataset": "feature_table",
     "FitMonitorDataset": "tracking",

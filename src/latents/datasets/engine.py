@@ -4,33 +4,7 @@ from typing import Any
 
 from kedro.io import DatasetError
 
-from latents.datasets.read_only import ReadOnlyDataset
 from latents.engines import ClusterError, Engine, named
-
-
-class EngineDataset(ReadOnlyDataset[Engine]):
-    """Loads an ``Engine``, which what a node is given by ends with the run.
-
-    Parameters
-    ----------
-    engine : mapping
-        ``name`` is "local" or "ray", all else the parameters of that engine.
-    metadata : dict, optional
-        For Kedro's plugins.
-
-    Raises
-    ------
-    DatasetError
-        If it names no engine.
-    """
-
-    def __init__(self, engine: dict[str, Any], metadata: dict[str, Any] | None = None) -> None:
-        self._engine = checked(engine)
-        super().__init__(metadata)
-
-    def load(self) -> Engine:
-        """Return the engine, begun if it is not yet."""
-        return engine_of(self._engine)
 
 
 def checked(engine: Any) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any, Protocol, Self
+from typing import Annotated, Any, Literal, Protocol, Self
 
 import numpy as np
 from kedro.pipeline.preview_contract import MermaidPreview
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from latents.engines import Engine, named
 from latents.features.labels import truth_of
 from latents.messages import shown, unquoted
 from latents.predictors import Champion
@@ -52,6 +53,19 @@ class SplitParameters(Parameters):
 
     held_out_fraction: Annotated[float, Field(ge=0, lt=1)]
     random_state: Seed
+
+
+class EngineParameters(Parameters):
+    """Who carries out a fit: this process, or the workers of a Ray cluster (``latents.engines``)."""
+
+    name: Literal["local", "ray"]
+    address: str | None = None
+    n_workers: PositiveInt | None = None
+    n_threads: PositiveInt | None = None
+
+    def begun(self) -> Engine:
+        """Return the engine, which ends with the run."""
+        return named(**self.model_dump(exclude_none=True))
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latents import estimators, reporting
-from latents.engines import Engine
 from latents.features.images import flatten, scale_to_white
 from latents.pipelines.cvae import measuring
 from latents.pipelines.cvae.parameters import (
@@ -21,7 +20,7 @@ from latents.pipelines.cvae.parameters import (
 from latents.pipelines.cvae.watching import Snapshots, look_on
 from latents.pipelines.headlines import check_measured, digest, headline_of
 from latents.pipelines.images import Images, are_several, check_images, evenly, refuse_features
-from latents.pipelines.shared import Monitor, Rows, SplitParameters, plain, split_rows
+from latents.pipelines.shared import EngineParameters, Monitor, Rows, SplitParameters, plain, split_rows
 from latents.predictors import Candidate, CVAEPredictor
 
 logger = logging.getLogger(__name__)
@@ -116,7 +115,7 @@ def fit(
     watch: WatchParameters,
     monitor: Monitor,
     snapshots: Snapshots,
-    engine: Engine,
+    engine: EngineParameters,
 ) -> tuple[estimators.ConditionalVAE, dict[str, float]]:
     """Train the model; the test bound is watched, and nothing is selected by it.
 
@@ -133,7 +132,7 @@ def fit(
     model = estimators.ConditionalVAE(**params.model_dump(exclude={"checkpoint_every"}))
     look = look_on(test, images["images"].shape[1:], watch, monitor, snapshots)
     with monitor.watch("VAE epochs", total=params.epochs) as callback:
-        model = engine.train(
+        model = engine.begun().train(
             model,
             X,
             y,

@@ -47,7 +47,7 @@ def create_pipeline() -> Pipeline:
                     "params:watch",
                     "monitor",
                     "snapshots",
-                    "engine",
+                    "params:engine",
                 ],
                 ["model", "fit_record"],
                 name="fit",

@@ -16,7 +16,7 @@ from latents.pipelines.headlines import check_measured, digest, headline_of
 from latents.pipelines.images import Images, as_rows, check_images, evenly
 from latents.pipelines.pca import drawing, measuring
 from latents.pipelines.pca.parameters import EvaluateParameters, FitParameters, ReportParameters
-from latents.pipelines.shared import Rows, SplitParameters, are_one_class, plain, split_rows
+from latents.pipelines.shared import EngineParameters, Rows, SplitParameters, are_one_class, plain, split_rows
 from latents.predictors import Candidate, PCAPredictor
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def split(images: Images, params: SplitParameters) -> Rows:
 
 
 def fit(
-    pixels: dict[str, NDArray[Any]], split: Rows, params: FitParameters, engine: Engine
+    pixels: dict[str, NDArray[Any]], split: Rows, params: FitParameters, engine: EngineParameters
 ) -> tuple[MinimumErrorPCA, dict[str, float]]:
     """Find the basis of least error for the training images.
 
@@ -68,7 +68,7 @@ def fit(
         raise ValueError(f"all {len(train)} training images are the same: there is nothing to learn")
     model = MinimumErrorPCA(**params.model_dump(exclude_none=True))
     started = time.perf_counter()
-    model.fit(_training_rows(X, train, params.svd_solver, engine))
+    model.fit(_training_rows(X, train, params.svd_solver, engine.begun()))
     seconds = time.perf_counter() - started
     if not model.n_components_:
         raise ValueError(

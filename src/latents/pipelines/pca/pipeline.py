@@ -23,7 +23,7 @@ def create_pipeline() -> Pipeline:
             node(nodes.split, ["images", "params:split"], "split", name="split"),
             node(
                 nodes.fit,
-                ["pixels", "split", "params:fit", "engine"],
+                ["pixels", "split", "params:fit", "params:engine"],
                 ["model", "fit_record"],
                 name="fit",
                 preview_fn=preview.fit,
