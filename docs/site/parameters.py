@@ -19,6 +19,7 @@ warnings.filterwarnings("ignore", message=r"One or more dataset names contain '\
 
 ROOT = Path(__file__).parents[2]
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+_GLOBAL = re.compile(r"\$\{globals:(?P<group>\w+)\.(?P<name>\w+)\}")
 KINDS = {"integer": "whole number", "string": "text", "boolean": "true or false"}  # others as they are called
 
 
@@ -76,6 +77,7 @@ class PipelineParameters(SphinxDirective):
         file = ROOT / f"conf/base/parameters_{pipeline}.yml"
         self.env.note_dependency(str(file))
         defaults, said = yaml.safe_load(file.read_text()), comments(file.read_text())
+        of_all = yaml.safe_load((ROOT / "conf/base/globals.yml").read_text())
         lines = []
         for group, kind in groups(pipeline).items():
             lines += ["", group, "-" * len(group), "", *inspect.getdoc(kind).splitlines(), ""]
@@ -83,6 +85,8 @@ class PipelineParameters(SphinxDirective):
             lines += ["   * - default", "     - allowed", "     -"]
             for name, schema in kind.model_json_schema()["properties"].items():
                 default = defaults[pipeline][group.removeprefix(f"{pipeline}.")][name]
+                if isinstance(default, str) and (of_globals := _GLOBAL.fullmatch(default)):
+                    default = of_all[of_globals["group"]][of_globals["name"]]
                 written = default if isinstance(default, str) else json.dumps(default)
                 lines += [f"   * - ``{name}: {written}``", f"     - {allowed(schema)}"]
                 lines += [f"     - {said[f'{group}.{name}']}"]

@@ -11,7 +11,7 @@ def checked(engine: Any) -> dict[str, Any]:
     """Return what an entry says of an engine, if it is a mapping with a name."""
     if not isinstance(engine, dict) or not isinstance(engine.get("name"), str):
         raise DatasetError(f"engine is {engine!r:.80}; allowed is a mapping with the name of one")
-    return engine
+    return {name: value for name, value in engine.items() if value is not None}
 
 
 def engine_of(engine: dict[str, Any]) -> Engine:
