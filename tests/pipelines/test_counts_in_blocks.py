@@ -1,6 +1,7 @@
 """A run on counts in blocks says what a run in memory does."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -45,7 +46,7 @@ def test_a_run_on_a_cluster_of_this_machine_gives_the_same_numbers(project, monk
     catalog = project.path / "conf/test/catalog_clustering.yml"
     catalog.write_text(catalog.read_text().replace('"local", "n_threads": 1', '"ray", "address": "auto"'))
     output = project.kedro("run", "--env", "test", "--pipelines", "clustering", RAY_ADDRESS="local")
-    assert "Ray: 2 workers of 1 threads" in output
+    assert re.search(r"Ray: \d+ workers of 1 threads", output)
     there = project.metrics("clustering")
     assert {**there, "fit_seconds": 0} == {**here, "fit_seconds": 0}
     again = pd.read_csv(project.data() / "07_model_output/clustering/assignments.csv")
