@@ -13,7 +13,7 @@ from latents.features.corpus_words import count_corpus
 from latents.features.scripts import BEGINNING, misfit, misfit_of_sample
 from latents.features.words import WordRules, count_words, rules_of, stop_words_of
 
-from .test_words import ODD, PYTHON, SHARED
+from .test_words import ODD, OPTIONS
 
 # Python's opinion of the patterns that are tried.
 pytestmark = pytest.mark.filterwarnings("ignore:Possible (nested set|set [a-z]+) at position:FutureWarning")
@@ -41,13 +41,7 @@ def counted(parts, rules=WORDS, n_threads=1, **limits):
 @settings(max_examples=200)
 @given(
     parts=PARTS,
-    pattern=st.sampled_from(SHARED + PYTHON),
-    lowercase=st.booleans(),
-    stop_words=st.sampled_from([None, "english", ["ab", "a", "é"]]),
-    ngrams=st.sampled_from([(1, 1), (1, 2), (2, 2), (1, 3), (3, 3)]),
-    min_df=st.sampled_from([1, 2, 0.0, 0.3]),
-    max_df=st.sampled_from([1.0, 0.5, 2]),
-    max_features=st.sampled_from([None, 1, 3]),
+    **OPTIONS,
     n_threads=st.sampled_from([1, 2]),
 )
 @example(

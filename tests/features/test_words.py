@@ -91,6 +91,18 @@ def check(texts, vectorizer=None, **parameters):
     return found
 
 
+# What words may be counted by.
+OPTIONS = {
+    "pattern": st.sampled_from(SHARED + PYTHON),
+    "lowercase": st.booleans(),
+    "stop_words": st.sampled_from([None, "english", ["ab", "a", "é"]]),
+    "ngrams": st.sampled_from([(1, 1), (1, 2), (2, 2), (1, 3), (3, 3)]),
+    "min_df": st.sampled_from([1, 2, 0.0, 0.3]),
+    "max_df": st.sampled_from([1.0, 0.5, 2]),
+    "max_features": st.sampled_from([None, 1, 3]),
+}
+
+
 @pytest.mark.parametrize(("pattern", "shared"), [(p, True) for p in SHARED] + [(p, False) for p in PYTHON])
 def test_which_patterns_both_engines_read_alike(pattern, shared):
     assert (tokens._SHARED_GRAMMAR.fullmatch(pattern) is not None) == shared
@@ -99,13 +111,7 @@ def test_which_patterns_both_engines_read_alike(pattern, shared):
 @settings(max_examples=300)
 @given(
     texts=TEXTS,
-    pattern=st.sampled_from(SHARED + PYTHON),
-    lowercase=st.booleans(),
-    stop_words=st.sampled_from([None, "english", ["ab", "a", "é"]]),
-    ngrams=st.sampled_from([(1, 1), (1, 2), (2, 2), (1, 3), (3, 3)]),
-    min_df=st.sampled_from([1, 2, 0.0, 0.3]),
-    max_df=st.sampled_from([1.0, 0.5, 2]),
-    max_features=st.sampled_from([None, 1, 3]),
+    **OPTIONS,
 )
 @example(["ΣΑΣ. ΑΣ İİ", "σας ας i̇i̇"], SHARED[0], True, None, (1, 2), 1, 1.0, None)
 @example(["a b ab", "ab a b"], r"\ba b\b|\w", True, None, (1, 2), 1, 1.0, None)  # "a b": a word, and two

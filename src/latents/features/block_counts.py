@@ -1,14 +1,13 @@
 """Counts that lie in blocks, used as a matrix in memory is: documents chosen, words added up."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.estimators.common.blocks import Blocks, ByBlock, Numbered, with_number
+from latents.estimators.common.blocks import Blocks
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -77,7 +76,7 @@ class BlockCounts(Blocks[sparse.csr_array]):
     def sum(self, axis: int | None = None) -> Any:
         """Return the sum of all counts, or of each word (axis 0) or document (axis 1)."""
         if axis == 1:
-            return self.by_documents(_lengths)
+            return np.concatenate(self.each(_lengths))
         totals = self.add_up(_word_totals)
         return totals if axis == 0 else totals.sum()
 
@@ -85,15 +84,9 @@ class BlockCounts(Blocks[sparse.csr_array]):
         """Return sum_dw min(T_dw, 1)."""
         return self.add_up(_occurrences)
 
-    def by_documents(self, measure: Callable[[sparse.csr_array], Array]) -> Array:
-        """Return what is measured of each document, (D, ...), in their order."""
-        found = self.prepared(with_number).add_up(partial(_measured, measure=measure))
-        return np.concatenate(found.in_order())
-
     def in_memory(self) -> sparse.csr_array:
         """Return these documents as one matrix, which should be small."""
-        found = self.prepared(with_number).add_up(partial(_measured, measure=_itself))
-        return sparse.csr_array(sparse.vstack(found.in_order(), format="csr"))
+        return sparse.csr_array(sparse.vstack(self.each(_itself), format="csr"))
 
     def to_fit(self, labels: Array | None, unknown: Any) -> dict[str, Any]:
         """Return the arguments of a fit to these documents: of all in their blocks, those not chosen at weight 0.
@@ -138,10 +131,6 @@ class _Choice:
 def _by_documents(block: Any, number: int) -> sparse.csr_array:  # noqa: ARG001
     T: sparse.csr_array = block[0]
     return T
-
-
-def _measured(given: Numbered, measure: Callable[[Any], S]) -> ByBlock[S]:
-    return ByBlock({given.number: measure(given.block)})
 
 
 def _lengths(T: sparse.csr_array) -> Array:

@@ -168,7 +168,7 @@ def count_corpus(
     if max_features is not None and len(kept) > max_features:
         kept = kept[most_frequent(n_occurrences[kept], max_features)]
     words = [word.decode("utf-8", "surrogatepass") for word in usage.words["word"].gather(kept).to_list()]
-    counted = numbered.add_up(_CountsOf(words, rules, rows, write)).in_order()
+    counted = numbered.each(_CountsOf(words, rules, rows, write))
     firsts = [
         start + block.first_empty
         for start, block in zip(_starts(rows), counted, strict=True)
@@ -223,7 +223,7 @@ class _CountsOf(Generic[W]):
     rows: list[int]
     write: Callable[[int, sparse.csr_array], W]
 
-    def __call__(self, block: Numbered) -> ByBlock[Counted[W]]:
+    def __call__(self, block: Numbered) -> Counted[W]:
         number, texts = block
         if len(texts) != self.rows[number]:
             raise ValueError(
@@ -233,14 +233,13 @@ class _CountsOf(Generic[W]):
         counts, lengths = count_numbered(texts, self._columns, self.rules)
         empty = counts.sum(axis=1) == 0
         start, step = _starts(self.rows)[number], step_of(sum(self.rows))
-        counted = Counted(
+        return Counted(
             [self.write(self._numbers[number], counts)] if len(texts) else [],
             n_empty=int(empty.sum()),
             first_empty=int(empty.argmax()) if empty.any() else None,
             n_emptied=int((empty & (lengths > 0)).sum()),
             sample=[text[:BEGINNING] for text in texts[-start % step :: step]],
         )
-        return ByBlock({number: counted})
 
     @cached_property
     def _columns(self) -> dict[str, int]:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.estimators.common.blocks import ByBlock, Numbered, with_number
 from latents.features.block_counts import BlockCounts
 from latents.predictors import Headline
 
@@ -84,10 +83,5 @@ def digest(*arrays: NDArray[Any]) -> str:
 def fingerprint(counts: sparse.csr_array | BlockCounts) -> str:
     """Return what tells counts from others; of blocks, it is of those of each."""
     if isinstance(counts, BlockCounts):
-        found = counts.prepared(with_number).add_up(_fingerprint_of_block)
-        return digest(np.array(found.in_order()))
+        return digest(np.array(counts.each(fingerprint)))
     return digest(counts.indptr, counts.indices, counts.data)
-
-
-def _fingerprint_of_block(given: Numbered) -> ByBlock[str]:
-    return ByBlock({given.number: fingerprint(given.block)})

@@ -43,6 +43,10 @@ class Blocks(ABC, Generic[B]):
     def of_first(self, work: Callable[[B], S]) -> S:
         """Return what work makes of the first block."""
 
+    def each(self, work: Callable[[B], S]) -> list[S]:
+        """Return what work makes of each block, in their order."""
+        return self.prepared(partial(_of_number, work)).add_up(_itself).in_order()
+
     @abstractmethod
     def prepared(self, prepare: Callable[[B, int], C]) -> "Blocks[C]":
         """Return the same list, of what `prepare` makes of each block; done anew each time unless in memory."""
@@ -153,6 +157,14 @@ class ByBlock(dict[int, S]):
     def in_order(self) -> list[S]:
         """Return what was made of the blocks, in their order."""
         return [self[number] for number in sorted(self)]
+
+
+def _of_number(work: Callable[[Any], S], block: Any, number: int) -> ByBlock[S]:
+    return ByBlock({number: work(block)})
+
+
+def _itself(found: S) -> S:
+    return found
 
 
 _NAMES = ("n_features_in_", "feature_names_in_")

@@ -17,7 +17,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from latents.estimators.common.blocks import (
     Blocks,
-    ByBlock,
     InMemory,
     Numbered,
     are_blocks,
@@ -514,11 +513,10 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         self, blocks: Blocks[Any], y: ArrayLike | None, sample_weight: ArrayLike | None, report: Report
     ) -> tuple[Run, float]:
         reader = learn_names(self, blocks, type(self)._check_first)
-        each = blocks.prepared(with_number)
-        n_rows = each.add_up(_n_rows).in_order()
+        n_rows = blocks.each(_n_rows)
         known = self._known(y, checked_weights(sample_weight), sum(n_rows))
         documents = _Reader(reader, known.to_send(), np.cumsum([0, *n_rows]).tolist())
-        scale = each.add_up(documents.scale)
+        scale = blocks.prepared(with_number).add_up(documents.scale)
         with one_thread_each():
             run = self._fit_counts(blocks.prepared(documents.counts), known, scale, report)
         return run, scale.n_documents
@@ -888,13 +886,12 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
 
         are_chosen = isinstance(X, Blocks)
 
-        def of_block(given: Numbered) -> ByBlock[Measure]:
-            if are_chosen and np.shape(by_documents(given.block))[0] == 0:
-                return ByBlock()  # none of those chosen is in this block
-            T = self._checked(by_documents(given.block), reset=False)
-            return ByBlock({given.number: measure(T)})
+        def of_block(block: Any) -> Measure | None:
+            if are_chosen and np.shape(by_documents(block))[0] == 0:
+                return None  # none of those chosen is in this block
+            return measure(self._checked(by_documents(block), reset=False))
 
-        return blocks_of(X).prepared(with_number).add_up(of_block).in_order()
+        return [measured for measured in blocks_of(X).each(of_block) if measured is not None]
 
     def _checked(self, X: Any, *, reset: bool) -> sp.csr_array:
         """Return `X` checked, as float64 CSR of its own without stored zeros or duplicates."""
@@ -1033,9 +1030,8 @@ class _Reader(NamedTuple):
         return self.known.of(T, T_by_words, start=self.starts[number], number=number)
 
 
-def _n_rows(given: Numbered) -> ByBlock[int]:
-    number, block = given
-    return ByBlock({number: np.shape(by_documents(block))[0]})
+def _n_rows(block: Any) -> int:
+    return int(np.shape(by_documents(block))[0])
 
 
 def _with(values: NDArray[Any], component: int, halves: NDArray[Any]) -> NDArray[Any]:

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from latents.estimators.common.blocks import (
     Blocks,
-    ByBlock,
     InMemory,
     Numbered,
     are_blocks,
@@ -56,16 +55,16 @@ def assigned(model: Any, counts: Any) -> tuple[NDArray[np.intp], Array]:
     counts : array-like or sparse matrix of shape (D, W), or blocks
         T.
     """
-    found = in_blocks(counts).prepared(with_number).add_up(partial(_assigned, model=model)).in_order()
+    found = in_blocks(counts).each(partial(_assigned, model))
     clusters, responsibilities = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return clusters, responsibilities
 
 
-def _assigned(given: Numbered, model: Any) -> ByBlock[tuple[NDArray[np.intp], Array]]:
-    if given.block.shape[0] == 0:
-        return ByBlock()
-    gamma = model.predict_proba(given.block)
-    return ByBlock({given.number: (gamma.argmax(axis=1), gamma.max(axis=1))})
+def _assigned(model: Any, T: Any) -> tuple[NDArray[np.intp], Array]:
+    if np.shape(T)[0] == 0:  # none of those chosen is in this block
+        return np.empty(0, dtype=np.intp), np.empty(0)
+    gamma = model.predict_proba(T)
+    return gamma.argmax(axis=1), gamma.max(axis=1)
 
 
 def lift(word_probabilities: ArrayLike, counts: Any) -> Array:
@@ -191,10 +190,10 @@ def typicality(counts: Any, scores: Array, clusters: ArrayLike) -> Array:
     ndarray of shape (D,)
         0 for documents without words.
     """
-    blocks = in_blocks(counts).prepared(with_number)
-    n_words = blocks.add_up(_different_words).in_order()
+    blocks = in_blocks(counts)
+    n_words = blocks.each(_different_words)
     parts = np.split(np.asarray(clusters), np.cumsum([len(of_block) for of_block in n_words])[:-1])
-    said = np.concatenate(blocks.add_up(partial(_said, scores=scores, clusters=parts)).in_order())
+    said = np.concatenate(blocks.prepared(with_number).each(partial(_said, scores, parts)))
     different = np.concatenate(n_words)
     usual = np.median(different[different > 0]) if different.any() else 1.0
     result: Array = said / (different + usual)
@@ -205,18 +204,18 @@ def _present(counts: Any) -> sp.csr_array:
     return sp.csr_array(counts).astype(bool).astype(np.float64)
 
 
-def _different_words(given: Numbered) -> ByBlock[Array]:
-    return ByBlock({given.number: np.asarray(_present(given.block).sum(axis=1))})
+def _different_words(T: Any) -> Array:
+    return np.asarray(_present(T).sum(axis=1))
 
 
-def _said(given: Numbered, scores: Array, clusters: list[NDArray[np.intp]]) -> ByBlock[Array]:
+def _said(scores: Array, clusters: list[NDArray[np.intp]], given: Numbered) -> Array:
     """Return the sum of the scores of each document's different words under its cluster."""
     present, assigned = _present(given.block), clusters[given.number]
     total = np.zeros(present.shape[0])
     for cluster in np.unique(assigned):
         rows = np.flatnonzero(assigned == cluster)
         total[rows] = present[rows] @ scores[cluster]
-    return ByBlock({given.number: total})
+    return total
 
 
 def runners_up(log_joint: Array, clusters: ArrayLike) -> RunnersUp:
