@@ -225,8 +225,11 @@ def test_fits_in_parts_are_fits_of_the_whole(guided, monkeypatch):
         monkeypatch.setattr(counts_module, "_DOCUMENTS_PER_WORD", 0)
         fits.append(MultinomialMixture(4, random_state=0).fit(X, y, sample_weight=weights))
     for fit in fits[1:]:
-        np.testing.assert_allclose(fit.word_probabilities_, fits[0].word_probabilities_, rtol=1e-5)
-        np.testing.assert_allclose(fit.lower_bounds_, fits[0].lower_bounds_, rtol=1e-5)
+        np.testing.assert_allclose(fit.word_probabilities_, fits[0].word_probabilities_, rtol=1e-9)
+        # While components part, single precision's rounding grows; plain EM is in double, from where they have ended.
+        n = len(fit.tempered_bounds_)
+        np.testing.assert_allclose(fit.lower_bounds_[:n], fits[0].lower_bounds_[:n], rtol=1e-5)
+        np.testing.assert_allclose(fit.lower_bounds_[n:], fits[0].lower_bounds_[n:], rtol=1e-9)
         np.testing.assert_array_equal(fit.predict(X), fits[0].predict(X))
 
 

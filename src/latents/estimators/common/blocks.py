@@ -21,6 +21,9 @@ B = TypeVar("B")
 C = TypeVar("C")
 S = TypeVar("S")
 
+NO_BLOCKS = "X has no blocks: there is nothing to fit to"
+_NAMES = ("n_features_in_", "feature_names_in_")
+
 
 class Blocks(ABC, Generic[B]):
     """A fixed list of blocks, and who works on them.
@@ -165,10 +168,6 @@ def _of_number(work: Callable[[Any], S], block: Any, number: int) -> ByBlock[S]:
 
 def _itself(found: S) -> S:
     return found
-
-
-_NAMES = ("n_features_in_", "feature_names_in_")
-NO_BLOCKS = "X has no blocks: there is nothing to fit to"
 
 
 def in_turn(
