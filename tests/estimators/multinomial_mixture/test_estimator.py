@@ -226,7 +226,7 @@ def test_fits_in_parts_are_fits_of_the_whole(guided, monkeypatch):
         fits.append(MultinomialMixture(4, random_state=0).fit(X, y, sample_weight=weights))
     for fit in fits[1:]:
         np.testing.assert_allclose(fit.word_probabilities_, fits[0].word_probabilities_, rtol=1e-9)
-        # While components part, single precision's rounding grows; plain EM is in double, from where they have ended.
+        # While components part, the rounding of single precision grows; plain EM after it is in double.
         n = len(fit.tempered_bounds_)
         np.testing.assert_allclose(fit.lower_bounds_[:n], fits[0].lower_bounds_[:n], rtol=1e-5)
         np.testing.assert_allclose(fit.lower_bounds_[n:], fits[0].lower_bounds_[n:], rtol=1e-9)
