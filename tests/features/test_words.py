@@ -332,6 +332,7 @@ def test_the_words_of_any_language_are_count_vectorizers(texts, lowercase):
 
 
 @given(st.text(SCRIPTS, max_size=30))
+@example("\ufcf2\ufe77a")  # Arabic marks that stand on a tatweel
 def test_words_are_spelled_once_and_for_all(text):
     rules = rules_of("words", lowercase=True, stop_words=None, ngram_range=(1, 1))
     for word in words_in(text):

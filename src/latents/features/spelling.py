@@ -28,11 +28,12 @@ _ABOVE_THE_BASIC_PLANE = r"\U0001d400-\U0001efff"
 def _letters() -> dict[str, str]:
     """Return the letters that each form of presentation stands for."""
     found = {}
+    unseen = re.compile(f"[{_UNSEEN}]")  # some Arabic marks stand on a tatweel
     for character in map(chr, _LATIN_TO_MATHEMATICAL):
         if unicodedata.decomposition(character).startswith(_PRESENTATION) and character not in _LEFT:
             meant = unicodedata.normalize("NFKC", character)
             if all(unicodedata.category(part)[0] in "LM" for part in meant):
-                found[character] = meant
+                found[character] = unseen.sub("", meant)
     return found
 
 
