@@ -32,7 +32,36 @@ def write_corpus(
     block_documents: int,
     seed: int = 0,
 ) -> CountBlocks:
-    """Write a corpus with planted clusters, one block in memory at a time; their labels lie beside the blocks.
+    """Write a corpus with planted clusters, one block in memory at a time; their labels lie beside the blocks."""
+    planted: list[NDArray[np.int64]] = []
+
+    def counts() -> Iterator[sparse.csr_array]:
+        for block, labels in drawn_blocks(
+            n_documents=n_documents,
+            n_words=n_words,
+            n_nonzeros=n_nonzeros,
+            n_clusters=n_clusters,
+            block_documents=block_documents,
+            seed=seed,
+        ):
+            planted.append(labels)
+            yield block
+
+    blocks = CountBlocks.write(folder, counts())
+    np.save(folder / LABELS, np.concatenate(planted))
+    return blocks
+
+
+def drawn_blocks(
+    *,
+    n_documents: int,
+    n_words: int,
+    n_nonzeros: int,
+    n_clusters: int,
+    block_documents: int,
+    seed: int = 0,
+) -> Iterator[tuple[sparse.csr_array, NDArray[np.int64]]]:
+    """Yield the counts of documents with planted clusters, block by block, and which clusters these are.
 
     Words follow Zipf's law. Each cluster has a ranking of the vocabulary of its own, by which some of a document's
     words are drawn; the others come from a ranking that all share.
@@ -41,27 +70,20 @@ def write_corpus(
     rankings = np.array([rng.permutation(n_words) for _ in range(n_clusters)], dtype=np.int32)
     shares = rng.dirichlet(np.full(n_clusters, 10.0))
     length = _length_for(n_nonzeros / n_documents, rankings[0])
-    planted: list[NDArray[np.int64]] = []
-
-    def drawn() -> Iterator[sparse.csr_array]:
-        for start in range(0, n_documents, block_documents):
-            n_rows = min(block_documents, n_documents - start)
-            labels = rng.choice(n_clusters, size=n_rows, p=shares)
-            lengths = rng.poisson(length * rng.uniform(*LENGTHS, size=n_rows))
-            documents = np.repeat(np.arange(n_rows), lengths)
-            words = _ranks(rng.random(documents.size), n_words)
-            own = rng.random(documents.size) < OWN_SHARE
-            words[own] = rankings[labels[documents[own]], words[own]]
-            cells, data = np.unique(documents * n_words + words, return_counts=True)
-            indptr = np.searchsorted(cells, np.arange(n_rows + 1) * n_words).astype(np.int32)
-            planted.append(labels)
-            yield sparse.csr_array(
-                (data.astype(np.int32), (cells % n_words).astype(np.int32), indptr), shape=(n_rows, n_words)
-            )
-
-    blocks = CountBlocks.write(folder, drawn())
-    np.save(folder / LABELS, np.concatenate(planted))
-    return blocks
+    for start in range(0, n_documents, block_documents):
+        n_rows = min(block_documents, n_documents - start)
+        labels = rng.choice(n_clusters, size=n_rows, p=shares)
+        lengths = rng.poisson(length * rng.uniform(*LENGTHS, size=n_rows))
+        documents = np.repeat(np.arange(n_rows), lengths)
+        words = _ranks(rng.random(documents.size), n_words)
+        own = rng.random(documents.size) < OWN_SHARE
+        words[own] = rankings[labels[documents[own]], words[own]]
+        cells, data = np.unique(documents * n_words + words, return_counts=True)
+        indptr = np.searchsorted(cells, np.arange(n_rows + 1) * n_words).astype(np.int32)
+        counts = sparse.csr_array(
+            (data.astype(np.int32), (cells % n_words).astype(np.int32), indptr), shape=(n_rows, n_words)
+        )
+        yield counts, labels
 
 
 def _ranks(uniform: NDArray[np.float64], n_words: int) -> NDArray[np.int64]:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from _common import interleaved
 from latents.datasets import CorpusDataset, DocumentTableDataset
-from latents.datasets.count_blocks import finish, write_block, writing
+from latents.datasets.block_folder import writing
+from latents.datasets.count_blocks import finish, write_block
 from latents.engines import Engine, LocalEngine, RayEngine, on_ray
-from latents.features.corpus_words import count_corpus
+from latents.features.corpus_words import CorpusCounts, words_of_corpus
 from latents.features.words import count_words, rules_of
 
 RULES = rules_of("words", lowercase=True, stop_words="english", ngram_range=(1, 1))
@@ -45,12 +46,10 @@ def texts_of(table: pd.DataFrame, number: int) -> list[str]:  # noqa: ARG001
 
 def count(engine: Engine, path: Path, to: Path, part_size: int | str) -> list[str]:
     """Write blocks of the counts of a file, and return its words."""
-    parts = CorpusDataset(str(path), part_size=part_size).load()
+    texts = engine.blocks(CorpusDataset(str(path), part_size=part_size).parts()).prepared(texts_of)
+    found = words_of_corpus(texts, RULES, **LIMITS)
     with writing(to) as new:
-        found = count_corpus(
-            engine.blocks(parts).prepared(texts_of), RULES, partial(write_block, new), **LIMITS
-        )
-        finish(new, found.written)
+        finish(new, CorpusCounts(texts, found, RULES).written(partial(write_block, new)))
     return found.words
 
 

@@ -28,6 +28,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from _common import OUTPUT, interleaved, machine, markdown, positive, quality, resident_bytes, spread, timed
 from _synthetic import LABELS, write_corpus
+from latents.datasets.block_folder import MANIFEST
 from latents.datasets.count_blocks import CountBlocks
 from latents.estimators import MultinomialMixture
 from latents.estimators.multinomial_mixture.counts import Counts
@@ -263,7 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, step in STEPS.items():
         if name not in options.steps:
             continue
-        if name == "make" and (folder / CountBlocks.MANIFEST).exists():
+        if name == "make" and (folder / MANIFEST).exists():
             print(f"make: {folder} is there already; delete it to make it anew\n")
         else:
             step(folder, options)

@@ -261,7 +261,8 @@ def test_what_the_pods_are_to_run_is_a_command_that_there_is(small):
 def test_versions_on_the_page_are_those_of_the_project():
     assert {f"latents-{latents.__version__}"} == set(re.findall(r"latents-\d[\d.]*\d", PAGE))
     assert set(re.findall(r"\b2\.6\d(?:\.\d+)?\b", PAGE)) <= {PINNED, PINNED.rpartition(".")[0], "2.6"}
-    engine = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)[0])["engine"]
+    (block,) = re.findall(r"```yaml\n(engine: .*?)```", PAGE, flags=re.DOTALL)
+    engine = yaml.safe_load(block)["engine"]
     kept = yaml.safe_load((ROOT / "conf/cluster/globals.yml").read_text())["engine"]
     assert kept.items() <= engine.items()
 

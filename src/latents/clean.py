@@ -28,6 +28,7 @@ from latents.predictors.interface import MODEL, SETTINGS
 # The files of a dataset that is a folder.
 _IN_FOLDER = {
     "CountBlocksDataset": ("manifest.json", "block-*/*.npy"),
+    "DocumentBlocksDataset": ("manifest.json", "told.parquet", "block-*/*.parquet"),
     "NpyFolderDataset": ("*.npy",),
     "PredictorDataset": (MODEL, SETTINGS),
     "SnapshotsDataset": ("epoch_*.npz", "epoch_*.png"),

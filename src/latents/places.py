@@ -338,8 +338,12 @@ class Remote(os.PathLike[str]):
             with self._committed() as path:
                 self._fs.put_file(str(local), path)
             info = self._fs.info(self._path)
-        if _is_digest_of(local, info):
-            scratch.mark(local, *_seen(info))
+        size, version = _seen(info)
+        whole = next((step for step in self._path.split("/") if step.startswith(_WHOLE)), None)
+        if whole is not None:  # which is the version of all that is in it
+            scratch.mark(local, size, whole)
+        elif _is_digest_of(local, info):
+            scratch.mark(local, size, version)
 
     @contextmanager
     def _committed(self) -> Iterator[str]:
@@ -370,12 +374,9 @@ class Remote(os.PathLike[str]):
             path.relative_to(local).as_posix(): path for path in sorted(local.rglob("*")) if path.is_file()
         }
         paths = {name: path for name, path in paths.items() if not name.rpartition("/")[2].startswith(".")}
-        files = {name: _Seen(path.stat().st_size, whole.name) for name, path in paths.items()}
-        content = json.dumps(
-            {"folder": whole.name, "files": {name: seen.size for name, seen in files.items()}}
-        )
+        sizes = {name: path.stat().st_size for name, path in paths.items()}
         _ask_guards()
-        scratch.take(sum(seen.size for seen in files.values()))
+        scratch.take(sum(sizes.values()))
         with self._asked():
             if self._protocol not in _OBJECT_STORES:
                 for folder in {whole.with_child(name).parent._path for name in paths}:
@@ -383,12 +384,30 @@ class Remote(os.PathLike[str]):
             self._fs.put(
                 [str(path) for path in paths.values()], [whole.with_child(name)._path for name in paths]
             )
+        self._point_to(whole, sizes)
+        for name, path in paths.items():
+            scratch.mark(path, sizes[name], whole.name)
+
+    @contextmanager
+    def replaced(self) -> Iterator["Remote"]:
+        """Give a new folder to put files into, here or elsewhere; it is this one when the block ends well."""
+        whole = self.new_folder()
+        try:
+            yield whole
+            self._point_to(whole, {name: seen.size for name, seen in whole._listing().items()})
+        except BaseException:
+            with suppress(Exception):
+                self._fs.rm(whole._path, recursive=True)
+            raise
+
+    def _point_to(self, whole: "Remote", sizes: Mapping[str, int]) -> None:
+        """Say which of the folders within this one it is, and of which files."""
+        content = json.dumps({"folder": whole.name, "files": sizes})
+        with self._asked():
             former = self._former()
             _ask_guards()  # the files may have taken long
             with self.with_child(_MANIFEST)._committed() as manifest:
                 self._fs.pipe_file(manifest, content.encode())
-        for name, path in paths.items():
-            scratch.mark(path, *files[name])
         with suppress(PlaceError, FileNotFoundError), self._asked():  # the new one is there
             self._clear(whole.name, former)
 

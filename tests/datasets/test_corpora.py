@@ -21,7 +21,7 @@ from latents.datasets.cutting import cuts_of
 
 
 def parts_of(path, size=64, **options) -> CorpusParts:
-    return pickle.loads(pickle.dumps(CorpusDataset(str(path), part_size=size, **options).load()))
+    return pickle.loads(pickle.dumps(CorpusDataset(str(path), part_size=size, **options).parts()))
 
 
 def assert_whole(path, least=2, size=64, **options):
@@ -73,7 +73,7 @@ def test_any_table_of_fields_is_parted_at_rows(
     path.write_bytes(content.encode(encoding, "replace"))
     options = {"separator": separator, "quoting": quoting, "encoding": encoding.removesuffix("-sig")}
     whole = outcome(DocumentTableDataset(str(path), **options).load)
-    found = outcome(lambda: pd.concat(list(CorpusDataset(str(path), part_size=size, **options).load())))
+    found = outcome(lambda: pd.concat(list(CorpusDataset(str(path), part_size=size, **options).parts())))
     if isinstance(found, tuple) and not found[0]:  # no row in several parts: who sums them up finds it out
         assert whole == f"{path} has no document"
     else:

@@ -7,7 +7,8 @@ from kedro.io import DatasetError
 from scipy import sparse
 
 from latents.datasets import CountBlocksDataset
-from latents.datasets.count_blocks import CountBlocks, finish, write_block, writing
+from latents.datasets.block_folder import writing
+from latents.datasets.count_blocks import CountBlocks, finish, write_block
 from latents.estimators import MultinomialMixture
 from tests.conftest import ROOT
 
@@ -135,7 +136,7 @@ def test_duplicates_add_up_beyond_their_type(tmp_path, data, total):
 def test_blocks_that_were_written_elsewhere_are_missed(tmp_path):
     block = sparse.csr_array(np.eye(2))
     with (
-        pytest.raises(FileNotFoundError, match="block 1 of 2 is not whole"),
+        pytest.raises(FileNotFoundError, match=r"block-00001.documents\.data\.npy is missing"),
         writing(tmp_path / "b") as new,
     ):
         finish(new, [write_block(new, 0, block), write_block(tmp_path, 1, block)])
@@ -162,7 +163,7 @@ def test_a_damaged_list_of_blocks_is_named(tmp_path, parts, text):
 def test_a_missing_file_is_named(tmp_path, parts):
     CountBlocks.write(tmp_path / "blocks", parts)
     (tmp_path / "blocks" / "block-00001" / "words.data.npy").unlink()
-    with pytest.raises(FileNotFoundError, match=r"block-00001/words\.data\.npy is missing: block 1 of 3"):
+    with pytest.raises(FileNotFoundError, match=r"block-00001/words\.data\.npy is missing"):
         CountBlocks(tmp_path / "blocks")
 
 

@@ -420,16 +420,18 @@ def test_what_is_being_written_is_never_removed_to_make_room(store, scratch, mon
 def test_blocks_of_which_a_file_is_gone_do_not_replace_the_former(store, scratch):
     entry = datasets.CountBlocksDataset("memory://b/blocks")
     entry.save([sparse.csr_array(np.eye(3))])
+    (former,) = store.glob("/b/blocks/.whole-*")
 
     def blocks():
         yield sparse.csr_array(np.ones((2, 3)))
-        (lost,) = scratch.rglob("being-written/*/new/block-00000/words.data.npy")
-        lost.unlink()
+        (new,) = set(store.glob("/b/blocks/.whole-*")) - {former}
+        store.rm(f"{new}/block-00000/words.data.npy")
         yield sparse.csr_array(np.ones((2, 3)))
 
-    with pytest.raises(FileNotFoundError, match=r"words\.data\.npy is missing: block 0 of 2 is not whole"):
+    with pytest.raises(FileNotFoundError, match=r"words\.data\.npy is missing"):
         entry.save(blocks())
     assert entry.load().rows == [3]
+    assert store.glob("/b/blocks/.whole-*") == [former]
 
 
 def test_what_a_killed_writer_has_left_goes_with_the_next_of_any_name(store, scratch):

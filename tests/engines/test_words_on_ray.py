@@ -13,9 +13,10 @@ import pytest
 from scipy import sparse
 
 from latents.datasets import CorpusDataset
-from latents.datasets.count_blocks import CountBlocks, finish, write_block, writing
+from latents.datasets.block_folder import writing
+from latents.datasets.count_blocks import CountBlocks, finish, write_block
 from latents.engines import LocalEngine, RayEngine
-from latents.features.corpus_words import count_corpus
+from latents.features.corpus_words import CorpusCounts, words_of_corpus
 from latents.features.words import count_words, rules_of
 from tests.tables import write_table
 
@@ -58,11 +59,12 @@ def texts_of(table, number):
 
 def count(engine, path, to, write=write_block):
     """Write the counts of a corpus, and return its words and the bytes of all files."""
-    parts = CorpusDataset(str(path), part_size=60_000 if path.is_dir() else 2_500).load()
+    parts = CorpusDataset(str(path), part_size=60_000 if path.is_dir() else 2_500).parts()
     assert len(parts) > 4
+    texts = engine.blocks(parts).prepared(texts_of)
+    found = words_of_corpus(texts, RULES, **LIMITS)
     with writing(to) as new:
-        found = count_corpus(engine.blocks(parts).prepared(texts_of), RULES, partial(write, new), **LIMITS)
-        finish(new, found.written)
+        finish(new, CorpusCounts(texts, found, RULES).written(partial(write, new)))
     assert not list(to.rglob(".writing-*"))
     return found, {str(file.relative_to(to)): file.read_bytes() for file in sorted(to.rglob("*.*"))}
 
@@ -113,7 +115,7 @@ def test_a_cluster_writes_the_same_bytes_even_if_a_worker_is_killed(ray_of_two, 
         assert (tmp_path / "killed").exists()
         assert found.words == expected["a.csv"][0].words
         assert files == expected["a.csv"][1]
-        parts = CorpusDataset(str(folder / "a.jsonl"), part_size=2_500).load()
+        parts = CorpusDataset(str(folder / "a.jsonl"), part_size=2_500).parts()
         (folder / "a.jsonl").rename(folder / "away.jsonl")
         with pytest.raises(FileNotFoundError, match=r"worker on .* cannot see .*a\.jsonl; allowed"):
-            count_corpus(engine.blocks(parts).prepared(texts_of), RULES, print)
+            words_of_corpus(engine.blocks(parts).prepared(texts_of), RULES)

@@ -11,7 +11,15 @@ from scipy import sparse
 from latents.estimators import MultinomialMixture
 from latents.estimators.common.blocks import LocalBlocks
 from latents.estimators.multinomial_mixture.metrics import npmi_coherence
-from latents.estimators.multinomial_mixture.reading import assigned, lift, log_lift, relevance, typicality
+from latents.estimators.multinomial_mixture.reading import (
+    assigned,
+    lift,
+    log_lift,
+    relevance,
+    runners_up,
+    second_choices,
+    typicality,
+)
 from latents.features.block_counts import BlockCounts
 from latents.pipelines.bags import check_counts
 from latents.pipelines.headlines import fingerprint
@@ -66,6 +74,10 @@ def test_what_is_read_of_them_is_what_is_read_in_memory():
     clusters_of_blocks, sure = assigned(model, chosen)
     np.testing.assert_array_equal(clusters_of_blocks, clusters)
     np.testing.assert_allclose(sure, model.predict_proba(T[train]).max(axis=1))
+    second, odds = second_choices(model, chosen, clusters)
+    expected = runners_up(model.predict_joint_log_proba(T[train]), clusters)
+    np.testing.assert_array_equal(second, expected.clusters)
+    np.testing.assert_allclose(odds, expected.log_odds)
     given = [T[:20], T[20:]]
     for as_given in (given, LocalBlocks([(part, part.tocsc()) for part in given])):
         np.testing.assert_allclose(lift(mu, as_given), lift(mu, T))
@@ -75,6 +87,10 @@ def test_what_is_read_of_them_is_what_is_read_in_memory():
     scores = log_lift(mu, T[train])
     np.testing.assert_allclose(
         typicality(chosen, scores, clusters), typicality(T[train], scores, clusters), rtol=1e-12
+    )
+    np.testing.assert_array_equal(
+        np.concatenate(chosen.written(lambda number, T: np.full(T.shape[0], number))),
+        np.repeat([0, 1, 2, 3], [(train[a:b]).sum() for a, b in pairwise([0, 13, 14, 30, 50])]),
     )
     topics = [[0, 3, 4], [1, 2, 8]]
     assert npmi_coherence(chosen, topics) == pytest.approx(npmi_coherence(T[train], topics))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from latents.estimators.common.blocks import LocalBlocks
-from latents.features.corpus_words import count_corpus
+from latents.features.corpus_words import CorpusCounts, words_of_corpus
 from latents.features.scripts import BEGINNING, misfit, misfit_of_sample
 from latents.features.words import WordRules, count_words, rules_of, stop_words_of
 
@@ -33,9 +33,14 @@ def counted(parts, rules=WORDS, n_threads=1, **limits):
         written[number] = counts
         return number
 
-    found = count_corpus(LocalBlocks(parts, n_threads), rules, write, **limits)
-    assert found.written == sorted(written) == list(range(sum(map(bool, parts))))
-    return found, sparse.csr_array(sparse.vstack([written[number] for number in found.written], format="csr"))
+    blocks = LocalBlocks(parts, n_threads)
+    found = words_of_corpus(blocks, rules, **limits)
+    counts = CorpusCounts(blocks, found, rules)
+    told = counts.counted(write)
+    assert told.written == sorted(written) == list(range(sum(map(bool, parts))))
+    whole = sparse.csr_array(sparse.vstack([written[number] for number in told.written], format="csr"))
+    assert (counts.in_memory() != whole).nnz == 0
+    return found, told, whole
 
 
 @settings(max_examples=200)
@@ -60,7 +65,7 @@ def test_any_parting_counts_the_same(
         with pytest.raises(ValueError, match=r"no document has a token|max_df .* allows|none of .* words"):
             counted(parts, rules, n_threads, **limits)
         return
-    found, counts = counted(parts, rules, n_threads, **limits)
+    found, told, counts = counted(parts, rules, n_threads, **limits)
     assert found.words == expected.words
     assert counts.shape == expected.counts.shape
     for part in ("data", "indices", "indptr"):
@@ -68,11 +73,12 @@ def test_any_parting_counts_the_same(
     np.testing.assert_array_equal(found.n_documents, expected.n_documents)
     np.testing.assert_array_equal(found.n_occurrences, expected.counts.sum(axis=0))
     lengths, empty = expected.limited.lengths, expected.counts.sum(axis=1) == 0
-    assert (found.n_texts, found.rows) == (len(texts), [len(part) for part in parts])
+    assert found.rows == [len(part) for part in parts]
     assert found.n_before == lengths.sum()
     assert (found.n_rare, found.n_common) == (expected.limited.n_rare, expected.limited.n_common)
-    assert (found.n_empty, found.n_emptied) == (empty.sum(), (empty & (lengths > 0)).sum())
-    assert found.first_empty == (empty.argmax() if empty.any() else None)
+    assert (told.n_empty, told.n_emptied) == (empty.sum(), (empty & (lengths > 0)).sum())
+    assert told.n_nonzeros == counts.nnz
+    assert told.first_empty == (empty.argmax() if empty.any() else None)
 
 
 def test_ties_at_the_limit_of_features_are_broken_as_of_all_texts():
@@ -80,7 +86,7 @@ def test_ties_at_the_limit_of_features_are_broken_as_of_all_texts():
     words = np.array([f"{a}{b}" for a in "abcdefghijklmnop" for b in "abcdefghijklmnop"])
     texts = [" ".join(rng.choice(words, 40)) for _ in range(60)]
     for n in (1, 10, 100, 200):
-        found, counts = counted([texts[:7], texts[7:50], texts[50:]], max_features=n)
+        found, _, counts = counted([texts[:7], texts[7:50], texts[50:]], max_features=n)
         expected = count_words(texts, **WORDS._asdict(), max_features=n)
         assert found.words == expected.words
         np.testing.assert_array_equal(counts.toarray(), expected.counts.toarray())
@@ -92,7 +98,7 @@ def test_the_sample_is_that_of_all_texts(n_texts):
     texts = [f"the {n} " + "слова русского языка " * (150 if n % 40 == 0 else 1) for n in range(n_texts)]
     edges = [0, 1, 1, n_texts // 3, n_texts // 2, n_texts]
     parts = [texts[start:stop] for start, stop in pairwise(edges)]
-    found, _ = counted(parts, rules)
+    _, found, _ = counted(parts, rules)
     assert found.sample == [text[:BEGINNING] for text in texts[:: max(n_texts // 1000, 1)]]
     assert misfit_of_sample(found.sample, rules) == misfit(texts, rules) is not None
 

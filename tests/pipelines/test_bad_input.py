@@ -20,7 +20,7 @@ from latents.pipelines.clustering.parameters import FeaturesParameters, FitParam
 from latents.pipelines.cvae import nodes as cvae
 from latents.pipelines.cvae.parameters import FeaturesParameters as CvaeFeatures
 from latents.pipelines.cvae.parameters import FitParameters as CvaeFit
-from latents.pipelines.documents import IngestParameters, texts_and_names
+from latents.pipelines.documents import IngestParameters, read_documents
 from latents.pipelines.images import as_rows, check_images
 from latents.pipelines.pca import nodes as pca
 from latents.pipelines.shared import SplitParameters, split_rows
@@ -224,7 +224,7 @@ class TestOtherTables:
         assert documents.to_dict("list") == {"text": ["a", "b"], "label": ["7", "10"], "name": ["one", "two"]}
 
     def test_labels_beside_missing_ones_are_the_same(self):
-        documents = texts_and_names(pd.DataFrame({"text": "a", "label": [3, None]}), INGEST)
+        documents = read_documents(pd.DataFrame({"text": "a", "label": [3, None]}), INGEST).documents
         assert documents["label"].tolist() == ["3", ""]
 
     @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.jsonl", "a.parquet", "b.parquet"])

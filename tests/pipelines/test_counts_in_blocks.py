@@ -1,65 +1,196 @@
-"""A run on counts in blocks says what a run in memory does."""
+"""A run on documents and counts in blocks says what a run in memory does, and reads them where they lie."""
 
 import json
 import re
+import shutil
 
+import fsspec
 import pandas as pd
 import pytest
+import yaml
 
-ENTRY = """
-clustering.counts:
-  type: latents.datasets.CountBlocksDataset
-  filepath: ${globals:data}/04_feature/clustering/counts
-  documents_per_block: 7
-  engine: ENGINE
-"""
+from latents.datasets import DocstringsDataset
+from tests.conftest import ROOT, Project
+from tests.servers import LOCAL as HOST
+from tests.servers import s3_server
+
+LOCAL = {"name": "local", "n_threads": 2}
+(ENTRY,) = re.findall(
+    r"```yaml\n# conf/cluster/catalog_raw.yml\n(.*?)```",
+    (ROOT / "docs/cluster.md").read_text(),
+    flags=re.DOTALL,
+)
+TABLES = {
+    "07_model_output": ["assignments.csv"],
+    "08_reporting": ["topics.csv", "clusters.csv", "examples.csv", "changes.csv"],
+    "04_feature": ["vocabulary.csv"],
+}
 
 
-def run(project, engine):
-    """Run the test environment with counts in blocks, and return what it has measured and found."""
-    catalog = project.path / "conf/test/catalog_clustering.yml"
-    catalog.write_text(catalog.read_text() + ENTRY.replace("ENGINE", json.dumps(engine)))
+def configure(project, engine, corpus=None, blocks=("documents", "counts"), **more):
+    """Let the test environment have documents and counts in blocks of 25, or a corpus in such parts."""
+    entries = {
+        "documents": {
+            "type": "latents.datasets.DocumentBlocksDataset",
+            "filepath": "${globals:data}/02_intermediate/clustering/documents",
+        },
+        "counts": {
+            "type": "latents.datasets.CountBlocksDataset",
+            "filepath": "${globals:data}/04_feature/clustering/counts",
+        },
+    }
+    given = {"documents_per_block": 25, "engine": engine, **more}
+    catalog = {f"clustering.{name}": {**entries[name], **given} for name in blocks}
+    if corpus is not None:
+        (page,) = yaml.safe_load(ENTRY).values()
+        raw = {**page, "filepath": str(corpus), "part_size": 1, "engine": engine, **more}
+        catalog["clustering.raw_documents"] = raw
+        base = project.path / "conf/test/catalog_clustering.yml"
+        base.unlink(missing_ok=True)
+    project.write("conf/test/catalog_blocks_clustering.yml", yaml.safe_dump(catalog))
+
+
+def found(project):
+    """Return what a run has measured, and its tables."""
+    tables = {
+        name: pd.read_csv(project.data() / layer / "clustering" / name)
+        for layer, names in TABLES.items()
+        for name in names
+    }
+    positions = pd.read_parquet(project.data() / "07_model_output/clustering/map.parquet")
+    return {**project.metrics("clustering"), "fit_seconds": 0}, {**tables, "map": positions}
+
+
+def check_same(one, other):
+    assert one[0] == other[0]
+    for name, table in one[1].items():
+        pd.testing.assert_frame_equal(table, other[1][name], obj=name)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    """The documents of the test environment as a file of row groups of 25."""
+    table = DocstringsDataset("scipy", ["fft", "cluster", "io"], limit=30).load()
+    assert len(table) == 90
+    path = tmp_path_factory.mktemp("corpus") / "documents.parquet"
+    table.to_parquet(path, row_group_size=25)
+    return path
+
+
+@pytest.fixture(scope="module")
+def parted(tmp_path_factory, template, raw):
+    """A project in which the corpus in parts was clustered, and a second time to be held against the first."""
+    path = tmp_path_factory.mktemp("parted") / "project"
+    shutil.copytree(template, path)
+    project = Project(path)
+    configure(project, LOCAL, raw)
     project.run("clustering")
-    return project.metrics("clustering"), pd.read_csv(
-        project.data() / "07_model_output/clustering/assignments.csv"
-    )
+    project.run("clustering", until="evaluate")
+    return project
 
 
-def test_a_run_on_blocks_leaves_all_that_one_in_memory_does(project):
+def test_a_run_on_blocks_leaves_all_that_one_in_memory_does(project, finished):
+    in_memory = finished.metrics("clustering")
+    configure(project, LOCAL, blocks=("counts",))
     project.run("clustering")
-    in_memory = project.metrics("clustering")
-    metrics, assignments = run(project, {"name": "local", "n_threads": 2})
+    metrics, tables = found(project)
     assert list(metrics) == list(in_memory)
     for name in ("n_documents", "n_words", "n_components"):
         assert metrics[name] == in_memory[name]
     assert metrics["heldout_perplexity"] == pytest.approx(in_memory["heldout_perplexity"], rel=0.1)
-    assert len(assignments) == 90
+    assert len(tables["assignments.csv"]) == 90
     blocks = project.data() / "04_feature/clustering/counts"
-    assert len(list(blocks.glob("block-*"))) == 13
+    assert len(list(blocks.glob("block-*"))) == 4
     assert (project.data() / "08_reporting/clustering/report.html").stat().st_size > 100_000
 
 
+def test_a_corpus_in_parts_is_clustered_as_its_table_is(project, parted, raw):
+    expected = found(parted)
+    assert set(expected[1].pop("changes.csv")["change"]) == {"kept"}
+    texts = parted.data() / "02_intermediate/clustering/documents"
+    assert len(list(texts.glob("block-*/text.parquet"))) == 4
+    # The same documents as a table in memory, which is parted alike as it is saved.
+    whole = {"type": "latents.datasets.DocumentTableDataset", "filepath": str(raw)}
+    configure(project, LOCAL)
+    project.write("conf/test/catalog_clustering.yml", yaml.safe_dump({"clustering.raw_documents": whole}))
+    project.run("clustering", until="evaluate")
+    check_same(expected, found(project))
+    # And with nothing in blocks before the counts are.
+    configure(project, LOCAL, blocks=("counts",))
+    project.run("clustering", until="evaluate")
+    check_same(expected, found(project))
+
+
+def test_new_documents_find_their_nearest_among_blocks(parted):
+    parted.run("clustering_inference")
+    nearest = pd.read_csv(parted.data() / "07_model_output/clustering_inference/nearest.csv")
+    assert nearest["excerpt"].str.len().gt(10).all()
+    assert nearest["rank"].max() > 1
+
+
 @pytest.mark.slow
-def test_a_run_on_a_cluster_of_this_machine_gives_the_same_numbers(project, monkeypatch):
+def test_a_run_on_a_cluster_of_this_machine_gives_the_same_numbers(project, parted, raw):
     pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
-    here, assignments = run(project, {"name": "local", "n_threads": 1})
-    catalog = project.path / "conf/test/catalog_clustering.yml"
-    catalog.write_text(catalog.read_text().replace('"local", "n_threads": 1', '"ray", "address": "auto"'))
-    output = project.kedro("run", "--env", "test", "--pipelines", "clustering", RAY_ADDRESS="local")
+    configure(project, {"name": "ray", "address": "auto"}, raw)
+    output = project.kedro(
+        *("run", "--env", "test", "--pipelines", "clustering", "--to-nodes", "clustering.evaluate"),
+        RAY_ADDRESS="local",
+    )
     assert re.search(r"Ray: \d+ workers of 1 threads", output)
-    there = project.metrics("clustering")
-    assert {**there, "fit_seconds": 0} == {**here, "fit_seconds": 0}
-    again = pd.read_csv(project.data() / "07_model_output/clustering/assignments.csv")
-    pd.testing.assert_frame_equal(again, assignments)
+    expected = found(parted)
+    del expected[1]["changes.csv"]
+    check_same(expected, found(project))
+
+
+@pytest.mark.slow
+def test_workers_read_and_write_in_a_bucket(project, parted, raw, tmp_path):
+    pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
+    with s3_server(tmp_path / "server") as port:
+        address = {"endpoint_url": f"http://{HOST}:{port}"}
+        keys = {"key": "me", "secret": "mine", "client_kwargs": address}
+        project.write("conf/test/credentials.yml", yaml.safe_dump({"my_bucket": keys}))
+        bucket = fsspec.filesystem("s3", **keys, use_listings_cache=False)
+        bucket.mkdir("my-bucket")
+        bucket.put_file(str(raw), "my-bucket/raw.parquet")
+        engine = {"name": "ray", "address": "auto", "n_workers": 2}
+        configure(project, engine, "s3://my-bucket/raw.parquet", credentials="my_bucket")
+        catalog = project.path / "conf/test/catalog_blocks_clustering.yml"
+        catalog.write_text(catalog.read_text().replace("${globals:data}", "s3://my-bucket"))
+        project.kedro(
+            *("run", "--env", "test", "--pipelines", "clustering", "--to-nodes", "clustering.evaluate"),
+            RAY_ADDRESS="local",
+            LATENTS_SCRATCH=str(tmp_path / "scratch"),
+        )
+        for entry, n_files in (
+            ("02_intermediate/clustering/documents", 6),
+            ("04_feature/clustering/counts", 25),
+        ):
+            (whole,) = bucket.glob(f"my-bucket/{entry}/.whole-*")
+            assert len(bucket.find(whole)) == n_files
+            listed = json.loads(bucket.cat_file(f"my-bucket/{entry}/.manifest.json"))
+            assert len(listed["files"]) == n_files
+    expected = found(parted)
+    del expected[1]["changes.csv"]
+    check_same(expected, found(project))
+
+
+def test_blocks_are_not_saved_as_one_table(project, raw):
+    configure(project, LOCAL, raw, blocks=())
+    with pytest.raises(
+        Exception, match=r"documents in blocks, and .*\.parquet is to be one table; allowed is .*Blocks"
+    ):
+        project.run("clustering")
 
 
 def test_an_engine_that_there_is_not_stops_the_run_in_words(project):
+    configure(project, {"name": "dask"}, blocks=("counts",))
     with pytest.raises(Exception, match=r"the engine is 'dask'; allowed are 'local', 'ray'"):
-        run(project, {"name": "dask"})
+        project.run("clustering")
     assert not (project.data() / "06_models/clustering/model.safetensors").exists()
 
 
 def test_no_cluster_stops_the_run_in_words(project):
     pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
+    configure(project, {"name": "ray", "address": "127.0.0.1:9"}, blocks=("counts",))
     with pytest.raises(Exception, match=r"no Ray cluster answers at '127.0.0.1:9'"):
-        run(project, {"name": "ray", "address": "127.0.0.1:9"})
+        project.run("clustering")

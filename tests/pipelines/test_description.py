@@ -6,9 +6,9 @@ import pytest
 from scipy import sparse
 
 from latents.estimators import MultinomialMixture
+from latents.features.documents import excerpt
 from latents.pipelines.clustering import description, drawing
 from latents.pipelines.clustering.parameters import EvaluateParameters
-from latents.pipelines.documents import excerpt
 from latents.reporting.report import render_chart
 
 WORDS = np.array(["ship", "ships", "wind", "wave", "plane", "cloud", "air", "and"], dtype=object)
@@ -155,8 +155,8 @@ def test_examples_are_ordered_training_documents_with_words(of_two):
 def test_texts_that_begin_alike_are_read_once():
     columns = {"cluster": 0, "cluster_name": "a", "n_tokens": 5, "held_out": False}
     assignments = pd.DataFrame({"typicality": np.arange(40.0), "familiarity": -np.arange(40.0), **columns})
-    texts = pd.Series(["same  text" if i > 36 else f"text {i}" for i in range(40)])
-    chosen = description.choose_examples(assignments, texts, ["a"], 2)
+    documents = pd.DataFrame({"text": ["same  text" if i > 36 else f"text {i}" for i in range(40)]})
+    chosen = description.choose_examples(assignments, documents, ["a"], 2)
     assert chosen["document"].tolist() == [39, 36] * 2
     assert chosen["excerpt"].tolist() == ["same text", "text 36"] * 2
     assert chosen["kind"].tolist() == ["typical"] * 2 + ["least familiar"] * 2

@@ -12,6 +12,7 @@ _HOMES = {
     "CountBlocksDataset": "count_blocks",
     "DigitsDataset": "images",
     "DocstringsDataset": "documents",
+    "DocumentBlocksDataset": "document_blocks",
     "DocumentTableDataset": "texts",
     "EstimatorDataset": "arrays",
     "FeatureTableDataset": "feature_table",

@@ -91,6 +91,11 @@ class SparseMatrixDataset(_OneFile, AbstractDataset[sparse.csr_array, sparse.csr
 
     def save(self, data: sparse.csr_array) -> None:
         """Write the matrix, whole or not at all."""
+        if not sparse.issparse(data):
+            raise DatasetError(
+                f"this is a {type(data).__name__}, and {self._place} is to be one matrix; allowed for counts in "
+                "blocks is latents.datasets.CountBlocksDataset"
+            )
         with whole_file(self._place) as temporary, temporary.open("wb") as file:
             sparse.save_npz(file, data)
 

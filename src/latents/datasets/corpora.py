@@ -8,10 +8,12 @@ from typing import Any
 import pandas as pd
 from kedro.io import DatasetError
 
+from latents.datasets.engine import checked, engine_of
 from latents.datasets.parquet import read_row_groups, row_groups_of
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.texts import DocumentTableDataset, TextFolderDataset
 from latents.datasets.unpacking import Size, bytes_of
+from latents.estimators.common.blocks import Blocks
 from latents.places import Access, Place, now, place
 
 _LEAST = 4096  # bytes that a file of a folder counts for: many small ones take their time, too
@@ -145,8 +147,8 @@ class ParquetParts(CorpusParts):
         return self._table.from_parquet(columns, rows.first_row)
 
 
-class CorpusDataset(ReadOnlyDataset[CorpusParts]):
-    """A corpus that may be larger than memory: a folder of texts, or a table; loads as ``CorpusParts``.
+class CorpusDataset(ReadOnlyDataset[Blocks[pd.DataFrame]]):
+    """A corpus that may be larger than memory: a folder of texts, or a table; loads as ``Blocks`` of tables.
 
     A folder is read as by ``TextFolderDataset``, a table as by ``DocumentTableDataset``, which its name decides. A
     ``.gz`` file, and one in an encoding such as UTF-16, is a single part; one of Parquet has at least a row group.
@@ -155,6 +157,9 @@ class CorpusDataset(ReadOnlyDataset[CorpusParts]):
     ----------
     filepath : str
         The folder or the file.
+    engine : mapping, optional
+        Who reads the parts: ``name`` is "local" or "ray", all else the parameters of that engine. By default it is
+        this process.
     columns : sequence of str, optional
         Those of a table that are wanted, if not all. One that a file or a part does not have is left out.
     part_size : int or str
@@ -173,6 +178,7 @@ class CorpusDataset(ReadOnlyDataset[CorpusParts]):
     def __init__(
         self,
         filepath: str,
+        engine: dict[str, Any] | None = None,
         columns: Sequence[str] | None = None,
         part_size: Size = "8 MiB",
         pattern: str = "*",
@@ -188,6 +194,7 @@ class CorpusDataset(ReadOnlyDataset[CorpusParts]):
             not isinstance(columns, list | tuple) or not all(isinstance(name, str) for name in columns)
         ):
             raise DatasetError(f"columns is {columns!r:.80}; allowed is a list of names")
+        self._engine = checked({"name": "local"} if engine is None else engine)
         self._place, self._columns = place(filepath, credentials, fs_args), columns
         size = bytes_of(part_size, "part_size")
         if size is None:
@@ -197,7 +204,11 @@ class CorpusDataset(ReadOnlyDataset[CorpusParts]):
         self._max_unpacked = bytes_of(max_unpacked)
         super().__init__(metadata)
 
-    def load(self) -> CorpusParts:
+    def load(self) -> Blocks[pd.DataFrame]:
+        """Return the parts as blocks, none of them read yet."""
+        return engine_of(self._engine).blocks(self.parts())
+
+    def parts(self) -> CorpusParts:
         """Return the parts, none of them read yet."""
         where, size, columns = now(self._place), self._part_size, self._columns
         where = where.absolute() if isinstance(where, Path) else where

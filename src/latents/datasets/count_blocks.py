@@ -1,8 +1,8 @@
 """A count matrix larger than memory: blocks of documents on disk, mapped when their turn comes."""
 
-import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -11,11 +11,18 @@ from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 from scipy import sparse
 
+from latents.datasets.block_folder import (
+    block_file,
+    check_whole,
+    is_written,
+    read_manifest,
+    write_manifest,
+    writing,
+)
 from latents.datasets.engine import checked, engine_of
 from latents.datasets.placed import Placed
 from latents.features.block_counts import BlockCounts
-from latents.files import restore, whole_file, whole_folder
-from latents.places import Access, Place, Remote, bring, here, now, place
+from latents.places import Access, Place, Remote, bring, here, place
 
 _PARTS = ("data", "indices", "indptr")
 _LARGEST_WHOLE = 2**32 - 1  # beyond, floats are as short
@@ -48,23 +55,10 @@ class CountBlocks:
         If the file that lists them is damaged.
     """
 
-    MANIFEST = "manifest.json"
-
     def __init__(self, folder: str | Path | Remote) -> None:
-        self.folder: Place = folder.now() if isinstance(folder, Remote) else Path(folder).absolute()
-        path = self.folder / self.MANIFEST
-        restore(self.folder)
-        try:
-            manifest = json.loads(path.read_text())
-            self.n_documents, self.n_words, self.n_nonzeros = (int(manifest[name]) for name in _SIZES)
-            self.rows = [int(n) for n in manifest["rows"]]
-        except FileNotFoundError as error:
-            raise FileNotFoundError(
-                f"{self.folder} has no {self.MANIFEST}: no blocks of counts were written there"
-            ) from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path} is damaged: {error!r}") from error
-        _check_whole(self.folder, len(self))
+        self.folder, (sizes, self.rows) = read_manifest(folder, _listed)
+        self.n_documents, self.n_words, self.n_nonzeros = sizes
+        check_whole(self.folder, _all_files(len(self)))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -79,7 +73,7 @@ class CountBlocks:
         number = range(len(self))[number]
         shape = (self.rows[number], self.n_words)
         # Copy-on-write: torch takes writable memory only, and nobody writes.
-        files = _files(self.folder, number)
+        files = [self.folder / name for name in _files(number)]
         bring(files)
         maps = [np.load(here(file), mmap_mode="c") for file in files]
         return sparse.csr_array(tuple(maps[:3]), shape=shape), sparse.csc_array(tuple(maps[3:]), shape=shape)
@@ -120,34 +114,7 @@ class BlockSize(NamedTuple):
     n_nonzeros: int
 
 
-@contextmanager
-def writing(folder: str | Path | Remote) -> Iterator[Path]:
-    """Give a folder to write blocks to, which takes the place of the given one when all is done.
-
-    Whoever sees it may write some of them (``write_block``); ``finish`` lists them. For a store it is a folder of
-    this machine, which is uploaded.
-
-    Raises
-    ------
-    FileExistsError
-        If something else than blocks is there.
-    """
-    if isinstance(folder, Remote):  # where nothing is replaced but what was written so
-        with whole_folder(folder) as new:
-            yield new
-        return
-    final = Path(folder).resolve()
-    is_empty = final.is_dir() and not any(final.iterdir())
-    if final.exists() and not is_empty and not (final / CountBlocks.MANIFEST).is_file():
-        raise FileExistsError(
-            f"{final} is there, and has no {CountBlocks.MANIFEST}; allowed are a folder of blocks, to replace "
-            "them, an empty one, or none"
-        )
-    with whole_folder(final) as new:
-        yield new
-
-
-def write_block(folder: Path, number: int, given: sparse.csr_array) -> BlockSize:
+def write_block(folder: Place, number: int, given: sparse.csr_array) -> BlockSize:
     """Write a block (documents, words) in the place of what another attempt may have left of it.
 
     Raises
@@ -163,19 +130,16 @@ def write_block(folder: Path, number: int, given: sparse.csr_array) -> BlockSize
     if not block.shape[0]:
         raise ValueError(f"block {number} has no documents")
     block.data = _in_few_bytes(block.data)
-    files = [here(file) for file in _files(folder, number)]
-    # In a folder that is there: nobody writes where others do not see it.
-    files[0].parent.mkdir(exist_ok=True)
     by_words = block.tocsc()
     arrays = [getattr(layout, part) for layout in (block, by_words) for part in _PARTS]
-    for file, array in zip(files, arrays, strict=True):
-        with whole_file(file) as temporary:
+    for name, array in zip(_files(number), arrays, strict=True):
+        with block_file(folder / name) as temporary:
             np.save(temporary, array)
     n_documents, n_words = block.shape
     return BlockSize(n_documents, n_words, block.nnz)
 
 
-def finish(folder: Path, sizes: list[BlockSize]) -> None:
+def finish(folder: Place, sizes: list[BlockSize]) -> None:
     """List the blocks that were written, which makes them ``CountBlocks``.
 
     Raises
@@ -188,7 +152,6 @@ def finish(folder: Path, sizes: list[BlockSize]) -> None:
     check_sizes(sizes)
     if not sizes:
         raise ValueError("there is no block to write")
-    _check_whole(folder, len(sizes))
     rows, n_words, n_nonzeros = zip(*sizes, strict=True)
     manifest = {
         "n_documents": sum(rows),
@@ -196,7 +159,7 @@ def finish(folder: Path, sizes: list[BlockSize]) -> None:
         "n_nonzeros": sum(n_nonzeros),
         "rows": list(rows),
     }
-    (folder / CountBlocks.MANIFEST).write_text(json.dumps(manifest))
+    write_manifest(folder, manifest, _all_files(len(sizes)))
 
 
 def check_sizes(sizes: list[BlockSize]) -> None:
@@ -251,8 +214,12 @@ class CountBlocksDataset(Placed, AbstractDataset[Any, Any]):
         return BlockCounts(engine_of(self._engine).blocks(blocks), blocks.rows, blocks.n_words)
 
     def save(self, data: Any) -> None:
-        """Write the blocks, whole or not at all."""
+        """Write the blocks, whole or not at all; those of ``BlockCounts`` where they are."""
         try:
+            if isinstance(data, BlockCounts):
+                with writing(self._place) as new:
+                    finish(new, data.written(partial(write_block, new)))
+                return
             CountBlocks.write(self._place, self._parts(data) if sparse.issparse(data) else data)
         except ValueError as error:
             raise DatasetError(f"{self._place}: {error}") from error
@@ -266,8 +233,7 @@ class CountBlocksDataset(Placed, AbstractDataset[Any, Any]):
         return {"filepath": str(self._place), "engine": self._engine}
 
     def _exists(self) -> bool:
-        restore(self._place)
-        return (now(self._place) / CountBlocks.MANIFEST).is_file()
+        return is_written(self._place)
 
 
 def _in_few_bytes(values: NDArray[Any]) -> NDArray[Any]:
@@ -281,14 +247,14 @@ def _in_few_bytes(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.min_scalar_type(int(values.max())))
 
 
-def _check_whole(folder: Place, n_blocks: int) -> None:
-    for number in range(n_blocks):
-        for file in _files(folder, number):
-            if not file.is_file():
-                raise FileNotFoundError(f"{file} is missing: block {number} of {n_blocks} is not whole")
+def _listed(manifest: Any) -> tuple[list[int], list[int]]:
+    return [int(manifest[name]) for name in _SIZES], [int(n) for n in manifest["rows"]]
 
 
-def _files(folder: Place, number: int) -> list[Place]:
+def _all_files(n_blocks: int) -> Iterator[str]:
+    return chain.from_iterable(map(_files, range(n_blocks)))
+
+
+def _files(number: int) -> list[str]:
     """Return the files of a block: its arrays by documents, then those by words."""
-    block = f"block-{number:05d}"
-    return [folder / f"{block}/{layout}.{part}.npy" for layout in ("documents", "words") for part in _PARTS]
+    return [f"block-{number:05d}/{layout}.{part}.npy" for layout in ("documents", "words") for part in _PARTS]

@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
+from kedro.io import DatasetError
 from kedro.io.core import Version, get_filepath_str
 from kedro_datasets.json import JSONDataset as KedroJSONDataset
 from kedro_datasets.matplotlib import MatplotlibDataset as KedroMatplotlibDataset
@@ -17,6 +18,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from latents.datasets.formulas import armed, disarmed, has_returns
+from latents.features.documents import DocumentBlocks
 from latents.files import whole_file
 from latents.places import OF_OPENING, Access, Remote, credentials_of, place
 
@@ -119,6 +121,15 @@ class CSVDataset(WholeFile, KedroCSVDataset):  # type: ignore[misc]
 
 class ParquetDataset(WholeFile, KedroParquetDataset):  # type: ignore[misc]
     """``kedro_datasets.pandas.ParquetDataset``, whole or not at all."""
+
+    def save(self, data: Any) -> None:
+        """Save a table; documents in blocks are none, and have an entry of their own."""
+        if isinstance(data, DocumentBlocks):
+            raise DatasetError(
+                f"these are documents in blocks, and {self._place or self._filepath} is to be one table; allowed "
+                "is latents.datasets.DocumentBlocksDataset, and CountBlocksDataset for their counts"
+            )
+        super().save(data)
 
 
 class JSONDataset(WholeFile, KedroJSONDataset):  # type: ignore[misc]

@@ -1,13 +1,14 @@
 """Counts that lie in blocks, used as a matrix in memory is: documents chosen, words added up."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from latents.estimators.common.blocks import Blocks
+from latents.estimators.common.blocks import Blocks, Numbered, with_number
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -84,6 +85,10 @@ class BlockCounts(Blocks[sparse.csr_array]):
         """Return sum_dw min(T_dw, 1)."""
         return self.add_up(_occurrences)
 
+    def written(self, write: Callable[[int, sparse.csr_array], S]) -> list[S]:
+        """Return what `write` makes of the number and the counts of each block, where that is."""
+        return self.prepared(with_number).each(partial(_written, write))
+
     def in_memory(self) -> sparse.csr_array:
         """Return these documents as one matrix, which should be small."""
         return sparse.csr_array(sparse.vstack(self.each(_itself), format="csr"))
@@ -131,6 +136,10 @@ class _Choice:
 def _by_documents(block: Any, number: int) -> sparse.csr_array:  # noqa: ARG001
     T: sparse.csr_array = block[0]
     return T
+
+
+def _written(write: Callable[[int, sparse.csr_array], S], block: Numbered) -> S:
+    return write(*block)
 
 
 def _lengths(T: sparse.csr_array) -> Array:

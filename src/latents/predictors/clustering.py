@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from latents import estimators
@@ -168,6 +169,17 @@ class ClusteringPredictor(Predictor):
             )
         words = [composed(word) for word in settled(words, numbering, self.first_word)]
         return take_vocabulary(with_room(counts), words, self.vocabulary, self.rules)
+
+    def clusters_of(self, counts: sparse.csr_array) -> NDArray[np.intp]:
+        """Return the cluster of each row of counts by the columns of the vocabulary; -1 of one without words."""
+        if not counts.shape[0]:
+            return np.empty(0, dtype=np.intp)
+        clusters: NDArray[np.intp] = np.where(counts.sum(axis=1) > 0, self.model.predict(counts), -1)
+        return clusters
+
+    def clusters_of_texts(self, texts: Sequence[str]) -> NDArray[np.intp]:
+        """Return the cluster of each text; -1 of one without a word that the model knows."""
+        return self.clusters_of(self.count(texts)) if len(texts) else np.empty(0, dtype=np.intp)
 
     def predict_counts(self, counts: sparse.csr_array, *, n_deciding_words: int = 5) -> pd.DataFrame:
         """Return the table of ``predict`` for counts by the columns of the vocabulary."""

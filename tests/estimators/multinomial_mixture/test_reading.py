@@ -10,6 +10,7 @@ from scipy import sparse
 
 from latents.estimators import MultinomialMixture
 from latents.estimators.multinomial_mixture.reading import (
+    assigned,
     boundary,
     is_unfamiliar,
     least_familiarity,
@@ -140,6 +141,24 @@ def test_runners_up_by_enumeration(seed):
         best = max((j for j in range(3) if j != k), key=lambda j: joint[d, j])
         assert second[d] == best
         assert odds[d] == pytest.approx(joint[d, k] - joint[d, best])
+
+
+def test_a_document_with_a_class_is_in_a_component_of_it():
+    counts, *_ = make(1, n_documents=40)
+    labels = np.where(np.arange(40) % 4 == 0, "", np.where(np.arange(40) % 4 == 1, "sea", "sky"))
+    model = MultinomialMixture(4, use_labels="guide", components_per_class=1, smoothing=0.1, random_state=0)
+    model.fit(sparse.csr_array(counts), labels)
+    allowed = np.array([list(model.classes_).index(label) if label else -1 for label in labels])
+    joint = model.predict_joint_log_proba(counts)
+    for row, of_class in enumerate(allowed):
+        if of_class >= 0:
+            joint[row, model.component_classes_ != of_class] = -np.inf
+    gamma = np.exp(joint - np.logaddexp.reduce(joint, axis=1, keepdims=True))
+    for T in (sparse.csr_array(counts), [sparse.csr_array(counts[:11]), sparse.csr_array(counts[11:])]):
+        clusters, probabilities = assigned(model, T, allowed)
+        np.testing.assert_array_equal(clusters, gamma.argmax(axis=1))
+        np.testing.assert_allclose(probabilities, gamma.max(axis=1))
+    assert (model.component_classes_[clusters][allowed >= 0] == allowed[allowed >= 0]).all()
 
 
 def test_log_odds_are_exact_where_responsibilities_are_0_and_1():

@@ -1,7 +1,8 @@
 """Measures by which people read a mixture: telling words, typical, uncertain and unfamiliar documents."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from latents.estimators.common.blocks import (
     Blocks,
     InMemory,
-    Numbered,
     are_blocks,
     blocks_of,
     by_documents,
     with_number,
 )
+
+S = TypeVar("S")
 
 Array = NDArray[np.float64]
 
@@ -46,7 +48,9 @@ class RunnersUp(NamedTuple):
     log_odds: Array
 
 
-def assigned(model: Any, counts: Any) -> tuple[NDArray[np.intp], Array]:
+def assigned(
+    model: Any, counts: Any, allowed: NDArray[np.intp] | None = None
+) -> tuple[NDArray[np.intp], Array]:
     """Return the cluster of each document, (D,), and its responsibility, (D,).
 
     Parameters
@@ -54,17 +58,43 @@ def assigned(model: Any, counts: Any) -> tuple[NDArray[np.intp], Array]:
     model : MultinomialMixture
     counts : array-like or sparse matrix of shape (D, W), or blocks
         T.
+    allowed : ndarray of int, of shape (D,), optional
+        The class of each document, a place in ``classes_`` or -1. Of one with a class, all components that are
+        not of it have responsibility 0.
     """
-    found = in_blocks(counts).each(partial(_assigned, model))
+    found = _by_document(counts, partial(_assigned, model), allowed)
     clusters, responsibilities = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return clusters, responsibilities
 
 
-def _assigned(model: Any, T: Any) -> tuple[NDArray[np.intp], Array]:
+def _assigned(model: Any, T: Any, allowed: NDArray[np.intp] | None) -> tuple[NDArray[np.intp], Array]:
     if np.shape(T)[0] == 0:  # none of those chosen is in this block
         return np.empty(0, dtype=np.intp), np.empty(0)
     gamma = model.predict_proba(T)
+    if allowed is not None and (told := np.flatnonzero(allowed >= 0)).size:
+        from scipy.special import softmax  # slow to load
+
+        joint = model.predict_joint_log_proba(T[told])
+        joint[allowed[told, np.newaxis] != model.component_classes_] = -np.inf
+        gamma[told] = softmax(joint, axis=1)
     return gamma.argmax(axis=1), gamma.max(axis=1)
+
+
+def _by_document(counts: Any, work: Callable[[Any, Any], S], values: Any) -> list[S]:
+    """Return what work makes of each block and of its part of values (D,), which may be None."""
+    blocks = in_blocks(counts)
+    if values is None:
+        return blocks.each(partial(_on_part, work, None))
+    edges = np.cumsum(blocks.each(_n_documents))[:-1]
+    return blocks.prepared(with_number).each(partial(_on_part, work, np.split(np.asarray(values), edges)))
+
+
+def _on_part(work: Callable[[Any, Any], S], parts: list[Any] | None, given: Any) -> S:
+    return work(given, None) if parts is None else work(given.block, parts[given.number])
+
+
+def _n_documents(T: Any) -> int:
+    return int(np.shape(T)[0])
 
 
 def lift(word_probabilities: ArrayLike, counts: Any) -> Array:
@@ -190,11 +220,8 @@ def typicality(counts: Any, scores: Array, clusters: ArrayLike) -> Array:
     ndarray of shape (D,)
         0 for documents without words.
     """
-    blocks = in_blocks(counts)
-    n_words = blocks.each(_different_words)
-    parts = np.split(np.asarray(clusters), np.cumsum([len(of_block) for of_block in n_words])[:-1])
-    said = np.concatenate(blocks.prepared(with_number).each(partial(_said, scores, parts)))
-    different = np.concatenate(n_words)
+    said = np.concatenate(_by_document(counts, partial(_said, scores), clusters))
+    different = np.concatenate(in_blocks(counts).each(_different_words))
     usual = np.median(different[different > 0]) if different.any() else 1.0
     result: Array = said / (different + usual)
     return result
@@ -208,9 +235,9 @@ def _different_words(T: Any) -> Array:
     return np.asarray(_present(T).sum(axis=1))
 
 
-def _said(scores: Array, clusters: list[NDArray[np.intp]], given: Numbered) -> Array:
+def _said(scores: Array, T: Any, assigned: NDArray[np.intp]) -> Array:
     """Return the sum of the scores of each document's different words under its cluster."""
-    present, assigned = _present(given.block), clusters[given.number]
+    present = _present(T)
     total = np.zeros(present.shape[0])
     for cluster in np.unique(assigned):
         rows = np.flatnonzero(assigned == cluster)
@@ -251,6 +278,28 @@ def runners_up(log_joint: Array, clusters: ArrayLike) -> RunnersUp:
     # Where every other cluster is impossible, the first of them stands for all.
     second = np.where(best == own, 1, best)
     return RunnersUp(second, log_joint[rows, own] - others[rows, second])
+
+
+def second_choices(model: Any, counts: Any, clusters: ArrayLike) -> RunnersUp:
+    """Return what ``runners_up`` does for the documents of counts.
+
+    Parameters
+    ----------
+    model : MultinomialMixture
+        Of two components or more.
+    counts : array-like or sparse matrix of shape (D, W), or blocks
+        T.
+    clusters : array-like of int, of shape (D,)
+        z, the cluster of each document.
+    """
+    found = _by_document(counts, partial(_second, model), clusters)
+    return RunnersUp(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+
+def _second(model: Any, T: Any, clusters: NDArray[np.intp]) -> RunnersUp:
+    if np.shape(T)[0] == 0:
+        return RunnersUp(np.empty(0, dtype=np.intp), np.empty(0))
+    return runners_up(model.predict_joint_log_proba(T), clusters)
 
 
 def least_familiarity(familiarity: ArrayLike, contamination: float) -> float:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
+from latents.features.documents import DocumentBlocks, Documents
 from latents.pipelines import bags
 from latents.pipelines.clustering.description import best_columns, telling
 from latents.pipelines.clustering.parameters import EvaluateParameters
@@ -29,7 +29,7 @@ _MOST = 0.5
 
 def changes_since(
     champion: Champion | None,
-    documents: pd.DataFrame,
+    documents: Documents,
     bag: bags.Bag,
     described: Mapping[str, pd.DataFrame],
     params: EvaluateParameters,
@@ -67,12 +67,11 @@ def changes_since(
     assignments, topics = described["assignments"], described["topics"]
     trained = np.flatnonzero(~assignments["held_out"].to_numpy(dtype=bool))
     try:
-        counts = _counts(predictor, documents, bag, trained)
-        before = predictor.model.predict(counts)
+        before = _clusters_before(predictor, documents, bag, trained)
     except ValueError as error:
         logger.warning("the champion, version %s, cannot read the documents: %s", champion.version, error)
         return nothing
-    known = counts.sum(axis=1) > 0
+    known = before >= 0
     shared = np.zeros((len(predictor.cluster_names), len(described["clusters"])), dtype=np.intp)
     np.add.at(shared, (before[known], assignments["cluster"].to_numpy()[trained][known]), 1)
     if not shared.any():
@@ -130,15 +129,16 @@ def changes(shared: NDArray[np.intp]) -> list[tuple[int, int, str]]:
     return [*found, *((old, int(shared[old].argmax()), "gone") for old in gone)]
 
 
-def _counts(
-    predictor: ClusteringPredictor, documents: pd.DataFrame, bag: bags.Bag, rows: NDArray[np.intp]
-) -> sparse.csr_array:
-    """Return the counts of some of the documents, by the words that a predictor knows."""
-    if not bag:
-        counts: sparse.csr_array = predictor.count(documents["text"].to_numpy()[rows].tolist())
-        return counts
-    counts, words = bags.counts_of(bag)
-    return predictor.count_bag(counts[rows], words)
+def _clusters_before(
+    predictor: ClusteringPredictor, documents: Documents, bag: bags.Bag, rows: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Return in which clusters a predictor puts some of the documents; -1 of those without words that it knows."""
+    if bag:
+        counts, words = bags.counts_of(bag)
+        return predictor.clusters_of(predictor.count_bag(counts[rows], words))
+    if isinstance(documents, DocumentBlocks):
+        return np.concatenate(documents.texts.each(predictor.clusters_of_texts))[rows]
+    return predictor.clusters_of_texts(documents["text"].to_numpy()[rows].tolist())
 
 
 def _row(

@@ -20,13 +20,13 @@ from latents.estimators.multinomial_mixture.reading import (
     lift,
     log_lift,
     relevance,
-    runners_up,
+    second_choices,
     typicality,
 )
 from latents.features.block_counts import BlockCounts
+from latents.features.documents import Documents, excerpts
 from latents.pipelines.clustering.guiding import GUIDE, class_names
 from latents.pipelines.clustering.parameters import EvaluateParameters
-from latents.pipelines.documents import excerpt
 
 WORDS_IN_NAME = 3
 EXCERPT = 400
@@ -36,7 +36,7 @@ def describe(
     model: estimators.MultinomialMixture,
     counts: sparse.csr_array | BlockCounts,
     words: NDArray[np.object_],
-    documents: pd.DataFrame,
+    documents: Documents,
     assignments: pd.DataFrame,
     params: EvaluateParameters,
 ) -> dict[str, pd.DataFrame]:
@@ -63,16 +63,17 @@ def describe(
         ``map``
             ``document`` (row), ``x`` and ``y``.
     """
-    train = counts[~assignments["held_out"].to_numpy()]
+    # Of the training documents nothing else matters to what words tell.
+    used = np.atleast_2d(counts[~assignments["held_out"].to_numpy()].sum(axis=0))
     measures = {
-        "relevance": relevance(model.word_probabilities_, train, params.relevance_weight),
+        "relevance": relevance(model.word_probabilities_, used, params.relevance_weight),
         "probability": model.word_probabilities_,
-        "lift": lift(model.word_probabilities_, train),
+        "lift": lift(model.word_probabilities_, used),
     }
-    scores = log_lift(model.word_probabilities_, train)
+    scores = log_lift(model.word_probabilities_, used)
     assigned = assignments["cluster"].to_numpy()
     n_trained = np.bincount(assigned[~assignments["held_out"]], minlength=model.weights_.size)
-    ranking = telling(model, train, n_trained, params.relevance_weight)
+    ranking = telling(model, used, n_trained, params.relevance_weight)
     classes = class_names(model)
     names = call_by_classes(name_clusters(ranking, words, n_trained), classes)
     familiarity = model.familiarity(counts)
@@ -82,7 +83,7 @@ def describe(
         familiarity=familiarity,
     )
     if len(names) > 1:
-        second = runners_up(model.predict_joint_log_proba(counts), assigned)
+        second = second_choices(model, counts, assigned)
         described = described.assign(runner_up=second.clusters, log_odds=second.log_odds)
     # Of labels that guided, a cluster of a class holds no other, and a free one none.
     judged = described.drop(columns="label", errors="ignore") if model.use_labels == GUIDE else described
@@ -97,24 +98,24 @@ def describe(
         "assignments": described,
         "topics": _top_words({**measures, "relevance": ranking}, measures, words, names, params.n_top_words),
         "clusters": clusters,
-        "examples": choose_examples(described, documents["text"], names, params.n_examples),
+        "examples": choose_examples(described, documents, names, params.n_examples),
         "map": locate(counts, scores, params.map_documents, params.random_state),
     }
 
 
 def telling(
     model: estimators.MultinomialMixture,
-    counts: sparse.csr_array | BlockCounts | NDArray[np.float64],
+    used: NDArray[Any],
     n_documents: NDArray[np.intp],
     relevance_weight: float,
 ) -> NDArray[np.float64]:
-    """Return how well each word tells of each cluster, (K, W): by its relevance.
+    """Return how well each word tells of each cluster, (K, W): by its relevance; `used` is how often, (1, W).
 
     A word that is rarer in a cluster than elsewhere does not: it has -inf, unless no other cluster has documents.
     """
-    ranking = relevance(model.word_probabilities_, counts, relevance_weight)
+    ranking = relevance(model.word_probabilities_, used, relevance_weight)
     if (n_documents > 0).sum() > 1:
-        ranking[lift(model.word_probabilities_, counts) <= 1] = -np.inf
+        ranking[lift(model.word_probabilities_, used) <= 1] = -np.inf
     return ranking
 
 
@@ -234,7 +235,7 @@ def _clusters(assignments: pd.DataFrame, names: Sequence[str], weights: NDArray[
 
 
 def choose_examples(
-    assignments: pd.DataFrame, texts: pd.Series, names: Sequence[str], n_examples: int
+    assignments: pd.DataFrame, documents: Documents, names: Sequence[str], n_examples: int
 ) -> pd.DataFrame:
     """Choose the most typical and least certain training documents of each cluster, and the least familiar of all.
 
@@ -248,27 +249,40 @@ def choose_examples(
         certain come with ``runner_up_name``; of a single cluster there are none. The least familiar come last.
     """
     readable = assignments[~assignments["held_out"].astype(bool) & (assignments["n_tokens"] > 0)]
-    readable = readable.assign(
-        document=readable.index, excerpt=[excerpt(texts[row], EXCERPT) for row in readable.index]
-    )
-    orders = {"typical": ("typicality", False)}
+    readable = readable.assign(document=readable.index)
+    orders = {"typical": ("cluster", "typicality", False)}
     if "runner_up" in readable:
         readable = readable.assign(runner_up_name=np.array(names, dtype=object)[readable["runner_up"]])
-        orders["least certain"] = ("log_odds", True)
-    parts = []
-    for kind, (measure, rising) in orders.items():
-        ordered = readable.sort_values(measure, ascending=rising, kind="stable")
-        chosen = ordered.drop_duplicates(["cluster", "excerpt"]).groupby("cluster").head(n_examples)
-        chosen = chosen.sort_values("cluster", kind="stable")
-        parts.append(chosen.assign(kind=kind, rank=chosen.groupby("cluster").cumcount() + 1))
-    first = ["cluster", "cluster_name", "kind", "rank", "document"]
-    unfamiliar = (
-        readable.sort_values("familiarity", kind="stable").drop_duplicates("excerpt").head(n_examples)
-    )
-    unfamiliar = unfamiliar.assign(kind="least familiar", rank=np.arange(1, len(unfamiliar) + 1))
-    examples = pd.concat([pd.concat(parts).sort_values("cluster", kind="stable"), unfamiliar])
-    columns = [*first, *examples.columns.difference([*first, "held_out"], sort=False)]
+        orders["least certain"] = ("cluster", "log_odds", True)
+    orders["least familiar"] = ("", "familiarity", True)
+    chosen = []
+    for kind, (group, measure, rising) in orders.items():
+        groups = readable[group] if group else pd.Series(0, readable.index)
+        ordered = readable.assign(group=groups, kind=kind).sort_values(
+            measure, ascending=rising, kind="stable"
+        )
+        first = _first_unlike(ordered, documents, n_examples).sort_values("group", kind="stable")
+        chosen.append(first.assign(rank=first.groupby("group").cumcount() + 1).drop(columns="group"))
+    *of_clusters, unfamiliar = chosen
+    examples = pd.concat([pd.concat(of_clusters).sort_values("cluster", kind="stable"), unfamiliar])
+    first_columns = ["cluster", "cluster_name", "kind", "rank", "document"]
+    columns = [*first_columns, *examples.columns.difference([*first_columns, "held_out"], sort=False)]
     return examples[columns].reset_index(drop=True)
+
+
+def _first_unlike(ordered: pd.DataFrame, documents: Documents, n: int) -> pd.DataFrame:
+    """Return the first `n` rows of each group whose texts begin unlike, with their ``excerpt``; few are read."""
+    places = ordered.groupby("group").cumcount()
+    sizes = ordered["group"].map(ordered["group"].value_counts())
+    n_read = 2 * n
+    while True:
+        read = ordered[places < n_read]
+        read = read.assign(excerpt=excerpts(documents, read["document"].to_numpy(), EXCERPT))
+        chosen = read.drop_duplicates(["group", "excerpt"]).groupby("group").head(n)
+        wanting = chosen["group"].value_counts().reindex(ordered["group"].unique(), fill_value=0) < n
+        if not (ordered["group"].map(wanting) & (sizes > n_read)).any():
+            return chosen
+        n_read *= 4
 
 
 def locate(

@@ -11,14 +11,14 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from latents import estimators, reporting
+from latents.features.documents import Documents, excerpts
 from latents.pipelines.clustering.guiding import GUIDE
 from latents.pipelines.clustering.parameters import SelectParameters
-from latents.pipelines.documents import excerpt
 
 
 def draw(
     model: estimators.MultinomialMixture,
-    documents: pd.DataFrame,
+    documents: Documents,
     assignments: pd.DataFrame,
     topics: pd.DataFrame,
     clusters: pd.DataFrame,
@@ -74,7 +74,7 @@ def _labels(assignments: pd.DataFrame, names: Sequence[str], classes: Sequence[s
 
 def _map(
     positions: pd.DataFrame,
-    documents: pd.DataFrame,
+    documents: Documents,
     assignments: pd.DataFrame,
     names: Sequence[str],
     classes: Sequence[str] | None = None,
@@ -98,7 +98,7 @@ def _map(
         positions[["x", "y"]].to_numpy(),
         shown["cluster"].to_numpy(),
         names,
-        texts=[excerpt(text, 200) for text in documents["text"].iloc[rows]],
+        texts=excerpts(documents, rows, 200),
         titles=shown["name"].astype(str).tolist() if "name" in shown else [f"document {row}" for row in rows],
         n_documents=len(assignments),
         **labelled,

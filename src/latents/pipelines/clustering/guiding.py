@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from latents.features.documents import Documents
 from latents.features.words import WordRules, composed
 from latents.messages import some_of
 from latents.pipelines.clustering.parameters import FitParameters
@@ -74,7 +74,7 @@ def check_labels(labels: Sequence[str] | None, use_labels: str, place: Callable[
 
 
 def known_of(
-    documents: pd.DataFrame,
+    documents: Documents,
     train: NDArray[np.intp],
     vocabulary: Sequence[str],
     rules: WordRules,

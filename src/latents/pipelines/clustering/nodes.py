@@ -14,6 +14,7 @@ from latents import estimators, reporting
 from latents.estimators.multinomial_mixture.metrics import matched_accuracy
 from latents.estimators.multinomial_mixture.reading import assigned
 from latents.features.block_counts import BlockCounts
+from latents.features.documents import Documents, excerpts, told_of
 from latents.features.words import WordRules
 from latents.pipelines import bags
 from latents.pipelines.clustering import description, scale
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 _EXAMPLE_CHARACTERS = 500  # of a document that shows MLflow what the model takes
 
 
-def split(counts: sparse.csr_array | BlockCounts, documents: pd.DataFrame, params: SplitParameters) -> Rows:
+def split(counts: sparse.csr_array | BlockCounts, documents: Documents, params: SplitParameters) -> Rows:
     """Divide the documents into training and held-out rows.
 
     Raises
@@ -49,7 +50,7 @@ def split(counts: sparse.csr_array | BlockCounts, documents: pd.DataFrame, param
 def fit(
     counts: sparse.csr_array | BlockCounts,
     split: Rows,
-    documents: pd.DataFrame,
+    documents: Documents,
     vocabulary: pd.DataFrame,
     word_rules: dict[str, Any],
     params: FitParameters,
@@ -94,7 +95,7 @@ def evaluate(
     model: estimators.MultinomialMixture,
     counts: sparse.csr_array | BlockCounts,
     vocabulary: pd.DataFrame,
-    documents: pd.DataFrame,
+    documents: Documents,
     bag: bags.Bag,
     split: Rows,
     fit_record: dict[str, float],
@@ -114,19 +115,20 @@ def evaluate(
         document with one is in a cluster of its class, whatever its words say.
     """
     is_guided = model.use_labels == GUIDE
+    told = told_of(documents)
     if (
         not is_guided
-        and "label" in documents
-        and are_one_class(labels := documents["label"].to_numpy()[split["train"]])
+        and "label" in told
+        and are_one_class(labels := told["label"].to_numpy()[split["train"]])
     ):
         logger.warning(
             "all training documents have the label %.80r, which tells nothing apart: taken as no labels, so there "
             "is no NMI, ARI, accuracy or heat map",
             labels[0],
         )
-        documents = documents.drop(columns="label")
+        told = told.drop(columns="label")
     clusters, probabilities = _assigned(model, counts, documents, split)
-    assignments = documents.drop(columns=["text", "held_out"], errors="ignore").assign(
+    assignments = told.drop(columns="held_out", errors="ignore").assign(
         cluster=clusters,
         probability=probabilities,
         n_tokens=counts.sum(axis=1),
@@ -143,10 +145,10 @@ def evaluate(
     }
     if is_guided:
         metrics |= _heldout_accuracy(model, assignments)
-    elif "label" in documents:
+    elif "label" in told:
         from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score  # slow to load
 
-        labels = documents["label"].to_numpy()[split["train"]]
+        labels = told["label"].to_numpy()[split["train"]]
         clusters = assignments["cluster"].to_numpy()[split["train"]]
         metrics["nmi"] = float(normalized_mutual_info_score(labels, clusters))
         metrics["ari"] = float(adjusted_rand_score(labels, clusters))
@@ -161,21 +163,18 @@ def evaluate(
 def _assigned(
     model: estimators.MultinomialMixture,
     counts: sparse.csr_array | BlockCounts,
-    documents: pd.DataFrame,
+    documents: Documents,
     split: Rows,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return the cluster of each document and its responsibility; given its label, where that has guided."""
-    clusters, probabilities = assigned(model, counts)
+    allowed = None
     if model.use_labels == GUIDE:
-        from scipy.special import softmax  # slow to load
-
-        labels = documents["label"].to_numpy(dtype=object)
-        told = split["train"][np.isin(labels[split["train"]].astype(str), model.classes_)]
-        joint = model.predict_joint_log_proba(counts[told])
-        joint[labels[told, np.newaxis] != np.array(class_names(model), dtype=object)] = -np.inf
-        gamma = softmax(joint, axis=1)
-        clusters[told], probabilities[told] = gamma.argmax(axis=1), gamma.max(axis=1)
-    return clusters, probabilities
+        # Of training documents; a class that the fit was not told of is none.
+        labels = documents["label"].to_numpy(dtype=object)[split["train"]]
+        classes = pd.Index(np.asarray(model.classes_, dtype=object))
+        allowed = np.full(len(documents), -1, dtype=np.intp)
+        allowed[split["train"]] = classes.get_indexer(pd.Index(labels))
+    return assigned(model, counts, allowed)
 
 
 def _heldout_accuracy(model: estimators.MultinomialMixture, assignments: pd.DataFrame) -> dict[str, float]:
@@ -191,7 +190,7 @@ def export(
     model: estimators.MultinomialMixture,
     counts: sparse.csr_array | BlockCounts,
     vocabulary: pd.DataFrame,
-    documents: pd.DataFrame,
+    documents: Documents,
     word_rules: dict[str, Any],
     bag: bags.Bag,
     split: Rows,
@@ -234,7 +233,6 @@ def export(
             len(vocabulary),
             predictor.vocabulary[unfound[0]],
         )
-    train = documents["text"].to_numpy()[split["train"]]
     headline = headline_of(
         metrics,
         {"heldout_perplexity": "lowest", "log_likelihood": "highest"},
@@ -246,11 +244,11 @@ def export(
             **_guidance(model, documents, split),
         },
     )
-    example = pd.DataFrame({"text": [text[:_EXAMPLE_CHARACTERS] for text in train[:2]]})
+    example = pd.DataFrame({"text": excerpts(documents, split["train"][:2], _EXAMPLE_CHARACTERS)})
     return Candidate(predictor, example, headline)
 
 
-def _guidance(model: estimators.MultinomialMixture, documents: pd.DataFrame, split: Rows) -> dict[str, str]:
+def _guidance(model: estimators.MultinomialMixture, documents: Documents, split: Rows) -> dict[str, str]:
     """Return what the fit was told beside the counts; who tells more does not want what foresees words better."""
     if not any(classes := class_names(model)):
         return {}

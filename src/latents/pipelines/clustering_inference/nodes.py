@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfTransformer
 
 from latents import reporting
+from latents.estimators.common.blocks import Blocks
+from latents.features.block_counts import BlockCounts
+from latents.features.documents import DocumentBlocks, Documents, excerpts, told_of
+from latents.features.nearest import nearest
 from latents.pipelines import bags
 from latents.pipelines.clustering_inference.parameters import NearestParameters, PredictParameters
-from latents.pipelines.documents import IngestParameters, excerpt, table_and_bag, texts_and_names
+from latents.pipelines.documents import IngestParameters, read_documents
 from latents.predictors import ClusteringPredictor
 
 logger = logging.getLogger(__name__)
@@ -21,16 +24,18 @@ _DIFFERENT = ": they are of different trainings; run the pipeline clustering as 
 
 
 def ingest(
-    predictor: ClusteringPredictor, raw_documents: pd.DataFrame | Mapping[str, Any], params: IngestParameters
-) -> tuple[pd.DataFrame, bags.Bag]:
+    predictor: ClusteringPredictor,
+    raw_documents: pd.DataFrame | Mapping[str, Any] | Blocks[pd.DataFrame],
+    params: IngestParameters,
+) -> tuple[Documents, bags.Bag]:
     """Read new documents as those of training are read; labels may be missing.
 
     Words that a file knows by numbers are numbered as in the training, where the file does not say it.
 
     Returns
     -------
-    documents : DataFrame
-        ``text`` and, where given, ``label`` and ``name`` (see ``texts_and_names``).
+    documents : DataFrame or DocumentBlocks
+        ``text`` and, where given, ``label`` and ``name`` (see ``Read``).
     bag : mapping
         The counts and words of a bag; of texts nothing.
 
@@ -40,11 +45,11 @@ def ingest(
         If there is no document or no text column, a value is of another kind than texts and
         numbers, a count of a bag is no number of occurrences, or nothing tells how its words are numbered.
     """
-    table, bag = table_and_bag(raw_documents, params, predictor.first_word)
-    return texts_and_names(table, params), bag
+    read = read_documents(raw_documents, params, predictor.first_word)
+    return read.documents, read.bag
 
 
-def count_words(predictor: ClusteringPredictor, documents: pd.DataFrame, bag: bags.Bag) -> sparse.csr_array:
+def count_words(predictor: ClusteringPredictor, documents: Documents, bag: bags.Bag) -> sparse.csr_array:
     """Count the words that the model knows, (n_documents, n_words).
 
     Raises
@@ -52,7 +57,12 @@ def count_words(predictor: ClusteringPredictor, documents: pd.DataFrame, bag: ba
     ValueError
         If the documents are a bag of words, and the model counts n-grams.
     """
-    counts = predictor.count_bag(*bags.counts_of(bag)) if bag else predictor.count(documents["text"].tolist())
+    if bag:
+        counts = predictor.count_bag(*bags.counts_of(bag))
+    elif isinstance(documents, DocumentBlocks):
+        counts = sparse.csr_array(sparse.vstack(documents.texts.each(predictor.count), format="csr"))
+    else:
+        counts = predictor.count(documents["text"].tolist())
     unknown = (counts.sum(axis=1) == 0).nonzero()[0]
     if len(unknown):
         logger.warning(
@@ -68,7 +78,7 @@ def count_words(predictor: ClusteringPredictor, documents: pd.DataFrame, bag: ba
 def predict(
     predictor: ClusteringPredictor,
     counts: sparse.csr_array,
-    documents: pd.DataFrame,
+    documents: Documents,
     params: PredictParameters,
 ) -> pd.DataFrame:
     """Say which cluster each document belongs to, and which words have decided.
@@ -79,17 +89,18 @@ def predict(
         ``name`` and ``label``, where given, and the columns of ``ClusteringPredictor.predict``.
     """
     table = predictor.predict_counts(counts, n_deciding_words=params.n_deciding_words)
-    known = [column for column in ("name", "label") if column in documents]
-    return pd.concat([documents[known], table], axis=1)
+    told = told_of(documents)
+    known = [column for column in ("name", "label") if column in told]
+    return pd.concat([told[known], table], axis=1)
 
 
 def find_nearest(
     predictor: ClusteringPredictor,
     counts: sparse.csr_array,
-    documents: pd.DataFrame,
-    trained_counts: sparse.csr_array,
+    documents: Documents,
+    trained_counts: sparse.csr_array | BlockCounts,
     trained_vocabulary: pd.DataFrame,
-    trained_documents: pd.DataFrame,
+    trained_documents: Documents,
     trained_assignments: pd.DataFrame,
     trained_clusters: pd.DataFrame,
     params: NearestParameters,
@@ -109,8 +120,6 @@ def find_nearest(
     ValueError
         If the predictor and the tables of training, or these among themselves, are of different trainings.
     """
-    from sklearn.neighbors import NearestNeighbors  # slow to load
-
     _check_one_training("word", predictor.vocabulary, "vocabulary", trained_vocabulary["word"])
     _check_one_training("cluster", predictor.cluster_names, "clusters", trained_clusters["name"])
     _check_sizes("clustering.counts", trained_counts.shape, (len(trained_documents), len(trained_vocabulary)))
@@ -118,21 +127,15 @@ def find_nearest(
     _check_sizes("clustering.assignments", (len(trained_assignments),), (len(trained_documents),))
     has_words = trained_counts.sum(axis=1) > 0
     candidates = np.flatnonzero(has_words & ~trained_assignments["held_out"].to_numpy(dtype=bool))
-    weighting = TfidfTransformer().fit(trained_counts[candidates])
-    index = NearestNeighbors(n_neighbors=min(params.n_neighbours, len(candidates)), metric="cosine")
-    index.fit(weighting.transform(trained_counts[candidates]))
     asked = np.flatnonzero(counts.sum(axis=1) > 0)
-    shape = (len(asked), index.n_neighbors)
-    distances, places = np.empty(shape), np.empty(shape, dtype=np.intp)
-    if len(asked):
-        distances, places = index.kneighbors(weighting.transform(counts[asked]))
-
-    rows = candidates[places.ravel()]
+    relatives = nearest(counts[asked], trained_counts[candidates], params.n_neighbours)
+    n_found = relatives.rows.shape[1]
+    rows = candidates[relatives.rows.ravel()]
     found = pd.DataFrame(
         {
-            "document": np.repeat(asked, shape[1]),
-            "rank": np.tile(np.arange(1, shape[1] + 1), shape[0]),
-            "similarity": 1 - distances.ravel(),
+            "document": np.repeat(asked, n_found),
+            "rank": np.tile(np.arange(1, n_found + 1), len(asked)),
+            "similarity": relatives.similarities.ravel(),
             "row": rows,
         }
     )
@@ -141,8 +144,7 @@ def find_nearest(
     for column in ("cluster", "cluster_name", "label", "name"):
         if column in trained_assignments:
             found[column] = trained_assignments[column].to_numpy()[rows]
-    texts = trained_documents["text"].to_numpy()
-    found["excerpt"] = [excerpt(texts[row], params.excerpt_length) for row in rows]
+    found["excerpt"] = excerpts(trained_documents, rows, params.excerpt_length)
     return found[found["similarity"] > 0].reset_index(drop=True)
 
 
