@@ -15,6 +15,8 @@ from tests.servers import LOCAL as HOST
 from tests.servers import s3_server
 
 LOCAL = {"name": "local", "n_threads": 2}
+# How a fit searches is not what these tests look at.
+QUICK = {"clustering": {"fit": {"n_init": 1, "rearrangements": 0}}}
 (ENTRY,) = re.findall(
     r"```yaml\n# conf/cluster/catalog_raw.yml\n(.*?)```",
     (ROOT / "docs/cluster.md").read_text(),
@@ -84,8 +86,8 @@ def parted(tmp_path_factory, template, raw):
     shutil.copytree(template, path)
     project = Project(path)
     configure(project, LOCAL, raw)
-    project.run("clustering")
-    project.run("clustering", until="evaluate")
+    project.run("clustering", params=QUICK)
+    project.run("clustering", params=QUICK, until="evaluate")
     return project
 
 
@@ -113,11 +115,11 @@ def test_a_corpus_in_parts_is_clustered_as_its_table_is(project, parted, raw):
     whole = {"type": "latents.datasets.DocumentTableDataset", "filepath": str(raw)}
     configure(project, LOCAL)
     project.write("conf/test/catalog_clustering.yml", yaml.safe_dump({"clustering.raw_documents": whole}))
-    project.run("clustering", until="evaluate")
+    project.run("clustering", params=QUICK, until="evaluate")
     check_same(expected, found(project))
     # And with nothing in blocks before the counts are.
     configure(project, LOCAL, blocks=("counts",))
-    project.run("clustering", until="evaluate")
+    project.run("clustering", params=QUICK, until="evaluate")
     check_same(expected, found(project))
 
 
@@ -129,23 +131,9 @@ def test_new_documents_find_their_nearest_among_blocks(parted):
 
 
 @pytest.mark.slow
-def test_a_run_on_a_cluster_of_this_machine_gives_the_same_numbers(project, parted, raw):
+def test_workers_of_a_cluster_read_and_write_in_a_bucket_to_the_same_end(project, parted, raw, tmp_path):
     pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
-    configure(project, {"name": "ray", "address": "auto"}, raw)
-    output = project.kedro(
-        *("run", "--env", "test", "--pipelines", "clustering", "--to-nodes", "clustering.evaluate"),
-        RAY_ADDRESS="local",
-    )
-    assert re.search(r"Ray: \d+ workers of 1 threads", output)
-    expected = found(parted)
-    del expected[1]["changes.csv"]
-    check_same(expected, found(project))
-
-
-@pytest.mark.slow
-def test_workers_read_and_write_in_a_bucket(project, parted, raw, tmp_path):
-    pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
-    with s3_server(tmp_path / "server") as port:
+    with s3_server(tmp_path) as port:
         address = {"endpoint_url": f"http://{HOST}:{port}"}
         keys = {"key": "me", "secret": "mine", "client_kwargs": address}
         project.write("conf/test/credentials.yml", yaml.safe_dump({"my_bucket": keys}))
@@ -156,11 +144,13 @@ def test_workers_read_and_write_in_a_bucket(project, parted, raw, tmp_path):
         configure(project, engine, "s3://my-bucket/raw.parquet", credentials="my_bucket")
         catalog = project.path / "conf/test/catalog_blocks_clustering.yml"
         catalog.write_text(catalog.read_text().replace("${globals:data}", "s3://my-bucket"))
-        project.kedro(
+        output = project.kedro(
             *("run", "--env", "test", "--pipelines", "clustering", "--to-nodes", "clustering.evaluate"),
+            *("--params", "clustering.fit.n_init=1,clustering.fit.rearrangements=0"),
             RAY_ADDRESS="local",
             LATENTS_SCRATCH=str(tmp_path / "scratch"),
         )
+        assert "Ray: 2 workers of 1 threads" in output
         for entry, n_files in (
             ("02_intermediate/clustering/documents", 6),
             ("04_feature/clustering/counts", 25),
