@@ -394,11 +394,12 @@ class Remote(os.PathLike[str]):
         whole = self.new_folder()
         try:
             yield whole
-            self._point_to(whole, {name: seen.size for name, seen in whole._listing().items()})
+            sizes = {name: seen.size for name, seen in whole._listing().items()}
         except BaseException:
             with suppress(Exception):
                 self._fs.rm(whole._path, recursive=True)
             raise
+        self._point_to(whole, sizes)  # from here on it may be the one that counts
 
     def _point_to(self, whole: "Remote", sizes: Mapping[str, int]) -> None:
         """Say which of the folders within this one it is, and of which files."""

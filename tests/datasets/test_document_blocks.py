@@ -75,6 +75,20 @@ def test_what_breaks_off_leaves_the_former(place, documents):
     assert loaded(entry)[0] == TEXTS
 
 
+def test_what_has_changed_since_it_was_looked_through_is_not_saved(place, documents):
+    entry = DocumentBlocksDataset(place)
+    entry.save(documents)
+    with pytest.raises(DatasetError, match=r"documents: block 1: it has 2 documents, and had 3 when"):
+        entry.save(DocumentBlocks(LocalBlocks([TEXTS[:2], TEXTS[3:]]), documents[["label"]], [2, 3]))
+    assert loaded(entry)[0] == TEXTS
+
+
+@pytest.mark.parametrize("other", ["x", [["x"]], None])
+def test_what_is_no_table_is_refused(tmp_path, other):
+    with pytest.raises(DatasetError, match=r"allowed are a table with a column text and|Saving .None"):
+        DocumentBlocksDataset(str(tmp_path / "documents")).save(other)
+
+
 def test_a_block_that_is_gone_is_named(tmp_path, documents):
     entry = DocumentBlocksDataset(str(tmp_path / "documents"), documents_per_block=2)
     entry.save(documents)

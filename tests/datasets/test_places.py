@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import fsspec
@@ -398,6 +399,31 @@ def _aged(folder):
         if path.is_file():
             found = path.stat()
             os.utime(path, ns=(found.st_atime_ns - 120 * 10**9, found.st_mtime_ns))
+
+
+@pytest.mark.parametrize("when", ["the former goes", "the answer is lost"])
+def test_what_the_manifest_names_stays_whatever_happens_after(store, scratch, monkeypatch, when):
+    entry = datasets.CountBlocksDataset("memory://b/blocks")
+    entry.save([sparse.csr_array(np.eye(3))])
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    upload = type(store).pipe_file
+
+    def lost(*given, **more):
+        upload(*given, **more)
+        raise OSError("the connection is lost")
+
+    with monkeypatch.context() as patched:
+        if when == "the former goes":
+            patched.setattr(places.Remote, "_clear", interrupted)
+        else:
+            patched.setattr(type(store), "pipe_file", lost)
+        with pytest.raises((KeyboardInterrupt, DatasetError, places.PlaceError)):
+            entry.save([sparse.csr_array(np.ones((2, 3)))])
+    shutil.rmtree(scratch)
+    assert entry.load().rows == [2]
 
 
 def test_what_is_being_written_is_never_removed_to_make_room(store, scratch, monkeypatch):

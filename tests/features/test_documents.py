@@ -82,7 +82,8 @@ def test_missing_texts_are_counted_and_the_first_is_named():
     table.loc[[6, 9], "text"] = None
     parts = [ToldBy(*COLUMNS)(part) for part in (table[:3], table[3:8], table[8:])]
     told = joined(parts, COLUMNS)
-    assert (told.n_without_text, told.first_without_text) == (2, "a.csv, line 6")
+    assert (told.n_without_text, told.first_without_text) == (2, 4)
+    assert place_of(told.table, told.first_without_text) == "a.csv, line 6"
     assert TextsOf("text")(table, 0)[4] == ""
 
 
@@ -92,6 +93,23 @@ def test_a_part_without_a_column_that_another_has_is_refused():
     with pytest.raises(ValueError, match=r"^a\.csv, line 5: label is absent, which other rows have"):
         joined(parts, COLUMNS)
     joined(parts, ("text",))  # one that nobody wants may be missing
+
+
+def test_a_part_without_rows_has_no_columns_and_no_texts():
+    table = table_of()
+    parts = [table[:3], pd.DataFrame(), table[3:]]
+    told = joined([ToldBy(*COLUMNS)(part) for part in parts], COLUMNS)
+    assert told.table["label"].tolist() == table["label"].tolist()
+    assert TextsOf("text")(parts[1], 1) == []
+
+
+def test_documents_that_have_changed_since_they_were_looked_through_are_not_written():
+    documents = in_blocks(table_of(), (4,))
+    shrunk = DocumentBlocks(LocalBlocks([["a"] * 4, ["a"] * 5]), documents.told, documents.n_rows)
+    with pytest.raises(
+        ValueError, match=r"^block 1: it has 5 documents, and had 6 when it was looked through"
+    ):
+        shrunk.written(print)
 
 
 def test_what_is_no_text_is_refused_by_its_place():

@@ -123,11 +123,29 @@ def test_a_corpus_in_parts_is_clustered_as_its_table_is(project, parted, raw):
     check_same(expected, found(project))
 
 
-def test_new_documents_find_their_nearest_among_blocks(parted):
-    parted.run("clustering_inference")
-    nearest = pd.read_csv(parted.data() / "07_model_output/clustering_inference/nearest.csv")
+def test_new_documents_find_their_nearest_among_blocks(parted, tmp_path):
+    def predicted(table):
+        parted.run("clustering_inference")
+        return pd.read_csv(parted.data() / f"07_model_output/clustering_inference/{table}.csv")
+
+    nearest = predicted("nearest")
     assert nearest["excerpt"].str.len().gt(10).all()
     assert nearest["rank"].max() > 1
+    # New ones may be a corpus in parts, too, of which the first is but the line of names.
+    new = tmp_path / "new.csv"
+    DocstringsDataset("numpy", ["fft", "linalg"], limit=5).load().to_csv(new, index=False)
+    whole = {"type": "latents.datasets.DocumentTableDataset", "filepath": str(new)}
+    entry = "clustering_inference.raw_documents"
+    parted.write("conf/test/catalog_clustering_inference.yml", yaml.safe_dump({entry: whole}))
+    expected = predicted("assignments")
+    raw = {"type": "latents.datasets.CorpusDataset", "filepath": str(new), "part_size": 1}
+    documents = {
+        "type": "latents.datasets.DocumentBlocksDataset",
+        "filepath": "${globals:data}/02_intermediate/clustering_inference/documents",
+    }
+    catalog = {entry: raw, "clustering_inference.documents": documents}
+    parted.write("conf/test/catalog_clustering_inference.yml", yaml.safe_dump(catalog))
+    pd.testing.assert_frame_equal(predicted("assignments"), expected)
 
 
 @pytest.mark.slow

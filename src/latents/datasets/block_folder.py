@@ -6,12 +6,61 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kedro.io import DatasetError
+
+from latents.datasets.engine import checked
+from latents.datasets.placed import Placed
 from latents.files import restore, whole_file, whole_folder
-from latents.places import Place, Remote, now
+from latents.places import Access, Place, Remote, now, place
 
 R = TypeVar("R")
 
 MANIFEST = "manifest.json"
+
+
+class InBlocks(Placed):
+    """Put before a dataset that is a folder of blocks.
+
+    Parameters
+    ----------
+    filepath : str
+        The folder.
+    engine : mapping, optional
+        Who works on the blocks.
+    documents_per_block : int
+        How a table or matrix is parted.
+    credentials, fs_args : mapping, optional
+        What a store is opened with, where the address is one of a store (see ``places``).
+    metadata : dict, optional
+        For Kedro's plugins.
+    """
+
+    _place: Place
+
+    def __init__(
+        self,
+        filepath: str,
+        engine: dict[str, Any] | None = None,
+        documents_per_block: int = 10_000,
+        credentials: Access = None,
+        fs_args: Access = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        if not isinstance(documents_per_block, int) or documents_per_block < 1:
+            raise DatasetError(
+                f"documents_per_block is {documents_per_block!r:.80}; allowed are whole numbers of at least 1"
+            )
+        self._place = place(filepath, credentials, fs_args)
+        self._engine = None if engine is None else checked(engine)
+        self._documents_per_block = documents_per_block
+        self.metadata = metadata
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._place), "engine": self._engine}
+
+    def _exists(self) -> bool:
+        restore(self._place)
+        return (now(self._place) / MANIFEST).is_file()
 
 
 @contextmanager
@@ -89,9 +138,3 @@ def read_manifest(folder: str | Place, read: Callable[[Any], R]) -> tuple[Place,
         raise FileNotFoundError(f"{present} has no {MANIFEST}: no blocks were written there") from error
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error!r}") from error
-
-
-def is_written(folder: Place) -> bool:
-    """Tell whether there are blocks."""
-    restore(folder)
-    return (now(folder) / MANIFEST).is_file()

@@ -75,14 +75,17 @@ class FolderParts(CorpusParts):
         super().__init__(place, columns)
         self._texts = texts
         self._files = texts.files()
-        sizes = ((self.place / name).stat().st_size for name in self._files["name"])
-        self._edges = _edges([max(n_bytes, _LEAST) for n_bytes in sizes], size)
+        self._sizes = [(self.place / name).stat().st_size for name in self._files["name"]]
+        self._edges = _edges([max(n_bytes, _LEAST) for n_bytes in self._sizes], size)
 
     def __len__(self) -> int:
         return len(self._edges) - 1
 
     def _read(self, number: int) -> pd.DataFrame:
-        return self._texts.with_texts(self._files.iloc[self._edges[number] : self._edges[number + 1]])
+        files = slice(self._edges[number], self._edges[number + 1])
+        for name, n_bytes in zip(self._files["name"].iloc[files], self._sizes[files], strict=True):
+            _check_size(self.place / name, n_bytes)
+        return self._texts.with_texts(self._files.iloc[files])
 
 
 def _edges(sizes: Sequence[int], size: int) -> list[int]:
@@ -110,14 +113,9 @@ class LineParts(CorpusParts):
         return len(self._cuts)
 
     def _read(self, number: int) -> pd.DataFrame:
+        _check_size(self.place, self._cuts[-1].stop)
         if len(self) == 1:
             return self._table.load()
-        n_bytes, known = self.place.stat().st_size, self._cuts[-1].stop
-        if n_bytes != known:
-            raise DatasetError(
-                f"{self.place} has {n_bytes} bytes, and had {known} when it was parted; it must not change while "
-                "it is read"
-            )
         return self._table.read(self._cuts[number], self._names if number else ())
 
 
@@ -137,14 +135,27 @@ class ParquetParts(CorpusParts):
         self._groups = row_groups_of(place, size)
         if not self._groups:
             raise DatasetError(f"{place} has no document")
+        self._sizes = {part: self._file(part).stat().st_size for part in {rows.part for rows in self._groups}}
+
+    def _file(self, part: str) -> Place:
+        return self.place / part if part else self.place
 
     def __len__(self) -> int:
         return len(self._groups)
 
     def _read(self, number: int) -> pd.DataFrame:
         rows = self._groups[number]
+        _check_size(self._file(rows.part), self._sizes[rows.part])
         columns = read_row_groups(self.place, rows, self._columns, self._max_unpacked)
         return self._table.from_parquet(columns, rows.first_row)
+
+
+def _check_size(file: Place, known: int) -> None:
+    n_bytes = file.stat().st_size
+    if n_bytes != known:
+        raise DatasetError(
+            f"{file} has {n_bytes} bytes, and had {known} when it was parted; it must not change while it is read"
+        )
 
 
 class CorpusDataset(ReadOnlyDataset[Blocks[pd.DataFrame]]):

@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from latents.datasets.block_folder import (
+    InBlocks,
     block_file,
     check_whole,
-    is_written,
     read_manifest,
     write_manifest,
     writing,
 )
-from latents.datasets.engine import checked, engine_of
-from latents.datasets.placed import Placed
+from latents.datasets.engine import engine_of
 from latents.features.block_counts import BlockCounts
-from latents.places import Access, Place, Remote, bring, here, place
+from latents.places import Place, Remote, bring, here
 
 _PARTS = ("data", "indices", "indptr")
 _LARGEST_WHOLE = 2**32 - 1  # beyond, floats are as short
@@ -170,7 +169,7 @@ def check_sizes(sizes: list[BlockSize]) -> None:
         )
 
 
-class CountBlocksDataset(Placed, AbstractDataset[Any, Any]):
+class CountBlocksDataset(InBlocks, AbstractDataset[Any, Any]):
     """A folder of blocks of counts: saves a sparse matrix, or any iterable of such.
 
     Parameters
@@ -187,24 +186,6 @@ class CountBlocksDataset(Placed, AbstractDataset[Any, Any]):
     metadata : dict, optional
         For Kedro's plugins.
     """
-
-    def __init__(
-        self,
-        filepath: str,
-        engine: dict[str, Any] | None = None,
-        documents_per_block: int = 10_000,
-        credentials: Access = None,
-        fs_args: Access = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        if not isinstance(documents_per_block, int) or documents_per_block < 1:
-            raise DatasetError(
-                f"documents_per_block is {documents_per_block!r:.80}; allowed are whole numbers of at least 1"
-            )
-        self._place = place(filepath, credentials, fs_args)
-        self._engine = None if engine is None else checked(engine)
-        self._documents_per_block = documents_per_block
-        self.metadata = metadata
 
     def load(self) -> CountBlocks | BlockCounts:
         """Return the blocks, none of them read yet."""
@@ -228,12 +209,6 @@ class CountBlocksDataset(Placed, AbstractDataset[Any, Any]):
         T = sparse.csr_array(matrix)
         for start in range(0, T.shape[0], self._documents_per_block):
             yield T[start : start + self._documents_per_block]
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._place), "engine": self._engine}
-
-    def _exists(self) -> bool:
-        return is_written(self._place)
 
 
 def _in_few_bytes(values: NDArray[Any]) -> NDArray[Any]:

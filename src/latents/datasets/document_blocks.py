@@ -8,19 +8,18 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
 from latents.datasets.block_folder import (
+    InBlocks,
     block_file,
     check_whole,
-    is_written,
     read_manifest,
     write_manifest,
     writing,
 )
-from latents.datasets.engine import checked, engine_of
-from latents.datasets.placed import Placed
+from latents.datasets.engine import engine_of
 from latents.estimators.common.blocks import LocalBlocks
 from latents.features.documents import DocumentBlocks, Documents, told_of
 from latents.files import whole_file
-from latents.places import Access, Place, here, place
+from latents.places import Place, here
 
 _TOLD = "told.parquet"
 
@@ -79,6 +78,10 @@ class _Texts(Sequence[str]):
     @cached_property
     def _texts(self) -> list[str]:
         texts: list[str] = pd.read_parquet(here(self._file))["text"].tolist()
+        if len(texts) != self._n_texts:
+            raise ValueError(
+                f"{self._file} has {len(texts)} documents, and the manifest says {self._n_texts}"
+            )
         return texts
 
     def __len__(self) -> int:
@@ -91,7 +94,7 @@ class _Texts(Sequence[str]):
         return self._texts[place]
 
 
-class DocumentBlocksDataset(Placed, AbstractDataset[Documents, DocumentBlocks]):
+class DocumentBlocksDataset(InBlocks, AbstractDataset[Documents, DocumentBlocks]):
     """A folder of blocks of documents: saves a table, or such blocks where they are, and loads ``DocumentBlocks``.
 
     Parameters
@@ -109,45 +112,30 @@ class DocumentBlocksDataset(Placed, AbstractDataset[Documents, DocumentBlocks]):
         For Kedro's plugins.
     """
 
-    def __init__(
-        self,
-        filepath: str,
-        engine: dict[str, Any] | None = None,
-        documents_per_block: int = 10_000,
-        credentials: Access = None,
-        fs_args: Access = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        if not isinstance(documents_per_block, int) or documents_per_block < 1:
-            raise DatasetError(
-                f"documents_per_block is {documents_per_block!r:.80}; allowed are whole numbers of at least 1"
-            )
-        self._place = place(filepath, credentials, fs_args)
-        self._engine = checked({"name": "local"} if engine is None else engine)
-        self._documents_per_block = documents_per_block
-        self.metadata = metadata
-
     def load(self) -> DocumentBlocks:
         """Return the documents, none of their texts read yet."""
         blocks = TextBlocks(self._place)
-        return DocumentBlocks(engine_of(self._engine).blocks(blocks), blocks.told(), blocks.rows)
+        return DocumentBlocks(
+            engine_of(self._engine or {"name": "local"}).blocks(blocks), blocks.told(), blocks.rows
+        )
 
     def save(self, data: Documents) -> None:
         """Write the blocks, whole or not at all; those of ``DocumentBlocks`` where they are."""
+        if not isinstance(data, pd.DataFrame | DocumentBlocks):
+            raise DatasetError(
+                f"this is a {type(data).__name__}; allowed are a table with a column text and documents in blocks"
+            )
         if isinstance(data, pd.DataFrame):
             parts = _Parts(data["text"], self._documents_per_block)
             data = DocumentBlocks(LocalBlocks(parts), told_of(data), [len(part) for part in parts])
-        with writing(self._place) as new:
-            data.written(partial(write_texts, new))
-            with whole_file(new / _TOLD) as temporary:
-                data.told.to_parquet(temporary)
-            write_manifest(new, {"rows": data.n_rows}, map(_file, range(len(data.n_rows))))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._place), "engine": self._engine}
-
-    def _exists(self) -> bool:
-        return is_written(self._place)
+        try:
+            with writing(self._place) as new:
+                data.written(partial(write_texts, new))
+                with whole_file(new / _TOLD) as temporary:
+                    data.told.to_parquet(temporary)
+                write_manifest(new, {"rows": data.n_rows}, map(_file, range(len(data.n_rows))))
+        except ValueError as error:
+            raise DatasetError(f"{self._place}: {error}") from error
 
 
 def write_texts(folder: Place, number: int, texts: list[str]) -> None:

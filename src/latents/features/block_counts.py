@@ -144,7 +144,7 @@ def _written(write: Callable[[int, sparse.csr_array], S], block: Numbered) -> S:
 
 def _lengths(T: sparse.csr_array) -> Array:
     lengths: Array = T.sum(axis=1)
-    return lengths
+    return lengths.astype(np.int64) if lengths.dtype.kind == "u" else lengths
 
 
 def _occurrences(T: sparse.csr_array) -> float:

@@ -284,7 +284,7 @@ class _Writing(Generic[W]):
         counts, lengths = self.counts_of(texts, number)
         empty = counts.sum(axis=1) == 0
         rows = self.counts_of.rows
-        start, step = _starts(rows)[number], step_of(sum(rows))
+        start, step = self._starts[number], step_of(self._starts[-1] + rows[-1])
         return Counted(
             [self.write(self._numbers[number], counts)] if len(texts) else [],
             n_nonzeros=counts.nnz,
@@ -293,6 +293,10 @@ class _Writing(Generic[W]):
             n_emptied=int((empty & (lengths > 0)).sum()),
             sample=[text[:BEGINNING] for text in texts[-start % step :: step]],
         )
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return _starts(self.counts_of.rows)
 
     @cached_property
     def _numbers(self) -> list[int]:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from numbers import Number
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ W = TypeVar("W")
 
 
 class DocumentBlocks:
-    """Documents in blocks, whose texts nobody holds as a whole; their other columns are used as those of a table.
+    """Documents in blocks, whose texts nobody holds as a whole; all other columns are used as those of a table.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ class DocumentBlocks:
 
     def written(self, write: Callable[[int, list[str]], W]) -> list[W]:
         """Return what `write` makes of the number and the texts of each block, where that is."""
-        return self.texts.prepared(with_number).each(partial(_written, write))
+        return self.texts.prepared(with_number).each(_Written(write, self.n_rows))
 
     def excerpts(self, rows: NDArray[np.intp], length: int) -> list[str]:
         """Return the beginnings of the texts of some rows (`excerpt`), in their order."""
@@ -70,8 +69,21 @@ Documents: TypeAlias = pd.DataFrame | DocumentBlocks
 """In memory, with a column ``text``, or in blocks."""
 
 
-def _written(write: Callable[[int, list[str]], W], block: Numbered) -> W:
-    return write(block.number, list(block.block))
+@dataclass(frozen=True)
+class _Written(Generic[W]):
+    """What is made of the number and the texts of a block, if they are as many as were told of."""
+
+    write: Callable[[int, list[str]], W]
+    n_rows: list[int]
+
+    def __call__(self, block: Numbered) -> W:
+        texts = list(block.block)
+        if len(texts) != (expected := self.n_rows[block.number]):
+            raise ValueError(
+                f"it has {len(texts)} documents, and had {expected} when it was looked through: what it is read "
+                "from was changed"
+            )
+        return self.write(block.number, texts)
 
 
 @dataclass(frozen=True)
@@ -116,14 +128,14 @@ class Told(NamedTuple):
         Its index and ``attrs`` are the table's, and say where the rows are.
     columns : list
         Those of the table, all of them.
-    n_without_text, first_without_text : int, str
-        How many texts are missing, and where the first of these is.
+    n_without_text, first_without_text : int
+        How many texts are missing, and the number of the first of these.
     """
 
     table: pd.DataFrame
     columns: list[Any]
     n_without_text: int
-    first_without_text: str
+    first_without_text: int
 
 
 def told_by(table: pd.DataFrame, text_column: str, label_column: str | None) -> Told:
@@ -142,8 +154,7 @@ def told_by(table: pd.DataFrame, text_column: str, label_column: str | None) -> 
     if "held_out" in table:
         told["held_out"] = table["held_out"].astype(object)
     missing = np.flatnonzero(table[text_column].isna()) if text_column in table else np.empty(0, np.intp)
-    first = place_of(table, int(missing[0])) if len(missing) else ""
-    return Told(told, list(table.columns), len(missing), first)
+    return Told(told, list(table.columns), len(missing), int(missing[0]) if len(missing) else -1)
 
 
 @dataclass(frozen=True)
@@ -154,7 +165,7 @@ class TextsOf:
 
     def __call__(self, table: pd.DataFrame, number: int) -> Sequence[str]:  # noqa: ARG002
         """Return the texts."""
-        return texts_in(table, self.text_column)
+        return texts_in(table, self.text_column) if len(table) else []
 
 
 @dataclass(frozen=True)
@@ -192,15 +203,20 @@ def joined(parts: Sequence[Told], wanted: Collection[str | None]) -> Told:
         lacking = [column for column in columns if column in wanted and column not in part.columns]
         if lacking and len(part.table):
             raise ValueError(
-                f"{place_of(part.table, 0)}: {lacking[0]} is absent, which other rows have; allowed are texts and "
-                "numbers"
+                f"{place_of(part.table, 0)}: {lacking[0]} is absent, which other rows have; allowed is all "
+                "rows, or none"
             )
     if len(parts) == 1:
         return parts[0]
     table = pd.concat([part.table for part in parts if len(part.table)] or [parts[0].table])
     table.attrs, table.index.name = parts[0].table.attrs, parts[0].table.index.name
-    firsts = [part.first_without_text for part in parts if part.n_without_text]
-    return Told(table, columns, sum(part.n_without_text for part in parts), firsts[0] if firsts else "")
+    begins = accumulate((len(part.table) for part in parts), initial=0)
+    firsts = [
+        begin + part.first_without_text
+        for begin, part in zip(begins, parts, strict=False)
+        if part.n_without_text
+    ]
+    return Told(table, columns, sum(part.n_without_text for part in parts), firsts[0] if firsts else -1)
 
 
 def check_columns(table: pd.DataFrame, text_column: str, label_column: str | None) -> None:

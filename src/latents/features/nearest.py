@@ -79,7 +79,7 @@ class _NearestOf:
             yield self.asked[start : start + size]
 
     def _of(self, asked: sparse.csr_array, others: sparse.csr_array) -> Nearest:
-        similarities = (asked @ others).toarray()
+        similarities = np.minimum((asked @ others).toarray(), 1)  # rounded
         rows = np.broadcast_to(np.arange(similarities.shape[1]), similarities.shape)
         return _first(rows, similarities, self.n)
 

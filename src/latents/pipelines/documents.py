@@ -18,6 +18,7 @@ from latents.features.documents import (
     ToldBy,
     check_columns,
     joined,
+    place_of,
     texts_in,
     told_by,
 )
@@ -97,7 +98,9 @@ def read_documents(
 
 def _named(told: Told) -> pd.DataFrame:
     """Return labels and names by the numbers of the documents."""
-    return told.table[told.table.columns.intersection(["label", "name"])].reset_index(drop=True)
+    named = told.table[told.table.columns.intersection(["label", "name"])].reset_index(drop=True)
+    named.attrs = {}  # whose file is another now
+    return named
 
 
 def _table_and_bag(
@@ -167,6 +170,6 @@ def _all_told(parts: Sequence[Told], params: IngestParameters) -> Told:
         logger.warning(
             "%d documents have no text (the first: %s): taken as empty",
             told.n_without_text,
-            told.first_without_text,
+            place_of(told.table, told.first_without_text),
         )
     return told

@@ -30,6 +30,8 @@ from latents.pipelines.clustering.parameters import EvaluateParameters
 
 WORDS_IN_NAME = 3
 EXCERPT = 400
+# So many documents of a cluster are looked at for examples that begin unlike.
+_MOST_READ = 10_000
 
 
 def describe(
@@ -272,17 +274,24 @@ def choose_examples(
 
 def _first_unlike(ordered: pd.DataFrame, documents: Documents, n: int) -> pd.DataFrame:
     """Return the first `n` rows of each group whose texts begin unlike, with their ``excerpt``; few are read."""
-    places = ordered.groupby("group").cumcount()
-    sizes = ordered["group"].map(ordered["group"].value_counts())
+    unread = {group: rows.to_numpy()[:_MOST_READ] for group, rows in ordered.groupby("group")["document"]}
+    found: dict[Any, dict[str, int]] = {group: {} for group in unread}
     n_read = 2 * n
-    while True:
-        read = ordered[places < n_read]
-        read = read.assign(excerpt=excerpts(documents, read["document"].to_numpy(), EXCERPT))
-        chosen = read.drop_duplicates(["group", "excerpt"]).groupby("group").head(n)
-        wanting = chosen["group"].value_counts().reindex(ordered["group"].unique(), fill_value=0) < n
-        if not (ordered["group"].map(wanting) & (sizes > n_read)).any():
-            return chosen
+    while unread:
+        asked = [(group, row) for group, rows in unread.items() for row in rows[:n_read].tolist()]
+        texts = excerpts(documents, np.array([row for _, row in asked], dtype=np.intp), EXCERPT)
+        for (group, row), text in zip(asked, texts, strict=True):
+            if len(found[group]) < n:
+                found[group].setdefault(text, row)
+        unread = {
+            group: rows[n_read:]
+            for group, rows in unread.items()
+            if len(found[group]) < n and len(rows) > n_read
+        }
         n_read *= 4
+    rows = [row for of_group in found.values() for row in of_group.values()]
+    texts = [text for of_group in found.values() for text in of_group]
+    return ordered.loc[rows].assign(excerpt=texts)
 
 
 def locate(

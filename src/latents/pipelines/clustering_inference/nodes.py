@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from latents.estimators.common.blocks import Blocks
 from latents.features.block_counts import BlockCounts
 from latents.features.documents import DocumentBlocks, Documents, excerpts, told_of
 from latents.features.nearest import nearest
+from latents.features.words import count_vocabulary
 from latents.pipelines import bags
 from latents.pipelines.clustering_inference.parameters import NearestParameters, PredictParameters
 from latents.pipelines.documents import IngestParameters, read_documents
@@ -60,7 +62,8 @@ def count_words(predictor: ClusteringPredictor, documents: Documents, bag: bags.
     if bag:
         counts = predictor.count_bag(*bags.counts_of(bag))
     elif isinstance(documents, DocumentBlocks):
-        counts = sparse.csr_array(sparse.vstack(documents.texts.each(predictor.count), format="csr"))
+        count = partial(count_vocabulary, vocabulary=predictor.vocabulary, rules=predictor.rules)
+        counts = sparse.csr_array(sparse.vstack(documents.texts.each(count), format="csr"))
     else:
         counts = predictor.count(documents["text"].tolist())
     unknown = (counts.sum(axis=1) == 0).nonzero()[0]
