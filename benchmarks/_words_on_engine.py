@@ -1,6 +1,7 @@
 """Counting the words of a file by the workers of a cluster: the seconds of one, of two, and of this process."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -79,7 +80,7 @@ def seconds_of_counting(
     path = folder / "texts.jsonl"
     write_texts(path, n_bytes)
     if begins := not ray.is_initialized():
-        on_ray.begin(ray, "local", 3)
+        on_ray.begin(ray, os.environ.get("RAY_ADDRESS", "local"), 3)
     try:
         with ExitStack() as stack:
             engines: dict[str, Engine] = {

@@ -3,12 +3,14 @@
 ``em`` times steps of EM, annealed and plain ones, over the corpus that ``clustering_scale.py --steps make`` has
 written, ``pca`` a fit to 600,000 x 784 bytes. Each engine works in a process of its own, in turns; seconds are
 medians. What was learned is held against that of the others to the last bit. ``words`` counts 36 MB of text by one
-worker and by two, and ``vae`` trains the source's network in one process and in two, of one thread each.
+worker and by two, and ``vae`` trains the source's network in one process and in two, of one thread each. Workers
+are of a cluster of this machine, or of the one at RAY_ADDRESS.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -29,7 +31,7 @@ from latents.estimators import MinimumErrorPCA, MultinomialMixture
 ENGINES: dict[str, Callable[[], Engine]] = {
     "one thread": lambda: LocalEngine(1),
     "two threads": lambda: LocalEngine(2),
-    "Ray, 2 x 1": lambda: RayEngine(n_workers=2),
+    "Ray, 2 x 1": lambda: RayEngine(os.environ.get("RAY_ADDRESS", "local"), n_workers=2),
 }
 # Of the seconds by the engine named second, those of the first are to be no more than so many parts.
 TARGET_WORDS, TARGET_VAE = 0.75, 1.5

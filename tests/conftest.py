@@ -38,6 +38,7 @@ from latents import estimators, predictors  # which import torch when it is aske
 from latents.features.words import count_words
 from tests.predictors.examples import RULES, TEXTS
 from tests.processes import KedroCommand
+from tests.ray_workers import forked_workers
 from tests.servers import all_runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,8 +61,16 @@ SAVED = ROOT / "tests" / "saved"  # by earlier versions
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the fast tests first: those that need no run of Kedro."""
-    items.sort(key=lambda item: not {"project", "finished"}.isdisjoint(getattr(item, "fixturenames", ())))
+    """Run the fast tests before those that need a run of Kedro, and first of all those that share a Ray.
+
+    What is first, one worker of pytest does: so one Ray is begun, and not one for each of them.
+    """
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        return "ray_of_two" not in fixtures, not fixtures.isdisjoint({"project", "finished"})
+
+    items.sort(key=place)
 
 
 class Project:
@@ -268,6 +277,20 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, offline: None) -> None:
     """Let there be neither downloads nor what was downloaded before."""
     monkeypatch.setenv("LATENTS_DATA_HOME", str(tmp_path / "empty"))
+
+
+@pytest.fixture(scope="session")
+def ray_of_two(tmp_path_factory):
+    """A Ray of this machine, begun once for all tests of a process: two processors, which it takes for eight."""
+    ray = pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
+    from latents.engines import on_ray
+
+    with forked_workers(tmp_path_factory.mktemp("workers")) as python:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "executable", python)
+            on_ray.begin(ray, "local", 8, object_store_memory=200 * 2**20)
+        yield ray
+        ray.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -37,10 +37,12 @@ def small(project):
     for path in (ROOT / "conf/test").glob("*.yml"):
         if path.name != "mlflow.yml" and path.name != "globals.yml":
             shutil.copyfile(path, project.path / f"conf/cluster/{path.stem}_small.yml")
+    catalog = project.path / "conf/cluster/catalog_clustering.yml"
+    catalog.write_text(catalog.read_text().replace("documents_per_block: 500", "documents_per_block: 7"))
     return project
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def machines():
     pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
     with two_machines() as both:
@@ -55,8 +57,12 @@ def environment(small, tmp_path):
     return {**own, "HOME": str(tmp_path / "home")}
 
 
-def report_of(project, pipeline="clustering"):
+def report_of(project, pipeline):
     return (project.path / f"data/cluster/08_reporting/{pipeline}/report.html").is_file()
+
+
+# What a machine that is of no cluster says, at the address of one.
+STRANGER = "python -c 'from latents.engines import RayEngine; RayEngine(\"10.0.0.1:6379\")'"
 
 
 @pytest.mark.slow
@@ -69,10 +75,12 @@ def test_machines_reached_by_ssh(small, machines, environment):
     assert "Usage stats collection is disabled" in said
     # A machine that does not say that it has the token is not let in, though it has. It tries for 20 s.
     refused = other.start(on_other.replace("RAY_AUTH_MODE=token", ""), small.path, environment)
+    said = other.type(f"RAY_AUTH_MODE=token {STRANGER}", small.path, environment, code=1)
+    assert "ClusterError: this machine is not of the cluster at '10.0.0.1:6379'" in said.splitlines()[-1]
     other.type(on_other.replace("ray start", "ray start --num-cpus=1"), small.path, environment)
-    said = head.type(run.replace("--env", "--pipelines clustering --env"), small.path, environment)
+    said = head.type(run.replace("--env", "--pipelines pca --env"), small.path, environment)
     assert "Ray: 2 workers of 1 threads on node1, node2" in said
-    assert report_of(small)
+    assert report_of(small, "pca")
     assert "InvalidAuthToken" in said_by(refused, code=1)
     # In Python, of blocks that a user has written.
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -98,23 +106,28 @@ def test_the_script_of_slurm_runs_on_all_machines(small, machines, environment):
     machines[0].type(token, small.path, environment)
     job = {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_JOB_NUM_NODES": "2", "SLURM_CPUS_PER_TASK": "1"}
     script = (
-        srun
-        + scontrol
-        + script.replace(activated, "").replace("kedro run", "kedro run --to-nodes clustering.fit")
+        srun + scontrol + script.replace(activated, "").replace("kedro run", "kedro run --to-nodes pca.fit")
     )
     head, _ = [machine.start(script, small.path, {**environment, **job}) for machine in machines]
     # The other machine looks for the head for a minute more, for which nobody waits here.
     assert "Ray: 2 workers of 1 threads on node1, node2" in said_by(head)
-    assert (small.path / "data/cluster/06_models/clustering/model.safetensors").is_file()
+    assert (small.path / "data/cluster/06_models/pca/model.safetensors").is_file()
 
 
 @pytest.mark.slow
-def test_make_cluster_fits_all_three_here(small):
+def test_make_cluster_fits_all_three_here_as_one_process_does(small):
     pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
     (command,) = typed("This machine")
     said = small.command(*command.split(), "-o", ".venv/installed-cluster", f"BIN={BIN}")
-    assert re.search(r"Ray: \d+ workers of 1 threads", said)
+    assert "Ray: 2 workers of 1 threads" in said
     assert all(report_of(small, pipeline) for pipeline in ("clustering", "pca", "cvae"))
+    models = [
+        small.path / f"data/cluster/06_models/{name}/model.safetensors" for name in ("clustering", "pca")
+    ]
+    there = [model.read_bytes() for model in models]
+    small.write("conf/cluster/globals.yml", "{data: data/cluster, engine: {name: local, n_threads: 1}}")
+    small.run("clustering", "pca", env="cluster", until="fit")
+    assert [model.read_bytes() for model in models] == there
 
 
 # What KubeRay's definition of a RayJob allows (ray.io/v1), as far as one is likely to need it; "!" is required.
@@ -254,7 +267,9 @@ def test_what_the_pods_are_to_run_is_a_command_that_there_is(small):
     for path in small.path.iterdir():
         if path.name != "conf":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    small.command(*OBJECTS[1]["spec"]["entrypoint"].split(), "--to-nodes", "clustering.ingest")
+    program, *words = OBJECTS[1]["spec"]["entrypoint"].split()
+    assert program == "kedro"
+    small.kedro(*words, "--to-nodes", "clustering.ingest")
     assert (small.path / "data/cluster/02_intermediate/clustering").is_dir()
 
 

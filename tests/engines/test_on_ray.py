@@ -3,9 +3,15 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
+import sysconfig
 import threading
 import time
+import venv
+from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 
 import cloudpickle
 import numpy as np
@@ -15,8 +21,10 @@ import scipy.sparse as sp
 from latents.datasets.count_blocks import CountBlocks
 from latents.engines import LocalEngine, RayEngine, on_ray
 from latents.engines.on_ray import ClusterError
-from latents.estimators import MinimumErrorPCA, MultinomialMixture
+from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture
 from latents.estimators.common.blocks import subtrees
+from tests.engines.conftest import on_each_engine
+from tests.engines.work import Dying, end
 
 LEARNED = ("weights_", "word_probabilities_", "lower_bounds_", "tempered_bounds_")
 
@@ -48,12 +56,6 @@ def expected(corpus):
     return fitted(LocalEngine(1), corpus)
 
 
-@pytest.fixture(scope="module")
-def engine(ray_of_two):
-    with RayEngine(n_workers=2) as engine:
-        yield engine
-
-
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_threads_fit_the_same(corpus, expected, n_threads):
     assert_same(fitted(LocalEngine(n_threads), corpus), expected)
@@ -70,18 +72,16 @@ def test_blocks_are_dealt_out_evenly_and_in_few_parts(n_blocks, n_workers):
     assert np.mean(parts) <= {30: 1, 16: 1, 1: 1, 7: 1, 100: 3, 1000: 3}[n_blocks]
 
 
-def test_workers_fit_and_read_the_same(engine, corpus, expected):
+@on_each_engine
+def test_workers_fit_the_same(engine, corpus, expected):
     assert_same(fitted(engine, corpus), expected)
+
+
+def test_workers_read_the_same(engine, corpus, expected):
     blocks, local = engine.blocks(corpus), LocalEngine(1).blocks(corpus)
     for method in ("predict_proba", "score_samples", "familiarity", "score", "perplexity", "bic", "icl"):
         measure = getattr(expected, method)
         np.testing.assert_array_equal(measure(blocks), measure(local), method)
-
-
-@pytest.mark.parametrize(("n_workers", "n_threads"), [(1, 1), (3, 1), (4, 1), (2, 2)])
-def test_any_number_of_workers_fits_the_same(ray_of_two, engine, corpus, expected, n_workers, n_threads):
-    with RayEngine(n_workers=n_workers, n_threads=n_threads) as other:
-        assert_same(fitted(other, corpus), expected)
 
 
 def test_a_worker_that_is_killed_changes_nothing(ray_of_two, engine, corpus, expected):
@@ -115,18 +115,9 @@ def test_a_file_that_a_worker_cannot_see_is_named(engine, tmp_path):
         MultinomialMixture(2).fit(engine.blocks(blocks))
 
 
-def test_a_cluster_without_room_says_so(ray_of_two, engine, monkeypatch):
-    monkeypatch.setattr(on_ray, "_PATIENCE", 0.5)
-    with pytest.raises(
-        ClusterError, match=r"has 6 free processors of 8; n_workers=4 with n_threads=2 ask for 8"
-    ):
-        RayEngine(n_workers=4, n_threads=2)
-
-
 def test_a_worker_that_cannot_live_ends_the_sum(ray_of_two):
-    """As one does that outgrows its memory each time."""
     with RayEngine(n_workers=1) as engine, pytest.raises(ClusterError, match="a worker has ended"):
-        engine.blocks([1]).add_up(lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        engine.blocks([1]).add_up(end)
 
 
 def test_no_cluster_is_one_sentence():
@@ -159,27 +150,116 @@ def test_another_cluster_than_the_connected_one_is_refused(ray_of_two):
         RayEngine("127.0.0.1:1", n_workers=1)
 
 
-def test_a_worker_that_is_silent_is_missed_where_there_is_no_place_for_another(ray_of_two, monkeypatch):
-    """As where others fill up the cluster in the moment when one dies."""
-    monkeypatch.setattr(on_ray, "_PATIENCE", 1.0)
-    monkeypatch.setattr(on_ray, "_LOOK", 0.5)
-    with RayEngine(n_workers=1) as engine:
+# Takes all processors of a cluster that are free, until its input ends.
+OTHERS = """
+import sys, ray
+ray.init(sys.argv[1], logging_level="ERROR", log_to_driver=False)
+free = int(ray.available_resources()["CPU"])
+assert ray.util.placement_group([{"CPU": 1}] * free).wait(60)
+while ray.available_resources().get("CPU", 0) >= 1:  # Ray tells of what it gives somewhat later
+    pass
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def others(ray):
+    """Let another process have all that is free for the length of the block."""
+    command = [sys.executable, "-c", OTHERS, ray.get_runtime_context().gcs_address]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "taken\n"
+        yield
+        process.stdin.close()
+    while ray.available_resources().get("CPU", 0) < 1:
+        time.sleep(0.1)
+
+
+def test_a_cluster_that_others_fill_up_says_so_at_each_step(ray_of_two):
+    full = r"has 0 free processors of 8; n_workers={} with n_threads=1 ask for {}"
+    with RayEngine(n_workers=2, patience=1) as late, RayEngine(n_workers=1, patience=1) as engine:
         assert engine.blocks([1, 2]).add_up(float) == 3
-        (victim,) = ray_of_two.get([engine._workers[0].process.remote()])
-        free = int(ray_of_two.available_resources()["CPU"])
-        group = ray_of_two.util.placement_group([{"CPU": 1}] * free)
-        assert group.wait(timeout_seconds=30)
-        while (
-            ray_of_two.available_resources().get("CPU", 0) >= 1
-        ):  # Ray tells of what it gives somewhat later
+        with others(ray_of_two):
+            with pytest.raises(ClusterError, match=full.format(1, 1)):
+                RayEngine(n_workers=1, patience=1)
+            with pytest.raises(ClusterError, match=full.format(2, 2)):
+                late.blocks([1, 2]).add_up(float)
+            with pytest.raises(ClusterError, match=full.format(2, 2)):
+                late.train(ConditionalVAE(batch_size=64), np.eye(4), np.arange(4) % 2)
+            # A worker that is silent, and has no place to begin anew.
+            (victim,) = ray_of_two.get([engine._workers[0].process.remote()])
+            os.kill(victim, signal.SIGSTOP)
+            try:
+                with pytest.raises(ClusterError, match="1 of 1 workers are gone, and 0 of 8 processors"):
+                    engine.blocks([1, 2]).add_up(float)
+            finally:
+                os.kill(victim, signal.SIGCONT)
+        assert late.blocks([1, 2]).add_up(float) == 3
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """Return a Python that has all packages but ours."""
+    venv.create(tmp_path / "bare", symlinks=True)
+    (there,) = (tmp_path / "bare").glob("lib/python*/site-packages")
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "latents" not in entry.name:
+            (there / entry.name).symlink_to(entry)
+    return tmp_path / "bare/bin/python"
+
+
+def n_machines(ray):
+    return sum(node["Alive"] for node in ray.nodes())
+
+
+def test_a_machine_without_the_package_is_named(ray_of_two, bare):
+    """A second one of the cluster: it has an address in common with the first, and nothing else."""
+    address = ray_of_two.get_runtime_context().gcs_address
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    words = [bare, "-m", "ray.scripts.scripts", "start", f"--address={address}", "--num-cpus=0", "--block"]
+    there = subprocess.Popen(words, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        while n_machines(ray_of_two) < 2:
+            assert there.poll() is None, there.stdout.read()
             time.sleep(0.1)
-        os.kill(victim, signal.SIGSTOP)
-        try:
-            with pytest.raises(ClusterError, match="1 of 1 workers are gone, and 0 of 8 processors"):
-                engine.blocks([1, 2]).add_up(float)
-        finally:
-            os.kill(victim, signal.SIGCONT)
-            ray_of_two.util.remove_placement_group(group)
+        with pytest.raises(
+            ClusterError,
+            match=r"^the machine \S+ of the cluster has no package latents; install the same wheel",
+        ):
+            RayEngine(n_workers=1)
+    finally:
+        there.terminate()
+        there.communicate()
+        while n_machines(ray_of_two) > 1:
+            time.sleep(0.1)
+
+
+PROBE = "import sys; from latents.engines import RayEngine; RayEngine(sys.argv[1], n_workers=1)"
+
+
+def test_who_has_not_the_token_of_a_cluster_is_told_so(ray_of_two, tmp_path):
+    address = ray_of_two.get_runtime_context().gcs_address
+    where = "the cluster's in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
+    unset = "RAY_AUTH_MODE is not set; allowed is token, with"
+    asks = f"the cluster at '{address}' asks for a token, and {unset} {where}"
+    none = f"RAY_AUTH_MODE is token, and there is none in ~/.ray/auth_token; allowed is {where}"
+    other = f"the token here is not that of the cluster at '{address}'; allowed is {where}"
+    own = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    sayings = {
+        asks: {},
+        none: {"RAY_AUTH_MODE": "token"},
+        other: {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64},
+    }
+    command = [sys.executable, "-c", PROBE, address]
+    probes = {
+        saying: subprocess.Popen(
+            command, env={**own, "HOME": str(tmp_path), **given}, stderr=subprocess.PIPE, text=True
+        )
+        for saying, given in sayings.items()
+    }
+    for saying, probe in probes.items():
+        _, said = probe.communicate()
+        assert said.splitlines()[-1] == f"latents.engines.on_ray.ClusterError: {saying}"
 
 
 def test_what_stops_one_worker_is_told_while_others_work(engine):
@@ -217,10 +297,24 @@ def test_machines_with_other_versions_are_refused():
         on_ray.check_versions("10.0.0.2", {**here, "latents": None}, here)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_components_of_blocks_are_the_same(engine, dtype):
-    X = np.random.default_rng(0).integers(0, 256, size=(700, 12)).astype(dtype)
-    blocks = np.split(X, [100, 110, 300, 500])
-    there, here = (MinimumErrorPCA(5).fit(who.blocks(blocks)) for who in (engine, LocalEngine(2)))
+@pytest.fixture(scope="module", params=[np.uint8, np.float32])
+def rows(request):
+    X = np.random.default_rng(0).integers(0, 256, size=(700, 12)).astype(request.param)
+    return np.split(X, [100, 110, 300, 500])
+
+
+def assert_same_components(model, rows):
+    expected = MinimumErrorPCA(5).fit(LocalEngine(2).blocks(rows))
     for name in ("components_", "mean_", "distortion_curve_"):
-        np.testing.assert_array_equal(getattr(there, name), getattr(here, name), err_msg=name)
+        np.testing.assert_array_equal(getattr(model, name), getattr(expected, name), err_msg=name)
+
+
+@on_each_engine
+def test_components_are_the_same(engine, rows):
+    assert_same_components(MinimumErrorPCA(5).fit(engine.blocks(rows)), rows)
+
+
+def test_components_are_the_same_if_a_worker_is_killed(engine, rows, tmp_path):
+    blocks = Dying(rows, tmp_path / "killed")
+    assert_same_components(MinimumErrorPCA(5).fit(engine.blocks(blocks)), rows)
+    assert (tmp_path / "killed").exists()

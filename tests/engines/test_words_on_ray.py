@@ -1,23 +1,20 @@
 """Words are counted over files on any engine: the same bytes as by one thread, and the counts of one machine."""
 
-import os
-import signal
-import threading
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 from scipy import sparse
 
 from latents.datasets import CorpusDataset
 from latents.datasets.block_folder import writing
 from latents.datasets.count_blocks import CountBlocks, finish, write_block
-from latents.engines import LocalEngine, RayEngine
+from latents.engines import LocalEngine
 from latents.features.corpus_words import CorpusCounts, words_of_corpus
 from latents.features.words import count_words, rules_of
+from tests.engines.conftest import on_each_engine
+from tests.engines.work import n_threads_of_polars, texts_of, write_or_die
 from tests.tables import write_table
 
 RULES = rules_of("words", lowercase=True, stop_words="english", ngram_range=(1, 2))
@@ -53,10 +50,6 @@ def folder(tmp_path_factory, documents):
     return folder
 
 
-def texts_of(table, number):
-    return table["text"].tolist()
-
-
 def count(engine, path, to, write=write_block):
     """Write the counts of a corpus, and return its words and the bytes of all files."""
     parts = CorpusDataset(str(path), part_size=60_000 if path.is_dir() else 2_500).parts()
@@ -89,33 +82,26 @@ def test_the_counts_are_those_of_one_machine(folder, documents, expected, tmp_pa
         np.testing.assert_array_equal(getattr(counts, part), getattr(whole.counts, part))
 
 
-def n_threads_of_polars(_):
-    return pl.thread_pool_size()
+@on_each_engine
+def test_a_cluster_writes_the_same_bytes(engine, folder, expected, tmp_path):
+    assert engine.blocks([None, None]).add_up(n_threads_of_polars) == 2 * engine.n_threads
+    for name in KINDS:
+        found, files = count(engine, folder / name, tmp_path / name)
+        assert found.words == expected[name][0].words
+        assert files == expected[name][1]
 
 
-def write_or_die(marker, folder, number, counts):
-    """Write a block; the first time that a third one is to be written, be killed while it is."""
-    if number == 2 and not Path(marker).exists():
-        Path(marker).touch()
-        threading.Timer(0, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        while True:
-            write_block(folder, number, counts)
-    return write_block(folder, number, counts)
+def test_a_cluster_writes_the_same_bytes_if_a_worker_is_killed(engine, folder, expected, tmp_path):
+    dying = partial(write_or_die, str(tmp_path / "killed"))
+    found, files = count(engine, folder / "a.csv", tmp_path / "again", dying)
+    assert (tmp_path / "killed").exists()
+    assert found.words == expected["a.csv"][0].words
+    assert files == expected["a.csv"][1]
 
 
-def test_a_cluster_writes_the_same_bytes_even_if_a_worker_is_killed(ray_of_two, folder, expected, tmp_path):
-    with RayEngine(n_workers=2) as engine:
-        assert engine.blocks([None, None]).add_up(n_threads_of_polars) == 2
-        for name in KINDS:
-            found, files = count(engine, folder / name, tmp_path / name)
-            assert found.words == expected[name][0].words
-            assert files == expected[name][1]
-        dying = partial(write_or_die, str(tmp_path / "killed"))
-        found, files = count(engine, folder / "a.csv", tmp_path / "again", dying)
-        assert (tmp_path / "killed").exists()
-        assert found.words == expected["a.csv"][0].words
-        assert files == expected["a.csv"][1]
-        parts = CorpusDataset(str(folder / "a.jsonl"), part_size=2_500).parts()
-        (folder / "a.jsonl").rename(folder / "away.jsonl")
-        with pytest.raises(FileNotFoundError, match=r"worker on .* cannot see .*a\.jsonl; allowed"):
-            words_of_corpus(engine.blocks(parts).prepared(texts_of), RULES)
+def test_a_part_that_a_worker_cannot_see_is_named(engine, documents, tmp_path):
+    documents.to_json(tmp_path / "a.jsonl", orient="records", lines=True)
+    parts = CorpusDataset(str(tmp_path / "a.jsonl"), part_size=2_500).parts()
+    (tmp_path / "a.jsonl").rename(tmp_path / "away.jsonl")
+    with pytest.raises(FileNotFoundError, match=r"worker on .* cannot see .*a\.jsonl; allowed"):
+        words_of_corpus(engine.blocks(parts).prepared(texts_of), RULES)

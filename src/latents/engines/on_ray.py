@@ -44,9 +44,11 @@ logger = logging.getLogger(__name__)
 
 # Seconds until a cluster that does not answer, or has no room, is given up.
 _PATIENCE = 20.0
+# Seconds until a machine that has just begun to be of a cluster is known to its head.
+_SECONDS_OF_A_NODE = 5
 # Seconds that workers with a place may take to load all that they need, over a slow network too.
 _LOADING = 120.0
-# Seconds between two looks at whether the machines are still there that a sum waits for.
+# Seconds between two looks at whether the machines are still there that a sum waits for, at most.
 _LOOK = 5.0
 # A worker that has ended so often, as where its blocks outgrow its memory, is not begun again.
 _MOST_RESTARTS = 4
@@ -59,6 +61,8 @@ _LEAST_SHARE = 32
 _UNEVEN = 0.1
 # What a worker and who asks it must have in common, or numbers or pickles may differ.
 _SHARED = ("latents", "numpy", "scipy", "scikit-learn", "torch", "ray")
+# Workers of a cluster of the engine's own, where it is not said how many.
+_OWN_WORKERS = 2
 
 
 class ClusterError(RuntimeError):
@@ -74,10 +78,11 @@ class RayEngine(Engine):
         "local" begins a cluster of this machine alone, which ends with the engine; "auto" is the one that the
         variable RAY_ADDRESS names, or that this machine is of; else host:port of the head.
     n_workers : int, optional
-        Where it is not given, as many as there are free processors for; on a cluster of the engine's own as many
-        as there are processors, and two at least.
+        Where it is not given, as many as there are free processors for, and two on a cluster of the engine's own.
     n_threads : int, default=1
         Of each worker: so many blocks are worked on side by side, and so many processors are asked for.
+    patience : float, default=20
+        Seconds until a cluster that has no room for the workers is given up.
 
     Raises
     ------
@@ -91,32 +96,42 @@ class RayEngine(Engine):
 
     is_elsewhere = True
 
-    def __init__(self, address: str = "local", n_workers: int | None = None, n_threads: int = 1) -> None:
+    def __init__(
+        self,
+        address: str = "local",
+        n_workers: int | None = None,
+        n_threads: int = 1,
+        *,
+        patience: float = _PATIENCE,
+    ) -> None:
         self.check_numbers(n_workers=n_workers, n_threads=n_threads)
         if address == "auto":
             address = os.environ.get("RAY_ADDRESS", address)
         self._ray = _ray(on_loopback=address == "local")
-        self.n_threads = n_threads
+        self.n_threads, self._patience = n_threads, patience
         self._workers: list[Any] = []
         self._one_at_a_time = RLock()
         self._silent_since: float | None = None
         self._began = not self._ray.is_initialized()
         if self._began:
-            begin(self._ray, address, (n_workers or max(2, os.cpu_count() or 1)) * n_threads)
+            if address == "local":
+                n_workers = n_workers or _OWN_WORKERS
+            begin(self._ray, address, (n_workers or 1) * n_threads)
         elif address not in ("local", "auto", there := self._ray.get_runtime_context().gcs_address):
             raise ClusterError(
                 f"this process is connected to the cluster at {there}, and {address!r} is another"
             )
         try:
             _check_machines(self._ray)
-            self.n_workers = self._affordable(n_workers)
+            self.n_workers = n_workers or self._affordable()
+            self._await_room(self.n_workers)
         except BaseException:
             self.close()
             raise
 
     def blocks(self, data: Any) -> Blocks[Any]:
         """Return data in blocks, as estimators take them."""
-        return RayBlocks(self, self._ray.put(data), len(data), as_it_is)
+        return RayBlocks(self, self.put(data), len(data), as_it_is)
 
     def train(self, model: "ConditionalVAE", X: Any, y: Any, **given: Any) -> "ConditionalVAE":
         """Return a fitted model, trained by as many processes as there are workers.
@@ -129,6 +144,7 @@ class RayEngine(Engine):
         logger.info("Ray: %d processes of %d threads train", n_processes, self.n_threads)
         with self._one_at_a_time:
             self._end_workers()  # whose places it takes
+            self._await_room(n_processes)
             try:
                 return train(model, X, y, n_processes=n_processes, n_threads=self.n_threads, **given)
             except TrainingError as error:
@@ -146,6 +162,7 @@ class RayEngine(Engine):
 
     def put(self, what: Any) -> Any:
         """Return what stands for something that workers are to have: it is sent to each machine once."""
+        _send_tensors_as_arrays(self._ray)
         return self._ray.put(what)
 
     def add_up(self, source: Any, prepare: Any, work: Any, n_blocks: int) -> Any:
@@ -180,7 +197,7 @@ class RayEngine(Engine):
         ray, pending = self._ray, list(waited_for)
         try:
             while pending:
-                done, pending = ray.wait(pending, timeout=_LOOK, fetch_local=False)
+                done, pending = ray.wait(pending, timeout=self._look, fetch_local=False)
                 found |= {answer: ray.get(answer) for answer in done}  # what stops one is told at once
                 if not done:
                     self._check_alive()
@@ -194,21 +211,39 @@ class RayEngine(Engine):
                 "threads"
             ) from None
 
-    def _affordable(self, n_workers: int | None) -> int:
-        ray = self._ray
-        wanted = (n_workers or 1) * self.n_threads
-        deadline = time.monotonic() + _PATIENCE
-        while (free := int(ray.available_resources().get("CPU", 0))) < wanted:
+    @property
+    def _look(self) -> float:
+        return min(_LOOK, self._patience / 2)
+
+    @property
+    def _n_free(self) -> int:
+        return int(self._ray.available_resources().get("CPU", 0))
+
+    @property
+    def _n_processors(self) -> int:
+        return int(self._ray.cluster_resources().get("CPU", 0))
+
+    def _affordable(self) -> int:
+        """Return how many workers there is room for."""
+        self._await_room(1)
+        of_machines = sum(
+            int(node["Resources"].get("CPU", 0)) // self.n_threads
+            for node in self._ray.nodes()
+            if node["Alive"]
+        )
+        return max(1, min(self._n_free // self.n_threads, of_machines))
+
+    def _await_room(self, n_workers: int) -> None:
+        """Wait until there is room for so many workers: what has just ended gives it back somewhat later."""
+        wanted = n_workers * self.n_threads
+        deadline = time.monotonic() + self._patience
+        while (free := self._n_free) < wanted:
             if time.monotonic() > deadline:
                 raise ClusterError(
-                    f"the cluster has {free} free processors of {int(ray.cluster_resources().get('CPU', 0))}; "
-                    f"n_workers={n_workers or 1} with n_threads={self.n_threads} ask for {wanted}"
+                    f"the cluster has {free} free processors of {self._n_processors}; "
+                    f"n_workers={n_workers} with n_threads={self.n_threads} ask for {wanted}"
                 )
             time.sleep(0.2)
-        of_machines = sum(
-            int(node["Resources"].get("CPU", 0)) // self.n_threads for node in ray.nodes() if node["Alive"]
-        )
-        return n_workers or min(free // self.n_threads, of_machines)
 
     def _begun(self) -> list[Any]:
         """Return the workers, which begin when there is work, and stay."""
@@ -222,6 +257,7 @@ class RayEngine(Engine):
         return self._workers
 
     def _begin(self) -> None:
+        self._await_room(self.n_workers)  # which others may have taken since the engine was made
         ray = self._ray
         make = ray.remote(Worker).options(
             num_cpus=self.n_threads,
@@ -250,18 +286,17 @@ class RayEngine(Engine):
         """Say so where a worker has been silent for long and has no place to begin anew."""
         ray = self._ray
         asked = [worker.process.remote() for worker in self._workers]
-        _, silent = ray.wait(asked, num_returns=len(asked), timeout=_LOOK, fetch_local=False)
+        _, silent = ray.wait(asked, num_returns=len(asked), timeout=self._look, fetch_local=False)
         if not silent:
             self._silent_since = None
             return
         since = self._silent_since = self._silent_since or time.monotonic()
-        free = int(ray.available_resources().get("CPU", 0))
-        if time.monotonic() - since > _PATIENCE and free < self.n_threads:
+        free = self._n_free
+        if time.monotonic() - since > self._patience and free < self.n_threads:
             self._silent_since = None
-            there = int(ray.cluster_resources().get("CPU", 0))
             raise ClusterError(
-                f"{len(silent)} of {len(asked)} workers are gone, and {free} of {there} processors of the cluster "
-                f"are free: no room for one of {self.n_threads} threads to begin anew"
+                f"{len(silent)} of {len(asked)} workers are gone, and {free} of {self._n_processors} processors "
+                f"of the cluster are free: no room for one of {self.n_threads} threads to begin anew"
             )
 
 
@@ -323,7 +358,6 @@ class Worker:
         self.n_threads = n_threads
         # Polars, which is not here yet, would begin one for each processor of the machine.
         os.environ.setdefault("POLARS_MAX_THREADS", str(n_threads))
-        _send_tensors_as_arrays(_ray())
 
     def machine(self) -> str:
         """Return the name of the machine."""
@@ -338,7 +372,7 @@ class Worker:
         task = Task(prepare, work)
         try:
             with one_thread_each():
-                return [
+                sums = [
                     sum_in_order(
                         in_turn(task, ((number, blocks[number]) for number in range(*part)), self.n_threads)
                     )
@@ -349,6 +383,8 @@ class Worker:
                 f"the worker on {self.machine()} cannot see {error.filename or error}; allowed are blocks where "
                 "all machines of the cluster see them by the same path"
             ) from error
+        _send_tensors_as_arrays(_ray())
+        return sums
 
 
 def _ray(*, on_loopback: bool = False) -> Any:
@@ -374,7 +410,7 @@ def begin(ray: Any, address: str, n_processors: int, **given: Any) -> None:
     Raises
     ------
     ClusterError
-        If there is none at the address, or one of another version.
+        If there is none at the address, it does not let this process in, or it is of another version.
     """
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, **given}
     if address == "local":
@@ -382,19 +418,59 @@ def begin(ray: Any, address: str, n_processors: int, **given: Any) -> None:
     elif address != "auto":
         _check_listens(address)
     try:
+        if address != "local" and not address.startswith("ray://"):
+            _check_is_of(address)
         ray.init(address=address, **options)
-    except ConnectionError as error:
-        raise ClusterError(
-            f"no Ray cluster is found at {address!r}; begin one with `ray start --head`, or name its head as "
-            "host:port"
-        ) from error
+    except (ConnectionError, ray.exceptions.RayError) as error:
+        raise ClusterError(_why_not(ray, address, error)) from error
     except RuntimeError as error:
         if "ersion mismatch" not in str(error):
             raise
         raise ClusterError(
             f"the cluster at {address!r} is of another version: {_in_a_line(error)}"
         ) from error
-    _send_tensors_as_arrays(ray)
+
+
+def _check_is_of(address: str) -> None:
+    """Ask the head, once and for some seconds, what Ray asks 20 times and for a minute."""
+    try:
+        from ray._private.authentication import authentication_token_setup as tokens
+        from ray._private.services import canonicalize_bootstrap_address, get_node_to_connect_for_driver
+        from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    except ImportError:  # these are Ray's own affair, and another version may have them elsewhere
+        return
+    # As ray.init does: without a token where one is asked for, the next line would end this process.
+    if address == "auto":
+        tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    tokens.ensure_token_if_auth_enabled(create_token_if_missing=False)
+    head = canonicalize_bootstrap_address(address)
+    try:
+        get_node_to_connect_for_driver(GcsClient(address=head), timeout_seconds=_SECONDS_OF_A_NODE)
+    except RuntimeError as error:
+        raise ClusterError(
+            f"this machine is not of the cluster at {address!r}; type `ray start --address={head}` here, with "
+            "--num-cpus=0 if it is not to work"
+        ) from error
+
+
+def _why_not(ray: Any, address: str, error: Exception) -> str:
+    """Return why there is no way to a cluster, in words."""
+    is_refused = "InvalidAuthToken" in f"{error} {error.__cause__}"
+    where = "the cluster's in RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token"
+    if not is_refused and not isinstance(error, ray.exceptions.AuthenticationError):
+        return (
+            f"no Ray cluster is found at {address!r}; begin one with `ray start --head`, or name its head as "
+            "host:port"
+        )
+    if (mode := os.environ.get("RAY_AUTH_MODE")) != "token":
+        return (
+            f"the cluster at {address!r} asks for a token, and RAY_AUTH_MODE is {mode or 'not set'}; allowed is "
+            f"token, with {where}"
+        )
+    if is_refused:
+        return f"the token here is not that of the cluster at {address!r}; allowed is {where}"
+    file = os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")
+    return f"RAY_AUTH_MODE is token, and there is none in {file}; allowed is {where}"
 
 
 def _in_a_line(error: Exception) -> str:
@@ -473,6 +549,8 @@ def _versions() -> Callable[[tuple[str, ...]], dict[str, str | None]]:
 
 def _send_tensors_as_arrays(ray: Any) -> None:
     """Let tensors travel as the numbers they show: pickled they take along all that they are a part of."""
+    if "torch" not in sys.modules:
+        return  # there are none, and words and moments are not to wait for it
     import torch
 
     ray.util.register_serializer(torch.Tensor, serializer=_array, deserializer=_tensor)

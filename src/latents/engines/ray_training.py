@@ -8,7 +8,6 @@ that callbacks run where they were made.
 import copy
 import os
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,7 +33,6 @@ from latents.places import Remote
 # An array, or the path of one in a .npy file, which every machine sees there.
 Data: TypeAlias = ArrayLike | os.PathLike[str]
 
-_SECONDS_FOR_ROOM = 30
 # Each takes Ray Train up to a minute, if others have taken the room in the meantime; by itself it never gives up.
 _STARTS = 3
 _SECONDS_TO_END = 30
@@ -44,7 +42,7 @@ _FINAL = (ValueError, TypeError, FloatingPointError, FileNotFoundError, Permissi
 
 
 class TrainingError(RuntimeError):
-    """A cluster has no room for a training, or has lost it."""
+    """A cluster has lost a training."""
 
 
 def train(
@@ -90,14 +88,12 @@ def train(
     Raises
     ------
     ValueError, TypeError, FloatingPointError
-        As ``ConditionalVAE.fit``; if the cluster has fewer cores than are asked for.
+        As ``ConditionalVAE.fit``.
     FileNotFoundError, PermissionError
         If a machine does not see a file that was named.
     TrainingError
-        If Ray is not connected, if its cores are not free within half a minute, or if the training
-        breaks off twice.
+        If the training breaks off twice.
     """
-    _await_room(n_processes * n_threads)
     seeds = model.random_state
     if not isinstance(seeds, int | np.integer):
         # Drawn from here as a fit would: the processes, those that are started anew too, get all the same.
@@ -121,7 +117,7 @@ def train(
         told,
         answers,
     )
-    has_devices = _number_of("GPU") >= n_processes
+    has_devices = ray.cluster_resources().get("GPU", 0) >= n_processes  # type: ignore[no-untyped-call]
     scaling = ScalingConfig(
         num_workers=n_processes,
         use_gpu=has_devices and model.device != "cpu",
@@ -282,25 +278,3 @@ def _kept(part: Data) -> Any:
 
 def _loaded(part: Any) -> Any:
     return np.load(part, mmap_mode="r") if isinstance(part, Path) else ray.get(part)
-
-
-def _await_room(n_cores: int) -> None:
-    """Wait until so many cores are free, and not for long: a cluster that is full would be waited for for ever."""
-    if not ray.is_initialized():
-        raise TrainingError("Ray is not connected to a cluster")
-    there = _number_of("CPU")
-    if there < n_cores:
-        raise ValueError(f"{n_cores} cores are asked for, but the cluster has {there}")
-    last = time.monotonic() + _SECONDS_FOR_ROOM
-    while (free := _number_of("CPU", free=True)) < n_cores:
-        if time.monotonic() > last:
-            raise TrainingError(
-                f"the cluster is full: {n_cores} of its {there} cores are asked for, and after "
-                f"{_SECONDS_FOR_ROOM} s {free} are free"
-            )
-        time.sleep(0.5)
-
-
-def _number_of(kind: str, *, free: bool = False) -> int:
-    number = ray.available_resources() if free else ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return int(number.get(kind, 0))
