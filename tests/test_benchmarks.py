@@ -381,6 +381,17 @@ def test_engines_are_held_against_each_other(program, ray_of_two, tmp_path):
     assert "words: 2 workers to 1" in done.stdout
 
 
+@pytest.mark.slow
+def test_a_pipeline_tells_what_its_driver_held(tmp_path):
+    size = ("--documents", "200", "--words", "300", "--nonzeros", "5000", "--clusters", "2", "--block", "70")
+    command = (sys.executable, ROOT / "benchmarks/cluster_pipeline.py", *size, "--output", tmp_path)
+    engine = ("--engine", '{"name": "local", "n_threads": 1}')
+    done = subprocess.run((*command, *engine), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert '"n_documents": 180' in done.stdout
+    assert "above the import's" in done.stdout
+
+
 def test_slopes_are_those_of_a_power_law(program):
     table = pd.DataFrame([(n, K) for n in (10, 100, 1000) for K in (2, 8)], columns=["nonzeros", "K"])
     slopes = program("clustering_scale").fitted_slopes(
