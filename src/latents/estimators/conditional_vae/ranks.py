@@ -45,25 +45,12 @@ class Ranks:
         """Sum a tensor over the processes, differentiably: all objectives together depend on the sum."""
         return cast(Tensor, _Total.apply(addend, self._group.group_name))
 
-    def mean_gradient(self, parts: Sequence[Tensor], sums: Tensor, n: int) -> tuple[list[Tensor], Tensor]:
-        """Return the gradient of the mean over the images of all processes, and sums over them, at one go.
-
-        Parameters
-        ----------
-        parts : sequence of Tensor
-            The gradient of the sum over this process's images, in parts of any shape, in which it comes back.
-        sums : Tensor of shape (S,)
-            Over this process's images.
-        n : int
-            How many these are.
-        """
-        flat = _flattened((*parts, sums, sums.new_full((1,), n)))
-        if torch.compiler.is_compiling():
-            flat = self.total(flat)  # which the compiler makes one in place
-        else:
-            dist.all_reduce(flat, group=self._group)
-        *means, sums, count = torch.split(flat, [*(part.numel() for part in parts), len(sums), 1])
-        return [mean.div_(count).view_as(part) for mean, part in zip(means, parts, strict=True)], sums
+    def totals(self, addends: Sequence[Tensor]) -> list[Tensor]:
+        """Sum tensors of one type over the processes, all at one go."""
+        total = _flattened(addends)
+        dist.all_reduce(total, group=self._group)
+        parts = torch.split(total, [addend.numel() for addend in addends])
+        return [part.view_as(addend) for part, addend in zip(parts, addends, strict=True)]
 
     def of_first(self, value: T) -> T:
         """Return what the first process gives; what others give does not count."""
