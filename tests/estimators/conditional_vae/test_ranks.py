@@ -1,7 +1,9 @@
 """Processes that train together, held against one that trains alone: on two real ones, by gloo."""
 
+import os
 import shutil
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch.multiprocessing as multiprocessing
 from sklearn.datasets import load_digits
 
 from latents.estimators import ConditionalVAE
+from latents.estimators.conditional_vae import ranks as ranks_module
 from latents.estimators.conditional_vae import steps
 from latents.estimators.conditional_vae.batches import Batches, pixels_of
 from latents.estimators.conditional_vae.networks import build
@@ -127,10 +130,10 @@ def work(rank, folder):
     dist.destroy_process_group()
 
 
-def together(work, folder):
-    """Let two processes work, and return what each has found."""
-    made_once(folder, lambda folder: folder.mkdir() or multiprocessing.spawn(work, (folder,), nprocs=SIZE))
-    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(SIZE)]
+def together(work, folder, size=SIZE):
+    """Let processes work, and return what each has found."""
+    made_once(folder, lambda folder: folder.mkdir() or multiprocessing.spawn(work, (folder,), nprocs=size))
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(size)]
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +164,57 @@ def test_two_processes_make_the_steps_of_one(case, both, monkeypatch):
     for found in both.found:
         assert_same(found[case], expected, rtol=1e-6, atol=1e-6)
     assert_same(both.found[0][case], both.found[1][case], rtol=0, atol=0)
+
+
+# Of the last batch, of 5 images or 1, one has less than another, or two have none.
+OF_THREE = [("reference", "elbo", 29, "plain"), ("ladder", "iwae", 25, "plain")]
+
+
+ALLOCATE = getattr(os, "posix_fallocate", None)
+
+
+def as_for_more_than_there_is(file, start, n_bytes):
+    ALLOCATE(file, start, 2**62)
+
+
+def work_of_three(rank, folder):
+    """Train in memory that all see, and by what is sent where there is none, or too little for a gradient."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=3)
+    found = {}
+    for memory in ("there", "nowhere", "full"):
+        ranks_module._MEMORY = folder / memory
+        if memory != "nowhere":
+            ranks_module._MEMORY.mkdir(exist_ok=True)
+        if memory == "full":
+            ranks_module.os.posix_fallocate = as_for_more_than_there_is
+        ranks = Ranks(dist.group.WORLD)
+        for case in OF_THREE:
+            found[memory, case] = state_after(*case, ranks=ranks)
+        shared = f"{folder / memory}/latents-" in Path("/proc/self/maps").read_text()
+        left = [path.name for path in folder.glob(f"{memory}/*")]
+        found[memory] = (shared, left)
+        dist.barrier()
+    torch.save(found, folder / f"{rank}.pt")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+@pytest.mark.skipif(not Path("/dev/shm").exists(), reason="this system has no files in memory")
+def test_three_processes_make_the_steps_of_one_with_memory_that_all_see_and_without(common):
+    three = together(work_of_three, common / "ranks_of_three", 3)
+    for found in three:
+        assert [found[memory] for memory in ("there", "nowhere", "full")] == [
+            (True, []),
+            (False, []),
+            (False, []),
+        ]
+    for case in OF_THREE:
+        expected = state_after(*case)
+        for memory in ("there", "nowhere", "full"):
+            for found in three:
+                assert_same(found[memory, case], expected, rtol=1e-6, atol=1e-6)
+                assert_same(found[memory, case], three[0][memory, case], rtol=0, atol=0)
 
 
 def work_compiled(rank, folder):

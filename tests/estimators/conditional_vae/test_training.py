@@ -60,6 +60,23 @@ def test_bytes_are_uniform_below_their_bound(bound):
     assert chi_squared < bound - 1 + 5 * (2 * bound) ** 0.5
 
 
+@pytest.mark.parametrize("bound", [1, 2, 255])
+def test_bytes_beyond_the_bound_are_drawn_again_in_their_order(bound):
+    n, generator, its_generator = 5_003, seeded(), seeded()
+
+    def words(n):
+        return torch.empty(-(-n // 8), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+
+    expected = words(n).view(torch.uint8)[:n].tolist()
+    places = [i for i in range(n) if expected[i] >= bound]
+    while places:
+        for i, byte in zip(places, words(len(places)).view(torch.uint8).tolist(), strict=False):
+            expected[i] = byte
+        places = [i for i in places if expected[i] >= bound]
+    assert uniform_bytes(n, bound, its_generator).tolist() == expected
+    assert torch.equal(generator.get_state(), its_generator.get_state())
+
+
 @pytest.mark.parametrize("m", [1, 3, 16, 255])
 @pytest.mark.parametrize("by", ["bytes", "floats"])
 def test_a_pixel_is_one_with_just_its_grey_value(monkeypatch, m, by):
@@ -112,6 +129,37 @@ def test_an_epoch_has_each_image_once_in_a_new_order(n_images, n_particles):
         assert batch.noise.shape == ((n_particles,) if n_particles > 1 else ()) + (len(batch.x), 2)
     noise = torch.cat([batch.noise.reshape(-1) for batch in first])
     assert len(noise.unique()) == len(noise)
+
+
+@pytest.mark.parametrize("by", ["bytes", "floats", "grey"])
+@pytest.mark.parametrize("n_particles", [1, 3])
+@pytest.mark.parametrize("n_images", [160, 161])
+def test_shares_are_what_one_draws_of_the_whole_of_each_batch(monkeypatch, by, n_particles, n_images):
+    if by == "floats":
+        monkeypatch.setattr(batches_module, "grey_levels", lambda grey: None)
+    grey = torch.randint(256, (n_images, 40), generator=seeded(1)) / 255
+
+    def drawn(share):
+        batches = Batches(
+            pixels_of(grey, binarise=by != "grey"),
+            torch.arange(n_images),
+            batch_size=5,
+            n_latents=2,
+            n_particles=n_particles,
+            generator=seeded(),
+        )
+        return list(batches.epoch(share)), batches.generator.get_state()
+
+    wholes, state = drawn(None)
+    for rank in range(3):
+        parts, its_state = drawn(lambda n, rank=rank: slice(rank * n // 3, (rank + 1) * n // 3))
+        assert torch.equal(state, its_state)
+        for part, whole in zip(parts, wholes, strict=True):
+            assert part.n_images == whole.n_images == len(whole.x)
+            own = slice(rank * len(whole.x) // 3, (rank + 1) * len(whole.x) // 3)
+            assert torch.equal(part.x, whole.x[own])
+            assert torch.equal(part.y, whole.y[own])
+            assert torch.equal(part.noise, whole.noise[..., own, :])
 
 
 # Learners of any kind

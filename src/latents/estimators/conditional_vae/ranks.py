@@ -2,10 +2,15 @@
 
 Every process draws the same batches and takes rows of each; what is summed over the images of a batch is then
 summed over the processes, forward and backward, so that a step is that of one process on the whole batch. Between
-steps all hold the same weights.
+steps all hold the same weights. Gradients are long: processes of one machine add them up in memory that all see.
 """
 
+import math
+import os
+import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -17,6 +22,9 @@ from torch.distributed import _functional_collectives as collectives
 from torch.distributed.distributed_c10d import GroupName
 
 T = TypeVar("T")
+
+# Where files are memory, on systems that have such a place.
+_MEMORY = Path("/dev/shm")  # noqa: S108
 
 
 class Ranks:
@@ -31,6 +39,7 @@ class Ranks:
     def __init__(self, group: ProcessGroup) -> None:
         self._group = group
         self.rank, self.size = group.rank(), group.size()
+        self._rooms: dict[int, Tensor | None] = {}
 
     @property
     def is_first(self) -> bool:
@@ -45,25 +54,43 @@ class Ranks:
         """Sum a tensor over the processes, differentiably: all objectives together depend on the sum."""
         return cast(Tensor, _Total.apply(addend, self._group.group_name))
 
-    def mean_gradient(self, parts: Sequence[Tensor], sums: Tensor, n: int) -> tuple[list[Tensor], Tensor]:
-        """Return the gradient of the mean over the images of all processes, and sums over them, at one go.
-
-        Parameters
-        ----------
-        parts : sequence of Tensor
-            The gradient of the sum over this process's images, in parts of any shape, in which it comes back.
-        sums : Tensor of shape (S,)
-            Over this process's images.
-        n : int
-            How many these are.
-        """
-        flat = _flattened((*parts, sums, sums.new_full((1,), n)))
-        if torch.compiler.is_compiling():
-            flat = self.total(flat)  # which the compiler makes one in place
+    def totals(self, addends: Sequence[Tensor]) -> list[Tensor]:
+        """Sum tensors over the processes, all at one go: float32, on one device, good until the next such sum."""
+        sizes = [addend.numel() for addend in addends]
+        room = self._room(sum(sizes)) if addends[0].device.type == "cpu" else None
+        if room is None:
+            total = _flattened(addends)
+            dist.all_reduce(total, group=self._group)
         else:
-            dist.all_reduce(flat, group=self._group)
-        *means, sums, count = torch.split(flat, [*(part.numel() for part in parts), len(sums), 1])
-        return [mean.div_(count).view_as(part) for mean, part in zip(means, parts, strict=True)], sums
+            *rows, total = room
+            torch.cat([addend.detach().reshape(-1) for addend in addends], out=rows[self.rank])
+            dist.barrier(self._group)  # all rows are there, and nobody needs the last total any more
+            own = self.rows(len(total))
+            torch.add(rows[0][own], rows[1][own], out=total[own])
+            for row in rows[2:]:
+                total[own] += row[own]
+            dist.barrier(self._group)
+        parts = torch.split(total, sizes)
+        return [part.view_as(addend) for part, addend in zip(parts, addends, strict=True)]
+
+    def _room(self, n: int) -> Tensor | None:
+        """Return memory that all processes see, n numbers for each and n more: (size + 1, n).
+
+        None if they are on several machines. To add up there takes less than half the time that sending takes.
+        """
+        if n not in self._rooms:
+            shape = (self.size + 1, n)
+            path = self.of_first(_new_file(4 * math.prod(shape)) if self.is_first else None)
+            room = None
+            try:
+                if path is not None and path.exists():
+                    with suppress(RuntimeError):  # of another user, or without memory for the map
+                        room = torch.from_file(str(path), shared=True, size=math.prod(shape)).view(shape)
+                self._rooms[n] = room if all(self.of_all(room is not None)) else None
+            finally:
+                if self.is_first and path is not None:
+                    path.unlink()  # those who have it keep it
+        return self._rooms[n]
 
     def of_first(self, value: T) -> T:
         """Return what the first process gives; what others give does not count."""
@@ -88,6 +115,22 @@ class Ranks:
             parts = torch.split(flat, [tensor.numel() for tensor in same])
             for tensor, part in zip(same, parts, strict=True):
                 tensor.detach().copy_(part.view_as(tensor))
+
+
+def _new_file(n_bytes: int) -> Path | None:
+    """Return a new file in memory, or None where there is no room for it."""
+    try:
+        descriptor, path = tempfile.mkstemp(prefix="latents-", dir=_MEMORY)
+    except OSError:
+        return None
+    try:
+        os.posix_fallocate(descriptor, 0, n_bytes)  # who writes where no memory is left is killed
+    except OSError:
+        os.unlink(path)
+        return None
+    finally:
+        os.close(descriptor)
+    return Path(path)
 
 
 def _flattened(tensors: Iterable[Tensor]) -> Tensor:

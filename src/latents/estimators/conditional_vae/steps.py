@@ -19,6 +19,7 @@ from torch.func import functional_call, grad
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from latents.estimators.conditional_vae.batches import Batch
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.objective import Objective
 from latents.estimators.conditional_vae.ranks import Ranks
@@ -137,54 +138,46 @@ def make_schedule(name: str, optimizer: Optimizer, n_steps: int) -> LRScheduler 
 class Loss(nn.Module):
     """What a step descends, the mean of the negative objective, as a module around the network.
 
-    Of several processes that train together each has the sum over its own images (``Ranks.mean_gradient``).
-
     Parameters
     ----------
     network : ConditionalNetwork
     objective : Objective
     precision : torch.dtype
         What matrix products are multiplied in.
-    ranks : Ranks, optional
-        By default one process trains alone.
     """
 
-    def __init__(
-        self,
-        network: ConditionalNetwork,
-        objective: Objective,
-        precision: torch.dtype,
-        ranks: Ranks | None = None,
-    ) -> None:
+    def __init__(self, network: ConditionalNetwork, objective: Objective, precision: torch.dtype) -> None:
         super().__init__()
         self.network = network
         self._objective = objective
         self._precision = precision
-        self.ranks = ranks
 
-    def forward(self, x: Tensor, y: Tensor, noise: Tensor, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss, (), and the sums of reconstruction, KL and trained bound over the batch, (3,)."""
+    def forward(self, batch: Batch, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss, (), and the sums of reconstruction, KL and trained bound over the batch, (3,).
+
+        Of a part of a batch it is what this adds to the loss, and to the sums, of the whole.
+        """
+        x, y, noise, n_images = batch
         with torch.autocast(x.device.type, self._precision, enabled=self._precision != torch.float32):
             terms = self._objective(self.network, x.float(), y, noise, kl_weight)
         sums = torch.stack((terms.reconstruction, terms.kl, terms.trained_bound)).detach().sum(dim=1)
-        descended = terms.objective.mean() if self.ranks is None else terms.objective.sum()
-        return -descended, sums
+        return -terms.objective.sum() / n_images, sums
 
 
-def plain_step(learner: Learner, loss: Loss, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+def plain_step(learner: Learner, loss: Loss, ranks: Ranks | None, batch: Batch) -> Tensor:
     """Make a step of any optimiser, on a batch of any size; return the sums over the batch.
 
-    Of several processes each brings its own rows of the batch, be they none.
+    Of several processes each brings its own part of the batch, be it none of it, and has the sums over that.
     """
     sums: Tensor
-    descended, sums = loss(x, y, noise, torch.full((), learner.kl_weight, device=x.device))
+    descended, sums = loss(batch, torch.full((), learner.kl_weight, device=batch.x.device))
     learner.optimizer.zero_grad()
     descended.backward()
-    if loss.ranks is not None:
+    if ranks is not None:
         gradients = {weight: weight.grad for weight in loss.parameters() if weight.grad is not None}
-        means, sums = loss.ranks.mean_gradient([*gradients.values()], sums, len(x))
-        for weight, mean in zip(gradients, means, strict=True):
-            weight.grad = mean
+        totals = ranks.totals([*gradients.values()])
+        for weight, total in zip(gradients, totals, strict=True):
+            weight.grad = total
     learner.optimizer.step()
     learner.advance()
     return sums
@@ -211,6 +204,8 @@ class CompiledStep:
         Its schedule may change Adam's rate, and nothing else.
     loss : Loss
         Of the learner's network.
+    ranks : Ranks, optional
+        By default one process trains alone.
 
     Raises
     ------
@@ -218,7 +213,7 @@ class CompiledStep:
         If the optimiser is another than a plain Adam.
     """
 
-    def __init__(self, learner: Learner, loss: Loss) -> None:
+    def __init__(self, learner: Learner, loss: Loss, ranks: Ranks | None = None) -> None:
         optimizer = learner.optimizer
         if (
             type(optimizer) is not torch.optim.Adam
@@ -228,6 +223,7 @@ class CompiledStep:
             raise TypeError(f"the optimiser is {optimizer!r}; what is compiled is a plain Adam, of one group")
         self._learner = learner
         self._loss = loss
+        self._ranks = ranks
         self._names = [name for name, _ in loss.named_parameters()]
         parameters = list(loss.parameters())
         self._shapes = [parameter.shape for parameter in parameters]
@@ -255,16 +251,16 @@ class CompiledStep:
         )
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-        """Return the sums over the batch."""
+    def __call__(self, batch: Batch) -> Tensor:
+        """Return the sums over the batch, of several processes over the part that each brings."""
         learner, t = self._learner, self._learner.n_steps + 1
         rate = learner.optimizer.param_groups[0]["lr"] / (1 - self._betas[0] ** t)
         root = (1 - self._betas[1] ** t) ** 0.5
         # Tensors, or each new value would be compiled for.
-        scalars = torch.tensor((learner.kl_weight, rate, root), device=x.device).unbind()
+        scalars = torch.tensor((learner.kl_weight, rate, root), device=batch.x.device).unbind()
         # From the second call on nothing is as it was not before: torch need not make sure of it each time.
         with set_stance(skip_guard_eval_unsafe=self._is_compiled):
-            sums: Tensor = self._graph(self._weights, self._m, self._v, (x, y, noise), *scalars)
+            sums: Tensor = self._graph(self._weights, self._m, self._v, batch, *scalars)
         self._is_compiled = True
         self._counts += 1
         learner.advance()
@@ -275,7 +271,7 @@ class CompiledStep:
         weights: Tensor,
         m: Tensor,
         v: Tensor,
-        batch: tuple[Tensor, ...],
+        batch: Batch,
         kl_weight: Tensor,
         rate: Tensor,
         root: Tensor,
@@ -287,12 +283,12 @@ class CompiledStep:
             # torch.func does not let what is differentiated change tensors that it was not given.
             changed = {name: buffer.clone() for name, buffer in buffers.items()}
             own = dict(zip(self._names, self._split(weights), strict=True))
-            loss, sums = functional_call(self._loss, {**own, **changed}, (*batch, kl_weight))
+            loss, sums = functional_call(self._loss, {**own, **changed}, (batch, kl_weight))
             return loss, (sums, changed)
 
         g, (sums, changed) = grad(descended, has_aux=True)(weights)
-        if self._loss.ranks is not None:
-            (g,), sums = self._loss.ranks.mean_gradient([g], sums, len(batch[0]))
+        if self._ranks is not None:
+            g = self._ranks.total(g)
         for name, buffer in buffers.items():
             buffer.copy_(changed[name])
         beta_1, beta_2 = self._betas

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from latents.estimators.common.warnings import warn_caller
-from latents.estimators.conditional_vae.batches import Batches
+from latents.estimators.conditional_vae.batches import Batch, Batches
 from latents.estimators.conditional_vae.checkpoints import Checkpoints
 from latents.estimators.conditional_vae.normalisation import normalised_over
 from latents.estimators.conditional_vae.objective import Objective
@@ -210,26 +210,24 @@ def train(
         At the end of an epoch in which a bound or a weight was no longer finite, or whose mean bound lies
         below that of the untrained network by more than its magnitude.
     """
-    loss = Loss(learner.network, objective, precision, ranks)
-    plain = partial(plain_step, learner, loss)
-    compiled = CompiledStep(learner, loss) if is_compiled else plain
+    loss = Loss(learner.network, objective, precision)
+    plain = partial(plain_step, learner, loss, ranks)
+    compiled = CompiledStep(learner, loss, ranks) if is_compiled else plain
 
-    def step(x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+    def step(batch: Batch) -> Tensor:
         # Compiled for the one size that nearly all batches have: another would take as long again. The very
         # first step is the optimiser's own, since torch's schedules warn of one that never makes any.
-        chosen = compiled if len(x) == batches.batch_size and learner.n_steps else plain
-        if ranks is not None:
-            own = ranks.rows(len(x))
-            x, y, noise = x[own], y[own], noise[..., own, :]
-        return chosen(x, y, noise)
+        return (compiled if batch.n_images == batches.batch_size and learner.n_steps else plain)(batch)
 
     for epoch in range(epochs_done + 1, epochs + 1):
         learner.network.train()
         with normalised_over(ranks, learner.network):
             # Looked at once an epoch, not once a step: reading a value makes a GPU wait.
-            sums = torch.stack([step(*batch) for batch in batches.epoch()])
+            share = None if ranks is None else ranks.rows
+            sums = torch.stack([step(batch) for batch in batches.epoch(share)])
         learner.network.eval()
         if ranks is not None:
+            sums = ranks.total(sums)
             ranks.follow_first(learner.tensors)
         _check(learner, sums, batches, epoch)
         reconstruction, kl, trained_bound = (sums.double().sum(dim=0) / batches.n_images).tolist()
