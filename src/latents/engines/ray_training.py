@@ -77,8 +77,9 @@ def train(
         they raise ends the training.
     checkpoint : path-like, optional
         As for ``ConditionalVAE.fit``: written by the first process, in a folder that all machines see. Where a
-        process is lost, all start anew, once, from there, and end bit for bit as if none had been; without a
-        checkpoint they begin again.
+        process is lost, all start anew, once, from there, and end bit for bit as if none had been (three or more
+        if all are on one machine both times, or neither: it adds up in another order); without a checkpoint they
+        begin again.
 
     Returns
     -------
