@@ -569,8 +569,8 @@ AS_MANY_AS_ROWS = (
     [
         MinimumErrorPCA(),
         MinimumErrorPCA(svd_solver="full", whiten=True),
-        MinimumErrorPCA(svd_solver="full", whiten=True, n_components=5),
-        MinimumErrorPCA(svd_solver="gram", n_components=5),
+        MinimumErrorPCA(svd_solver="full", whiten=True, n_components=0.9),
+        MinimumErrorPCA(svd_solver="gram", n_components=0.9),
         MinimumErrorPCA(svd_solver="covariance_eigh", n_components=0.9),
         MinimumErrorPCA(svd_solver="arpack", n_components=1, random_state=0),
         MinimumErrorPCA(svd_solver="randomized", n_components=1, random_state=0),

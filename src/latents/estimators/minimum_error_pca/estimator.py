@@ -85,8 +85,8 @@ class MinimumErrorPCA(
 
     J is least for z_ni = x_n' mu_i and b_i = mean' mu_i, and is then J = sum_{i>d} mu_i' S mu_i
     with S = (1/N) sum_n (x_n - mean)(x_n - mean)'. Hence the basis is that of the eigenvectors of
-    S, eigenvalues lambda_i falling, and J = sum_{i>d} lambda_i. With weights w_n (``sample_weight``) every sum over
-    n is a weighted one, and is divided by sum_n w_n in place of N.
+    S, eigenvalues lambda_i falling, and J = sum_{i>d} lambda_i. With weights w_n (``sample_weight``) every sum
+    over n is a weighted one, divided by sum_n w_n in place of N.
 
     Arguments, attributes, signs and dtypes are those of ``sklearn.decomposition.PCA``;
     ``max_distortion`` and ``max_distortion_share``, ``distortion_``, ``distortion_curve_``, ``offsets_``,
@@ -188,13 +188,13 @@ class MinimumErrorPCA(
     multiplied in float32, a few MiB at a time, and added up in float64: eigenvalues are then good to about 1e-7
     lambda_1. Bytes lose nothing: their sums are exact.
 
-    A weight says how many samples a row stands for: whole weights give what repeated rows give, to rounding, and a
-    row of weight 0 is left out. N in the divisors of ``explained_variance_`` and ``noise_variance_``, and in Minka's
-    evidence, is then the sum of the weights, but not less than the number of rows that have one: weights that add up
-    to less, as to 1, tell shares alone, and with equal ones of at most 1 everything but ``singular_values_`` is as
-    without. As many directions can be had as rows have a weight, not more if these are repeated: those that lack
-    are null. Weights turn bytes to float64, a few rows at a time; only where some are 0 do solvers other than
-    "covariance_eigh" copy the rows that remain.
+    A weight says how many samples a row stands for: whole weights give what repeated rows give, to rounding, and
+    a row of weight 0 is left out. N in the divisors of ``explained_variance_`` and ``noise_variance_``, and in
+    Minka's evidence, is then the sum of the weights, but not less than the number of rows that have one. Weights
+    that add up to less, as to 1, so tell shares alone; with equal ones of at most 1 everything but
+    ``singular_values_`` is as without. As many directions can be had as rows have a weight, not more if these are
+    repeated: those that lack are null. With weights bytes become float64, a few rows at a time; only where some
+    are 0 do solvers other than "covariance_eigh" copy the rows that remain.
 
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
