@@ -35,6 +35,34 @@ def as_lists(data):
 
 class TestWhatIsRead:
     @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("odd", [False, True])
+    def test_weights(self, tmp_path, kind, odd, caplog):
+        rows = pd.DataFrame({"a": [1, 2, 300], "weight": [0.5, 0, 3], "b": [3, 4, 5]})
+        if odd:  # what is read line by line
+            rows = rows.assign(label=["x", "", "y"])
+        data = table(tmp_path, rows, f"a{kind}", weight="weight").load()
+        assert data["weights"].tolist() == [0.5, 0, 3]
+        assert data["feature_names"].tolist() == ["a", "b"]
+        caplog.set_level("INFO")
+        assert table(tmp_path, rows, f"a{kind}").load()["feature_names"].tolist() == ["a", "weight", "b"]
+        assert "column 'weight' is a feature; `weight: weight`" in caplog.text
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize(
+        ("cells", "said"),
+        [
+            ([1.5, None, 3], r"(line 3|row 1): column 'w' is (empty|nan)"),
+            (["1", "heavy", "3"], "column 'w' is '(heavy|1)'; allowed are finite numbers"),
+        ],
+    )
+    def test_weights_that_are_no_numbers(self, tmp_path, kind, cells, said):
+        rows = pd.DataFrame({"a": [1, 2, 300], "w": cells})
+        with pytest.raises(DatasetError, match=said):
+            table(tmp_path, rows, f"a{kind}", weight="w").load()
+        with pytest.raises(DatasetError, match=r"no column 'v', which weight names; it has 'a', 'w'"):
+            table(tmp_path, rows, f"a{kind}", weight="v").load()
+
+    @pytest.mark.parametrize("kind", KINDS)
     def test_features_and_what_is_known_of_rows(self, tmp_path, kind):
         rows = pd.DataFrame(
             {

@@ -314,6 +314,17 @@ class TestImages:
                 r"labels has shape \(2,\); one value per image makes \(3,\)",
             ),
             ({"images": IMAGES, "names": ["a", "b"]}, r"names has shape \(2,\); one value per image makes"),
+            (
+                {"images": IMAGES, "weights": [1.0]},
+                r"weights has shape \(1,\); one value per image makes \(3,\)",
+            ),
+            ({"images": IMAGES, "weights": ["1", "2", "3"]}, "weights are of type <U1; allowed are numbers"),
+            (
+                {"images": IMAGES, "weights": [1, 2, -0.5]},
+                "image 2 has weight -0.5; allowed are numbers of at",
+            ),
+            ({"images": IMAGES, "weights": [1, np.inf, 1]}, "image 1 has weight inf"),
+            ({"images": IMAGES, "weights": [1, np.nan, 1]}, "image 1 has no value in weights"),
             (pd.DataFrame({"a": [1, 2]}), r"data are a DataFrame; .*latents\.datasets\.FeatureTableDataset"),
             (IMAGES, r"the data are a ndarray; .*latents\.datasets\.NpyDataset"),
         ],

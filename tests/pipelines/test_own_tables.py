@@ -9,7 +9,8 @@ from kedro.io import DatasetError
 
 from tests.conftest import ROOT
 
-MANUAL = (ROOT / "docs/data.md").read_text()
+MANUAL, MODELS = ((ROOT / f"docs/{name}.md").read_text() for name in ("data", "models"))
+(WEIGHED,) = re.findall(r"```yaml\n(pca.raw_images: .*?)```", MODELS, flags=re.DOTALL)
 (SPREADSHEET,) = re.findall(r"```yaml\n(# Rows such as .*?)```", MANUAL, flags=re.DOTALL)
 WORDS = ["anchor", "harbour", "sail", "ship", "keel", "airport", "plane", "wing", "pilot", "tower"]
 
@@ -36,6 +37,56 @@ def test_numbers_of_a_spreadsheet(project):
     said = r"measured\.csv, line 5: column 'Länge' is 'x.*allowed are finite"
     with pytest.raises(DatasetError, match=said):
         project.run("pca", env=None)
+
+
+def test_rows_with_weights(project, caplog):
+    """What is said of rows with weights is what is said of the rows repeated, from the table to the report."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(60, 5)) @ rng.normal(size=(5, 5)), columns=[*"abcde"])
+    held_out, weights = np.arange(60) % 4 == 0, np.arange(60) % 5
+    rows = X.assign(held_out=held_out, n_seen=weights)
+    path = project.path / "data/01_raw/weighed.csv"
+    path.parent.mkdir(parents=True)
+
+    def run(table, entry, fit=""):
+        table.to_csv(path, index=False)
+        project.write("conf/local/catalog.yml", entry)
+        project.write("conf/local/parameters.yml", f"pca: {{fit: {{n_components: 2{fit}}}}}\n")
+        project.run("pca", env=None)
+        curve = pd.read_csv(project.path / "data/08_reporting/pca/distortions.csv")
+        return project.metrics("pca", env=None), curve
+
+    repeated = rows.drop(columns="n_seen").iloc[np.repeat(np.arange(60), weights)]
+    expected, of_repeated = run(repeated, re.sub(r",\s*weight: \w+", "", WEIGHED))
+    assert "unweighted" not in of_repeated
+    found, curve = run(rows, WEIGHED)
+    for name in ("distortion", "explained_variance_ratio", "heldout_distortion"):
+        assert found[name] == pytest.approx(expected[name], rel=1e-9)
+    assert found["distortion_gap"] < 1e-9
+    assert found["n_samples"] == np.count_nonzero(weights[~held_out])
+    for name in ("distortion", "measured", "heldout", "heldout_measured"):
+        np.testing.assert_allclose(curve[name], of_repeated[name], rtol=1e-9)
+    scores = pd.read_parquet(project.path / "data/07_model_output/pca/scores.parquet")
+    assert scores["weight"].tolist() == weights.tolist()
+    np.testing.assert_allclose(curve["unweighted"].dropna().iloc[-1], scores["error"][~held_out].mean())
+    assert "36 of 45 training rows have a weight above 0; they add up to" in caplog.text
+    assert "where all rows count alike" in (project.path / "data/08_reporting/pca/report.html").read_text()
+
+    alike, curve = run(rows, WEIGHED, ", use_weights: false")
+    assert "unweighted" not in curve
+    train = X.to_numpy()[~held_out]
+    assert curve["distortion"][0] == pytest.approx(train.var(axis=0).sum())
+    assert alike["n_samples"] == 45
+
+    for bad, said in (
+        (rows.assign(n_seen=-1.0), "row 0 has weight -1; allowed are numbers of at least 0"),
+        (rows.assign(n_seen=0), "0 of 45 training rows have a weight above 0; at least 2 are needed"),
+        (rows.assign(n_seen=held_out.astype(int)), "0 of 45 training rows have a weight above 0; at least 2 are needed"),
+    ):
+        with pytest.raises((ValueError, DatasetError), match=said):
+            run(bad, WEIGHED)
+    found, _ = run(rows.assign(n_seen=(~held_out).astype(int)), WEIGHED)
+    assert "heldout_distortion" not in found
 
 
 def test_documents_of_polars_and_what_is_no_table(project):

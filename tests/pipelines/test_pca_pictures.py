@@ -25,6 +25,7 @@ FIT = {
     "whiten": False,
     "device": "auto",
     "random_state": 0,
+    "use_weights": True,
 }
 
 
@@ -163,14 +164,14 @@ def test_the_page_says_what_was_asked(fit, said):
 
 
 def test_only_what_is_given_reaches_the_estimator():
-    assert FitParameters(**FIT | {"n_components": 3}).model_dump(exclude_none=True) == {
+    assert FitParameters(**FIT | {"n_components": 3}).arguments() == {
         "n_components": 3,
         "svd_solver": "full",
         "whiten": False,
         "device": "auto",
         "random_state": 0,
     }
-    by_error = FitParameters(**FIT | {"max_distortion_share": 0.1}).model_dump(exclude_none=True)
+    by_error = FitParameters(**FIT | {"max_distortion_share": 0.1}).arguments()
     assert by_error["max_distortion_share"] == 0.1
     assert "n_components" not in by_error
 

@@ -88,6 +88,16 @@ def test_distortion_curve_and_measured_marks(digits):
     assert figure.layout.shapes[0].x0 == 20
 
 
+def test_what_weights_change_stands_beside():
+    figure = pca.distortion_curve([3.0, 2.0, 1.0], [2], [1.0], 2, unweighted=[4.0, 2.5, 1.5])
+    (alike,) = [line for line in figure.data if line.name == "training, all alike"]
+    np.testing.assert_array_equal(alike.y, [4.0, 2.5, 1.5])
+    assert alike.line.dash == "dash"
+    assert "Dashed: the same basis where all rows count alike" in figure.layout.title.subtitle.text
+    with pytest.raises(ValueError, match="unweighted has 2"):
+        pca.distortion_curve([3.0, 2.0, 1.0], [2], [1.0], 2, unweighted=[4.0, 2.5])
+
+
 def test_distortion_curve_of_constant_data():
     assert "error of 0" in pca.distortion_curve(np.zeros(4), [1], [0.0], 1).layout.title.text
 

@@ -42,7 +42,7 @@ class NpzDataset(_OneFile, AbstractDataset[dict[str, NDArray[Any]], dict[str, ND
 
     It is also the way to bring one's own images: ``images`` (N x height x width, or with three colour
     channels last) or ``features`` (N x p) with ``feature_names`` (p), and optionally ``labels`` (N),
-    ``held_out`` (N truth values) and ``names`` (N).
+    ``held_out`` (N truth values), ``names`` (N) and ``weights`` (N, how many rows each stands for).
 
     Parameters
     ----------

@@ -54,6 +54,8 @@ class FeatureTableDataset(TableDataset[Arrays]):
         throughout become numbers.
     image_shape : sequence of int, optional
         ``[height, width]`` or ``[height, width, 3]``: each row is an image, its pixels line by line.
+    weight : str, optional
+        A column that says how many rows each stands for; one called ``weight`` is else a feature as all others.
     drop : sequence of str
         Columns that are left out.
     separator : str, optional
@@ -80,6 +82,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         filepath: str,
         label: str | None = None,
         image_shape: Sequence[int] | None = None,
+        weight: str | None = None,
         drop: Sequence[str] = (),
         separator: str | None = None,
         encoding: str = "utf-8",
@@ -93,7 +96,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         super().__init__(filepath, encoding, separator, quoting, max_unpacked, credentials, fs_args, metadata)
         if not isinstance(drop, (list, tuple)):
             raise DatasetError(f"drop is {drop!r:.80}; allowed is a list of columns")
-        self._label = _column(label)
+        self._label, self._weight = _column(label), _column(weight)
         self._image_shape = image_shape_of(image_shape)
         self._drop = tuple(map(_column, drop))
         if decimal not in _NUMBERS:
@@ -108,8 +111,8 @@ class FeatureTableDataset(TableDataset[Arrays]):
     def load(self) -> Arrays:
         """Return ``features`` (N x p) and ``feature_names`` (p), or ``images``, and what else the table has.
 
-        That is ``labels``, ``held_out`` and ``names``, each of length N. A row may lack its label, which is
-        then empty among texts, and NaN among numbers of Parquet; trainings refuse that.
+        That is ``labels``, ``held_out``, ``names`` and ``weights``, each of length N. A row may lack its label,
+        which is then empty among texts, and NaN among numbers of Parquet; trainings refuse that.
         """
         X, columns, others = self._from_parquet() if self._kind == ".parquet" else self._from_text()
         data = images_or_features(self._place, X, self._image_shape, "columns of features")
@@ -121,7 +124,8 @@ class FeatureTableDataset(TableDataset[Arrays]):
 
     def _meanings(self, names: list[str]) -> _Columns:
         there = set(names)
-        for parameter, name in [("label", self._label), *(("drop", name) for name in self._drop)]:
+        named = [("label", self._label), ("weight", self._weight), *(("drop", name) for name in self._drop)]
+        for parameter, name in named:
             if name is not None and name not in there:
                 raise DatasetError(
                     f"{self._place} has no column {name!r:.80}, which {parameter} names; "
@@ -129,6 +133,8 @@ class FeatureTableDataset(TableDataset[Arrays]):
                 )
         kept = there.difference(self._drop)
         others = {"labels": self._label or "label", "held_out": "held_out", "names": "name"}
+        if self._weight is not None:
+            others["weights"] = self._weight
         others = {meaning: name for meaning, name in others.items() if name in kept}
         kept.difference_update(others.values())
         features = [name for name in names if name in kept]
@@ -139,7 +145,12 @@ class FeatureTableDataset(TableDataset[Arrays]):
                 f"{self._place}: column {names.index('') + 1} has no name, as row numbers have that were "
                 'written along; name it, or leave it out by `drop: [""]`'
             )
-        meant = {self._label or "label", "held_out", "name"}
+        if "weight" in features:
+            logger.info(
+                "%s: column 'weight' is a feature; `weight: weight` in the entry would make it weights of rows",
+                self._place,
+            )
+        meant = {self._label or "label", "held_out", "name", self._weight}
         for name in features:
             if name.strip() in meant:
                 raise DatasetError(
@@ -169,8 +180,11 @@ class FeatureTableDataset(TableDataset[Arrays]):
             return None
         encoded = content.rstrip("\r\n").encode()
         others = set(columns.others.values()).union(self._drop)
+        weight = columns.others.get("weights")
         for number in (pl.UInt8(), pl.Float64()):
             schema = {name: pl.String() if name in others else number for name in names}
+            if weight is not None:
+                schema[weight] = pl.Float64()
             try:
                 table = pl.read_csv(
                     encoded,
@@ -182,10 +196,11 @@ class FeatureTableDataset(TableDataset[Arrays]):
             except pl.exceptions.PolarsError:
                 continue
             X = table.select(columns.features).to_numpy(order="c")
-            cells = {meaning: table[name] for meaning, name in columns.others.items()}
+            cells = {meaning: table[name] for meaning, name in columns.others.items() if name != weight}
             if any(table.null_count().row(0)) or any((column == "").any() for column in cells.values()):
                 return None
-            if not np.isfinite(X).all():
+            weights = {} if weight is None else {"weights": table[weight].to_numpy()}
+            if not np.isfinite(X).all() or not all(np.isfinite(w).all() for w in weights.values()):
                 return None
             arrays = {meaning: column.to_numpy().astype(str) for meaning, column in cells.items()}
             if "held_out" in cells:
@@ -193,7 +208,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
                 if None in marks:
                     return None
                 arrays["held_out"] = np.array(marks, dtype=bool)
-            return X, arrays
+            return X, arrays | weights
         return None
 
     def _by_line(self, text: str, names: list[str], columns: _Columns) -> tuple[NDArray[Any], Arrays]:
@@ -208,6 +223,9 @@ class FeatureTableDataset(TableDataset[Arrays]):
             rows.append(self._numbers(line, columns.features, [row[place] for place in at]))
             for meaning, name in columns.others.items():
                 cell = row[places[name]]
+                if meaning == "weights":
+                    others[meaning].append(self._numbers(line, [name], [cell])[0])
+                    continue
                 if not cell and meaning == "labels":
                     unlabelled.append(line)
                 elif not cell:
@@ -246,12 +264,17 @@ class FeatureTableDataset(TableDataset[Arrays]):
         cells = {name: _decoded(table.column(places[name])) for name in used}
         for meaning, name in columns.others.items():
             missing = np.flatnonzero(cells[name].is_null(nan_is_null=True))
+            if meaning == "weights":
+                continue  # _finite tells
             if meaning == "labels":
                 self._tell([f"row {row}" for row in missing], columns)
             elif missing.size:
                 raise DatasetError(f"{path}, row {missing[0]}: column {name!r:.80} is empty")
         X = _side_by_side([_finite(path, name, cells[name]) for name in columns.features], len(table))
-        others = {meaning: _plain(path, name, cells[name]) for meaning, name in columns.others.items()}
+        others = {
+            meaning: (_finite if meaning == "weights" else _plain)(path, name, cells[name])
+            for meaning, name in columns.others.items()
+        }
         return X, columns, others
 
     def _tell(self, places: list[str], columns: _Columns) -> None:

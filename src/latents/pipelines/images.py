@@ -27,8 +27,8 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
     ----------
     raw_images : mapping
         ``images`` (N x height x width, or with 1 or 3 channels last), or ``features`` (N x p numbers) and
-        optionally ``feature_names`` (p); and optionally ``labels`` (N), ``held_out`` (N truth values) and
-        ``names`` (N, what an image or row is called).
+        optionally ``feature_names`` (p); and optionally ``labels`` (N), ``held_out`` (N truth values),
+        ``names`` (N, what an image or row is called) and ``weights`` (N, how many rows each stands for).
     to_learn : bool, default=True
         Whether a model is to be trained on them, which takes two or more, not all the same, and labels for
         all or for none.
@@ -44,7 +44,8 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
     ------
     ValueError
         If there are neither images nor features or both, or too few to learn from, their sizes differ, a value is
-        no finite number, labels, held-out marks and names are not one per image, or one is missing.
+        no finite number, labels, held-out marks, names and weights are not one per image, or one is missing, or a
+        weight is below 0.
     """
     if not isinstance(raw_images, Mapping):
         raise ValueError(
@@ -61,7 +62,7 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
     values = checked[kinds[0]]
     if to_learn and len(values) < 2:
         raise ValueError(f"1 {one} given; at least 2 are needed to learn from")
-    for name in ("labels", "held_out", "names"):
+    for name in ("labels", "held_out", "names", "weights"):
         if name in raw_images:
             marks = np.asarray(raw_images[name])
             if name == "labels" and are_several(marks):
@@ -87,6 +88,8 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
                 marks = np.where(missing, "", marks.astype(str))
             if name == "names":
                 marks = marks.astype(str)
+            elif name == "weights":
+                marks = _weights(marks, one)
             elif name == "labels":
                 marks = numbers_if_whole(marks)
             checked[name] = marks
@@ -95,6 +98,15 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
         raise ValueError(f"all {len(values)} {one}s are the same: there is nothing to learn")
     logger.info("%d %ss of shape %s, %d values constant", len(values), one, values.shape[1:], constant.sum())
     return checked
+
+
+def _weights(marks: NDArray[Any], one: str) -> NDArray[np.float64]:
+    if marks.dtype.kind not in "buif":
+        raise ValueError(f"weights are of type {marks.dtype}; allowed are numbers")
+    weights = marks.astype(np.float64)
+    if (bad := np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))).size:
+        raise ValueError(f"{one} {bad[0]} has weight {weights[bad[0]]:g}; allowed are numbers of at least 0")
+    return weights
 
 
 def are_several(labels: NDArray[Any]) -> bool:

@@ -8,7 +8,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from latents.estimators.minimum_error_pca.moments import FloatArray, block_rows, working_dtype
+from latents.estimators.minimum_error_pca.moments import Array, FloatArray, block_rows, working_dtype
+from latents.estimators.minimum_error_pca.weighted import roots_of
 
 # So many rows are worth what a product with few columns adds up.
 _ROWS = 16
@@ -54,10 +55,18 @@ class Centred:
     ----------
     X : ndarray or sparse matrix of shape (N, p)
     mean : ndarray of shape (p,)
+
+    Attributes
+    ----------
+    total : float
+        What sums over the rows are divided by: N.
     """
+
+    total: float
 
     def __init__(self, X: Any, mean: FloatArray) -> None:
         self.X, self.shape, self.dtype = X, X.shape, working_dtype(X)
+        self.total = X.shape[0]
         self.is_sparse = bool(sp.issparse(X))
         if self.is_sparse:
             self.X = X.astype(np.float64, copy=False)
@@ -124,10 +133,7 @@ class Centred:
     def squared_length(self) -> float:
         """Return sum_n |x_n - mean|^2, the trace of A A'."""
         if self.is_sparse:
-            X = self.X
-            if not X.has_canonical_format:  # numbers may be given in parts
-                X = X.copy()
-                X.sum_duplicates()
+            X = self._in_one_part()
             # What is given, less the mean of its column, and the zeros between: nothing cancels.
             given = X.data - self.mean[X.indices]
             n_zeros = self.shape[0] - np.bincount(X.indices, minlength=self.shape[1])
@@ -140,6 +146,79 @@ class Centred:
         first, second = (self.times, self.transposed_times) if p <= n else (self.transposed_times, self.times)
         return LinearOperator((min(n, p),) * 2, matvec=lambda v: second(first(v)), dtype=self.dtype)
 
+    def _in_one_part(self) -> Any:
+        """Return a sparse X whose numbers are none of them given in parts."""
+        X = self.X
+        if not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        return X
+
     def _rounded(self, product: FloatArray, M: FloatArray) -> FloatArray:
         """Return a product with M in the type that it has of dense data."""
         return product.astype(np.result_type(self.dtype, M), copy=False)
+
+
+class Weighted(Centred):
+    """D (X - 1 mean'), where D is diagonal: sqrt(w_n), up to the unit of ``roots_of``.
+
+    Its singular values and directions are those of the centred data with each row as often as its weight says.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix of shape (N, p)
+    mean : ndarray of shape (p,)
+    weights : ndarray of shape (N,)
+        Above 0.
+
+    Attributes
+    ----------
+    total : float
+        The sum of the weights, in the same unit.
+    """
+
+    def __init__(self, X: Any, mean: FloatArray, weights: Array) -> None:
+        super().__init__(X, mean)
+        self.roots, unit = roots_of(weights)
+        self.weights = weights / unit
+        self.total = float(self.weights.sum())
+
+    def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
+        """Yield blocks of rows, dense, and where they belong."""
+        for rows, block in super().blocks():
+            block *= self.roots[rows, np.newaxis]
+            yield rows, block
+
+    def dense(self, *, in_place: bool) -> Centred:  # noqa: ARG002
+        """Return the same with its product as one array; X is left as it is."""
+        centred = super().dense(in_place=False)
+        centred.X *= self.roots[:, np.newaxis]
+        centred.total = self.total
+        return centred
+
+    def times(self, M: FloatArray) -> FloatArray:
+        """Return the product with M (p, k), or v (p,)."""
+        product = super().times(M)
+        return self._rounded((self.roots * product.T).T, M) if self.is_sparse else product
+
+    def transposed_times(self, Q: FloatArray) -> FloatArray:
+        """Return the product of the transpose with Q (N, k), or v (N,)."""
+        return super().transposed_times((self.roots * Q.T).T.astype(Q.dtype) if self.is_sparse else Q)
+
+    def gram(self) -> Array:
+        """Return the product with the transpose (N, N)."""
+        gram = super().gram()
+        gram *= self.roots
+        gram *= self.roots[:, np.newaxis]
+        return gram
+
+    def squared_length(self) -> float:
+        """Return sum_n w_n |x_n - mean|^2."""
+        if not self.is_sparse:
+            return super().squared_length()
+        X, (n, p) = self._in_one_part(), self.shape
+        weights = np.repeat(self.weights, np.diff(X.indptr))
+        given = X.data - self.mean[X.indices]
+        of_zeros = self.total - np.bincount(X.indices, weights, minlength=p)
+        of_zeros[np.bincount(X.indices, minlength=p) == n] = 0.0  # what is left is rounding
+        return float((weights * given) @ given + of_zeros @ np.square(self.mean))

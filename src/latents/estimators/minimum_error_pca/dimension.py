@@ -72,7 +72,7 @@ class Wanted:
         least = n_features if self.evidence else self.number or 0
         return Wanted(number=n_samples) if n_samples < least <= n_features else self
 
-    def dimension(self, eigenvalues: Array, n_samples: int) -> int:
+    def dimension(self, eigenvalues: Array, n_samples: float) -> int:
         """Return d for the whole spectrum of S, falling (divisor N)."""
         if self.number is not None:
             return self.number
@@ -93,14 +93,14 @@ def falling_sums(terms: Array, rest: float) -> Array:
     return np.cumsum(np.concatenate([[rest], terms[::-1]]))[::-1]
 
 
-def minka_dimension(spectrum: Array, n_samples: int) -> int:
+def minka_dimension(spectrum: Array, n_samples: float) -> int:
     """Return the dimension d in 1..p-1 of greatest evidence, or 0 where the data have no variance.
 
     Parameters
     ----------
     spectrum : ndarray of shape (p,)
         The whole spectrum of the covariance, falling.
-    n_samples : int
+    n_samples : float
         N.
 
     References
@@ -114,7 +114,7 @@ def minka_dimension(spectrum: Array, n_samples: int) -> int:
     return 1 + int(np.argmax(evidence)) if evidence else 0
 
 
-def _log_evidence(spectrum: Array, d: int, n_samples: int) -> float:
+def _log_evidence(spectrum: Array, d: int, n_samples: float) -> float:
     """Minka's Laplace approximation of log p(X | d), up to a constant, in nats.
 
     The terms are the uniform prior of the basis on the Stiefel manifold, the likelihood of the d

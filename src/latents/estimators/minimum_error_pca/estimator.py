@@ -18,14 +18,21 @@ from latents.estimators.common.blocks import Blocks, LocalBlocks, are_blocks, in
 from latents.estimators.common.persistence import Learned, PersistentEstimator, check_learned
 from latents.estimators.common.threads import n_blas_threads
 from latents.estimators.common.warnings import warn_caller
-from latents.estimators.minimum_error_pca.centred import Centred, first_too_far, largest_deviation
+from latents.estimators.minimum_error_pca.centred import Centred, Weighted, first_too_far, largest_deviation
 from latents.estimators.minimum_error_pca.dimension import Wanted, falling_sums
-from latents.estimators.minimum_error_pca.moments import FloatArray, Moments, sums_of_rows, working_dtype
+from latents.estimators.minimum_error_pca.moments import (
+    FloatArray,
+    Moments,
+    block_rows,
+    sums_of_rows,
+    working_dtype,
+)
 from latents.estimators.minimum_error_pca.probabilistic import ProbabilisticPCA
 from latents.estimators.minimum_error_pca.solvers import (
     FULL_SPECTRUM,
     SOLVERS,
     Decomposition,
+    Dimension,
     arpack_svd,
     check_squares,
     choose_solver,
@@ -34,6 +41,17 @@ from latents.estimators.minimum_error_pca.solvers import (
     possible,
     randomized_svd,
     scatter_eigh,
+)
+from latents.estimators.minimum_error_pca.weighted import (
+    ByNumber,
+    check_enough,
+    counted,
+    mean_of,
+    n_rows_of,
+    sample_size,
+    weighted_mean,
+    weights_of_rows,
+    with_weights,
 )
 from latents.memory import check_memory
 
@@ -67,12 +85,13 @@ class MinimumErrorPCA(
 
     J is least for z_ni = x_n' mu_i and b_i = mean' mu_i, and is then J = sum_{i>d} mu_i' S mu_i
     with S = (1/N) sum_n (x_n - mean)(x_n - mean)'. Hence the basis is that of the eigenvectors of
-    S, eigenvalues lambda_i falling, and J = sum_{i>d} lambda_i.
+    S, eigenvalues lambda_i falling, and J = sum_{i>d} lambda_i. With weights w_n (``sample_weight``) every sum
+    over n is a weighted one, divided by sum_n w_n in place of N.
 
     Arguments, attributes, signs and dtypes are those of ``sklearn.decomposition.PCA``;
     ``max_distortion`` and ``max_distortion_share``, ``distortion_``, ``distortion_curve_``, ``offsets_``,
-    ``svd_solver_``, the solver "gram", sparse data for all solvers but one, ``partial_fit`` and fits over
-    blocks are added.
+    ``svd_solver_``, the solver "gram", sparse data for all solvers but one, weights of samples, ``partial_fit``
+    and fits over blocks are added.
 
     Parameters
     ----------
@@ -132,13 +151,15 @@ class MinimumErrorPCA(
     explained_variance_ratio_ : ndarray of shape (d,)
         lambda_i as a share of the trace; 0 throughout where the data have no variance.
     singular_values_ : ndarray of shape (d,)
-        Singular values of the centred data, sqrt(N lambda_i).
+        Singular values of the centred data, sqrt(N lambda_i); with weights sqrt(sum_n w_n lambda_i).
     mean_ : ndarray of shape (p,)
         Mean of the training data.
     n_components_ : int
         d.
     n_samples_ : int
-        N.
+        N; with weights, of how many rows they are above 0.
+    total_weight_ : float
+        sum_n w_n, after a fit with weights only.
     noise_variance_ : float
         sigma^2 of probabilistic PCA: mean of the discarded eigenvalues, divisor N - 1, over the
         min(N, p) - d of them that the sample can show ("covariance_eigh": over all p - d). As in
@@ -166,6 +187,14 @@ class MinimumErrorPCA(
     such eigenvalues, are then rounding errors. Use "full" where that tail matters. Dense float32 data are
     multiplied in float32, a few MiB at a time, and added up in float64: eigenvalues are then good to about 1e-7
     lambda_1. Bytes lose nothing: their sums are exact.
+
+    A weight says how many samples a row stands for: whole weights give what repeated rows give, to rounding, and
+    a row of weight 0 is left out. N in the divisors of ``explained_variance_`` and ``noise_variance_``, and in
+    Minka's evidence, is then the sum of the weights, but not less than the number of rows that have one. Weights
+    that add up to less, as to 1, so tell shares alone; with equal ones of at most 1 everything but
+    ``singular_values_`` is as without. As many directions can be had as rows have a weight, not more if these are
+    repeated: those that lack are null. With weights bytes become float64, a few rows at a time; only where some
+    are 0 do solvers other than "covariance_eigh" copy the rows that remain.
 
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
@@ -222,6 +251,7 @@ class MinimumErrorPCA(
         "svd_solver_": Learned("U"),
         "scatter_": Learned("f", ("p", "p"), is_optional=True),
         "scatter_mean_": Learned("f", ("p",), is_optional=True),
+        "total_weight_": Learned("f", is_optional=True),
         "n_features_in_": Learned("i"),
         "feature_names_in_": Learned("U", ("p",), is_optional=True),
     }
@@ -255,7 +285,7 @@ class MinimumErrorPCA(
         self.max_distortion_share = max_distortion_share
         self.device = device
 
-    def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
+    def fit(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ARG002
         """Find the basis of least error, forgetting what was learned before.
 
         Parameters
@@ -267,6 +297,9 @@ class MinimumErrorPCA(
             the last digits: what is kept of them is p numbers and p x p more.
         y : ignored
             For scikit-learn's convention.
+        sample_weight : array-like of shape (N,), optional
+            How many samples each row stands for: whole weights are as good as repeated rows, 0 leaves one out. Of
+            blocks, the weights of all rows in their order.
 
         Returns
         -------
@@ -277,17 +310,23 @@ class MinimumErrorPCA(
         ------
         ValueError
             If an argument is not allowed, on its own, for the shape of X and the solver, or for blocks; if X
-            has one sample, missing or infinite values, or values whose squares are too large (see Notes); for
+            has one sample, missing or infinite values, or values whose squares are too large (see Notes); if
+            weights are not one for each row, below 0, not finite or all 0; for
             "arpack" on data without any variance; or if torch cannot use the device.
         """
         if are_blocks(X):
-            self._fit_blocks(X)
+            self._fit_blocks(X, sample_weight)
         else:
-            self._fit(X)
+            self._fit(X, sample_weight)
         return self
 
     @available_if(_sums_blocks)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
+    def partial_fit(
+        self,
+        X: Any,
+        y: object = None,  # noqa: ARG002
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Learn from one more block of samples, exactly: as ``fit`` would from all blocks seen so far together.
 
         As long as there are fewer samples than ``n_components`` asks for (p of them for "mle"), as many
@@ -299,6 +338,8 @@ class MinimumErrorPCA(
         X : array-like or sparse matrix of shape (n, p)
             One sample or more.
         y : ignored
+        sample_weight : array-like of shape (n,), optional
+            As ``fit``; rows of calls without weights weigh 1.
 
         Raises
         ------
@@ -321,19 +362,28 @@ class MinimumErrorPCA(
                 " To go on, call partial_fit in place of fit"
             )
         data = self._checked(X, reset=first, ensure_min_samples=1)
+        weights = weights_of_rows(sample_weight, data.shape[0], any_above=first)
+        if weights is not None and not weights.any():
+            return self
         self._check_square("covariance_eigh", data.shape)
-        moments = Moments.of(data, self.device)
+        moments = Moments.of(data, self.device, weights)
         if not first:
-            moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_) + moments
+            total_weight = getattr(self, "total_weight_", None)
+            moments = Moments(self.n_samples_, self.scatter_mean_, self.scatter_, total_weight) + moments
         dtype = np.result_type(*([] if first else [self.mean_]), working_dtype(data))
         self._learn_from_blocks(moments, self._wanted().so_far(moments.n_samples, len(moments.mean)), dtype)
         self.scatter_: NDArray[np.float64] = moments.scatter
         self.scatter_mean_: NDArray[np.float64] = moments.mean
         return self
 
-    def fit_transform(self, X: Any, y: object = None) -> FloatArray:  # noqa: ARG002
-        """Fit, and return the coordinates (N, d) of X, as ``transform`` would."""
-        return self._project(self._fit(X))
+    def fit_transform(
+        self,
+        X: Any,
+        y: object = None,  # noqa: ARG002
+        sample_weight: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Fit, and return the coordinates (N, d) of all rows of X, as ``transform`` would."""
+        return self._project(self._fit(X, sample_weight))
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Return the centred coordinates (x_n - mean)' mu_i of X, whitened if so asked.
@@ -396,7 +446,7 @@ class MinimumErrorPCA(
         Returns
         -------
         ndarray of shape (N,)
-            Squared input units. On the training data their mean is ``distortion_``.
+            Squared input units. On the training data their mean, weighted as in ``fit``, is ``distortion_``.
         """
         A = self._centred(X)
         errors = np.empty(A.shape[0], np.result_type(A.dtype, self.components_))
@@ -404,16 +454,18 @@ class MinimumErrorPCA(
             errors[rows] = squares
         return errors
 
-    def distortion(self, X: ArrayLike) -> float:
-        """Return (1/N) sum_n |x_n - x~_n|^2 of any data under the fitted basis and mean."""
-        return float(self.reconstruction_errors(X).mean(dtype=np.float64))
+    def distortion(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the mean of |x_n - x~_n|^2, weighted or not, of any data under the fitted basis and mean."""
+        errors = self.reconstruction_errors(X)
+        return weighted_mean(errors, weights_of_rows(sample_weight, len(errors)))
 
-    def distortion_curve(self, X: ArrayLike) -> NDArray[np.float64]:
+    def distortion_curve(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray[np.float64]:
         """Return the mean squared error of any data for every number of dimensions up to d.
 
         Parameters
         ----------
         X : array-like of shape (N, p)
+        sample_weight : array-like of shape (N,), optional
 
         Returns
         -------
@@ -422,11 +474,17 @@ class MinimumErrorPCA(
             the coordinates e + 1..d (Pythagoras). The last entry is ``distortion(X)``.
         """
         A = self._centred(X)
+        weights = weights_of_rows(sample_weight, A.shape[0])
         rest, squares = 0.0, np.zeros(self.n_components_)
-        for _, Z, errors in A.projected(self.components_):
-            rest += float(errors.sum(dtype=np.float64))
-            squares += np.square(Z).sum(axis=0, dtype=np.float64)
-        return falling_sums(squares / A.shape[0], rest / A.shape[0])
+        for rows, Z, errors in A.projected(self.components_):
+            if weights is None:
+                rest += float(errors.sum(dtype=np.float64))
+                squares += np.square(Z).sum(axis=0, dtype=np.float64)
+            else:
+                rest += float(weights[rows] @ errors)
+                squares += weights[rows] @ np.square(Z)
+        total = A.shape[0] if weights is None else weights.sum()
+        return falling_sums(squares / total, rest / total)
 
     def get_covariance(self) -> FloatArray:
         """Return C = sum_{i<=d} (v_i - sigma^2) mu_i mu_i' + sigma^2 I of shape (p, p).
@@ -473,15 +531,26 @@ class MinimumErrorPCA(
             log_density[rows] = model.log_density(Z, errors)
         return log_density
 
-    def score(self, X: ArrayLike, y: object = None) -> float:  # noqa: ARG002
-        """Return the mean of ``score_samples(X)``: nats per sample."""
-        return float(self.score_samples(X).mean(dtype=np.float64))
+    def score(
+        self,
+        X: ArrayLike,
+        y: object = None,  # noqa: ARG002
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """Return the mean of ``score_samples(X)``, weighted or not: nats per sample."""
+        log_density = self.score_samples(X)
+        return weighted_mean(log_density, weights_of_rows(sample_weight, len(log_density)))
 
     @np.errstate(over="ignore", invalid="ignore")  # which check_squares tells
-    def _fit(self, X: Any) -> Centred:
+    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> Centred:
         """Learn everything from X; return X centred."""
         self._validate_params()
-        data = self._checked(X, reset=True, force_writeable=not self.copy, ensure_all_finite=False)
+        data = given = self._checked(X, reset=True, force_writeable=not self.copy, ensure_all_finite=False)
+        weights = weights_of_rows(sample_weight, given.shape[0])
+        if weights is not None:
+            self._check_finite(given)
+            data, weights = counted(given, weights)
+            check_enough(len(weights))
         wanted = self._wanted()
         n_nonzeros = data.nnz if sp.issparse(data) else None  # type: ignore[attr-defined]
         solver = choose_solver(self.svd_solver, data.shape, n_nonzeros, wanted)
@@ -494,24 +563,29 @@ class MinimumErrorPCA(
         if solver in ("covariance_eigh", "gram"):
             self._check_square(solver, data.shape)
         if solver == "covariance_eigh":
-            moments = Moments.of(data, self.device)
+            moments = Moments.of(data, self.device, weights)
             # What is not finite shows in the sums: only then is it worth a look at all data.
             if not np.isfinite(moments.scatter.diagonal()).all():
-                self._check_finite(data)
+                self._check_finite(given)
             self._learn_from_moments(moments, wanted, working_dtype(data))
-            return Centred(data, self.mean_)
-        self._check_finite(data)
-        mean = np.asarray(data.mean(axis=0, dtype=np.float64)).ravel()
-        A = Centred(data, mean)
+            return Centred(given, self.mean_)
+        if weights is None:
+            self._check_finite(data)
+        elif n_nonzeros is None:
+            data = np.asarray(data)
+        mean = mean_of(data, weights, block_rows(data.shape[1], 8))
+        A = Centred(data, mean) if weights is None else Weighted(data, mean, weights)
         if solver == "full":
             A = A.dense(in_place=not self.copy)
         trace = 0.0 if solver == "gram" else A.squared_length()  # "gram" has it on its diagonal
-        check_squares(trace, A.shape[1], A.dtype)
-        decomposition = self._solve(solver, A, wanted)
+        check_squares(trace * (A.shape[0] / A.total), A.shape[1], A.dtype)
+        total_weight = None if weights is None else float(weights.sum())
+        n = sample_size(A.shape[0], total_weight)
+        decomposition = self._solve(solver, A, partial(wanted.dimension, n_samples=n))
         whole = solver in FULL_SPECTRUM
-        total = float(decomposition.eigenvalues.sum()) if whole else trace / A.shape[0]
-        self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype)
-        return A
+        total = float(decomposition.eigenvalues.sum()) if whole else trace / A.total
+        self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype, total_weight)
+        return A if weights is None else Centred(given, mean)
 
     def _check_square(self, solver: str, shape: tuple[int, int]) -> None:
         """Refuse data of whose p x p, or N x N, products two matrices outgrow the memory."""
@@ -522,16 +596,26 @@ class MinimumErrorPCA(
             f"its {side} x {side} matrix",
         )
 
-    def _fit_blocks(self, X: Any) -> None:
+    def _fit_blocks(self, X: Any, sample_weight: ArrayLike | None) -> None:
         self._validate_params()
         _sums_blocks(self)
+        weights = weights_of_rows(sample_weight, None)
         if isinstance(X, Blocks):
             # Who reads them elsewhere checks them there.
-            blocks = X.prepared(learn_names(self, X, type(self)._check_first)._checked_block)
+            blocks: Blocks[Any] = X.prepared(learn_names(self, X, type(self)._check_first)._checked_block)
+            if weights is not None:
+                n_rows = X.each(n_rows_of)
+                weights_of_rows(weights, sum(n_rows))
+                blocks = blocks.prepared(ByNumber(weights, np.cumsum([0, *n_rows]).tolist()))
         else:
-            blocks = LocalBlocks(_of_like_size(self._each_checked(X)), n_blas_threads())
+            checked = _of_like_size(self._each_checked(X))
+            blocks = LocalBlocks(
+                checked if weights is None else with_weights(checked, weights), n_blas_threads()
+            )
         sums = blocks.add_up(partial(sums_of_rows, device=self.device))
         moments = sums.moments()
+        if weights is not None:
+            check_enough(moments.n_samples)
         if moments.n_samples < 2:
             raise ValueError("there is 1 sample in all; a minimum of 2 is required by MinimumErrorPCA")
         self._learn_from_blocks(moments, self._wanted(), sums.dtype)
@@ -555,16 +639,17 @@ class MinimumErrorPCA(
         self._learn_from_moments(moments, wanted, dtype)
 
     def _learn_from_moments(self, moments: Moments, wanted: Wanted, dtype: np.dtype[Any]) -> None:
-        n = moments.n_samples
-        check_squares(float(moments.scatter.trace()), len(moments.mean), dtype)
-        decomposition = scatter_eigh(moments.scatter, n, partial(wanted.dimension, n_samples=n))
+        n, total_weight = moments.n_samples, moments.total_weight
+        trace = float(moments.scatter.trace()) * (n / moments.total)
+        check_squares(trace, len(moments.mean), dtype)
+        dimension = partial(wanted.dimension, n_samples=sample_size(n, total_weight))
+        decomposition = scatter_eigh(moments, dimension)
         total = float(decomposition.eigenvalues.sum())
-        self._keep(decomposition, "covariance_eigh", moments.mean, total, n, dtype)
+        self._keep(decomposition, "covariance_eigh", moments.mean, total, n, dtype, total_weight)
 
-    def _solve(self, solver: str, A: Centred, wanted: Wanted) -> Decomposition:
-        dimension = partial(wanted.dimension, n_samples=A.shape[0])
+    def _solve(self, solver: str, A: Centred, dimension: Dimension) -> Decomposition:
         if solver == "full":
-            return full_svd(A.X, dimension)
+            return full_svd(A, dimension)
         if solver == "gram":
             return gram_eigh(A, dimension)
         d = dimension(np.empty(0))
@@ -587,11 +672,13 @@ class MinimumErrorPCA(
         total: float,
         n_samples: int,
         dtype: np.dtype[Any],
+        total_weight: float | None,
     ) -> None:
         """Set what is learned: `total` is the trace of S."""
         eigenvalues, basis = decomposition
-        d, shortest = len(basis), min(n_samples, len(mean))
-        unbiased = n_samples / max(n_samples - 1, 1)
+        n = sample_size(n_samples, total_weight)
+        d, shortest = len(basis), min(int(n), len(mean))
+        unbiased = n / max(n - 1, 1)
         ratios = eigenvalues[:d] / total if total > 0 else np.zeros(d)
         rest = 0.0 if solver in FULL_SPECTRUM else max(total - float(eigenvalues.sum()), 0.0)
 
@@ -600,14 +687,16 @@ class MinimumErrorPCA(
         self.n_components_ = d
         self.mean_ = mean.astype(dtype)
         self.components_ = basis.astype(dtype)
-        self.singular_values_ = np.sqrt(eigenvalues[:d] * n_samples).astype(dtype)
+        self.singular_values_ = np.sqrt(eigenvalues[:d] * (total_weight or n_samples)).astype(dtype)
         self.explained_variance_ = (eigenvalues[:d] * unbiased).astype(dtype)
         self.explained_variance_ratio_ = ratios.astype(dtype)
 
         self.distortion_curve_ = falling_sums(eigenvalues, rest)
         self.distortion_ = float(self.distortion_curve_[d])
-        for name in ("scatter_", "scatter_mean_"):  # of an earlier partial_fit
+        for name in ("scatter_", "scatter_mean_", "total_weight_"):  # of an earlier fit
             self.__dict__.pop(name, None)
+        if total_weight is not None:
+            self.total_weight_ = total_weight
         directions = self.components_.astype(np.float64)
         self.offsets_ = (mean - (directions @ mean) @ directions).astype(dtype)
 
@@ -670,6 +759,8 @@ class MinimumErrorPCA(
                 )
         if lengths["known"] <= lengths["d"] or state["n_samples_"] < 1 or state["svd_solver_"] not in SOLVERS:
             raise ValueError("distortion_curve_, n_samples_ or svd_solver_ is of no fit")
+        if not state.get("total_weight_", 1.0) > 0:
+            raise ValueError(f"total_weight_ is {state['total_weight_']}; allowed is a number above 0")
         if ("scatter_" in state) != ("scatter_mean_" in state):
             raise ValueError("of scatter_ and scatter_mean_ one is missing")
 

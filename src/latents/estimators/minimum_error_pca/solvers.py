@@ -1,8 +1,9 @@
 """The numerical half of ``MinimumErrorPCA``: ways to the leading eigenvectors of S = A'A / N.
 
-A (N x p) is the centred data. Every solver returns eigenvalues lambda_i of S, falling, in float64, and a basis
-mu_1..mu_d as rows, signed so that the entry of largest magnitude in each row is positive (scikit-learn's
-convention). Solvers of the whole spectrum return all min(N, p) or p eigenvalues; the others the d asked for.
+A (N x p) is the centred data; where rows have weights, each is multiplied by the root of its own, and S is divided
+by their sum. Every solver returns eigenvalues lambda_i of S, falling, in float64, and a basis mu_1..mu_d as rows,
+signed so that the entry of largest magnitude in each row is positive (scikit-learn's convention). Solvers of the
+whole spectrum return all min(N, p) or p eigenvalues; the others the d asked for.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from sklearn.utils.extmath import svd_flip
 from latents.estimators.common.threads import one_blas_thread
 from latents.estimators.minimum_error_pca.centred import Centred
 from latents.estimators.minimum_error_pca.dimension import Wanted
-from latents.estimators.minimum_error_pca.moments import Array, FloatArray
+from latents.estimators.minimum_error_pca.moments import Array, FloatArray, Moments
 
 # Tells d of the whole spectrum.
 Dimension = Callable[[Array], int]
@@ -131,32 +132,32 @@ def check_squares(trace: float, n_features: int, dtype: np.dtype[Any]) -> None:
         )
 
 
-def full_svd(centred: FloatArray, dimension: Dimension) -> Decomposition:
-    """LAPACK's singular value decomposition of the centred data."""
-    _, singular_values, basis = linalg.svd(centred, full_matrices=False)
-    eigenvalues = np.square(singular_values, dtype=np.float64) / len(centred)
+def full_svd(A: Centred, dimension: Dimension) -> Decomposition:
+    """LAPACK's singular value decomposition of the data that are dense and centred."""
+    _, singular_values, basis = linalg.svd(A.X, full_matrices=False)
+    eigenvalues = np.square(singular_values, dtype=np.float64) / A.total
     return Decomposition(eigenvalues, _signed(basis[: dimension(eigenvalues)]))
 
 
-def scatter_eigh(scatter: Array, n_samples: int, dimension: Dimension) -> Decomposition:
+def scatter_eigh(moments: Moments, dimension: Dimension) -> Decomposition:
     """Eigendecomposition of the scatter A'A (p, p)."""
 
     def spectrum(values: Array) -> Array:
-        values = values / n_samples
-        values[n_samples:] = 0.0  # beyond the rank, where only rounding errors are
+        values = values / moments.total
+        values[moments.n_samples :] = 0.0  # beyond the rank, where only rounding errors are
         return values
 
-    values, vectors = _leading(scatter, lambda values: dimension(spectrum(values)))
+    values, vectors = _leading(moments.scatter, lambda values: dimension(spectrum(values)))
     return Decomposition(spectrum(values), _signed(vectors.T))
 
 
 def gram_eigh(A: Centred, dimension: Dimension) -> Decomposition:
     """Eigendecomposition of A A' (N, N): its eigenvectors u give the basis, A'u up to length."""
-    n_samples, most = A.shape[0], min(A.shape)
+    most = min(A.shape)
     gram = A.gram()
-    check_squares(float(gram.trace()), A.shape[1], A.dtype)
-    values, left = _leading(gram, lambda values: dimension(values[:most] / n_samples))
-    eigenvalues = values[:most] / n_samples
+    check_squares(float(gram.trace()) * (A.shape[0] / A.total), A.shape[1], A.dtype)
+    values, left = _leading(gram, lambda values: dimension(values[:most] / A.total))
+    eigenvalues = values[:most] / A.total
     if left.shape[1] == 0:
         return Decomposition(eigenvalues, np.empty((0, A.shape[1])))
     # A null u gives a row of rounding errors: the QR decomposition puts an orthogonal direction in its place.
@@ -281,7 +282,7 @@ def _within(A: Centred, directions: FloatArray, d: int | None = None) -> Decompo
     """
     (triangle,) = linalg.qr(A.times(directions), mode="r")
     _, singular_values, rotation = linalg.svd(triangle[: len(directions.T)], full_matrices=False)
-    eigenvalues = np.square(singular_values, dtype=np.float64) / A.shape[0]
+    eigenvalues = np.square(singular_values, dtype=np.float64) / A.total
     return Decomposition(eigenvalues[:d], _signed((rotation @ directions.T)[:d]))
 
 

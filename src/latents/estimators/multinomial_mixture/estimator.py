@@ -34,6 +34,7 @@ from latents.estimators.common.persistence import (
 )
 from latents.estimators.common.threads import one_thread_each
 from latents.estimators.common.warnings import warn_caller
+from latents.estimators.common.weights import checked_weights
 from latents.estimators.multinomial_mixture.counts import Counts
 from latents.estimators.multinomial_mixture.em import (
     ImpossibleDocumentError,
@@ -57,7 +58,6 @@ from latents.estimators.multinomial_mixture.fitting import (
 from latents.estimators.multinomial_mixture.guidance import (
     UNKNOWN,
     Guidance,
-    checked_weights,
     guidance,
     is_guiding,
 )
@@ -362,7 +362,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 run, n_documents = self._fit_blocks(blocks_of(X), y, sample_weight, report)
             else:
                 T = self._checked(X, reset=True)
-                known = self._known(y, checked_weights(sample_weight), T.shape[0])
+                known = self._known(y, sample_weight, T.shape[0])
                 scale = Scale.of(T, known.weights)
                 run = self._fit_counts(InMemory(known.of(T)), known, scale, report)
                 n_documents = scale.n_documents
@@ -418,7 +418,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
             return self.fit(X, y, sample_weight=sample_weight)
         self._validate_params()
         T = self._checked(X, reset=False)
-        known = self._known(y, checked_weights(sample_weight), T.shape[0], again=True)
+        known = self._known(y, sample_weight, T.shape[0], again=True)
         device = resolve_device(self.device)
         parameters, before = self._parameters(device), self._statistics(device)
         if self.new_components:
@@ -514,7 +514,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
     ) -> tuple[Run, float]:
         reader = learn_names(self, blocks, type(self)._check_first)
         n_rows = blocks.each(_n_rows)
-        known = self._known(y, checked_weights(sample_weight), sum(n_rows))
+        known = self._known(y, sample_weight, sum(n_rows))
         documents = _Reader(reader, known.to_send(), np.cumsum([0, *n_rows]).tolist())
         scale = blocks.prepared(with_number).add_up(documents.scale)
         with one_thread_each():
@@ -525,9 +525,10 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
         self._checked(by_documents(block), reset=True)
 
     def _known(
-        self, y: ArrayLike | None, weights: NDArray[np.float64] | None, n_rows: int, *, again: bool = False
+        self, y: ArrayLike | None, sample_weight: ArrayLike | None, n_rows: int, *, again: bool = False
     ) -> "_Known":
         """Return what is known of documents beside their words; keeps the classes, or if `again` goes by them."""
+        weights = checked_weights(sample_weight, n_rows, "document")
         guides = self.use_labels == "guide" or (self.use_labels == "auto" and is_guiding(y))
         found = self._guidance(y if guides else None, n_rows, again=again)
         if not again:
@@ -536,7 +537,7 @@ class MultinomialMixture(PersistentEstimator, DensityMixin, BaseEstimator):  # t
                 self.classes_ = found.classes
             elif hasattr(self, "classes_"):
                 del self.classes_
-        return _Known(found, None if weights is None else _one_each(weights, n_rows), self.device)
+        return _Known(found, weights, self.device)
 
     def _guidance(self, y: ArrayLike | None, n_rows: int, *, again: bool = True) -> Guidance:
         return guidance(
@@ -1046,11 +1047,3 @@ def _merged(values: NDArray[Any], first: int, second: int, of_both: Any) -> NDAr
     after = values.copy()
     after[first] = of_both
     return np.delete(after, second, axis=0)
-
-
-def _one_each(weights: NDArray[np.float64], n_documents: int) -> NDArray[np.float64]:
-    if len(weights) != n_documents:
-        raise ValueError(
-            f"sample_weight has {len(weights)} numbers, and X has {n_documents} documents; allowed is one for each"
-        )
-    return weights

@@ -191,23 +191,3 @@ def _check_contradictions(
 
 def _some(names: Sequence[Any]) -> str:
     return ", ".join(map(str, names[:3])) + (", ..." if len(names) > 3 else "")
-
-
-def checked_weights(sample_weight: ArrayLike | None) -> NDArray[np.float64] | None:
-    """Return weights of documents as an array, or None.
-
-    Raises
-    ------
-    ValueError
-        If they are not numbers in a row, or one is below 0, NaN or infinite, or all are 0.
-    """
-    if sample_weight is None:
-        return None
-    weights = np.array(sample_weight, dtype=np.float64)
-    if weights.ndim != 1:
-        raise ValueError(f"sample_weight has shape {weights.shape}; allowed is a number for each document")
-    if (bad := np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))).size:
-        raise ValueError(f"sample_weight[{bad[0]}] is {weights[bad[0]]}; allowed are numbers of at least 0")
-    if not weights.any():
-        raise ValueError("sample_weight is zero throughout; allowed are numbers of at least 0, one above it")
-    return weights

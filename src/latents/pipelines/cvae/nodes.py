@@ -44,6 +44,8 @@ def ingest(raw_images: dict[str, Any]) -> Images:
             "model needs one class for each; give one column, as (N,). The pipeline pca needs none"
         )
     images = check_images(raw_images)
+    if images.pop("weights", None) is not None:
+        logger.warning("the images have weights, which this model does not read: all count alike")
     if "labels" not in images:
         raise ValueError("the images have no 'labels': a class-conditioned model needs the class of each")
     classes = np.unique(images["labels"])

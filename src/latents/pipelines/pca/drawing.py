@@ -54,6 +54,7 @@ def draw(
             known["measured"].to_numpy(),
             model.n_components_,
             held_out=held_out,
+            unweighted=distortions["unweighted"].dropna() if "unweighted" in distortions else None,
             largest_error=largest_error,
         ),
         "spectrum": reporting.pca.spectrum(

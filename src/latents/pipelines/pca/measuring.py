@@ -35,32 +35,48 @@ def project(model: MinimumErrorPCA, X: NDArray[Any]) -> tuple[NDArray[Any], NDAr
     return np.concatenate(z), np.concatenate(errors).astype(np.float64)
 
 
-def error_curve(model: MinimumErrorPCA, X: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the mean squared error of the chosen rows for every d from 0 to ``n_components_``."""
+def error_curve(
+    model: MinimumErrorPCA, X: NDArray[Any], rows: NDArray[np.intp], weights: NDArray[Any] | None = None
+) -> NDArray[np.float64]:
+    """Return the mean squared error of the chosen rows for every d from 0 to ``n_components_``.
+
+    The weights (N,) of all rows of X, if there are any, are above 0 in the chosen ones.
+    """
     curve = np.zeros(model.n_components_ + 1)
-    for _, block in blocks(X, rows):
-        curve += len(block) * model.distortion_curve(block)
-    return curve / len(rows)
+    for place, block in blocks(X, rows):
+        of_block = None if weights is None else weights[rows[place]]
+        total = len(block) if of_block is None else of_block.sum()
+        curve += total * model.distortion_curve(block, of_block)
+    return curve / (len(rows) if weights is None else weights[rows].sum())
 
 
 def measured_errors(
-    model: MinimumErrorPCA, X: NDArray[Any], rows: NDArray[np.intp], dimensions: Sequence[int]
+    model: MinimumErrorPCA,
+    X: NDArray[Any],
+    rows: NDArray[np.intp],
+    dimensions: Sequence[int],
+    weights: NDArray[Any] | None = None,
 ) -> pd.Series:
     """Rebuild the chosen rows from d coordinates for each d given; return the mean of |x - x~|^2 by d.
+
+    Where there are weights (N,) of all rows of X, it is a weighted mean.
 
     What is left of a row at one d is carried on to the next: x - x~ less the coordinates between the two.
     """
     basis, mean = model.components_.astype(np.float64), model.mean_.astype(np.float64)
     totals = dict.fromkeys(sorted(dimensions), 0.0)
-    for _, block in blocks(X, rows):
+    for place, block in blocks(X, rows):
         rest = block - mean
         z = rest @ basis.T
         done = 0
         for d in totals:
             rest -= z[:, done:d] @ basis[done:d]
-            totals[d] += float(np.einsum("ij,ij->", rest, rest))
+            if weights is None:
+                totals[d] += float(np.einsum("ij,ij->", rest, rest))
+            else:
+                totals[d] += float(weights[rows[place]] @ np.einsum("ij,ij->i", rest, rest))
             done = d
-    return pd.Series(totals) / len(rows)
+    return pd.Series(totals) / (len(rows) if weights is None else weights[rows].sum())
 
 
 def rebuild(model: MinimumErrorPCA, X: NDArray[Any], d: int) -> NDArray[np.float64]:

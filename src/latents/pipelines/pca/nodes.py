@@ -42,8 +42,9 @@ def flatten_pixels(images: Images) -> dict[str, NDArray[Any]]:
 
 
 def split(images: Images, params: SplitParameters) -> Rows:
-    """Divide the images into training and held-out rows, as they are marked or at random."""
-    return split_rows(len(as_rows(images)), images.get("held_out"), params)
+    """Divide the images into training and held-out rows, marked or drawn; add their ``weights``."""
+    rows = split_rows(len(as_rows(images)), images.get("held_out"), params)
+    return {**rows, "weights": images["weights"]} if "weights" in images else rows
 
 
 def fit(
@@ -61,14 +62,26 @@ def fit(
     Raises
     ------
     ValueError
-        If all training images are the same, or the error asked for is that of their mean.
+        If all training images are the same, less than two have a weight above 0, or the error asked for is that
+        of their mean.
     """
-    X, train = pixels["X"], split["train"]
+    X, train, weights = pixels["X"], split["train"], None
+    if params.use_weights and "weights" in split:
+        weights = split["weights"][train]
+        train, weights = train[weights > 0], weights[weights > 0]
+        logger.info(
+            "%d of %d training rows have a weight above 0; they add up to %.4g",
+            *(len(train), len(split["train"]), weights.sum()),
+        )
+        if len(train) < 2:
+            raise ValueError(
+                f"{len(train)} of {len(split['train'])} training rows have a weight above 0; at least 2 are needed"
+            )
     if all((block == X[train[0]]).all() for _, block in measuring.blocks(X, train)):
         raise ValueError(f"all {len(train)} training images are the same: there is nothing to learn")
-    model = MinimumErrorPCA(**params.model_dump(exclude_none=True))
+    model = MinimumErrorPCA(**params.arguments())
     started = time.perf_counter()
-    model.fit(_training_rows(X, train, params.svd_solver, engine.begun()))
+    model.fit(_training_rows(X, train, params.svd_solver, engine.begun()), sample_weight=weights)
     seconds = time.perf_counter() - started
     if not model.n_components_:
         raise ValueError(
@@ -99,15 +112,18 @@ def evaluate(
 ) -> dict[str, Any]:
     """Project and rebuild every row, hold J(d) against the measured error, and find the worst.
 
+    Where the model was fitted with weights, the means below are weighted as well, those of held-out images too.
+
     Returns
     -------
     scores : DataFrame
         One row per image: its coordinates ``pc1``, ``pc2``, ..., ``error`` (squared input units), ``held_out``
-        and, where known, ``label`` and ``name``.
+        and, where known, ``label``, ``name`` and ``weight``.
     distortions : DataFrame
         One row per d: J(d) as ``distortion``; where images are held out, up to ``n_components_`` their mean
         squared error as ``heldout`` (by Pythagoras); and where images were rebuilt from d coordinates, the
-        mean squared errors ``measured`` on training and ``heldout_measured`` on held-out images.
+        mean squared errors ``measured`` on training and ``heldout_measured`` on held-out images; with weights,
+        ``unweighted`` is what ``distortion`` would be if all training images counted alike.
     reconstructions : mapping
         A few ``originals``, their ``rows``, and as ``d<d>`` what is left of them.
     worst, worst_table : mapping, DataFrame
@@ -116,20 +132,27 @@ def evaluate(
         Flat names and numbers.
     """
     X = pixels["X"]
-    train, held_out = split["train"], split["held_out"]
+    weights = split.get("weights") if hasattr(model, "total_weight_") else None
+    train, held_out = (
+        rows if weights is None else rows[weights[rows] > 0] for rows in (split["train"], split["held_out"])
+    )
 
     z, errors = measuring.project(model, X)
     scores = pd.DataFrame(z, columns=[f"pc{i}" for i in range(1, z.shape[1] + 1)]).assign(
-        error=errors, held_out=np.isin(np.arange(len(X)), held_out)
+        error=errors, held_out=np.isin(np.arange(len(X)), split["held_out"])
     )
     for column, key in (("label", "labels"), ("name", "names")):
         if key in images:
             scores[column] = images[key]
+    if weights is not None:
+        scores["weight"] = weights
 
     d_max = int(model.n_components_)
     dimensions = sorted({d for d in params.reconstruct_from if d < d_max} | {d_max})
     distortions = pd.DataFrame({"distortion": model.distortion_curve_}).rename_axis("d").reset_index()
-    distortions["measured"] = measuring.measured_errors(model, X, train, dimensions)
+    distortions["measured"] = measuring.measured_errors(model, X, train, dimensions, weights)
+    if weights is not None:
+        distortions["unweighted"] = pd.Series(measuring.error_curve(model, X, split["train"]))
     measured = float(distortions["measured"][d_max])
     metrics = {
         "n_samples": len(train),
@@ -143,8 +166,8 @@ def evaluate(
         "fit_seconds": fit_record["fit_seconds"],
     }
     if len(held_out):
-        distortions["heldout"] = pd.Series(measuring.error_curve(model, X, held_out))
-        distortions["heldout_measured"] = measuring.measured_errors(model, X, held_out, dimensions)
+        distortions["heldout"] = pd.Series(measuring.error_curve(model, X, held_out, weights))
+        distortions["heldout_measured"] = measuring.measured_errors(model, X, held_out, dimensions, weights)
         metrics["heldout_distortion"] = float(distortions["heldout_measured"][d_max])
 
     shown_of = held_out if len(held_out) else train
@@ -187,13 +210,14 @@ def export(model: MinimumErrorPCA, images: Images, split: Rows, metrics: dict[st
         given, names = images["features"], images["feature_names"].tolist()
         predictor = PCAPredictor(model, feature_names=names)
         example = pd.DataFrame(given[rows].astype(np.float64), columns=names)
+    weights = [split["weights"]] if hasattr(model, "total_weight_") else []
     headline = headline_of(
         metrics,
         {"heldout_distortion": "lowest", "distortion": "lowest"},
         {
             "n_components": metrics["n_components"],
             "data": digest(given, np.array(names)),
-            "split": digest(split["train"], split["held_out"]),
+            "split": digest(split["train"], split["held_out"], *weights),
         },
     )
     return Candidate(predictor, example, headline)

@@ -1,6 +1,6 @@
 """Parameters of the PCA pipeline."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,7 +11,7 @@ _TRUNCATED = ("arpack", "randomized")  # these find the leading directions alone
 
 
 class FitParameters(Parameters):
-    """The arguments of ``MinimumErrorPCA``.
+    """The arguments of ``MinimumErrorPCA``, and whether rows weigh as the data say, where these say it.
 
     One of three says how many components there are to be, the other two are null: ``n_components`` (a number, a
     share of the variance to keep, or "mle"), ``max_distortion`` (the largest J, in squared input units) and
@@ -25,6 +25,11 @@ class FitParameters(Parameters):
     whiten: bool
     device: Device
     random_state: Seed
+    use_weights: bool
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the estimator's arguments that are given."""
+        return self.model_dump(exclude_none=True, exclude={"use_weights"})
 
     @model_validator(mode="after")
     def _one_way_to_ask(self) -> Self:

@@ -27,6 +27,7 @@ def distortion_curve(
     n_components: int,
     *,
     held_out: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    unweighted: npt.ArrayLike | None = None,
     largest_error: float | None = None,
 ) -> go.Figure:
     """J(d), the sum of the discarded eigenvalues, with the measured errors on top.
@@ -43,6 +44,8 @@ def distortion_curve(
         d of the fitted model, marked by a line.
     held_out : pair of array-likes of shapes (n_components + 1,) and (k,), optional
         Mean squared error of held-out data at every d, and the same by rebuilding them, at `measured_d`.
+    unweighted : array-like of shape (n_components + 1,), optional
+        Of data with weights, the mean squared error of the same basis where all count alike.
     largest_error : float, optional
         The error that was asked for, drawn as a level.
 
@@ -111,6 +114,21 @@ def distortion_curve(
                 mode="markers",
                 marker={"size": 10, "symbol": symbol, "color": colour, "line": {"width": 2}},
                 hovertemplate=f"d = %{{x}}<br>rebuilt %{{y:,.3r}}{of_total}",
+            )
+        )
+    if unweighted is not None:
+        alike = np.asarray(unweighted)
+        style.check_lengths(unweighted=alike, components_and_none=range(n_components + 1))
+        drawn.append(alike)
+        reading += " Dashed: the same basis where all rows count alike, without weights."
+        figure.add_trace(
+            go.Scatter(
+                x=np.arange(alike.size),
+                y=alike,
+                name="training, all alike",
+                mode="lines",
+                line={"color": style.GREY, "width": 2, "dash": "dash"},
+                hovertemplate="d = %{x}<br>without weights %{y:,.3r}<extra></extra>",
             )
         )
     figure.add_vline(
