@@ -217,10 +217,13 @@ def test_machines_with_other_versions_are_refused():
         on_ray.check_versions("10.0.0.2", {**here, "latents": None}, here)
 
 
+@pytest.mark.parametrize("weights", [None, np.arange(700) % 3])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_components_of_blocks_are_the_same(engine, dtype):
+def test_components_of_blocks_are_the_same(engine, dtype, weights):
     X = np.random.default_rng(0).integers(0, 256, size=(700, 12)).astype(dtype)
     blocks = np.split(X, [100, 110, 300, 500])
-    there, here = (MinimumErrorPCA(5).fit(who.blocks(blocks)) for who in (engine, LocalEngine(2)))
+    there, here = (
+        MinimumErrorPCA(5).fit(who.blocks(blocks), sample_weight=weights) for who in (engine, LocalEngine(2))
+    )
     for name in ("components_", "mean_", "distortion_curve_"):
         np.testing.assert_array_equal(getattr(there, name), getattr(here, name), err_msg=name)

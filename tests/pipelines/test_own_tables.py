@@ -81,7 +81,10 @@ def test_rows_with_weights(project, caplog):
     for bad, said in (
         (rows.assign(n_seen=-1.0), "row 0 has weight -1; allowed are numbers of at least 0"),
         (rows.assign(n_seen=0), "0 of 45 training rows have a weight above 0; at least 2 are needed"),
-        (rows.assign(n_seen=held_out.astype(int)), "0 of 45 training rows have a weight above 0; at least 2 are needed"),
+        (
+            rows.assign(n_seen=held_out.astype(int)),
+            "0 of 45 training rows have a weight above 0; at least 2 are needed",
+        ),
     ):
         with pytest.raises((ValueError, DatasetError), match=said):
             run(bad, WEIGHED)

@@ -1,5 +1,7 @@
 """MinimumErrorPCA with weights, held against the same rows repeated, or left out, and the sums of the source."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -146,6 +148,17 @@ def test_parts_that_threads_sum_leave_rows_out_too(monkeypatch, tmp_path, dtype)
     expected = fitted(X[kept], weights[kept], svd_solver="covariance_eigh")
     assert_array_equal(found.components_, expected.components_)
     assert_same_fit(found, fitted(X, weights, svd_solver="full"), dtype)
+
+
+def test_no_float_copy_of_bytes_on_disk_is_made(tmp_path):
+    X = np.random.default_rng(0).integers(0, 256, size=(40_000, 200), dtype=np.uint8)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    tracemalloc.start()
+    fitted(mapped, np.arange(len(X)) % 3)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 * X.size / 2
 
 
 # ---- the sums of the source ------------------------------------------------------------------
