@@ -288,7 +288,10 @@ def test_rows_without_weights_weigh_one_beside_those_with(tmp_path):
 
     mixed = MinimumErrorPCA(4).partial_fit(X[30:], sample_weight=weights)
     mixed.save(tmp_path / "pca.safetensors")
-    mixed = load(tmp_path / "pca.safetensors").partial_fit(X[:30])
+    restored = load(tmp_path / "pca.safetensors")
+    assert type(restored.total_weight_) is type(mixed.total_weight_) is float
+    assert restored.total_weight_ == mixed.total_weight_
+    mixed = restored.partial_fit(X[:30])
     assert_same_fit(mixed, expected)
     before = dict(vars(mixed))
     mixed.partial_fit(X, sample_weight=np.zeros(60))
