@@ -1,5 +1,7 @@
 """MinimumErrorPCA with weights, held against the same rows repeated, or left out, and the sums of the source."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -148,6 +150,17 @@ def test_parts_that_threads_sum_leave_rows_out_too(monkeypatch, tmp_path, dtype)
     assert_same_fit(found, fitted(X, weights, svd_solver="full"), dtype)
 
 
+def test_no_float_copy_of_bytes_on_disk_is_made(tmp_path):
+    X = np.random.default_rng(0).integers(0, 256, size=(40_000, 200), dtype=np.uint8)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    tracemalloc.start()
+    fitted(mapped, np.arange(len(X)) % 3)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 * X.size / 2
+
+
 # ---- the sums of the source ------------------------------------------------------------------
 
 
@@ -275,7 +288,10 @@ def test_rows_without_weights_weigh_one_beside_those_with(tmp_path):
 
     mixed = MinimumErrorPCA(4).partial_fit(X[30:], sample_weight=weights)
     mixed.save(tmp_path / "pca.safetensors")
-    mixed = load(tmp_path / "pca.safetensors").partial_fit(X[:30])
+    restored = load(tmp_path / "pca.safetensors")
+    assert type(restored.total_weight_) is type(mixed.total_weight_) is float
+    assert restored.total_weight_ == mixed.total_weight_
+    mixed = restored.partial_fit(X[:30])
     assert_same_fit(mixed, expected)
     before = dict(vars(mixed))
     mixed.partial_fit(X, sample_weight=np.zeros(60))

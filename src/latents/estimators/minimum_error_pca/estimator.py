@@ -696,7 +696,7 @@ class MinimumErrorPCA(
         for name in ("scatter_", "scatter_mean_", "total_weight_"):  # of an earlier fit
             self.__dict__.pop(name, None)
         if total_weight is not None:
-            self.total_weight_ = total_weight
+            self.total_weight_ = float(total_weight)
         directions = self.components_.astype(np.float64)
         self.offsets_ = (mean - (directions @ mean) @ directions).astype(dtype)
 
