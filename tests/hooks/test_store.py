@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 
 from latents import estimators
 from latents.hooks.store import StoreHook
+from latents.tracking.current_run import RunInterrupted, current_run
 from latents.tracking.store import StoreAwayError
 from tests.conftest import Project
 from tests.servers import LOCAL, Gate, all_runs, free_port, mlflow_server
@@ -115,6 +116,28 @@ def test_an_interrupt_does_not_wait_for_the_server_and_the_next_run_tells_it(
     start("run", "--env", "test", "--nodes", "cvae.ingest").wait()
     assert status_of(server, run_id) == "KILLED"
     assert not (project.path / "data/test/02_intermediate/cvae/.run").exists()
+
+
+@pytest.mark.slow
+def test_an_interrupt_that_ends_by_an_error_is_left_as_one(project, gate, monkeypatch):
+    """Where Python drops what the signal's handler raises, and the server is away."""
+
+    class Dropping:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    def fit(*args, **kwargs):
+        gate.close()
+        Dropping()
+        current_run.raise_if_stopped()
+
+    project.write("conf/test/mlflow.yml", f"server: {{mlflow_tracking_uri: '{gate.address}'}}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setattr(estimators.MinimumErrorPCA, "fit", fit)
+    with pytest.raises((RunInterrupted, StoreAwayError)):
+        project.run("pca")
+    (mark,) = marks(project)
+    assert mark.split()[1] == "KILLED"
 
 
 @pytest.mark.slow

@@ -60,9 +60,12 @@ class DeadRunHook:
 
     @hook_impl(wrapper=True)
     def on_pipeline_error(self) -> Generator[None, Any, Any]:
-        """Remove the mark once MLflow has taken the run's end, for which it is asked but once."""
+        """Remove the mark once MLflow has taken the run's end, for which it is asked but once.
+
+        An interrupt is no error, but what it breaks off may end by one (``RunStatusHook.on_pipeline_error``).
+        """
         with store.briefly():
-            return (yield from self._told("FAILED"))
+            return (yield from self._told("KILLED" if current_run.is_interrupted else "FAILED"))
 
     def _told(self, status: str) -> Generator[None, Any, Any]:
         self._leave(status)

@@ -135,7 +135,7 @@ class RunStatusHook:
             self._begin(active)
         # Fits in worker threads stop at their next step; the main thread stops here.
         self._signal = number
-        current_run.request_stop()
+        current_run.interrupt()
         if self._is_command:
             self._is_ending.set()
         is_pythons = number == signal.SIGINT and not self._is_command

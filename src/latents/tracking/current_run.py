@@ -23,12 +23,14 @@ class CurrentRun:
         # By pipeline: MLflow's identifier of the model, and by what it is compared.
         self.logged_models: dict[str, tuple[str, Headline]] = {}
         self._stop = threading.Event()
+        self.is_interrupted = False
 
     def begin(self, run_id: str | None) -> None:
         """Note the run that starts; `run_id` is None where MLflow is switched off."""
         self.run_id = run_id
         self.logged_models.clear()
         self._stop.clear()
+        self.is_interrupted = False
 
     def end(self) -> None:
         """Forget the run, once no thread of it is left."""
@@ -37,6 +39,11 @@ class CurrentRun:
     def request_stop(self) -> None:
         """Ask every thread of the run to stop at its next step."""
         self._stop.set()
+
+    def interrupt(self) -> None:
+        """Ask the same, from outside: however the run then ends, it was killed and did not fail."""
+        self.is_interrupted = True
+        self.request_stop()
 
     def raise_if_stopped(self) -> None:
         """Raise ``RunInterrupted`` once the run has been asked to stop."""
