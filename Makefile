@@ -9,7 +9,7 @@ NOTEBOOKS_PORT := 8888
 # Neither Kedro nor MLflow reports usage from here.
 export DO_NOT_TRACK := true
 
-.PHONY: help run test test-all lint docs cluster viz ui notebooks clean constraints
+.PHONY: help run test test-all rehearsal lint docs cluster viz ui notebooks clean constraints
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -25,7 +25,11 @@ test: .venv/installed-dev ## run the tests, or some: make test TESTS=tests/estim
 
 test-all: .venv/installed-dev ## run what takes long too: servers that go away, kills, every command of every page
 	@echo "==> pytest $(TESTS) (what takes long too)"
-	$(PYTEST) -m "" $(TESTS)
+	$(PYTEST) -m "not rehearsal" $(TESTS)
+
+rehearsal: .venv/installed-dev ## type what docs/cluster.md says, on two machines that this one pretends to be
+	@echo "==> pytest -m rehearsal"
+	$(PYTEST) -m rehearsal
 
 lint: .venv/installed-dev ## check style, types and the direction of imports
 	@echo "==> ruff, mypy, import-linter"

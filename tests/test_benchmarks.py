@@ -363,7 +363,7 @@ def test_scale_makes_fits_compares_and_sweeps(program, tmp_path, capsys):
     assert "is there already" in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_engines_are_held_against_each_other(program, ray_of_two, tmp_path):
     blocks = program("_synthetic").write_corpus(
         *(tmp_path / "corpus",),

@@ -71,7 +71,7 @@ def report_of(project, pipeline):
 STRANGER = "python -c 'from latents.engines import RayEngine; RayEngine(\"10.0.0.1:6379\")'"
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_machines_reached_by_ssh(small, machines, environment):
     head, other = machines
     token, on_head, on_other, run, stop = typed("Machines reached by SSH")
@@ -100,7 +100,7 @@ def test_machines_reached_by_ssh(small, machines, environment):
         assert "Stopped" in machine.type(stop, small.path, environment)
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_the_script_of_slurm_runs_on_all_machines(small, machines, environment):
     """But for Slurm itself: what `srun` would do is done here, and `scontrol` names the machines."""
     (script,) = typed("Slurm")
@@ -120,7 +120,7 @@ def test_the_script_of_slurm_runs_on_all_machines(small, machines, environment):
     assert (small.path / "data/cluster/06_models/pca/model.safetensors").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_make_cluster_fits_all_three_here_as_one_process_does(small):
     pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
     (command,) = typed("This machine")
@@ -276,7 +276,7 @@ def test_the_file_for_kubernetes_agrees_with_the_project():
         assert Path(folder, data).is_relative_to(mount["mountPath"])
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_what_the_pods_are_to_run_is_a_command_that_there_is(small):
     """In a folder with nothing but `conf`, as the image has it."""
     for path in small.path.iterdir():

@@ -255,7 +255,7 @@ def test_single_runs_can_be_removed(project):
 
 def test_make_help_lists_the_commands(project):
     said = make(project)
-    for target in ("run", "test", "test-all", "lint", "docs", "viz", "ui", "notebooks", "clean"):
+    for target in ("run", "test", "test-all", "rehearsal", "lint", "docs", "viz", "ui", "notebooks", "clean"):
         assert f"make {target} " in said
 
 

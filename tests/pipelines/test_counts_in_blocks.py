@@ -148,7 +148,7 @@ def test_new_documents_find_their_nearest_among_blocks(parted, tmp_path):
     pd.testing.assert_frame_equal(predicted("assignments"), expected)
 
 
-@pytest.mark.slow
+@pytest.mark.rehearsal
 def test_workers_of_a_cluster_read_and_write_in_a_bucket_to_the_same_end(project, parted, raw, tmp_path):
     pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
     with s3_server(tmp_path) as port:
