@@ -170,7 +170,7 @@ class MinimumErrorPCA(
         sum_n w_n, after a fit with weights only.
     detection_threshold_ : ndarray of shape (d + 1,)
         After "parallel" and "cross_validation" only: what lambda_1..lambda_{d+1} have to exceed, so that noise
-        alone has so large an eigenvalue, beside the directions before, in one of a hundred data sets. It ends
+        alone has so large an eigenvalue, beside the directions before, in one of forty data sets at most. It ends
         where noise does, at min(N - 1, p) or, where columns are constant, before.
     is_detectable_ : ndarray of bool, of shape (d + 1,)
         Whether they do. Of the d directions that were chosen, those that do not lie under the detection threshold;
@@ -218,23 +218,25 @@ class MinimumErrorPCA(
     are 0 do solvers other than "covariance_eigh" copy the rows that remain.
 
     "parallel" is Horn's parallel analysis. lambda_{k+1} is held against noise of the variances that the columns
-    have without the first k directions; with all variances of the data, strong directions would hide weak ones.
-    The first that is not above it ends the choice. Horn permutes each column to have such noise; the largest
-    eigenvalue of permuted columns is computed here instead, from its limit in large data (Dobriban and Owen's
-    deterministic parallel analysis with deflation) and the Tracy-Widom spread around it, of which the threshold
-    is the 99th percentile. So it takes no time, no memory and no seed, and any data, blocks and ``partial_fit``
-    too. In noise of equal variance sigma^2, a direction of variance v can be told from it if v > sigma^2 (1 +
-    sqrt(p / N)), whatever the method (Baik, Ben Arous and Peche); ``least_detectable_variance_`` is about as
-    much, and for N and p as they are. Noise that columns have in common, or rows that depend on each other,
-    count as directions.
+    have without the first k directions (with those of the data, strong directions would hide weak ones); the
+    first that is not above it ends the choice. Horn permutes each column to have such noise. The largest
+    eigenvalue of permuted columns is computed here instead: its limit in large data (deterministic parallel
+    analysis with deflation, Dobriban and Owen), and the spread of Tracy and Widom around it, of which the
+    threshold is the 97.5th percentile (in a hundred rows, or where few columns have most of the variance, it is
+    up to a fifth above that of permuted columns). So it needs p numbers more than "mle", no seed, and any data
+    that "covariance_eigh" takes, blocks and ``partial_fit`` too. In noise of equal variance sigma^2 nothing
+    tells a direction whose variance is below sigma^2 (1 + sqrt(p / N)) from it in large data (Baik, Ben Arous
+    and Peche); ``least_detectable_variance_`` is that for the data as they are, and more. What columns have in
+    common counts as a direction, were it only noise of theirs; so do rows that depend on each other.
 
-    "cross_validation" is Owen and Perry's bi-cross-validation. Rows and columns are parted in three at random,
-    eight times over, and each of the nine blocks is predicted from the rest, [[held, B], [C, D]], by B D_k^+ C,
-    with D_k the best approximation of D of rank k. That asks which directions help, and weak ones do not until
-    they are known well enough: of about sigma^2 (1 + 4 sqrt(p / N)), for N and p alike. Columns of other scales
-    weigh by their variance, and mean and weights are those of all rows. It reads the data eight times, and
-    decomposes 72 matrices of two thirds of the smaller side; memory is four of the smaller side squared. Blocks
-    and ``partial_fit`` it refuses.
+    "cross_validation" is Owen and Perry's bi-cross-validation. Rows and columns of the centred data are parted
+    in three at random, eight times over, and each of the nine blocks that so arise is predicted from the
+    others: the first of [[A, B], [C, D]] by B D_k^+ C, with D_k the best approximation of D of rank k. d is the
+    k of least error. A weak direction does harm there until the data tell it well: it needs a variance of about
+    sigma^2 (1 + 4 sqrt(p / N)), for N and p alike sigma^2 (1 + 6 sqrt(p / N)). Weights count in all sums; rows
+    that are repeated fall into several parts, so that weights are better. The data are read eight times and 72
+    matrices of two thirds of min(N, p) decomposed; memory is that of four square matrices of this side and,
+    where N < p, of a third of the data.
 
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2

@@ -1,9 +1,9 @@
 """Which directions can be told from noise: parallel analysis, by what the spectra of permuted columns tend to.
 
-Permuting each column of the data by itself leaves noise of the same variances, column by column, and nothing that
-columns have in common. With many rows and columns the largest eigenvalue of such noise depends on no more than these
-variances: it lies at the edge of a generalised Marchenko-Pastur law, and is spread around it as Tracy and Widom have
-it. So nothing need be drawn.
+Permuting each column of the data by itself leaves noise of the same variances, column by column, and nothing
+that columns have in common. With many rows and columns the largest eigenvalue of such noise depends on no more
+than these variances: it lies at the edge of a generalised Marchenko-Pastur law, and is spread around it as Tracy
+and Widom have it. So nothing need be drawn.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from scipy.special import gammaincinv
 from latents.estimators.minimum_error_pca.moments import Array
 
 # How sure one is to be that noise alone has no eigenvalue as large.
-_LEVEL = 0.99
+_LEVEL = 0.975
 # M. Chiani, Distribution of the largest eigenvalue for real Wishart and Gaussian random matrices and a simple
 # approximation for the Tracy-Widom distribution, J. Multivariate Analysis, 2014: Tracy-Widom (beta = 1) as a gamma
 # distribution that is shifted.
