@@ -1,15 +1,16 @@
 """How often criteria find a planted rank: ten directions in noise, by how far the weakest stands out of it.
 
-Strength is the variance of the weakest direction in multiples of sigma^2 sqrt(p / N), below which no method can tell
-a direction from equal noise in large data (Baik, Ben Arous and Peche); the strongest of the ten has ten times as
-much. The signal is the same throughout, and the noise as strong as that takes. Each cell has the share of the draws
-in which all ten were found and no more, and the mean of what was found. "told" is the share of the draws in which
-every planted direction that was left out has less than 1.25 times the variance that the fit names as the least
-detectable one, or is detectable by its account: the fit says that it may have missed something.
+Strength is the variance of the weakest direction in multiples of sigma^2 sqrt(p / N), below which nothing tells a
+direction from equal noise in large data (Baik, Ben Arous and Peche); the strongest of the ten has ten times as
+much. The signal is the same throughout, and the noise as strong as that takes. Each cell has the share of the
+draws in which ten were found and no more, and the mean of what was found. "told" is the share of the draws in
+which the fit says what it may have missed: every planted direction that was left out has less than 1.25 times the
+least detectable variance that it names, or the next one is detectable by its account.
 """
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,15 +67,15 @@ def cell(shape: tuple[int, int], strength: float, draws: int) -> dict[str, Any]:
     for seed in range(draws):
         X, variances = planted(shape, strength, seed)
         for name in ("parallel", "cross_validation"):
-            pca, taken = timed(lambda name=name: MinimumErrorPCA(name, random_state=seed).fit(X))
+            pca, taken = timed(partial(MinimumErrorPCA(name, random_state=seed).fit, X))
             d = pca.n_components_
             found.setdefault(name, []).append(d)
             seconds.setdefault(name, []).append(taken)
             missed = variances[d:]
-            is_told = bool(pca.is_detectable_[-1]) or (missed < 1.25 * pca.least_detectable_variance_).all()
+            is_told = pca.is_detectable_[-1] or (missed < 1.25 * pca.least_detectable_variance_).all()
             told.setdefault(name, []).append(bool(is_told))
         for name, choose in OTHERS.items():
-            d, taken = timed(lambda choose=choose: choose(X, seed))
+            d, taken = timed(partial(choose, X, seed))
             found.setdefault(name, []).append(d)
             seconds.setdefault(name, []).append(taken)
     row: dict[str, Any] = {"N x p": f"{shape[0]} x {shape[1]}", "strength": f"{strength:g}"}
