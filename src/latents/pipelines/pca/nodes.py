@@ -100,7 +100,7 @@ def _tell_detectable(model: MinimumErrorPCA, params: FitParameters) -> None:
         raise ValueError(
             f"n_components is {params.n_components}, which finds nothing that could be told from noise: that "
             f"would take a variance of about {least:.3g} along a direction, and the largest has "
-            f"{-np.diff(model.distortion_curve_)[0]:.3g}; ask for a number of components"
+            f"{-np.diff(model.distortion_curve_)[0]:.3g}; ask for a number of components, or scale the columns"
         )
     logger.info(
         "%d of the %d components chosen by %s can be told from noise%s; variances below %.3g cannot",

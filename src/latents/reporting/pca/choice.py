@@ -90,8 +90,7 @@ def against_noise(
         )
     _mark(figure, n_components, end, at=n_components + 0.5)
     figure.update_xaxes(title_text="direction, by falling variance", range=[0, end + 1])
-    figure.update_yaxes(title_text="variance along it (squared input units)", type="log")
-    figure.update_yaxes(exponentformat="power", dtick=1)
+    figure.update_yaxes(title_text="variance along it (squared input units)", type="log", tickformat=",")
     verb = "component stands" if n_components == 1 else "components stand"
     style.finish(
         figure,
@@ -101,7 +100,7 @@ def against_noise(
         height=520,
         legend="top",
     )
-    return figure.update_layout(margin={"t": 180}, legend={"y": 1.0})
+    return figure.update_layout(margin={"t": 165}, legend={"y": 1.0})
 
 
 def of_held_out_entries(
