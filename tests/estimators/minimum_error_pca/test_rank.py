@@ -311,5 +311,8 @@ def test_what_cannot_be_is_refused(criterion, arguments, X, message):
 
 
 def test_cross_validation_is_not_done_part_by_part():
-    with pytest.raises(ValueError, match="takes no blocks and no partial_fit"):
-        MinimumErrorPCA("cross_validation").partial_fit(planted((30, 9), 1))
+    pca = MinimumErrorPCA("cross_validation")
+    assert not hasattr(pca, "partial_fit")
+    with pytest.raises(AttributeError) as error:
+        pca.partial_fit(planted((30, 9), 1))
+    assert "takes no blocks and no partial_fit" in str(error.value.__cause__)

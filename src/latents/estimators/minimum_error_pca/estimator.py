@@ -66,6 +66,11 @@ _OF_SOME_FITS = (
 
 
 def _sums_blocks(pca: "MinimumErrorPCA") -> bool:
+    if pca.n_components == "cross_validation":
+        raise ValueError(
+            "n_components='cross_validation' goes over the data several times, and takes no blocks and no "
+            "partial_fit; allowed is fit on one array or sparse matrix"
+        )
     if pca.svd_solver not in ("auto", "covariance_eigh"):
         raise ValueError(
             f"blocks are summed into a covariance, which svd_solver={pca.svd_solver!r} does not use; allowed are "
@@ -227,16 +232,17 @@ class MinimumErrorPCA(
     that "covariance_eigh" takes, blocks and ``partial_fit`` too. In noise of equal variance sigma^2 nothing
     tells a direction whose variance is below sigma^2 (1 + sqrt(p / N)) from it in large data (Baik, Ben Arous
     and Peche); ``least_detectable_variance_`` is that for the data as they are, and more. What columns have in
-    common counts as a direction, were it only noise of theirs; so do rows that depend on each other.
+    common counts as a direction, were it only noise of theirs; so do rows that depend on each other. Directions
+    that are many beside the columns, four of seven for one, hide each other.
 
     "cross_validation" is Owen and Perry's bi-cross-validation. Rows and columns of the centred data are parted
     in three at random, eight times over, and each of the nine blocks that so arise is predicted from the
     others: the first of [[A, B], [C, D]] by B D_k^+ C, with D_k the best approximation of D of rank k. d is the
-    k of least error. A weak direction does harm there until the data tell it well: it needs a variance of about
-    sigma^2 (1 + 4 sqrt(p / N)), for N and p alike sigma^2 (1 + 6 sqrt(p / N)). Weights count in all sums; rows
-    that are repeated fall into several parts, so that weights are better. The data are read eight times and 72
-    matrices of two thirds of min(N, p) decomposed; memory is that of four square matrices of this side and,
-    where N < p, of a third of the data.
+    k of least error, and so at most two thirds of min(N, p). A weak direction does harm there until the data
+    tell it well: it needs a variance of about sigma^2 (1 + 4 sqrt(p / N)), for N and p alike sigma^2 (1 + 6
+    sqrt(p / N)). Weights count in all sums; rows that are repeated fall into several parts, so that weights are
+    better. The data are read eight times and 72 matrices of two thirds of min(N, p) decomposed; memory is that
+    of four square matrices of this side and, where N < p, of a third of the data.
 
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
@@ -392,7 +398,7 @@ class MinimumErrorPCA(
         Raises
         ------
         AttributeError
-            If ``svd_solver`` is another than "auto" or "covariance_eigh".
+            If ``svd_solver`` is another than "auto" or "covariance_eigh", or d is by "cross_validation".
         ValueError
             As ``fit``.
 
@@ -403,7 +409,6 @@ class MinimumErrorPCA(
             begin with ``partial_fit``, which learns from its first block as ``fit`` does with "covariance_eigh".
         """
         self._validate_params()
-        self._check_summed()
         first = not hasattr(self, "scatter_")
         if first and hasattr(self, "components_"):
             warn_caller(
@@ -653,7 +658,6 @@ class MinimumErrorPCA(
 
     def _fit_blocks(self, X: Any, sample_weight: ArrayLike | None) -> None:
         self._validate_params()
-        self._check_summed()
         _sums_blocks(self)
         weights = weights_of_rows(sample_weight, None)
         if isinstance(X, Blocks):
@@ -774,13 +778,6 @@ class MinimumErrorPCA(
         n_eigenvalues = max(eigenvalues.size, shortest)
         is_complete = d >= shortest
         self.noise_variance_ = 0.0 if is_complete else self.distortion_ * unbiased / (n_eigenvalues - d)
-
-    def _check_summed(self) -> None:
-        if self.n_components == "cross_validation":
-            raise ValueError(
-                "n_components='cross_validation' goes over the data several times, and takes no blocks and no "
-                "partial_fit; allowed is fit on one array or sparse matrix"
-            )
 
     def _wanted(self) -> Wanted:
         return Wanted.of(self.n_components, self.max_distortion, self.max_distortion_share)
