@@ -131,6 +131,7 @@ def test_eigenvalues_stand_beside_what_noise_would_have():
     np.testing.assert_array_equal(np.append(kept.y, left_out.y)[:5], VALUES[:5])
     assert 0 < left_out.y[-1] < 1e-6  # a logarithmic axis has no 0
     np.testing.assert_array_equal(noise.y, NOISE)
+    np.testing.assert_allclose(figure.layout.yaxis.range, [np.log10(1.5 / 20) - 0.1, np.log10(9) + 0.1])
     assert list(kept.x) == [1, 2]
     assert list(beyond.x) == [3, 6]
     assert set(beyond.y) == {1.5}

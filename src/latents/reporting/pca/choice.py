@@ -11,6 +11,8 @@ from latents.reporting import style
 
 # The curve is shown to so many times d, and so many directions at least.
 _BEYOND, _LEAST = 3, 20
+# The axis ends at so small a part of the lowest threshold.
+_BELOW = 20
 
 
 def against_noise(
@@ -90,7 +92,14 @@ def against_noise(
         )
     _mark(figure, n_components, end, at=n_components + 0.5)
     figure.update_xaxes(title_text="direction, by falling variance", range=[0, end + 1])
-    figure.update_yaxes(title_text="variance along it (squared input units)", type="log", tickformat=",")
+    # Null eigenvalues, far below, would press together what is to be seen.
+    low, high = np.log10([max(float(noise.min()) / _BELOW, floor), max(values[0], noise[0], floor)])
+    figure.update_yaxes(
+        title_text="variance along it (squared input units)",
+        type="log",
+        tickformat=",",
+        range=[max(low, float(np.log10(max(values[end - 1], floor)))) - 0.1, high + 0.1],
+    )
     verb = "component stands" if n_components == 1 else "components stand"
     style.finish(
         figure,
