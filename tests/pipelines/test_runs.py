@@ -14,7 +14,7 @@ FIGURES = {
     "clustering": ["bound.json", "topics.json", "labels.json", "sizes.json", "map.json"],
     "pca": [
         *("eigenimages.png", "reconstructions.png", "worst.png"),
-        *("distortion.json", "spectrum.json", "scatter.json", "errors.json", "choice.json"),
+        *("distortion.json", "spectrum.json", "scatter.json", "errors.json"),
     ],
     "cvae": [
         *("generated.png", "learning.png", "styles.png", "class_paths.png", "interpolations.png"),
