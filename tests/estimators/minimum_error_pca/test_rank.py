@@ -316,3 +316,12 @@ def test_cross_validation_is_not_done_part_by_part():
     with pytest.raises(AttributeError) as error:
         pca.partial_fit(planted((30, 9), 1))
     assert "takes no blocks and no partial_fit" in str(error.value.__cause__)
+
+
+@pytest.mark.parametrize("solver", ["full", "covariance_eigh", "gram"])
+def test_constant_columns_count_for_nothing(solver):
+    X = planted((200, 40), 3)
+    wider = np.hstack([X, np.full((200, 30), 0.1), np.zeros((200, 10))])
+    found, expected = fitted(wider, "parallel", svd_solver=solver), fitted(X, "parallel", svd_solver=solver)
+    assert_allclose(found.detection_threshold_, expected.detection_threshold_)
+    assert found.n_components_ == expected.n_components_ == 3

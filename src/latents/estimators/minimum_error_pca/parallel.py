@@ -89,10 +89,12 @@ def detection(
     Detection
         Of the first d + 1 directions, if there are as many.
 
-    Notes ----- Without the first k directions, column j keeps the variance S_jj - sum_{i<=k} lambda_i mu_ij^2.
-    Noise loses nearly the share (1 - k/n)(1 - k/p) of its squares with them, n being N - 1, and is a matrix of
-    n - k by p - k of what remains: with t_j the variances before that loss and c = (p - k) / (n - k), the edge
-    is the least value of
+    Notes
+    -----
+    Without the first k directions, column j keeps the variance S_jj - sum_{i<=k} lambda_i mu_ij^2. Noise loses
+    nearly the share (1 - k/n)(1 - k/p) of its squares with them, n being N - 1, and is a matrix of n - k by p - k
+    of what remains: with t_j the variances before that loss and c = (p - k) / (n - k), the edge is the least
+    value of
 
         psi(a) = a + a c mean_j t_j / (a - t_j),    a > max t,
 
@@ -101,7 +103,7 @@ def detection(
     (n - k)^(-2/3) (a^3 + c mean_j (t_j / (1 - t_j / a))^3)^(1/3) times a variable of Tracy and Widom.
     """
     left = columns.astype(np.float64)
-    varies = left > 0
+    varies = left > eps * left.max()  # what a constant column has is rounding
     left, n, p = left[varies], n_samples - 1, int(varies.sum())
     most, floor = _most(eigenvalues, n_samples, p), _ROUNDING * eps * eigenvalues[:1].sum()
     thresholds: list[float] = []
