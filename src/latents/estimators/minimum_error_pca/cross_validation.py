@@ -9,6 +9,7 @@ data share help there; those of noise do harm.
 """
 
 from contextlib import nullcontext
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def cross_validation_curve(X: Any, weights: Array | None, device: str, seed: Any
     for repetition in range(N_REPETITIONS):
         short, long = (_parts(size, rng) for size in sorted(X.shape))
         products = [_products(X, part, mean, weights, device) for part in long]
-        every = np.sum(products, axis=0)
+        every = reduce(np.add, products)
         if not repetition:
             check_squares(float(every.trace()) * (n_samples / total), X.shape[1], working_dtype(X))
         eps = _ROUNDING * float(np.finfo(working_dtype(X)).eps)

@@ -242,7 +242,7 @@ class MinimumErrorPCA(
     tell it well: it needs a variance of about sigma^2 (1 + 4 sqrt(p / N)), for N and p alike sigma^2 (1 + 6
     sqrt(p / N)). Weights count in all sums; rows that are repeated fall into several parts, so that weights are
     better. The data are read eight times and 72 matrices of two thirds of min(N, p) decomposed; memory is that
-    of four square matrices of this side and, where N < p, of a third of the data.
+    of nine square matrices of this side and, where N < p, of a third of the data.
 
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
