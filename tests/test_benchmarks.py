@@ -303,6 +303,25 @@ def test_pca_speed_tells_seconds_errors_and_memory(program, capsys, monkeypatch)
     assert all(float(row[4]) >= 0 for row in cells)
 
 
+def test_pca_rank_counts_how_often_a_rank_is_found(program, capsys, monkeypatch):
+    rank = program("pca_rank")
+    monkeypatch.setattr(rank, "SHAPES", ((500, 100), (60, 100)))
+    rank.main(["--draws", "1", "--strengths", "16", "0.01"])
+    rows = [
+        [cell.strip() for cell in row.strip("|").split("|")]
+        for row in capsys.readouterr().out.splitlines()
+        if row.startswith(("| 500", "| 60"))
+    ]
+    assert [row[:2] for row in rows] == [
+        [shape, strength] for shape in ("500 x 100", "60 x 100") for strength in ("16", "0.01")
+    ]
+    assert [row[2] for row in rows] == ["1.00 (10.0)", "0.00 (0.0)"] * 2
+    assert [row[3] for row in rows] == ["1.00"] * 4
+    assert rows[0][4] == "1.00 (10.0)"
+    assert rows[0][7] == "1.00 (10.0)"
+    assert rows[2][7] == "-"
+
+
 def test_start_tells_seconds_and_modules_of_both_checkouts(program, capsys):
     start = program("start")
     command = "from latents.estimators import MinimumErrorPCA"

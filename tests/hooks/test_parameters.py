@@ -76,7 +76,7 @@ from latents.hooks.configuration import check_parameter_names
             ["share 0.9", "'randomized' cannot", "auto, full, covariance_eigh and gram"],
         ),
         ("pca.fit.n_components", None, ["none of them given; allowed is one of n_components"]),
-        ("pca.fit.n_components", "mla", ["'mla'", "'mle'"]),
+        ("pca.fit.n_components", "mla", ["'mla'", "'mle'", "'parallel'", "'cross_validation'"]),
         ("pca.fit.max_distortion", 3.0, ["n_components=4 and max_distortion=3.0 given"]),
         ("pca.fit.max_distortion_share", 1.0, ["less than 1"]),
         ("pca.evaluate.n_worst", 0, ["greater than or equal to 1"]),

@@ -45,8 +45,9 @@ def run(data, d=3, n_held_out=15, whiten=False, fit=None):
     X = data.get("features", data.get("images"))
     X = X.reshape(len(X), -1)
     split = {"train": np.arange(n_held_out, len(X)), "held_out": np.arange(n_held_out)}
-    model = MinimumErrorPCA(d, svd_solver="full", whiten=whiten).fit(X[split["train"]])
     asked = FIT | (fit or {"n_components": d})
+    d = asked["n_components"] if asked["n_components"] in ("parallel", "cross_validation") else d
+    model = MinimumErrorPCA(d, svd_solver="full", whiten=whiten, random_state=0).fit(X[split["train"]])
     results = nodes.evaluate(model, {"X": X}, data, split, {"fit_seconds": 0.5}, EVALUATE)
     names = ["scores", "distortions", "reconstructions"]
     shared = (model, data, *(results[name] for name in names))
@@ -115,7 +116,7 @@ def test_every_kind_of_data_is_drawn(kind, d, n_held_out):
     for name in ("eigenimages", "reconstructions", "worst"):
         assert isinstance(drawn[name], matplotlib.figure.Figure)
         drawn[name].canvas.draw()
-    for name in ("distortion", "spectrum", "scatter", "errors", "loadings"):
+    for name in ("distortion", "spectrum", "scatter", "errors", "loadings", "choice"):
         assert isinstance(drawn[name], go.Figure)
     page = Page(drawn["page"])
     assert len(page.tags("input")) == (kind != "features")
@@ -149,6 +150,8 @@ def test_names_and_labels_are_shown_where_one_points():
         ),
         ({"n_components": 0.9}, "Asked: more than 90 % of the variance → d = 3."),
         ({"n_components": "mle"}, "Asked: Minka's choice by evidence → d = 3."),
+        ({"n_components": "parallel"}, "what can be told from noise, by parallel analysis → d = "),
+        ({"n_components": "cross_validation"}, "held-out entries, by bi-cross-validation → d = "),
         ({"n_components": 3}, None),
     ],
 )
@@ -156,6 +159,8 @@ def test_the_page_says_what_was_asked(fit, said):
     _, _, _, results, drawn = run(made_up("grey"), fit=fit)
     text = Page(drawn["page"]).text
     assert said in text if said else "Asked" not in text
+    is_chosen = fit.get("n_components") in ("parallel", "cross_validation")
+    assert ("Why so many" in text) == is_chosen == bool(drawn["choice"].data)
     levels = [note.text for note in drawn["distortion"].layout.annotations if "asked" in note.text]
     assert len(levels) == (1 if "max" in next(iter(fit)) else 0)
     if "max_distortion_share" in fit:
@@ -188,6 +193,26 @@ def test_an_error_that_the_mean_meets_is_no_question(kind):
         nodes.fit({"X": X}, split, fit, EngineParameters(name="local"))
     less = FitParameters(**FIT | {"max_distortion": 0.9 * total})
     assert nodes.fit({"X": X}, split, less, EngineParameters(name="local"))[0].n_components_ >= 1
+
+
+@pytest.mark.parametrize("criterion", ["parallel", "cross_validation"])
+def test_a_criterion_goes_over_all_rows_and_says_what_it_could_not_tell(criterion, monkeypatch, caplog):
+    monkeypatch.setattr(nodes, "_FIT_BLOCK", 100)
+    rng = np.random.default_rng(0)
+    X = 5 * rng.normal(size=(200, 3)) @ rng.normal(size=(3, 30)) + rng.normal(size=(200, 30))
+    rows = {"train": np.arange(0, 200, 2), "held_out": np.arange(1, 200, 2)}
+    fit = FitParameters(**FIT | {"n_components": criterion, "svd_solver": "auto"})
+    caplog.set_level("INFO")
+    model, _ = nodes.fit({"X": X}, rows, fit, EngineParameters(name="local"))
+    expected = MinimumErrorPCA(criterion, random_state=0).fit(X[::2])
+    assert model.n_components_ == expected.n_components_ == 3
+    np.testing.assert_allclose(model.detection_threshold_, expected.detection_threshold_)
+    assert f"3 of the 3 components chosen by {criterion} can be told from noise" in caplog.text
+    noise = rng.normal(size=X.shape)
+    with pytest.raises(
+        ValueError, match=rf"n_components is {criterion}, which finds nothing that could be told"
+    ):
+        nodes.fit({"X": noise}, rows, fit, EngineParameters(name="local"))
 
 
 def test_bytes_on_disk_are_never_floats_as_a_whole(tmp_path, monkeypatch):

@@ -122,6 +122,60 @@ def test_spectrum_that_stops_short_is_not_stretched():
     assert figure.data[2].y[-1] == pytest.approx(0.7)
 
 
+VALUES, NOISE = [9.0, 5.0, 1.2, 1.0, 0.8, 0.0], [4.0, 2.0, 1.5]
+
+
+def test_eigenvalues_stand_beside_what_noise_would_have():
+    figure = pca.against_noise(VALUES, NOISE, 2, 1.3)
+    kept, left_out, noise, beyond = figure.data
+    np.testing.assert_array_equal(np.append(kept.y, left_out.y)[:5], VALUES[:5])
+    assert 0 < left_out.y[-1] < 1e-6  # a logarithmic axis has no 0
+    np.testing.assert_array_equal(noise.y, NOISE)
+    np.testing.assert_allclose(figure.layout.yaxis.range, [np.log10(1.5 / 20) - 0.1, np.log10(9) + 0.1])
+    assert list(kept.x) == [1, 2]
+    assert list(beyond.x) == [3, 6]
+    assert set(beyond.y) == {1.5}
+    assert figure.layout.title.text == "2 components stand out of the noise"
+    said = figure.layout.title.subtitle.text
+    assert "last one kept has 2.50 times the threshold, the next 0.800 times." in said
+    assert "below 1.30 cannot be told from noise" in said
+    assert pca.against_noise([2.0], [1.0], 1, 1.0).layout.title.text.startswith("1 component stands")
+    assert len(pca.against_noise(np.linspace(2, 1, 900), [1.9], 0 + 1, 1.0).data[1].x) == 19
+
+
+def test_the_error_of_held_out_entries_is_marked_where_it_is_least():
+    curve = [20.0, 12.0, 11.0, 11.5, 40.0]
+    figure = pca.of_held_out_entries(curve, VALUES, NOISE, 2, 1.3)
+    np.testing.assert_array_equal(figure.data[0].y, curve)
+    assert figure.layout.shapes[0].x0 == 2
+    low, high = figure.layout.yaxis.range
+    assert low < 11
+    assert 20 < high < 30  # not what lies far beyond d
+    assert figure.layout.title.text == "Held-out entries are told best from 2 components"
+    assert pca.of_held_out_entries([3.0, 4.0], VALUES, NOISE, 0, 1.3).layout.title.text.endswith(
+        "0 components"
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "d", "said"),
+    [
+        ([9, 1.9, 1.2], 2, "Of those kept, number 2 lies under the detection threshold: it may be noise."),
+        ([3, 1.9, 1.2], 2, "Of those kept, 2 lie under the detection threshold, from number 1 on"),
+        (
+            [9, 3, 1.2],
+            1,
+            "2.25 times the threshold, the next 1.50 times. The next one is above the threshold too",
+        ),
+        ([9, 3, 1.7], 3, "The last one kept has 1.13 times the threshold."),
+        ([5, 3, 1.7], 0, "The next one is above the threshold too: the data have more than is kept."),
+    ],
+)
+def test_what_lies_under_the_detection_threshold_is_named(values, d, said):
+    figure = pca.of_held_out_entries([4.0, 3.0, 2.0, 1.0], values, NOISE, d, 1.3)
+    assert said in figure.layout.title.subtitle.text
+
+
 FLAT = np.zeros((2, 3, 3))
 
 
@@ -142,6 +196,9 @@ FLAT = np.zeros((2, 3, 3))
         (lambda: pca.distortion_curve(np.zeros(4), [1], [0.0], 4), "within 0 and 3"),
         (lambda: pca.distortion_curve(np.ones(4), [2], [1], 2, held_out=([1, 2], [1])), "held_out has 2"),
         (lambda: pca.spectrum([0.5, 0.2], 3), "within 1 and 2"),
+        (lambda: pca.against_noise([0.5, 0.2], [0.1], 0, 0.1), "within 1 and 2"),
+        (lambda: pca.against_noise([0.5, 0.2], [0.1] * 3, 1, 0.1), "3 thresholds for 2 eigenvalues"),
+        (lambda: pca.of_held_out_entries([3.0, 2.0], [1.0], [0.1], 2, 0.1), "within 0 and 1"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(draw, message):

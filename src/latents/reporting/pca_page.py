@@ -9,6 +9,22 @@ from latents.key_numbers import error_unit
 from latents.reporting.pca.slider import Slider
 from latents.reporting.report import Section, chosen, render_report
 
+# What the criteria ask for, and what their curves mean.
+_CHOICES = {
+    "parallel": (
+        "what can be told from noise, by parallel analysis",
+        "Dots are the variances along the directions. The line is what the largest one would be of columns that "
+        "have nothing in common, of the variances that are left without the directions before: where the dots go "
+        "under it, noise begins.",
+    ),
+    "cross_validation": (
+        "the least error of held-out entries, by bi-cross-validation",
+        "Rows and columns are parted in three, and each block of entries is predicted from the others by d "
+        "directions. The line falls as long as one more tells something about entries that it has not seen, and "
+        "rises where it tells noise.",
+    ),
+}
+
 
 def pca(
     figures: Mapping[str, Any],
@@ -21,8 +37,9 @@ def pca(
     Parameters
     ----------
     figures : mapping
-        ``slider``, ``distortion``, ``eigenimages``, ``loadings``, ``spectrum``, ``scatter``, ``worst`` and
-        ``errors``. Where ``slider`` is no Slider, the data are a table of features.
+        ``slider``, ``distortion``, ``eigenimages``, ``loadings``, ``spectrum``, ``scatter``, ``worst``,
+        ``errors`` and ``choice``, which is shown where one of its criteria chose d. Where ``slider`` is no
+        Slider, the data are a table of features.
     worst : DataFrame
         The rows of the largest errors; shown for a table of features.
     metrics : mapping
@@ -58,6 +75,10 @@ def pca(
         "learnt by heart.".strip(),
         figures["distortion"],
     )
+    choice = []
+    if parameters["fit"]["n_components"] in _CHOICES:
+        meaning = _CHOICES[parameters["fit"]["n_components"]][1]
+        choice = [Section("Why so many", f"{asked} {meaning}", figures["choice"])]
     variance = Section(
         "How the variance is spread",
         "Share of the variance along each direction and its running sum. A steep start means that few "
@@ -83,6 +104,7 @@ def pca(
                 figures["slider"],
             ),
             price,
+            *choice,
             Section(
                 "The patterns",
                 f"The basis vectors as images, from the largest share of the variance down. {reading}, and the "
@@ -110,6 +132,7 @@ def pca(
         columns = {"held_out": "held out", "times_mean": "times mean", "deviations": "deviates most in"}
         sections = [
             price,
+            *choice,
             Section(
                 "The patterns",
                 "What each basis vector is made of: its largest weights, by the names of the features. Features "
@@ -150,6 +173,8 @@ def _asked(fit: Mapping[str, Any], d: int, unit: str) -> str:
         return f"Asked: an error of at most {error:,g} {unit} → d = {d}."
     if fit["n_components"] == "mle":
         return f"Asked: Minka's choice by evidence → d = {d}."
+    if fit["n_components"] in _CHOICES:
+        return f"Asked: {_CHOICES[fit['n_components']][0]} → d = {d}."
     if isinstance(fit["n_components"], float):
         return f"Asked: more than {_percent(fit['n_components'])} of the variance → d = {d}."
     return ""

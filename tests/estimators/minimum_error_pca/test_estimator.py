@@ -500,7 +500,7 @@ def test_seeds_decide(solver):
         ({"n_components": -1}, r"'n_components' .* int in the range \[0, inf\).*Got -1"),
         ({"n_components": 1.0}, r"'n_components' .* float in the range \(0\.0, 1\.0\).*Got 1\.0"),
         ({"n_components": 2.5}, "'n_components' .*Got 2.5"),
-        ({"n_components": "most"}, "'n_components' .*{'mle'} or None.*Got 'most'"),
+        ({"n_components": "most"}, "'n_components' .*'mle'.*} or None.*Got 'most'"),
         ({"n_components": [2]}, r"'n_components' .*Got \[2\]"),
         ({"copy": "no"}, "'copy' .* 'bool'.*Got 'no'"),
         ({"whiten": 1}, "'whiten' .* 'bool'.*Got 1"),

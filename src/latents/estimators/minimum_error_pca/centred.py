@@ -140,6 +140,13 @@ class Centred:
             return float(given @ given + n_zeros @ np.square(self.mean))
         return sum(float(np.einsum("ij,ij->", b, b, dtype=np.float64)) for _, b in self.blocks())
 
+    def column_squares(self) -> NDArray[np.float64]:
+        """Return the diagonal of A'A (p,)."""
+        squares = np.zeros(self.shape[1])
+        for _, block in self.blocks():
+            squares += np.einsum("ij,ij->j", block, block, dtype=np.float64)
+        return squares
+
     def squared(self) -> LinearOperator:
         """Return A'A or, where that is smaller, A A' as an operator for SciPy's iterative solvers."""
         n, p = self.shape

@@ -1,4 +1,4 @@
-"""How many dimensions: a number, a share of the variance, an error not to exceed, or Minka's evidence."""
+"""How many dimensions: a number, a share of the variance, an error not to exceed, or by one of three criteria."""
 
 from dataclasses import dataclass
 from math import lgamma, log, pi
@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 
 from latents.estimators.minimum_error_pca.moments import Array
+from latents.estimators.minimum_error_pca.parallel import most_detectable
+
+CRITERIA = ("mle", "parallel", "cross_validation")
 
 # An error is known to no more than its last digits: what is asked for may have been summed in another order.
 _ROUNDING = 32 * np.finfo(np.float64).eps
@@ -23,17 +26,26 @@ class Wanted:
         d, where it was given; everything else needs the whole spectrum.
     share : float or None
         d explains more than this share of the variance.
-    evidence : bool
-        d has the greatest evidence.
+    criterion : str or None
+        One of ``CRITERIA``: d has the greatest evidence, as many directions as can be told from noise, or the
+        least error of held-out entries.
     distortion, distortion_share : float or None
         J(d) is at most this, or this share of J(0).
+    curve : ndarray, optional
+        What "cross_validation" chose the number by.
     """
 
     number: int | None = None
     share: float | None = None
-    evidence: bool = False
+    criterion: str | None = None
     distortion: float | None = None
     distortion_share: float | None = None
+    curve: Array | None = None
+
+    @property
+    def tells_noise(self) -> bool:
+        """Return whether the spectrum is to be held against that of noise."""
+        return self.criterion in ("parallel", "cross_validation")
 
     @classmethod
     def of(
@@ -58,7 +70,7 @@ class Wanted:
                 + " were given; allowed is one of them"
             )
         if isinstance(n_components, str):
-            return cls(evidence=True)
+            return cls(criterion=n_components)
         if n_components is None or isinstance(n_components, Integral):
             return cls(
                 number=None if n_components is None else int(n_components),
@@ -69,16 +81,18 @@ class Wanted:
 
     def so_far(self, n_samples: int, n_features: int) -> "Wanted":
         """Return the same, or N directions while that needs more samples, up to p, which may still come."""
-        least = n_features if self.evidence else self.number or 0
+        least = n_features if self.criterion == "mle" else self.number or 0
         return Wanted(number=n_samples) if n_samples < least <= n_features else self
 
-    def dimension(self, eigenvalues: Array, n_samples: float) -> int:
-        """Return d for the whole spectrum of S, falling (divisor N)."""
+    def dimension(self, eigenvalues: Array, n_samples: float, n_features: int) -> int:
+        """Return d for the whole spectrum of S, falling (divisor N); for "parallel", no less than d."""
         if self.number is not None:
             return self.number
         errors = falling_sums(eigenvalues, 0.0)
         total = float(errors[0])
-        if self.evidence:
+        if self.criterion == "parallel":
+            return most_detectable(eigenvalues, n_samples, n_features)
+        if self.criterion == "mle":
             return minka_dimension(eigenvalues * n_samples / max(n_samples - 1, 1), n_samples)
         if self.share is not None:
             shares = np.cumsum(eigenvalues / total) if total > 0 else np.zeros_like(eigenvalues)

@@ -1,6 +1,7 @@
 """``MinimumErrorPCA``: PCA in the minimum-error formulation as a scikit-learn estimator."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -19,7 +20,8 @@ from latents.estimators.common.persistence import Learned, PersistentEstimator, 
 from latents.estimators.common.threads import n_blas_threads
 from latents.estimators.common.warnings import warn_caller
 from latents.estimators.minimum_error_pca.centred import Centred, Weighted, first_too_far, largest_deviation
-from latents.estimators.minimum_error_pca.dimension import Wanted, falling_sums
+from latents.estimators.minimum_error_pca.cross_validation import cross_validation_curve
+from latents.estimators.minimum_error_pca.dimension import CRITERIA, Wanted, falling_sums
 from latents.estimators.minimum_error_pca.moments import (
     FloatArray,
     Moments,
@@ -27,6 +29,7 @@ from latents.estimators.minimum_error_pca.moments import (
     sums_of_rows,
     working_dtype,
 )
+from latents.estimators.minimum_error_pca.parallel import detection
 from latents.estimators.minimum_error_pca.probabilistic import ProbabilisticPCA
 from latents.estimators.minimum_error_pca.solvers import (
     FULL_SPECTRUM,
@@ -56,9 +59,18 @@ from latents.estimators.minimum_error_pca.weighted import (
 from latents.memory import check_memory
 
 _DTYPES = [np.float64, np.float32]
+_OF_SOME_FITS = (
+    *("scatter_", "scatter_mean_", "total_weight_", "cross_validation_curve_"),
+    *("detection_threshold_", "is_detectable_", "least_detectable_variance_"),
+)
 
 
 def _sums_blocks(pca: "MinimumErrorPCA") -> bool:
+    if pca.n_components == "cross_validation":
+        raise ValueError(
+            "n_components='cross_validation' goes over the data several times, and takes no blocks and no "
+            "partial_fit; allowed is fit on one array or sparse matrix"
+        )
     if pca.svd_solver not in ("auto", "covariance_eigh"):
         raise ValueError(
             f"blocks are summed into a covariance, which svd_solver={pca.svd_solver!r} does not use; allowed are "
@@ -95,11 +107,12 @@ class MinimumErrorPCA(
 
     Parameters
     ----------
-    n_components : int, float in (0, 1), "mle" or None, default=None
+    n_components : int, float in (0, 1), {"mle", "parallel", "cross_validation"} or None, default=None
         d: a number; the smallest number that explains more than that fraction of the variance;
-        Minka's choice by evidence (needs N >= p); or, for None, as many as there are: min(N, p),
-        and one less with "arpack", unless an error is given below. A fraction, "mle" and an error need
-        a solver that computes the whole spectrum.
+        Minka's choice by evidence (needs N >= p); "parallel", as many directions as can be told from noise;
+        "cross_validation", the number of least error of held-out entries (see Notes on both); or, for None, as
+        many as there are: min(N, p), and one less with "arpack", unless an error is given below. A fraction, a
+        string and an error need a solver that computes the whole spectrum.
     copy : bool, default=True
         False lets ``fit`` and ``fit_transform`` with "full" centre floating-point input in place. The
         other solvers make no copy.
@@ -122,7 +135,7 @@ class MinimumErrorPCA(
     power_iteration_normalizer : {"auto", "QR", "LU", "none"}, default="auto"
         How "randomized" keeps its power iterations stable.
     random_state : int, RandomState instance or None, default=None
-        Seed of "arpack" and "randomized".
+        Seed of "arpack", "randomized" and "cross_validation".
     max_distortion : float >= 0, optional
         Instead of ``n_components``: d is the smallest number with J(d) at most this, in squared input units.
     max_distortion_share : float in [0, 1], optional
@@ -160,6 +173,19 @@ class MinimumErrorPCA(
         N; with weights, of how many rows they are above 0.
     total_weight_ : float
         sum_n w_n, after a fit with weights only.
+    detection_threshold_ : ndarray of shape (d + 1,)
+        After "parallel" and "cross_validation" only: what lambda_1..lambda_{d+1} have to exceed, so that noise
+        alone has so large an eigenvalue, beside the directions before, in one of forty data sets at most. It ends
+        where noise does, at min(N - 1, p) or, where columns are constant, before.
+    is_detectable_ : ndarray of bool, of shape (d + 1,)
+        Whether they do. Of the d directions that were chosen, those that do not lie under the detection threshold;
+        if the last one does, beyond them, the data have more than were chosen.
+    least_detectable_variance_ : float
+        Of a direction of so large a variance, its noise included, lambda is expected at the last threshold: most
+        data of this size would not show a direction of less, and d is no statement about those.
+    cross_validation_curve_ : ndarray of shape (m + 1,)
+        After "cross_validation" only: the mean squared error of held-out entries, times p, for 0..m directions. It
+        is least at d.
     noise_variance_ : float
         sigma^2 of probabilistic PCA: mean of the discarded eigenvalues, divisor N - 1, over the
         min(N, p) - d of them that the sample can show ("covariance_eigh": over all p - d). As in
@@ -196,6 +222,28 @@ class MinimumErrorPCA(
     repeated: those that lack are null. With weights bytes become float64, a few rows at a time; only where some
     are 0 do solvers other than "covariance_eigh" copy the rows that remain.
 
+    "parallel" is Horn's parallel analysis. lambda_{k+1} is held against noise of the variances that the columns
+    have without the first k directions (with those of the data, strong directions would hide weak ones); the
+    first that is not above it ends the choice. Horn permutes each column to have such noise. The largest
+    eigenvalue of permuted columns is computed here instead: its limit in large data (deterministic parallel
+    analysis with deflation, Dobriban and Owen), and the spread of Tracy and Widom around it, of which the
+    threshold is the 97.5th percentile (in a hundred rows, or where few columns have most of the variance, it is
+    up to a fifth above that of permuted columns). So it needs p numbers more than "mle", no seed, and any data
+    that "covariance_eigh" takes, blocks and ``partial_fit`` too. In noise of equal variance sigma^2 nothing
+    tells a direction whose variance is below sigma^2 (1 + sqrt(p / N)) from it in large data (Baik, Ben Arous
+    and Peche); ``least_detectable_variance_`` is that for the data as they are, and more. What columns have in
+    common counts as a direction, were it only noise of theirs; so do rows that depend on each other. Directions
+    that are many beside the columns, four of seven for one, hide each other.
+
+    "cross_validation" is Owen and Perry's bi-cross-validation. Rows and columns of the centred data are parted
+    in three at random, eight times over, and each of the nine blocks that so arise is predicted from the
+    others: the first of [[A, B], [C, D]] by B D_k^+ C, with D_k the best approximation of D of rank k. d is the
+    k of least error, and so at most two thirds of min(N, p). A weak direction does harm there until the data
+    tell it well: it needs a variance of about sigma^2 (1 + 4 sqrt(p / N)), for N and p alike sigma^2 (1 + 6
+    sqrt(p / N)). Weights count in all sums; rows that are repeated fall into several parts, so that weights are
+    better. The data are read eight times and 72 matrices of two thirds of min(N, p) decomposed; memory is that
+    of nine square matrices of this side and, where N < p, of a third of the data.
+
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
     across it. It does not depend on ``whiten``.
@@ -204,7 +252,9 @@ class MinimumErrorPCA(
     ----------
     The source, section 2: PCA, minimum-error formulation (after Bishop, Pattern Recognition and
     Machine Learning, 12.1.2). M. Tipping and C. Bishop, Probabilistic principal component analysis,
-    JRSS B, 1999.
+    JRSS B, 1999. E. Dobriban and A. Owen, Deterministic parallel analysis: an improved method for
+    selecting factors and principal components, JRSS B, 2019. A. Owen and P. Perry, Bi-cross-validation of
+    the SVD and the nonnegative matrix factorization, Annals of Applied Statistics, 2009.
 
     Examples
     --------
@@ -220,7 +270,7 @@ class MinimumErrorPCA(
         "n_components": [
             Interval(Integral, 0, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="neither"),
-            StrOptions({"mle"}),
+            StrOptions(set(CRITERIA)),
             None,
         ],
         "copy": ["boolean"],
@@ -252,6 +302,10 @@ class MinimumErrorPCA(
         "scatter_": Learned("f", ("p", "p"), is_optional=True),
         "scatter_mean_": Learned("f", ("p",), is_optional=True),
         "total_weight_": Learned("f", is_optional=True),
+        "detection_threshold_": Learned("f", ("tested",), is_optional=True),
+        "is_detectable_": Learned("b", ("tested",), is_optional=True),
+        "least_detectable_variance_": Learned("f", is_optional=True),
+        "cross_validation_curve_": Learned("f", ("tried",), is_optional=True),
         "n_features_in_": Learned("i"),
         "feature_names_in_": Learned("U", ("p",), is_optional=True),
     }
@@ -344,7 +398,7 @@ class MinimumErrorPCA(
         Raises
         ------
         AttributeError
-            If ``svd_solver`` is another than "auto" or "covariance_eigh".
+            If ``svd_solver`` is another than "auto" or "covariance_eigh", or d is by "cross_validation".
         ValueError
             As ``fit``.
 
@@ -562,6 +616,10 @@ class MinimumErrorPCA(
         wanted = possible(wanted, self.n_components, solver, data.shape)
         if solver in ("covariance_eigh", "gram"):
             self._check_square(solver, data.shape)
+        if wanted.criterion == "cross_validation":
+            self._check_finite(given)
+            curve = cross_validation_curve(data, weights, self.device, self.random_state)
+            wanted = replace(wanted, number=int(np.argmin(curve)), curve=curve)
         if solver == "covariance_eigh":
             moments = Moments.of(data, self.device, weights)
             # What is not finite shows in the sums: only then is it worth a look at all data.
@@ -581,10 +639,12 @@ class MinimumErrorPCA(
         check_squares(trace * (A.shape[0] / A.total), A.shape[1], A.dtype)
         total_weight = None if weights is None else float(weights.sum())
         n = sample_size(A.shape[0], total_weight)
-        decomposition = self._solve(solver, A, partial(wanted.dimension, n_samples=n))
+        dimension = partial(wanted.dimension, n_samples=n, n_features=A.shape[1])
+        decomposition = self._solve(solver, A, dimension)
         whole = solver in FULL_SPECTRUM
         total = float(decomposition.eigenvalues.sum()) if whole else trace / A.total
-        self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype, total_weight)
+        columns = A.column_squares() / A.total if wanted.tells_noise else None
+        self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype, total_weight, wanted, columns)
         return A if weights is None else Centred(given, mean)
 
     def _check_square(self, solver: str, shape: tuple[int, int]) -> None:
@@ -642,10 +702,14 @@ class MinimumErrorPCA(
         n, total_weight = moments.n_samples, moments.total_weight
         trace = float(moments.scatter.trace()) * (n / moments.total)
         check_squares(trace, len(moments.mean), dtype)
-        dimension = partial(wanted.dimension, n_samples=sample_size(n, total_weight))
+        n_counted, p = sample_size(n, total_weight), len(moments.mean)
+        dimension = partial(wanted.dimension, n_samples=n_counted, n_features=p)
         decomposition = scatter_eigh(moments, dimension)
         total = float(decomposition.eigenvalues.sum())
-        self._keep(decomposition, "covariance_eigh", moments.mean, total, n, dtype, total_weight)
+        columns = moments.scatter.diagonal() / moments.total if wanted.tells_noise else None
+        self._keep(
+            decomposition, "covariance_eigh", moments.mean, total, n, dtype, total_weight, wanted, columns
+        )
 
     def _solve(self, solver: str, A: Centred, dimension: Dimension) -> Decomposition:
         if solver == "full":
@@ -673,10 +737,22 @@ class MinimumErrorPCA(
         n_samples: int,
         dtype: np.dtype[Any],
         total_weight: float | None,
+        wanted: Wanted,
+        columns: NDArray[np.float64] | None,
     ) -> None:
-        """Set what is learned: `total` is the trace of S."""
+        """Set what is learned: `total` is the trace of S; `columns` its diagonal, where noise is to be told."""
         eigenvalues, basis = decomposition
         n = sample_size(n_samples, total_weight)
+        for name in _OF_SOME_FITS:
+            self.__dict__.pop(name, None)
+        if columns is not None:
+            d, found = detection(eigenvalues, basis, columns, n, wanted.number, np.finfo(dtype).eps)
+            basis = basis[:d]
+            self.detection_threshold_ = found.thresholds
+            self.is_detectable_ = found.is_detectable
+            self.least_detectable_variance_ = found.least_variance
+        if wanted.curve is not None:
+            self.cross_validation_curve_ = wanted.curve
         d, shortest = len(basis), min(int(n), len(mean))
         unbiased = n / max(n - 1, 1)
         ratios = eigenvalues[:d] / total if total > 0 else np.zeros(d)
@@ -693,8 +769,6 @@ class MinimumErrorPCA(
 
         self.distortion_curve_ = falling_sums(eigenvalues, rest)
         self.distortion_ = float(self.distortion_curve_[d])
-        for name in ("scatter_", "scatter_mean_", "total_weight_"):  # of an earlier fit
-            self.__dict__.pop(name, None)
         if total_weight is not None:
             self.total_weight_ = float(total_weight)
         directions = self.components_.astype(np.float64)

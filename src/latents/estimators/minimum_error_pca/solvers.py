@@ -36,7 +36,7 @@ _SMALL = 500
 # larger than most memories, or takes longer to decompose.
 _LARGE = 10_000
 # Threads of BLAS help with the eigenvectors of matrices from about this size on; before, they rather hinder.
-_THREADED = 1000
+THREADED = 1000
 # Numbers of more than so many binary places before or after the point have squares near the ends of float64.
 _EXTREME = 400
 
@@ -85,14 +85,14 @@ def possible(wanted: Wanted, given: Any, solver: str, shape: tuple[int, ...]) ->
     if wanted == Wanted():
         wanted = Wanted(number=most - (solver == "arpack"))
     if wanted.number is None and solver not in FULL_SPECTRUM:
-        what = f"n_components={given!r} cannot be a {'string' if wanted.evidence else 'share'}"
+        what = f"n_components={given!r} cannot be a {'string' if wanted.criterion else 'share'}"
         if given is None:
             what = "max_distortion and max_distortion_share cannot be kept to"
         raise ValueError(
             f"{what} with svd_solver={solver!r};"
             f" allowed are the solvers of the whole spectrum, {', '.join(FULL_SPECTRUM)}"
         )
-    if wanted.evidence and n_samples < n_features:
+    if wanted.criterion == "mle" and n_samples < n_features:
         raise ValueError(f"n_components='mle' is only supported if n_samples >= n_features; {found}")
     if wanted.number is None:
         return wanted
@@ -177,7 +177,7 @@ def _leading(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
             np.ldexp(matrix, -exponent), lambda scaled: dimension(np.ldexp(scaled, exponent))
         )
         return np.ldexp(values, exponent), vectors
-    with one_blas_thread() if len(matrix) < _THREADED else nullcontext():
+    with one_blas_thread() if len(matrix) < THREADED else nullcontext():
         return _reduced(matrix, dimension)
 
 

@@ -53,8 +53,19 @@ class Picked:
     def __getitem__(self, which: slice) -> NDArray[Any]:
         return np.asarray(self._X[self._rows[which]])
 
+    def picked(self, rows: NDArray[np.intp]) -> "Picked":
+        """Return some of them."""
+        return Picked(self._X, self._rows[rows])
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype)
+
+
+def picked(X: Any, rows: NDArray[np.intp]) -> Any:
+    """Return some rows of X; of an array they are not copied."""
+    if isinstance(X, Picked):
+        return X.picked(rows)
+    return cast("Any", X)[rows] if sp.issparse(X) else Picked(X, rows)
 
 
 def counted(X: Any, weights: Array) -> tuple[Any, Array]:
@@ -62,7 +73,7 @@ def counted(X: Any, weights: Array) -> tuple[Any, Array]:
     rows: NDArray[np.intp] = np.flatnonzero(weights)
     if len(rows) == len(weights):
         return X, weights
-    return (cast("Any", X)[rows] if sp.issparse(X) else Picked(X, rows)), weights[rows]
+    return picked(X, rows), weights[rows]
 
 
 def roots_of(weights: Array, dtype: Any = np.float64) -> tuple[NDArray[Any], float]:

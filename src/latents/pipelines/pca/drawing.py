@@ -35,7 +35,8 @@ def draw(
     -------
     mapping
         ``eigenimages``, ``reconstructions`` and ``worst`` (Matplotlib figures), ``distortion``, ``spectrum``,
-        ``scatter``, ``errors`` and ``loadings`` (Plotly figures). Those that the data do not allow say why.
+        ``scatter``, ``errors``, ``loadings`` and ``choice`` (Plotly figures). Those that the data do not allow, or
+        nobody asked for, say why.
     """
     curve, ratio = distortions["distortion"].to_numpy(), model.explained_variance_ratio_
     total = curve[0]
@@ -68,6 +69,7 @@ def draw(
             noun(images),
         ),
         "scatter": draw_plane(model, images, scores, params.n_scatter_points),
+        "choice": draw_choice(model, curve),
     }
     if "images" not in images:
         return {
@@ -102,6 +104,23 @@ def draw(
             float(scores["error"].mean()),
         ),
     }
+
+
+def draw_choice(model: MinimumErrorPCA, curve: NDArray[np.float64]) -> Any:
+    """Return the chart of the criterion that chose d, by J(d); say so if there was none."""
+    if not hasattr(model, "detection_threshold_"):
+        return reporting.style.absent(
+            "How many components", "Neither parallel analysis nor cross-validation chose their number."
+        )
+    shared = (
+        -np.diff(curve),
+        model.detection_threshold_,
+        model.n_components_,
+        model.least_detectable_variance_,
+    )
+    if hasattr(model, "cross_validation_curve_"):
+        return reporting.pca.of_held_out_entries(model.cross_validation_curve_, *shared)
+    return reporting.pca.against_noise(*shared)
 
 
 def slider(model: MinimumErrorPCA, data: Arrays, distortions: pd.DataFrame, reconstructions: Arrays) -> Any:

@@ -81,8 +81,10 @@ def fit(
         raise ValueError(f"all {len(train)} training images are the same: there is nothing to learn")
     model = MinimumErrorPCA(**params.arguments())
     started = time.perf_counter()
-    model.fit(_training_rows(X, train, params.svd_solver, engine.begun()), sample_weight=weights)
+    model.fit(_training_rows(X, train, params, engine.begun()), sample_weight=weights)
     seconds = time.perf_counter() - started
+    if hasattr(model, "is_detectable_"):
+        _tell_detectable(model, params)
     if not model.n_components_:
         raise ValueError(
             f"max_distortion is {params.max_distortion:g}, which the mean alone meets (J(0) = "
@@ -91,10 +93,28 @@ def fit(
     return model, {"fit_seconds": seconds}
 
 
-def _training_rows(X: NDArray[Any], train: NDArray[np.intp], svd_solver: str, engine: Engine) -> Any:
+def _tell_detectable(model: MinimumErrorPCA, params: FitParameters) -> None:
+    """Log what can be told from noise; refuse a choice of nothing."""
+    d, least = int(model.n_components_), model.least_detectable_variance_
+    if not d:
+        raise ValueError(
+            f"n_components is {params.n_components}, which finds nothing that could be told from noise: that "
+            f"would take a variance of about {least:.3g} along a direction, and the largest has "
+            f"{-np.diff(model.distortion_curve_)[0]:.3g}; ask for a number of components, or scale the columns"
+        )
+    logger.info(
+        "%d of the %d components chosen by %s can be told from noise%s; variances below %.3g cannot",
+        *(model.is_detectable_[:d].sum(), d, params.n_components),
+        ", and the next one too" if model.is_detectable_[d:].any() else "",
+        least,
+    )
+
+
+def _training_rows(X: NDArray[Any], train: NDArray[np.intp], params: FitParameters, engine: Engine) -> Any:
     """Return the rows to fit: many of them in blocks, where the p x p sums over these are smaller than a copy."""
     n, p = len(train), X.shape[1]
-    summed = svd_solver in ("auto", "covariance_eigh") and 8 * p <= n * X.itemsize
+    summed = params.svd_solver in ("auto", "covariance_eigh") and 8 * p <= n * X.itemsize
+    summed = summed and params.n_components != "cross_validation"  # which goes over the rows several times
     if engine.is_elsewhere and summed:
         return engine.blocks(RowBlocks(X, train, _SENT_BLOCK))
     if not summed or n * p <= _FIT_BLOCK:

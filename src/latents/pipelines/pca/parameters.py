@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
 
 _ASKS = ("n_components", "max_distortion", "max_distortion_share")
+Criterion = Literal["mle", "parallel", "cross_validation"]
 _TRUNCATED = ("arpack", "randomized")  # these find the leading directions alone
 
 
@@ -14,11 +15,11 @@ class FitParameters(Parameters):
     """The arguments of ``MinimumErrorPCA``, and whether rows weigh as the data say, where these say it.
 
     One of three says how many components there are to be, the other two are null: ``n_components`` (a number, a
-    share of the variance to keep, or "mle"), ``max_distortion`` (the largest J, in squared input units) and
-    ``max_distortion_share`` (the same as a share of the total).
+    share of the variance to keep, or a criterion: "mle", "parallel" or "cross_validation"), ``max_distortion``
+    (the largest J, in squared input units) and ``max_distortion_share`` (the same as a share of the total).
     """
 
-    n_components: PositiveInt | Annotated[float, Field(gt=0, lt=1)] | Literal["mle"] | None
+    n_components: PositiveInt | Annotated[float, Field(gt=0, lt=1)] | Criterion | None
     max_distortion: Annotated[float, Field(ge=0)] | None
     max_distortion_share: Annotated[float, Field(ge=0, lt=1)] | None  # at 1 nothing would be kept
     svd_solver: Literal["auto", "full", "covariance_eigh", "gram", "arpack", "randomized"]

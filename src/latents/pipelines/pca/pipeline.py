@@ -9,7 +9,7 @@ FIGURES = {
     name: f"{name}_figure"
     for name in (
         *("eigenimages", "reconstructions", "distortion", "spectrum"),
-        *("scatter", "worst", "errors", "loadings"),
+        *("scatter", "worst", "errors", "loadings", "choice"),
     )
 }
 
