@@ -288,6 +288,21 @@ def test_word_counting_compares_equal_counts(program, capsys):
 
 
 @pytest.mark.slow
+def test_pca_robust_tells_angles(program, capsys, monkeypatch):
+    robust = program("pca_robust")
+    monkeypatch.setattr(robust, "tall", lambda size: robust.planted(300, 20, 1))
+    robust.main(["--components", "5", "--peers", "plain", "ours", "Tyler"])
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    names = [cell.strip() for cell in rows[0]]
+    assert names == ["data", "d", "replaced by", "without", "plain", "ours", "Tyler"]
+    assert len(rows) == 2 + 3 * 6
+    for row in rows[2:]:
+        found = dict(zip(names, (cell.strip() for cell in row), strict=True))
+        assert float(found["ours"].split()[0]) < 0.1
+        assert float(found["plain"].split()[0]) > 0.5
+        assert (found["Tyler"] == "") == (found["data"] == "planted, 200 x 500")
+
+
 def test_pca_speed_tells_seconds_errors_and_memory(program, capsys, monkeypatch):
     speed = program("pca_speed")
     names = (speed.REFERENCE, speed.OURS)

@@ -34,6 +34,7 @@ KEY_NUMBERS = {
     "n_components": KeyNumber("Components", rounding.whole),
     "distortion": KeyNumber("J", rounding.number),
     "heldout_distortion": KeyNumber("Held-out error", rounding.number),
+    "n_outlying": KeyNumber("Outlying", rounding.whole),
     "explained_variance_ratio": KeyNumber("Variance kept", rounding.share),
     "distortion_gap": KeyNumber("Gap", lambda value: rounding.number(value, 2)),
     "fit_seconds": KeyNumber("Fit", rounding.seconds),

@@ -111,3 +111,39 @@ def test_documents_of_polars_and_what_is_no_table(project):
     assert documents.to_dict("list") == {"text": texts, "label": ["0", "1"] * 5}
     with pytest.raises(ValueError, match=r"10 partitions \(.*latents\.datasets\.TextFolderDataset"):
         run("{type: partitions.PartitionedDataset, path: data/01_raw/parts, dataset: text.TextDataset}")
+
+
+def test_rows_that_lie_apart(project, caplog):
+    """Where the fit is robust, they are left out of it and told of, from the log to the report."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 2)) @ rng.normal(size=(2, 6)) + 0.1 * rng.normal(size=(200, 6))
+    apart = np.arange(200) % 20 == 3  # a training row and a held-out one by turns
+    X[apart] += 5 * rng.normal(size=6)
+    held_out = np.arange(200) % 8 >= 6
+    rows = pd.DataFrame(X, columns=[*"abcdef"]).assign(held_out=held_out)
+    path = project.path / "data/01_raw/weighed.csv"
+    path.parent.mkdir(parents=True)
+    rows.assign(n_seen=1).to_csv(path, index=False)
+    project.write("conf/local/catalog.yml", re.sub(r",\s*weight: \w+", "", WEIGHED))
+    project.write("conf/local/parameters.yml", "pca: {fit: {n_components: 2, robust: true}}\n")
+    rows.to_csv(path, index=False)
+    project.run("pca", env=None)
+    scores = pd.read_parquet(project.path / "data/07_model_output/pca/scores.parquet")
+    assert scores["outlying"][apart].all()
+    assert scores["outlying"][~apart].mean() < 0.05
+    metrics = project.metrics("pca", env=None)
+    assert metrics["n_outlying"] == (scores["outlying"] & ~held_out).sum() == 150 - metrics["n_samples"]
+    assert f"{metrics['n_outlying']} of 150 training rows are left out" in caplog.text
+    kept = scores[~held_out & ~scores["outlying"]]
+    assert metrics["distortion"] == pytest.approx(kept["error"].mean())
+    assert metrics["distortion_gap"] < 1e-9
+    worst = pd.read_csv(project.path / "data/08_reporting/pca/worst.csv")
+    assert worst["outlying"].sum() == min(len(worst), scores["outlying"].sum())
+    page = (project.path / "data/08_reporting/pca/report.html").read_text()
+    assert "left out of the fit, as they lie apart" in page
+    assert "left out beyond" in page
+
+    project.write("conf/local/catalog.yml", WEIGHED)
+    rows.assign(n_seen=1).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"allowed is robust: false, or use_weights: false"):
+        project.run("pca", env=None)

@@ -26,6 +26,7 @@ FIT = {
     "device": "auto",
     "random_state": 0,
     "use_weights": True,
+    "robust": False,
 }
 
 
@@ -175,6 +176,7 @@ def test_only_what_is_given_reaches_the_estimator():
         "whiten": False,
         "device": "auto",
         "random_state": 0,
+        "robust": False,
     }
     by_error = FitParameters(**FIT | {"max_distortion_share": 0.1}).arguments()
     assert by_error["max_distortion_share"] == 0.1

@@ -61,6 +61,10 @@ def pca(
                 f"Mean squared error of a rebuilt training {one}, from the discarded eigenvalues.",
             ),
             ("heldout_distortion", f"The same, measured on {one}s not trained on."),
+            (
+                "n_outlying",
+                f"Training {one}s that lie apart from the others: left out of the fit, and marked below.",
+            ),
             ("explained_variance_ratio", "Share of the total variance along the components."),
             ("distortion_gap", "Relative difference between J and the measured error: rounding."),
             ("fit_seconds", "Wall time of the fit."),
@@ -89,7 +93,13 @@ def pca(
         "How the errors are spread",
         f"How many {one}s are off by how much. A long tail to the right is where to look for outliers; the worst "
         "are marked below, point at them for their names. Held-out errors further right than those of training "
-        "mean that the basis is too fine for so few data.",
+        "mean that the basis is too fine for so few data."
+        + (
+            " Dotted is where a robust fit draws the line: training beyond it was left out, and what is held out "
+            "still counts in its mean."
+            if "n_outlying" in metrics
+            else ""
+        ),
         figures["errors"],
     )
     if are_images:

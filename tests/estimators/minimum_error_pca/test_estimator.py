@@ -245,7 +245,7 @@ def test_constructor_is_that_of_scikit_learn():
     )
     assert ours[: len(theirs)] == theirs
     added = [name for name, _, _ in ours[len(theirs) :]]
-    assert added == ["max_distortion", "max_distortion_share", "device"]
+    assert added == ["max_distortion", "max_distortion_share", "device", "robust"]
 
 
 def assert_same_attributes(ours, theirs, rtol, atol):

@@ -47,7 +47,7 @@ def draw(
     held_out = None
     if "heldout" in distortions:
         held_out = distortions["heldout"].dropna().to_numpy(), known["heldout_measured"].to_numpy()
-    worst_captions = captions(images, worst["rows"])
+    worst_captions = captions(images, worst["rows"], scores)
     figures = {
         "distortion": reporting.pca.distortion_curve(
             curve,
@@ -67,6 +67,7 @@ def draw(
             worst_table["error"],
             [", ".join(filter(None, caption)) for caption in worst_captions],
             noun(images),
+            getattr(model, "error_cutoff_", None),
         ),
         "scatter": draw_plane(model, images, scores, params.n_scatter_points),
         "choice": draw_choice(model, curve),
@@ -148,7 +149,7 @@ def draw_plane(model: MinimumErrorPCA, data: Arrays, scores: pd.DataFrame, n_poi
     drawn = scores.iloc[rows]
     texts = [
         "\n".join([*filter(None, caption), f"error {rounding.number(error)}"])
-        for caption, error in zip(captions(data, rows), drawn["error"], strict=True)
+        for caption, error in zip(captions(data, rows, scores), drawn["error"], strict=True)
     ]
     labels = drawn.get("label")
     if labels is not None and are_one_class(labels.to_numpy()):
@@ -162,6 +163,7 @@ def draw_plane(model: MinimumErrorPCA, data: Arrays, scores: pd.DataFrame, n_poi
         is_whitened=model.whiten,
         noun=noun(data),
         n_rows=len(train),
+        outlying=drawn.get("outlying"),
     )
 
 
@@ -179,10 +181,18 @@ def _points(scores: pd.DataFrame, n_points: int) -> tuple[NDArray[np.intp], NDAr
     return train, train[evenly(len(train), n_points)]
 
 
-def captions(data: Arrays, rows: NDArray[np.intp]) -> list[tuple[str, str]]:
-    """Return for each row its name, and its label where there are labels."""
+def captions(
+    data: Arrays, rows: NDArray[np.intp], scores: pd.DataFrame | None = None
+) -> list[tuple[str, str]]:
+    """Return for each row its name, and its label where there are labels; or that it lies apart, by its scores."""
     names = data["names"][rows] if "names" in data else [f"{noun(data)[:-1]} {row}" for row in rows]
     remarks = [f"label {label}" for label in data["labels"][rows]] if "labels" in data else [""] * len(rows)
+    if scores is not None and "outlying" in scores:
+        apart = scores["outlying"].to_numpy()[rows]
+        remarks = [
+            ", ".join(filter(None, (remark, "apart" if out else "")))
+            for remark, out in zip(remarks, apart, strict=True)
+        ]
     return [(str(name), remark) for name, remark in zip(names, remarks, strict=True)]
 
 

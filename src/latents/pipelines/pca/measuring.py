@@ -104,8 +104,9 @@ def worst_rows(
     -------
     table : DataFrame
         The `n` largest errors, the largest first: ``row``, ``name`` and ``label`` where known, ``held_out``,
-        ``error``, ``times_mean`` (how many times the mean error) and, for a table of features, ``deviations``:
-        the features that deviate most, each with its value, what it is rebuilt as, and its share of the error.
+        ``outlying`` of a robust model, ``error``, ``times_mean`` (how many times the mean error) and, for a table
+        of features, ``deviations``: the features that deviate most, each with its value, what it is rebuilt as,
+        and its share of the error.
     arrays : mapping
         ``rows``, ``originals`` and ``rebuilt`` of the same.
     """
@@ -118,7 +119,9 @@ def worst_rows(
     for column, key in (("name", "names"), ("label", "labels")):
         if key in data:
             table[column] = data[key][rows]
-    table["held_out"] = scores["held_out"].to_numpy()[rows]
+    for column in ("held_out", "outlying"):
+        if column in scores:
+            table[column] = scores[column].to_numpy()[rows]
     table["error"] = errors[rows]
     table["times_mean"] = errors[rows] / mean if mean > 0 else 1.0
     if "features" in data:

@@ -77,11 +77,21 @@ def fit(
             raise ValueError(
                 f"{len(train)} of {len(split['train'])} training rows have a weight above 0; at least 2 are needed"
             )
+        if params.robust:
+            raise ValueError(
+                "robust is true, by which the fit itself says which rows count, and the data have weights that say"
+                " so too; allowed is robust: false, or use_weights: false"
+            )
     if all((block == X[train[0]]).all() for _, block in measuring.blocks(X, train)):
         raise ValueError(f"all {len(train)} training images are the same: there is nothing to learn")
     model = MinimumErrorPCA(**params.arguments())
     started = time.perf_counter()
     model.fit(_training_rows(X, train, params, engine.begun()), sample_weight=weights)
+    if params.robust:
+        logger.info(
+            "%d of %d training rows are left out, as they lie apart from the others",
+            *(len(train) - model.n_samples_, len(train)),
+        )
     seconds = time.perf_counter() - started
     if hasattr(model, "is_detectable_"):
         _tell_detectable(model, params)
@@ -114,7 +124,8 @@ def _training_rows(X: NDArray[Any], train: NDArray[np.intp], params: FitParamete
     """Return the rows to fit: many of them in blocks, where the p x p sums over these are smaller than a copy."""
     n, p = len(train), X.shape[1]
     summed = params.svd_solver in ("auto", "covariance_eigh") and 8 * p <= n * X.itemsize
-    summed = summed and params.n_components != "cross_validation"  # which goes over the rows several times
+    if params.robust or params.n_components == "cross_validation":  # which go over the rows several times
+        summed = False
     if engine.is_elsewhere and summed:
         return engine.blocks(RowBlocks(X, train, _SENT_BLOCK))
     if not summed or n * p <= _FIT_BLOCK:
@@ -133,12 +144,14 @@ def evaluate(
     """Project and rebuild every row, hold J(d) against the measured error, and find the worst.
 
     Where the model was fitted with weights, the means below are weighted as well, those of held-out images too.
+    Where it is robust, those of training are of the rows that it was fitted to.
 
     Returns
     -------
     scores : DataFrame
         One row per image: its coordinates ``pc1``, ``pc2``, ..., ``error`` (squared input units), ``held_out``
-        and, where known, ``label``, ``name`` and ``weight``.
+        and, where known, ``label``, ``name`` and ``weight``; of a robust model, whether it is ``outlying``:
+        left out of the fit or, held out, as far from the plane.
     distortions : DataFrame
         One row per d: J(d) as ``distortion``; where images are held out, up to ``n_components_`` their mean
         squared error as ``heldout`` (by Pythagoras); and where images were rebuilt from d coordinates, the
@@ -166,6 +179,10 @@ def evaluate(
             scores[column] = images[key]
     if weights is not None:
         scores["weight"] = weights
+    if hasattr(model, "support_"):
+        scores["outlying"] = errors > model.error_cutoff_
+        scores.loc[train, "outlying"] = ~model.support_
+        train = train[model.support_]
 
     d_max = int(model.n_components_)
     dimensions = sorted({d for d in params.reconstruct_from if d < d_max} | {d_max})
@@ -185,6 +202,8 @@ def evaluate(
         "explained_variance_ratio": float(model.explained_variance_ratio_.sum()),
         "fit_seconds": fit_record["fit_seconds"],
     }
+    if "outlying" in scores:
+        metrics["n_outlying"] = int((scores["outlying"] & ~scores["held_out"]).sum())
     if len(held_out):
         distortions["heldout"] = pd.Series(measuring.error_curve(model, X, held_out, weights))
         distortions["heldout_measured"] = measuring.measured_errors(model, X, held_out, dimensions, weights)

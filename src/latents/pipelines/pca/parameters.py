@@ -27,6 +27,7 @@ class FitParameters(Parameters):
     device: Device
     random_state: Seed
     use_weights: bool
+    robust: bool
 
     def arguments(self) -> dict[str, Any]:
         """Return the estimator's arguments that are given."""

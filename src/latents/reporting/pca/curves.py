@@ -283,6 +283,7 @@ def error_spread(
     worst: npt.ArrayLike,
     worst_names: Sequence[str],
     noun: str,
+    cutoff: float | None = None,
 ) -> go.Figure:
     """Distribution of the errors |x - x~|^2 of single rows, training against held-out.
 
@@ -298,6 +299,8 @@ def error_spread(
         Shown when one points at a mark.
     noun : str
         What the rows are, in the plural.
+    cutoff : float, optional
+        Beyond what error rows were left out of the fit.
 
     Returns
     -------
@@ -352,6 +355,12 @@ def error_spread(
             hovertemplate="%{text}<br>error %{x:,.3r}<extra></extra>",
         )
     )
+    if cutoff is not None:
+        at = float(np.log10(cutoff)) if is_log else cutoff
+        figure.add_vline(cutoff, line={"color": style.GREY, "width": 2, "dash": "dot"})
+        figure.add_annotation(
+            x=at, y=1, yref="paper", text="left out beyond ", showarrow=False, xanchor="right", yanchor="top"
+        )
     figure.update_xaxes(
         title_text=f"error |x {rounding.MINUS} x̃|² (squared input units)"
         + (", logarithmic" if is_log else ""),

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
+from latents.reporting import style
 from latents.reporting.scatter import scatter_by_label
 
 
@@ -20,6 +21,7 @@ def scatter(
     is_whitened: bool,
     noun: str,
     n_rows: int,
+    outlying: npt.ArrayLike | None = None,
 ) -> go.Figure:
     """Scores on the first two components, coloured by label.
 
@@ -39,6 +41,8 @@ def scatter(
         What the rows are, in the plural.
     n_rows : int
         How many rows there are in all, said where not all are shown.
+    outlying : array-like of bool, of shape (n,), optional
+        Which rows were left out of the fit: they get a ring.
 
     Returns
     -------
@@ -54,12 +58,15 @@ def scatter(
     units = "whitened" if is_whitened else "input units"
     subtitle = ["Colour is the label, which the model never saw."] if labels is not None else []
     subtitle.append("Both axes share one scale.")
+    ringed = np.flatnonzero(np.zeros(n, bool) if outlying is None else np.asarray(outlying, bool))
+    if len(ringed):
+        subtitle.append(f"Ringed: {noun} left out of the fit, as they lie apart.")
     if n_rows > n:
         subtitle.append(f"Shown: {n:,} of {n_rows:,}.")
     first, second = (
         f"score on component {i} ({units}), {share:.1%} of the variance" for i, share in enumerate(shares, 1)
     )
-    return scatter_by_label(
+    figure = scatter_by_label(
         scores,
         labels,
         axis_titles=(first, second),
@@ -67,3 +74,16 @@ def scatter(
         subtitle=" ".join(subtitle),
         texts=texts,
     )
+    if len(ringed):
+        x, y = np.asarray(scores)[ringed].T
+        ring = {"symbol": "circle-open", "size": 11, "color": style.GREY, "line": {"width": 1.5}}
+        figure.add_scatter(
+            x=x,
+            y=y,
+            customdata=ringed[:, None],
+            mode="markers",
+            marker=ring,
+            hoverinfo="skip",
+            name="left out",
+        )
+    return figure
