@@ -1,6 +1,7 @@
 """``MinimumErrorPCA``: PCA in the minimum-error formulation as a scikit-learn estimator."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -9,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -20,7 +22,9 @@ from latents.estimators.common.threads import n_blas_threads
 from latents.estimators.common.warnings import warn_caller
 from latents.estimators.minimum_error_pca.centred import Centred, Weighted, first_too_far, largest_deviation
 from latents.estimators.minimum_error_pca.dimension import Wanted, falling_sums
+from latents.estimators.minimum_error_pca.missing import Loadings, expected_pca, filled, log_density_of
 from latents.estimators.minimum_error_pca.moments import (
+    Array,
     FloatArray,
     Moments,
     block_rows,
@@ -59,6 +63,11 @@ _DTYPES = [np.float64, np.float32]
 
 
 def _sums_blocks(pca: "MinimumErrorPCA") -> bool:
+    if pca.missing == "em":
+        raise ValueError(
+            "missing='em' goes over all rows many times, and takes them as one array, not in blocks; allowed for "
+            "blocks and partial_fit is missing='error'"
+        )
     if pca.svd_solver not in ("auto", "covariance_eigh"):
         raise ValueError(
             f"blocks are summed into a covariance, which svd_solver={pca.svd_solver!r} does not use; allowed are "
@@ -131,6 +140,17 @@ class MinimumErrorPCA(
         Where "covariance_eigh" sums over dense data: "cpu", or a torch device such as "cuda". "auto" is CUDA where
         there is one and N p^2 is over 10^12, which takes a CPU longer than loading torch. Everything else is done
         by LAPACK on the CPU.
+    missing : {"error", "em"}, default="error"
+        What becomes of NaN in X, where entries are missing: "error" refuses them; "em" estimates mean and basis by
+        EM for the probabilistic model (see Notes), which takes dense floats, "covariance_eigh" or "auto", and a whole
+        number n_components below p. It assumes that entries are missing at random: whether one is may hang on what
+        is observed of its row, but not on the value that it would have. Where large values are left out because they
+        are large, what is estimated is wrong. Without NaN the fit is the plain one.
+    max_iter : int, default=100
+        Most rounds of EM, each an E step and up to four more of the means alone.
+    em_tol : float, default=0.1
+        EM ends when a step changes the missing entries by less than this, in standard deviations of the noise (root
+        mean square).
 
     Attributes
     ----------
@@ -166,6 +186,8 @@ class MinimumErrorPCA(
         scikit-learn, 0 when d = min(N, p).
     svd_solver_ : str
         The solver that was used.
+    n_iter_ : int
+        Rounds of EM, after a fit with missing entries only.
     scatter_, scatter_mean_ : ndarray of shape (p, p) and (p,)
         After ``partial_fit`` only: N S and the mean in float64, to go on from.
     n_features_in_ : int
@@ -196,6 +218,17 @@ class MinimumErrorPCA(
     repeated: those that lack are null. With weights bytes become float64, a few rows at a time; only where some
     are 0 do solvers other than "covariance_eigh" copy the rows that remain.
 
+    With entries missing, S is what it is expected to be given those observed, under the probabilistic model below:
+    each missing entry has its conditional mean, and the conditional covariances are added. Every E step computes
+    both (the covariances by their action on the plane and their trace, which is all that the basis depends on once
+    it has settled), every M step is PCA of the expected S, until both agree. J, the eigenvalues and all that
+    follows are of this S. A row without any number tells nothing and is left out. Many components or few rows would
+    let directions which missing entries feign be fitted (Ilin and Raiko): with r the share of the rows that have
+    both of two entries, on average, ``noise_variance_`` is therefore 1 + sqrt(p / N (1 / r - 1)) times the mean of
+    the discarded eigenvalues, in EM as well, so that missing entries are drawn to the mean. It costs time
+    N p d^2 and memory for p d^2 / 2 numbers and copies of X. Methods take incomplete rows of a model whatever it was
+    fitted to: ``missing`` may be set to "em" afterwards.
+
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
     across it. It does not depend on ``whiten``.
@@ -204,7 +237,8 @@ class MinimumErrorPCA(
     ----------
     The source, section 2: PCA, minimum-error formulation (after Bishop, Pattern Recognition and
     Machine Learning, 12.1.2). M. Tipping and C. Bishop, Probabilistic principal component analysis,
-    JRSS B, 1999.
+    JRSS B, 1999. S. Roweis, EM algorithms for PCA and SPCA, NIPS 1998. A. Ilin and T. Raiko, Practical approaches to
+    principal component analysis in the presence of missing values, JMLR 2010.
 
     Examples
     --------
@@ -234,7 +268,12 @@ class MinimumErrorPCA(
         "max_distortion": [Interval(Real, 0, None, closed="left"), None],
         "max_distortion_share": [Interval(Real, 0, 1, closed="both"), None],
         "device": [str],
+        "missing": [StrOptions({"error", "em"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "em_tol": [Interval(Real, 0, None, closed="neither")],
     }
+
+    _added_params: ClassVar = {"missing": "error", "max_iter": 100, "em_tol": 0.1}
 
     _learned: ClassVar = {
         "components_": Learned("f", ("d", "p")),
@@ -252,6 +291,7 @@ class MinimumErrorPCA(
         "scatter_": Learned("f", ("p", "p"), is_optional=True),
         "scatter_mean_": Learned("f", ("p",), is_optional=True),
         "total_weight_": Learned("f", is_optional=True),
+        "n_iter_": Learned("i", is_optional=True),
         "n_features_in_": Learned("i"),
         "feature_names_in_": Learned("U", ("p",), is_optional=True),
     }
@@ -271,6 +311,9 @@ class MinimumErrorPCA(
         max_distortion: float | None = None,
         max_distortion_share: float | None = None,
         device: str = "auto",
+        missing: str = "error",
+        max_iter: int = 100,
+        em_tol: float = 0.1,
     ) -> None:
         self.n_components = n_components
         self.copy = copy
@@ -284,6 +327,9 @@ class MinimumErrorPCA(
         self.max_distortion = max_distortion
         self.max_distortion_share = max_distortion_share
         self.device = device
+        self.missing = missing
+        self.max_iter = max_iter
+        self.em_tol = em_tol
 
     def fit(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ARG002
         """Find the basis of least error, forgetting what was learned before.
@@ -309,10 +355,16 @@ class MinimumErrorPCA(
         Raises
         ------
         ValueError
-            If an argument is not allowed, on its own, for the shape of X and the solver, or for blocks; if X
-            has one sample, missing or infinite values, or values whose squares are too large (see Notes); if
+            If an argument is not allowed, on its own, for the shape of X and the solver, for blocks or where entries
+            are missing; if X has one sample, missing values (with missing="em" a column of nothing else), infinite
+            ones, or values whose squares are too large (see Notes); if
             weights are not one for each row, below 0, not finite or all 0; for
             "arpack" on data without any variance; or if torch cannot use the device.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If EM has not settled after ``max_iter`` rounds.
         """
         if are_blocks(X):
             self._fit_blocks(X, sample_weight)
@@ -383,10 +435,13 @@ class MinimumErrorPCA(
         sample_weight: ArrayLike | None = None,
     ) -> FloatArray:
         """Fit, and return the coordinates (N, d) of all rows of X, as ``transform`` would."""
-        return self._project(self._fit(X, sample_weight))
+        fitted = self._fit(X, sample_weight)
+        return self._project(self._centred(X) if fitted is None else fitted)
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Return the centred coordinates (x_n - mean)' mu_i of X, whitened if so asked.
+
+        Those of incomplete rows (``missing="em"``) are what they are expected to be: those of ``impute(X)``.
 
         Parameters
         ----------
@@ -399,10 +454,28 @@ class MinimumErrorPCA(
         Raises
         ------
         ValueError
-            If X has other features than the training data, missing or infinite values, or one too far from the
-            mean to be squared (see Notes). So do all methods that take X.
+            If X has other features than the training data, infinite values, missing ones where ``missing`` is
+            "error", or one too far from the mean to be squared (see Notes). So do all methods that take X.
         """
         return self._project(self._centred(X))
+
+    def impute(self, X: ArrayLike) -> FloatArray:
+        """Return X with each missing entry, NaN, as it is expected given those observed of its row, E[x_m | x_o].
+
+        The expectation is that of the probabilistic model (see Notes); where a row has nothing, it is the mean. It
+        takes ``missing="em"``.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+
+        Returns
+        -------
+        ndarray of shape (N, p)
+            A copy, floats; what was observed is as it was.
+        """
+        A = self._centred(X)
+        return A.X.toarray() if A.is_sparse else np.array(A.X, A.dtype)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Return the points x~ (N, p) of given coordinates, undoing ``transform`` on the plane.
@@ -437,7 +510,7 @@ class MinimumErrorPCA(
         return points
 
     def reconstruction_errors(self, X: ArrayLike) -> FloatArray:
-        """Return |x_n - x~_n|^2 for every sample.
+        """Return |x_n - x~_n|^2 for every sample; of incomplete rows, the sum over the entries observed.
 
         Parameters
         ----------
@@ -455,7 +528,10 @@ class MinimumErrorPCA(
         return errors
 
     def distortion(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the mean of |x_n - x~_n|^2, weighted or not, of any data under the fitted basis and mean."""
+        """Return the mean of |x_n - x~_n|^2, weighted or not, of any data under the fitted basis and mean.
+
+        Of incomplete rows it is the mean of sums over what is observed: less, the more is missing.
+        """
         errors = self.reconstruction_errors(X)
         return weighted_mean(errors, weights_of_rows(sample_weight, len(errors)))
 
@@ -471,10 +547,13 @@ class MinimumErrorPCA(
         -------
         ndarray of shape (d + 1,)
             Entry e is the error when mu_1..mu_e are kept: the error at d plus the mean squares of
-            the coordinates e + 1..d (Pythagoras). The last entry is ``distortion(X)``.
+            the coordinates e + 1..d (Pythagoras; where entries are missing, sums over those observed). The last
+            entry is ``distortion(X)``.
         """
         A = self._centred(X)
         weights = weights_of_rows(sample_weight, A.shape[0])
+        if A.missing is not None:
+            return A.observed_curve(self.components_, weights)
         rest, squares = 0.0, np.zeros(self.n_components_)
         for rows, Z, errors in A.projected(self.components_):
             if weights is None:
@@ -512,6 +591,9 @@ class MinimumErrorPCA(
             -2 log p = p log 2 pi + sum_i (log v_i + z_i^2 / v_i)
                        + (p - d) log sigma^2 + e / sigma^2.
 
+        Of an incomplete row it is the log density of what is observed, log N(x_o | mean_o, C_oo), and 0 if that is
+        nothing.
+
         Parameters
         ----------
         X : array-like of shape (N, p)
@@ -529,6 +611,11 @@ class MinimumErrorPCA(
         log_density = np.empty(A.shape[0], np.result_type(A.dtype, self.components_))
         for rows, Z, errors in A.projected(self.components_):
             log_density[rows] = model.log_density(Z, errors)
+        if A.missing is not None:
+            some = A.missing.any(axis=1)
+            observed = (~A.missing[some]).astype(np.float64)
+            rows = np.subtract(A.X[some], self.mean_, dtype=np.float64) * observed
+            log_density[some] = log_density_of(Loadings.of(model, np.float64), rows, observed)
         return log_density
 
     def score(
@@ -542,11 +629,14 @@ class MinimumErrorPCA(
         return weighted_mean(log_density, weights_of_rows(sample_weight, len(log_density)))
 
     @np.errstate(over="ignore", invalid="ignore")  # which check_squares tells
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> Centred:
-        """Learn everything from X; return X centred."""
+    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> Centred | None:
+        """Learn everything from X; return X centred, or None where entries are missing."""
         self._validate_params()
         data = given = self._checked(X, reset=True, force_writeable=not self.copy, ensure_all_finite=False)
         weights = weights_of_rows(sample_weight, given.shape[0])
+        if self._may_lack(given) and np.isnan(given).any():
+            self._fit_incomplete(given, weights)
+            return None
         if weights is not None:
             self._check_finite(given)
             data, weights = counted(given, weights)
@@ -586,6 +676,69 @@ class MinimumErrorPCA(
         total = float(decomposition.eigenvalues.sum()) if whole else trace / A.total
         self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype, total_weight)
         return A if weights is None else Centred(given, mean)
+
+    def _may_lack(self, data: Any) -> bool:
+        """Tell whether NaN stands for missing entries."""
+        return bool(self.missing == "em" and not sp.issparse(data) and data.dtype.kind == "f")
+
+    def _fit_incomplete(self, given: NDArray[Any], weights: Array | None) -> None:
+        """Learn everything from rows with missing entries, some of them."""
+        self._check_finite(given)
+        if self.svd_solver not in ("auto", "covariance_eigh"):
+            raise ValueError(
+                f"X has missing entries, which svd_solver={self.svd_solver!r} cannot take; allowed with missing='em' "
+                "are 'auto' and 'covariance_eigh'"
+            )
+        missing, p = np.isnan(given), given.shape[1]
+        d = self._wanted().number
+        if d is None or d >= p:
+            raise ValueError(
+                f"X has missing entries, and n_components is {self.n_components}; allowed with missing='em' are whole "
+                f"numbers below n_features={p}"
+            )
+        counted_rows = ~missing.all(axis=1)
+        if weights is not None:
+            counted_rows &= weights > 0
+            weights = weights[counted_rows]
+        if (n := int(counted_rows.sum())) < 2:
+            raise ValueError(
+                f"{n} of {len(given)} rows have a number and a weight above 0; a minimum of 2 is required by "
+                "MinimumErrorPCA"
+            )
+        X = np.asarray(given[counted_rows], working_dtype(given))
+        if (empty := np.flatnonzero(missing[counted_rows].all(axis=0))).size:
+            name = repr(self.feature_names_in_[empty[0]]) if hasattr(self, "feature_names_in_") else empty[0]
+            raise ValueError(
+                f"column {name:.80} of X has no number, only missing entries ({empty.size} of {p} columns are such); "
+                "leave it out"
+            )
+        possible(self._wanted(), self.n_components, "covariance_eigh", X.shape)
+        self._check_square("covariance_eigh", X.shape)
+        check_memory(
+            {"n_components": d}, lambda n_components: X.itemsize * p * n_components**2, "EM with missing entries"
+        )
+        total_weight = None if weights is None else float(weights.sum())
+        deviations = np.nansum(np.square(X - np.nanmean(X, axis=0)), axis=1, dtype=np.float64)
+        trace = float(deviations.sum() if weights is None else deviations @ weights / weights.sum() * n)
+        check_squares(trace, p, X.dtype)
+        n_samples = sample_size(n, total_weight)
+        found = expected_pca(
+            *(X, weights, n_samples, d), max_iter=self.max_iter, tol=self.em_tol, device=self.device
+        )
+        if not found.has_settled:
+            warn_caller(
+                f"EM has not settled after max_iter={self.max_iter} rounds: missing entries still change by more than "
+                f"em_tol={self.em_tol:g} of the noise. Allow more, or choose fewer components",
+                ConvergenceWarning,
+            )
+        total = float(found.decomposition.eigenvalues.sum())
+        self._keep(
+            Decomposition(found.decomposition.eigenvalues, found.decomposition.basis),
+            *("covariance_eigh", found.mean, total, n, X.dtype, total_weight),
+        )
+        unbiased = n_samples / max(n_samples - 1, 1)
+        self.noise_variance_ = found.inflation * self.distortion_ * unbiased / (p - d)
+        self.n_iter_ = found.n_iter
 
     def _check_square(self, solver: str, shape: tuple[int, int]) -> None:
         """Refuse data of whose p x p, or N x N, products two matrices outgrow the memory."""
@@ -693,7 +846,7 @@ class MinimumErrorPCA(
 
         self.distortion_curve_ = falling_sums(eigenvalues, rest)
         self.distortion_ = float(self.distortion_curve_[d])
-        for name in ("scatter_", "scatter_mean_", "total_weight_"):  # of an earlier fit
+        for name in ("scatter_", "scatter_mean_", "total_weight_", "n_iter_"):  # of an earlier fit
             self.__dict__.pop(name, None)
         if total_weight is not None:
             self.total_weight_ = float(total_weight)
@@ -715,14 +868,32 @@ class MinimumErrorPCA(
                 "X is an iterable of blocks, which only fit takes; give every other method one block at a time"
             )
         sparse_or_odd = sp.issparse(X) or getattr(X, "dtype", None) in (np.float16, np.longdouble)
-        how = {"ensure_min_samples": 2 if reset else 1, **how}
+        finite = "allow-nan" if self.missing == "em" and not sp.issparse(X) else True
+        how = {"ensure_min_samples": 2 if reset else 1, "ensure_all_finite": finite, **how}
         dtype = _DTYPES if sparse_or_odd else "numeric"
-        return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
+        with self._naming_the_option():
+            return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
 
     def _check_finite(self, data: Any) -> None:
-        assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
+        with self._naming_the_option():
+            assert_all_finite(
+                data, allow_nan=self._may_lack(data), estimator_name=type(self).__name__, input_name="X"
+            )
+
+    @contextmanager
+    def _naming_the_option(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            if "contains NaN" not in str(error):
+                raise
+            raise ValueError(
+                "Input X contains NaN: entries are missing, which missing="
+                + ("'em' takes in dense X only" if self.missing == "em" else "'error' refuses; 'em' estimates them")
+            ) from None
 
     def _centred(self, X: Any) -> Centred:
+        """Return X less its mean; incomplete rows with what is expected of them in place of what they lack."""
         check_is_fitted(self)
         data = self._checked(X, reset=False)
         if (place := first_too_far(data, self.mean_)) is not None:
@@ -732,7 +903,16 @@ class MinimumErrorPCA(
                 f"X[{place[0]}, {place[1]}] is {data[place]:.3g}, too far from the mean of the training data to "
                 f"be squared; allowed in {dtype} is what lies within {most:.3g} of it"
             )
-        return Centred(data, self.mean_)
+        missing = np.isnan(data) if self._may_lack(data) else np.zeros((0, 0), bool)
+        if not missing.any():
+            return Centred(data, self.mean_)
+        some, dtype = missing.any(axis=1), working_dtype(data)
+        observed = (~missing[some]).astype(dtype)
+        rows = np.where(missing[some], 0, data[some] - self.mean_).astype(dtype, copy=False)
+        full = np.array(data, dtype)
+        estimates = filled(Loadings.of(self._probabilistic(), dtype), rows, observed) + self.mean_
+        full[some] = np.where(missing[some], estimates, full[some])
+        return Centred(full, self.mean_, missing)
 
     def _project(self, A: Centred) -> FloatArray:
         Z = A.times(self.components_.T)
@@ -763,6 +943,8 @@ class MinimumErrorPCA(
             raise ValueError(f"total_weight_ is {state['total_weight_']}; allowed is a number above 0")
         if ("scatter_" in state) != ("scatter_mean_" in state):
             raise ValueError("of scatter_ and scatter_mean_ one is missing")
+        if not state.get("n_iter_", 1) > 0:
+            raise ValueError(f"n_iter_ is {state['n_iter_']}; allowed is a number above 0")
 
     @property
     def _n_features_out(self) -> int:
@@ -771,6 +953,7 @@ class MinimumErrorPCA(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.svd_solver != "full"
+        tags.input_tags.allow_nan = self.missing == "em"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
