@@ -104,7 +104,8 @@ class Centred:
                 if d < len(basis):
                     rebuilt = np.multiply.outer(Z[:, d], basis[d])
                     observed -= rebuilt if self.missing is None else np.where(self.missing[rows], 0, rebuilt)
-        return sums / weights.sum()
+        curve: Array = sums / weights.sum()
+        return curve
 
     def dense(self, *, in_place: bool) -> "Centred":
         """Return the same with A itself, as one array, in place of X, whose memory it may take."""

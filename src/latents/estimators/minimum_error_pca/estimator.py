@@ -141,16 +141,16 @@ class MinimumErrorPCA(
         there is one and N p^2 is over 10^12, which takes a CPU longer than loading torch. Everything else is done
         by LAPACK on the CPU.
     missing : {"error", "em"}, default="error"
-        What becomes of NaN in X, where entries are missing: "error" refuses them; "em" estimates mean and basis by
-        EM for the probabilistic model (see Notes), which takes dense floats, "covariance_eigh" or "auto", and a whole
-        number n_components below p. It assumes that entries are missing at random: whether one is may hang on what
-        is observed of its row, but not on the value that it would have. Where large values are left out because they
-        are large, what is estimated is wrong. Without NaN the fit is the plain one.
+        What becomes of NaN in X, where entries are missing: "error" refuses them, "em" estimates mean and basis
+        without them, by EM for the probabilistic model (see Notes). That takes dense floats, "auto" or
+        "covariance_eigh", and as ``n_components`` a whole number below p. Without NaN the fit is the plain one.
+        Entries have to be missing at random: whether one is may hang on what is observed of its row, but not on
+        the value that it would have. Of numbers that lack because they are large, the estimates are wrong.
     max_iter : int, default=100
         Most rounds of EM, each an E step and up to four more of the means alone.
     em_tol : float, default=0.1
-        EM ends when a step changes the missing entries by less than this, in standard deviations of the noise (root
-        mean square).
+        EM ends when a step changes the missing entries by less than this, in standard deviations of the noise
+        (root mean square).
 
     Attributes
     ----------
@@ -220,14 +220,13 @@ class MinimumErrorPCA(
 
     With entries missing, S is what it is expected to be given those observed, under the probabilistic model below:
     each missing entry has its conditional mean, and the conditional covariances are added. Every E step computes
-    both (the covariances by their action on the plane and their trace, which is all that the basis depends on once
-    it has settled), every M step is PCA of the expected S, until both agree. J, the eigenvalues and all that
-    follows are of this S. A row without any number tells nothing and is left out. Many components or few rows would
-    let directions which missing entries feign be fitted (Ilin and Raiko): with r the share of the rows that have
-    both of two entries, on average, ``noise_variance_`` is therefore 1 + sqrt(p / N (1 / r - 1)) times the mean of
-    the discarded eigenvalues, in EM as well, so that missing entries are drawn to the mean. It costs time
-    N p d^2 and memory for p d^2 / 2 numbers and copies of X. Methods take incomplete rows of a model whatever it was
-    fitted to: ``missing`` may be set to "em" afterwards.
+    both (the covariances by their products with the basis and their trace, on which alone it depends where EM
+    ends), every M step is PCA of the expected S. J, the eigenvalues and all that follows are of this S. A row
+    without any number is left out. Lest directions be fitted that missing entries feign (the overfitting of Ilin
+    and Raiko), ``noise_variance_`` is then 1 + sqrt(p / N (1 / r - 1)) times the mean of the discarded
+    eigenvalues, where a share r of the rows has both of two entries: in EM as well, which so draws missing entries
+    to the mean. A round takes time N p d^2, and memory for a few copies of X and p d^2 numbers. To a model of
+    complete rows ``set_params(missing="em")`` lets incomplete ones be given.
 
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
@@ -237,8 +236,8 @@ class MinimumErrorPCA(
     ----------
     The source, section 2: PCA, minimum-error formulation (after Bishop, Pattern Recognition and
     Machine Learning, 12.1.2). M. Tipping and C. Bishop, Probabilistic principal component analysis,
-    JRSS B, 1999. S. Roweis, EM algorithms for PCA and SPCA, NIPS 1998. A. Ilin and T. Raiko, Practical approaches to
-    principal component analysis in the presence of missing values, JMLR 2010.
+    JRSS B, 1999. S. Roweis, EM algorithms for PCA and SPCA, NIPS 1998. A. Ilin and T. Raiko, Practical
+    approaches to principal component analysis in the presence of missing values, JMLR 2010.
 
     Examples
     --------
@@ -355,9 +354,9 @@ class MinimumErrorPCA(
         Raises
         ------
         ValueError
-            If an argument is not allowed, on its own, for the shape of X and the solver, for blocks or where entries
-            are missing; if X has one sample, missing values (with missing="em" a column of nothing else), infinite
-            ones, or values whose squares are too large (see Notes); if
+            If an argument is not allowed, on its own, for the shape of X and the solver, for blocks or where
+            entries are missing; if X has one sample, missing values (with missing="em" a column of nothing
+            else), infinite ones, or values whose squares are too large (see Notes); if
             weights are not one for each row, below 0, not finite or all 0; for
             "arpack" on data without any variance; or if torch cannot use the device.
 
@@ -462,8 +461,8 @@ class MinimumErrorPCA(
     def impute(self, X: ArrayLike) -> FloatArray:
         """Return X with each missing entry, NaN, as it is expected given those observed of its row, E[x_m | x_o].
 
-        The expectation is that of the probabilistic model (see Notes); where a row has nothing, it is the mean. It
-        takes ``missing="em"``.
+        The expectation is that of the probabilistic model (see Notes); where a row has nothing, it is the
+        mean. It takes ``missing="em"``.
 
         Parameters
         ----------
@@ -591,8 +590,8 @@ class MinimumErrorPCA(
             -2 log p = p log 2 pi + sum_i (log v_i + z_i^2 / v_i)
                        + (p - d) log sigma^2 + e / sigma^2.
 
-        Of an incomplete row it is the log density of what is observed, log N(x_o | mean_o, C_oo), and 0 if that is
-        nothing.
+        Of an incomplete row it is the log density of what is observed, log N(x_o | mean_o, C_oo), and 0 if
+        that is nothing.
 
         Parameters
         ----------
@@ -684,58 +683,59 @@ class MinimumErrorPCA(
     def _fit_incomplete(self, given: NDArray[Any], weights: Array | None) -> None:
         """Learn everything from rows with missing entries, some of them."""
         self._check_finite(given)
+        d, p = self._wanted().number, given.shape[1]
         if self.svd_solver not in ("auto", "covariance_eigh"):
             raise ValueError(
-                f"X has missing entries, which svd_solver={self.svd_solver!r} cannot take; allowed with missing='em' "
-                "are 'auto' and 'covariance_eigh'"
+                f"X has missing entries, which svd_solver={self.svd_solver!r} does not take; allowed with "
+                "missing='em' are 'auto' and 'covariance_eigh'"
             )
-        missing, p = np.isnan(given), given.shape[1]
-        d = self._wanted().number
         if d is None or d >= p:
             raise ValueError(
-                f"X has missing entries, and n_components is {self.n_components}; allowed with missing='em' are whole "
-                f"numbers below n_features={p}"
+                f"X has missing entries, and n_components={self.n_components}; allowed with missing='em' are "
+                f"whole numbers below n_features={p}"
             )
-        counted_rows = ~missing.all(axis=1)
+        missing = np.isnan(given)
+        rows = ~missing.all(axis=1)
         if weights is not None:
-            counted_rows &= weights > 0
-            weights = weights[counted_rows]
-        if (n := int(counted_rows.sum())) < 2:
+            rows &= weights > 0
+            weights = weights[rows]
+        if (n := int(rows.sum())) < 2:
             raise ValueError(
                 f"{n} of {len(given)} rows have a number and a weight above 0; a minimum of 2 is required by "
                 "MinimumErrorPCA"
             )
-        X = np.asarray(given[counted_rows], working_dtype(given))
-        if (empty := np.flatnonzero(missing[counted_rows].all(axis=0))).size:
-            name = repr(self.feature_names_in_[empty[0]]) if hasattr(self, "feature_names_in_") else empty[0]
-            raise ValueError(
-                f"column {name:.80} of X has no number, only missing entries ({empty.size} of {p} columns are such); "
-                "leave it out"
+        if (empty := np.flatnonzero(missing[rows].all(axis=0))).size:
+            name = (
+                repr(self.feature_names_in_[empty[0]])
+                if hasattr(self, "feature_names_in_")
+                else str(empty[0])
             )
+            raise ValueError(
+                f"column {name:.80} of X has no number ({empty.size} of {p} columns have none); leave it out"
+            )
+        X = np.asarray(given[rows], working_dtype(given))
         possible(self._wanted(), self.n_components, "covariance_eigh", X.shape)
         self._check_square("covariance_eigh", X.shape)
         check_memory(
-            {"n_components": d}, lambda n_components: X.itemsize * p * n_components**2, "EM with missing entries"
+            {"n_components": d},
+            lambda n_components: X.itemsize * p * n_components**2,
+            "EM with missing entries",
         )
         total_weight = None if weights is None else float(weights.sum())
-        deviations = np.nansum(np.square(X - np.nanmean(X, axis=0)), axis=1, dtype=np.float64)
-        trace = float(deviations.sum() if weights is None else deviations @ weights / weights.sum() * n)
-        check_squares(trace, p, X.dtype)
+        squares = np.nansum(np.square(X - np.nanmean(X, axis=0)), axis=1, dtype=np.float64)
+        check_squares(n * weighted_mean(np.asarray(squares), weights), p, X.dtype)
         n_samples = sample_size(n, total_weight)
         found = expected_pca(
-            *(X, weights, n_samples, d), max_iter=self.max_iter, tol=self.em_tol, device=self.device
+            X, weights, n_samples, d, max_iter=self.max_iter, tol=self.em_tol, device=self.device
         )
         if not found.has_settled:
             warn_caller(
-                f"EM has not settled after max_iter={self.max_iter} rounds: missing entries still change by more than "
-                f"em_tol={self.em_tol:g} of the noise. Allow more, or choose fewer components",
+                f"EM has not settled in max_iter={self.max_iter} rounds: missing entries still change by more "
+                f"than em_tol={self.em_tol:g} of the noise. Allow more, or fewer components",
                 ConvergenceWarning,
             )
         total = float(found.decomposition.eigenvalues.sum())
-        self._keep(
-            Decomposition(found.decomposition.eigenvalues, found.decomposition.basis),
-            *("covariance_eigh", found.mean, total, n, X.dtype, total_weight),
-        )
+        self._keep(found.decomposition, "covariance_eigh", found.mean, total, n, X.dtype, total_weight)
         unbiased = n_samples / max(n_samples - 1, 1)
         self.noise_variance_ = found.inflation * self.distortion_ * unbiased / (p - d)
         self.n_iter_ = found.n_iter
@@ -889,7 +889,11 @@ class MinimumErrorPCA(
                 raise
             raise ValueError(
                 "Input X contains NaN: entries are missing, which missing="
-                + ("'em' takes in dense X only" if self.missing == "em" else "'error' refuses; 'em' estimates them")
+                + (
+                    "'em' takes in dense X only"
+                    if self.missing == "em"
+                    else "'error' refuses; 'em' estimates them"
+                )
             ) from None
 
     def _centred(self, X: Any) -> Centred:
@@ -943,8 +947,8 @@ class MinimumErrorPCA(
             raise ValueError(f"total_weight_ is {state['total_weight_']}; allowed is a number above 0")
         if ("scatter_" in state) != ("scatter_mean_" in state):
             raise ValueError("of scatter_ and scatter_mean_ one is missing")
-        if not state.get("n_iter_", 1) > 0:
-            raise ValueError(f"n_iter_ is {state['n_iter_']}; allowed is a number above 0")
+        if not state.get("n_iter_", 0) >= 0:
+            raise ValueError(f"n_iter_ is {state['n_iter_']}; allowed are numbers of at least 0")
 
     @property
     def _n_features_out(self) -> int:

@@ -1,18 +1,18 @@
 """PCA of incomplete rows: EM for the probabilistic model, where what is not observed are the missing entries.
 
-A row x, less the mean, has entries x_o that are observed and x_m that are missing. With C = W W' + s I, where the
-columns of W (p, d) are mu_i sqrt(v_i - s), and M = s I + W_o' W_o (d, d), given x_o
+A row x, less the mean, has entries x_o that are observed and x_m that are missing. With C = W W' + s I, where
+the columns of W (p, d) are mu_i sqrt(v_i - s), and M = s I + W_o' W_o (d, d), given x_o
 
     E x_m = W_m M^-1 W_o' x_o,    Cov x_m = s I + s W_m M^-1 W_m'.
 
-The E step fills in the former and adds up the latter; the M step is PCA of both together: of the data themselves,
-where nothing is missing. The means come by conjugate gradients from those of the step before, all rows at once. The
-M of many rows are one product, that of O (N, p), 1 where a number is observed, with the products w_ij w_ik of the
-entries of each row of W; and so is, the other way, what their inverses add up to.
+The E step fills in the former and adds up the latter; the M step is PCA of both together: of the data
+themselves, where nothing is missing. The means come by conjugate gradients from those of the step before, all
+rows at once. The M of many rows are one product, that of O (N, p), 1 where a number is observed, with the
+products w_ij w_ik of the entries of each row of W; and so is, the other way, what their inverses add up to.
 
-M. Tipping and C. Bishop, Probabilistic principal component analysis, JRSS B, 1999. S. Roweis, EM algorithms for PCA
-and SPCA, NIPS 1998. A. Ilin and T. Raiko, Practical approaches to principal component analysis in the presence of
-missing values, JMLR 2010.
+M. Tipping and C. Bishop, Probabilistic principal component analysis, JRSS B, 1999. S. Roweis, EM algorithms
+for PCA and SPCA, NIPS 1998. A. Ilin and T. Raiko, Practical approaches to principal component analysis in the
+presence of missing values, JMLR 2010.
 """
 
 from collections.abc import Iterator
@@ -34,8 +34,14 @@ _BLOCK_BYTES = 2**23
 _STEPS = 4
 # While the steps are large, so many rows tell the covariances of all.
 _SAMPLE = 1000
+# Noise below this share of the largest variance is too little for float32.
+_FAINT = 2.0**-12
 # Conjugate gradients end when what is left of the residuals is this share, or after so many steps.
 _LEFT, _GRADIENTS = 0.05, 50
+
+
+def _lapack(name: str, dtype: np.dtype[Any]) -> Any:
+    return getattr(linalg.lapack, ("s" if dtype == np.float32 else "d") + name)
 
 
 class Loadings(NamedTuple):
@@ -48,10 +54,12 @@ class Loadings(NamedTuple):
     def of(cls, model: ProbabilisticPCA, dtype: Any) -> "Loadings":
         """Return those of a model; without noise, those of next to none."""
         variances = model.variances.astype(np.float64)
-        least = 16 * float(np.finfo(dtype).eps) * float(variances.max(initial=0.0))
-        noise = max(float(model.noise), least, float(np.finfo(dtype).tiny))
+        least = 2.0**-40 * float(variances.max(initial=0.0))
+        noise = max(float(model.noise), least, float(np.finfo(np.float32).tiny))
         excess = variances - noise
         W = model.basis[excess > 0].T * np.sqrt(excess[excess > 0])
+        # M is positive in float32 only where its noise does not drown in the roundings of the rest.
+        dtype = np.float64 if noise < _FAINT * variances.max(initial=0.0) else dtype
         return cls(np.ascontiguousarray(W, dtype), noise)
 
     def factors(self, A: FloatArray, observed: FloatArray) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
@@ -67,7 +75,7 @@ class Loadings(NamedTuple):
             1 where they are not, else 0.
         """
         W, k = self.W, self.W.shape[1]
-        (potrf,) = linalg.get_lapack_funcs(("potrf",), (W,))
+        potrf = _lapack("potrf", W.dtype)
         i, j = np.tril_indices(k)
         products = W[:, i] * W[:, j]
         size = max(1, _BLOCK_BYTES // (max(k, 1) ** 2 * W.itemsize))
@@ -104,7 +112,7 @@ def side_by_side(work: Any, n_rows: int) -> list[Any]:
 
 def filled(loadings: Loadings, A: FloatArray, observed: FloatArray) -> FloatArray:
     """Return rows A (N, p), less their mean and 0 where they are missing, with E x_m there."""
-    (potrs,) = linalg.get_lapack_funcs(("potrs",), (loadings.W,))
+    potrs = _lapack("potrs", loadings.W.dtype)
     full = A.copy()
     if not loadings.W.shape[1]:
         return full
@@ -142,8 +150,8 @@ def log_density_of(loadings: Loadings, A: FloatArray, observed: FloatArray) -> F
 def refilled(loadings: Loadings, full: FloatArray, observed: FloatArray) -> FloatArray:
     """Return rows with E x_m where they are missing, from what they have there, by conjugate gradients.
 
-    M z = W_o' x_o is solved for all rows at once. Near the solution is what the full rows have: (s I + W'W)^-1 W'x,
-    which is z itself if they are filled by this very model.
+    M z = W_o' x_o is solved for all rows at once. Near the solution is what the full rows have: (s I + W'W)^-1
+    W'x, which is z itself if they are filled by this very model.
     """
     W, noise = loadings.W, loadings.W.dtype.type(loadings.noise)
     A = full * observed
@@ -181,17 +189,17 @@ def refilled(loadings: Loadings, full: FloatArray, observed: FloatArray) -> Floa
 def covariances(loadings: Loadings, observed: FloatArray, weights: Array, counts: Array) -> Covariances:
     """Add up Cov x_m over rows, and scale it to `counts` (p,), which is how much weight each entry misses in all.
 
-    Of K = s sum_n w_n (1 - o_n)(1 - o_n)' * W M_n^-1 W' (entries multiplied), K W and the trace are exact. M_n is
-    also s I + W'W - W_m' W_m, so that M_n^-1 W_m' W_m = M_n^-1 (s I + W'W) - I; hence row i of K W is
-    s (w_i' T_i (s I + W'W) - c_i w_i') with T_i = sum_n w_n (1 - o_ni) M_n^-1 and c_i = sum_n w_n (1 - o_ni). PCA
-    whose directions are those of W needs no more of K; for the rest of it stand the matrix of least rank with that
-    K W, and outside the plane of W what is left of the trace, alike in all directions.
+    Of K = s sum_n w_n (1 - o_n)(1 - o_n)' * W M_n^-1 W' (entries multiplied), K W and the trace are exact. M_n
+    is also s I + W'W - W_m' W_m, so that M_n^-1 W_m' W_m = M_n^-1 (s I + W'W) - I; hence row i of K W is
+    s (w_i' T_i (s I + W'W) - c_i w_i') with T_i = sum_n w_n (1 - o_ni) M_n^-1 and c_i = sum_n w_n (1 - o_ni).
+    PCA whose directions are those of W needs no more of K; for the rest of it stand the matrix of least rank
+    with that K W, and outside the plane of W what is left of the trace, alike in all directions.
     """
     W, noise = loadings
     p, k = W.shape
     if not k:
         return Covariances(np.zeros((p, p)), counts)
-    (potri,) = linalg.get_lapack_funcs(("potri",), (W,))
+    potri = _lapack("potri", W.dtype)
     i, j = np.tril_indices(k)
     of_rows = weights.astype(W.dtype)[:, np.newaxis] * (1 - observed)
 
@@ -224,7 +232,7 @@ def covariances(loadings: Loadings, observed: FloatArray, weights: Array, counts
 
 
 class Expected(NamedTuple):
-    """Mean (p,), S as it is expected, decomposed, how much s is larger than it tells, rounds made, and if enough."""
+    """What EM has come to: the expected S, decomposed; what s is multiplied by; rounds, and if they sufficed."""
 
     mean: Array
     decomposition: Decomposition
@@ -236,9 +244,9 @@ class Expected(NamedTuple):
 def inflation_of(observed: NDArray[np.bool_], weights: Array, n_samples: float) -> float:
     """Return what s is multiplied by, so that directions which missing entries feign count for little.
 
-    A covariance is seen in the rows alone that have both entries, a share r of them. Noise makes eigenvalues of a
-    covariance of n rows uncertain by a share of about sqrt(p / n) of s; that of r N rows in place of N adds the
-    square root of p / (r N) - p / N.
+    A covariance is seen in the rows alone that have both entries, a share r of them. Noise makes eigenvalues
+    of a covariance of n rows uncertain by a share of about sqrt(p / n) of s; that of r N rows in place of N
+    adds the square root of p / (r N) - p / N.
     """
     p = observed.shape[1]
     share = float(weights @ np.square(observed.mean(axis=1)) / weights.sum())
@@ -248,17 +256,15 @@ def inflation_of(observed: NDArray[np.bool_], weights: Array, n_samples: float) 
 def pairwise_covariance(A: FloatArray, observed: FloatArray, weights: Array) -> Array:
     """Return the covariances of entries (p, p), each over the rows that have both: what EM begins with."""
     roots = np.sqrt(weights).astype(A.dtype)[:, np.newaxis]
-    products, counts = (
-        (M.T @ M).astype(np.float64) for M in (roots * A, roots * observed)
-    )
+    products, counts = ((M.T @ M).astype(np.float64) for M in (roots * A, roots * observed))
     return np.divide(products, counts, out=np.zeros_like(products), where=counts > 0)
 
 
 def noise_of(decomposition: Decomposition, before: float, share_missing: Array) -> float:
     """Return s, the mean of the p - d discarded eigenvalues of S.
 
-    To the diagonal of S missing entries have added what was s before, times a share: the s that is returned stays as
-    it is when they add itself.
+    To the diagonal of S missing entries have added what was s before, times a share: the s that is returned
+    stays as it is when they add itself.
     """
     eigenvalues, basis = decomposition
     discarded = float(eigenvalues[len(basis) :].sum())
@@ -271,8 +277,8 @@ def expected_pca(
 ) -> Expected:
     """Find mean and S of incomplete rows by EM.
 
-    A round is an E step and a few more of means alone. Rounds add up the covariances of some rows only, in place of
-    all, until missing entries have once changed by less than `tol`.
+    A round is an E step and a few more of means alone. Rounds add up the covariances of some rows only, in
+    place of all, until missing entries have once changed by less than `tol`.
 
     Parameters
     ----------
@@ -287,7 +293,8 @@ def expected_pca(
     max_iter : int
         Rounds.
     tol : float
-        How much missing entries may still change in a step, in standard deviations of the noise (root mean square).
+        How much missing entries may still change in a step, in standard deviations of the noise (root mean
+        square).
     device : str
         Where moments are summed (see ``Moments.of``).
     """
@@ -302,15 +309,19 @@ def expected_pca(
     some = missing.any(axis=1)
     full, missing, of_rows = A[some], missing[some], of_all[some]
     observed = (~missing).astype(X.dtype)
-    weighted = (lambda which: None) if weights is None else weights.__getitem__
-    whole = None if some.all() else Moments.of(A[~some], device, weighted(~some))
+    whole = None
+    if not some.all():
+        whole = Moments.of(A[~some], device, None if weights is None else weights[~some])
+        if not some.any():
+            decomposition = covariance_eigh(whole.scatter / total, lambda _: d)
+            return Expected(mean + whole.mean, decomposition, 1.0, 0, has_settled=True)
     del A
 
     rows, since = slice(None, None, max(1, len(full) // _SAMPLE)), 0
     spread, noise, shift = Covariances(np.zeros_like(S), np.zeros_like(counts)), 0.0, np.zeros_like(mean)
     n_iter, ends, has_settled = 0, False, False
     while True:
-        decomposition = covariance_eigh(S, lambda values: d)
+        decomposition = covariance_eigh(S, lambda _: d)
         if ends:
             return Expected(mean + shift, decomposition, inflation, n_iter, has_settled)
         noise = noise_of(decomposition, noise, spread.counts / total)
@@ -322,7 +333,7 @@ def expected_pca(
         before, full = full, refilled(loadings, full, observed)
         since += 1
         change = np.sqrt(np.square(full - before)[missing].mean(dtype=np.float64) / loadings.noise)
-        moments = Moments.of(full, device, weighted(some))
+        moments = Moments.of(full, device, None if weights is None else of_rows)
         if whole is not None:
             moments += Moments(whole.n_samples, whole.mean - shift, whole.scatter, whole.total_weight)
         shift += moments.mean
