@@ -187,7 +187,7 @@ class MinimumErrorPCA(
     svd_solver_ : str
         The solver that was used.
     n_iter_ : int
-        Rounds of EM, after a fit with missing entries only.
+        Rounds of EM; 1 where no entry is missing, and PCA is done at once.
     scatter_, scatter_mean_ : ndarray of shape (p, p) and (p,)
         After ``partial_fit`` only: N S and the mean in float64, to go on from.
     n_features_in_ : int
@@ -735,10 +735,10 @@ class MinimumErrorPCA(
                 ConvergenceWarning,
             )
         total = float(found.decomposition.eigenvalues.sum())
-        self._keep(found.decomposition, "covariance_eigh", found.mean, total, n, X.dtype, total_weight)
+        learned = found.decomposition, "covariance_eigh", found.mean, total, n, X.dtype
+        self._keep(*learned, total_weight, found.n_iter)
         unbiased = n_samples / max(n_samples - 1, 1)
         self.noise_variance_ = found.inflation * self.distortion_ * unbiased / (p - d)
-        self.n_iter_ = found.n_iter
 
     def _check_square(self, solver: str, shape: tuple[int, int]) -> None:
         """Refuse data of whose p x p, or N x N, products two matrices outgrow the memory."""
@@ -826,6 +826,7 @@ class MinimumErrorPCA(
         n_samples: int,
         dtype: np.dtype[Any],
         total_weight: float | None,
+        n_iter: int = 1,
     ) -> None:
         """Set what is learned: `total` is the trace of S."""
         eigenvalues, basis = decomposition
@@ -837,6 +838,7 @@ class MinimumErrorPCA(
 
         self.svd_solver_ = solver
         self.n_samples_ = n_samples
+        self.n_iter_ = n_iter
         self.n_components_ = d
         self.mean_ = mean.astype(dtype)
         self.components_ = basis.astype(dtype)
@@ -846,7 +848,7 @@ class MinimumErrorPCA(
 
         self.distortion_curve_ = falling_sums(eigenvalues, rest)
         self.distortion_ = float(self.distortion_curve_[d])
-        for name in ("scatter_", "scatter_mean_", "total_weight_", "n_iter_"):  # of an earlier fit
+        for name in ("scatter_", "scatter_mean_", "total_weight_"):  # of an earlier fit
             self.__dict__.pop(name, None)
         if total_weight is not None:
             self.total_weight_ = float(total_weight)
@@ -947,8 +949,8 @@ class MinimumErrorPCA(
             raise ValueError(f"total_weight_ is {state['total_weight_']}; allowed is a number above 0")
         if ("scatter_" in state) != ("scatter_mean_" in state):
             raise ValueError("of scatter_ and scatter_mean_ one is missing")
-        if not state.get("n_iter_", 0) >= 0:
-            raise ValueError(f"n_iter_ is {state['n_iter_']}; allowed are numbers of at least 0")
+        if not state.get("n_iter_", 1) >= 1:
+            raise ValueError(f"n_iter_ is {state['n_iter_']}; allowed are numbers of at least 1")
 
     @property
     def _n_features_out(self) -> int:

@@ -314,7 +314,7 @@ def expected_pca(
         whole = Moments.of(A[~some], device, None if weights is None else weights[~some])
         if not some.any():
             decomposition = covariance_eigh(whole.scatter / total, lambda _: d)
-            return Expected(mean + whole.mean, decomposition, 1.0, 0, has_settled=True)
+            return Expected(mean + whole.mean, decomposition, 1.0, 1, has_settled=True)
     del A
 
     rows, since = slice(None, None, max(1, len(full) // _SAMPLE)), 0
