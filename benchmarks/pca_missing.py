@@ -1,11 +1,11 @@
 """Rebuild missing pixels of MNIST: MinimumErrorPCA beside scikit-learn's imputers and PCA.
 
-From 5,000 images, pixels from 0 to 1, shares of the pixels are taken away at random. The error is the mean squared
-one of the pixels taken: as imputed (ours, IterativeImputer), or as PCA rebuilds them (where their means were put
-for them). Seconds are of a fit and what it imputes; of the peers, of both their steps. All have the same number of
-components, d. It is chosen by pixels that are observed: a twentieth of those of every second row are hidden too, and
-the d that rebuilds these best, by ours, is taken for all. No method is shown a missing pixel. What the choice takes
-is told apart. Where MNIST is not to be had, random numbers of a like spectrum stand in for it.
+From 5,000 images, pixels from 0 to 1, shares of the pixels are taken away at random. The error is the mean
+squared one of the pixels taken: as imputed (ours, IterativeImputer), or as PCA rebuilds them (where their means
+were put for them). Seconds are of a fit and what it imputes; of the peers, of both their steps. All have the same
+number of components, d. It is chosen by pixels that are observed: a twentieth of those of every second row are
+hidden too, and the d that rebuilds these best, by ours, is taken for all. No method is shown a missing pixel. What
+the choice takes is told apart. Where MNIST is not to be had, random numbers of a like spectrum stand in for it.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def compare(X: NDArray[Any], share: float, dimensions: Sequence[int], methods: S
             }
         )
     print(
-        f"{share:.0%} missing, {len(X):,} x {X.shape[1]}: d = {d}, chosen among {list(dimensions)} in {choice:.1f} s\n"
+        f"{share:.0%} missing, {len(X):,} x {X.shape[1]}: d = {d}, of {list(dimensions)} ({choice:.1f} s)\n"
     )
     print(markdown(pd.DataFrame(rows[::-1])), "\n", flush=True)
 
