@@ -35,6 +35,7 @@ KEY_NUMBERS = {
     "distortion": KeyNumber("J", rounding.number),
     "heldout_distortion": KeyNumber("Held-out error", rounding.number),
     "explained_variance_ratio": KeyNumber("Variance kept", rounding.share),
+    "missing_share": KeyNumber("Numbers missing", lambda value: f"{value:.1%}"),
     "distortion_gap": KeyNumber("Gap", lambda value: rounding.number(value, 2)),
     "fit_seconds": KeyNumber("Fit", rounding.seconds),
     # cvae

@@ -25,9 +25,12 @@ _FIT_BLOCK = 1 << 24  # numbers of training rows that are read at a time
 _SENT_BLOCK = 1 << 22  # and that are summed as one where the sums are made elsewhere
 
 
-def ingest(raw_images: dict[str, Any]) -> Images:
-    """Check the images, or the rows of features (see ``check_images``); labels that are all the same are none."""
-    images = check_images(raw_images)
+def ingest(raw_images: dict[str, Any], fit: FitParameters) -> Images:
+    """Check the images, or the rows of features (see ``check_images``); labels that are all the same are none.
+
+    Numbers may be missing where the fit estimates them.
+    """
+    images = check_images(raw_images, may_lack=fit.missing == "em")
     if "labels" in images and are_one_class(images["labels"]):
         logger.warning(
             "all labels are %.80r, which tells nothing apart: taken as no labels",
@@ -81,7 +84,8 @@ def fit(
         raise ValueError(f"all {len(train)} training images are the same: there is nothing to learn")
     model = MinimumErrorPCA(**params.arguments())
     started = time.perf_counter()
-    model.fit(_training_rows(X, train, params.svd_solver, engine.begun()), sample_weight=weights)
+    rows = X[train] if params.missing == "em" else _training_rows(X, train, params.svd_solver, engine.begun())
+    model.fit(rows, sample_weight=weights)
     seconds = time.perf_counter() - started
     if not model.n_components_:
         raise ValueError(
@@ -113,6 +117,7 @@ def evaluate(
     """Project and rebuild every row, hold J(d) against the measured error, and find the worst.
 
     Where the model was fitted with weights, the means below are weighted as well, those of held-out images too.
+    Of rows with missing numbers, what is measured is over those observed; what is shown are the numbers expected.
 
     Returns
     -------
@@ -159,12 +164,16 @@ def evaluate(
         "n_features": X.shape[1],
         "n_components": d_max,
         "distortion": float(model.distortion_),
-        "distortion_gap": measuring.relative_gap(
-            float(model.distortion_), measured, float(model.distortion_curve_[0])
-        ),
         "explained_variance_ratio": float(model.explained_variance_ratio_.sum()),
         "fit_seconds": fit_record["fit_seconds"],
     }
+    lacking = measuring.share_missing(X)
+    if lacking:
+        metrics["missing_share"] = lacking
+    else:
+        metrics["distortion_gap"] = measuring.relative_gap(
+            float(model.distortion_), measured, float(model.distortion_curve_[0])
+        )
     if len(held_out):
         distortions["heldout"] = pd.Series(measuring.error_curve(model, X, held_out, weights))
         distortions["heldout_measured"] = measuring.measured_errors(model, X, held_out, dimensions, weights)
@@ -172,7 +181,7 @@ def evaluate(
 
     shown_of = held_out if len(held_out) else train
     rows = shown_of[evenly(len(shown_of), params.n_reconstructions)]
-    shown = np.asarray(X[rows])
+    shown = measuring.complete(model, X[rows])
     rebuilt = {f"d{d}": measuring.rebuild(model, shown, d) for d in dimensions}
     worst_table, worst = measuring.worst_rows(model, X, images, scores, params.n_worst)
     return {
@@ -243,6 +252,6 @@ def report(
         HTML. The slider rebuilds the images `shown`; points of the scatter show theirs.
     """
     slider = drawing.slider(model, images, distortions, shown)
-    figures["scatter"] = drawing.pictured(figures["scatter"], images, scores, params.n_scatter_points)
+    figures["scatter"] = drawing.pictured(model, figures["scatter"], images, scores, params.n_scatter_points)
     page = reporting.pages.pca({**figures, "slider": slider}, worst_table, metrics, plain(parameters))
     return page, reporting.report.render_slider("What is left of an image", slider)

@@ -24,9 +24,9 @@ _BLOCK = 1_000_000  # numbers that are rebuilt at a time, in float64: 8 MB
 def ingest(raw_images: dict[str, Any]) -> Images:
     """Check new images, or rows of features (see ``check_images``); one is enough.
 
-    Features have names where the data give some.
+    Features have names where the data give some. Numbers may be missing: whether the model takes that, it says.
     """
-    images = check_images(raw_images, to_learn=False)
+    images = check_images(raw_images, to_learn=False, may_lack=True)
     if "feature_names" not in raw_images:
         images.pop("feature_names", None)
     return images
@@ -71,7 +71,7 @@ def _warn_of_other_units(predictor: PCAPredictor, given: Any) -> None:
     """Tell of images that are many times as bright as those of training, or as dark: 8 bits after 16, say."""
     if predictor.shape is None:
         return
-    new = float(np.mean(np.asarray(given[evenly(len(given), _SAMPLE)], dtype=np.float64)))
+    new = float(np.nanmean(np.asarray(given[evenly(len(given), _SAMPLE)], dtype=np.float64)))
     trained = float(np.mean(predictor.model.mean_))
     if trained > 0 and not trained / _FAR <= new <= trained * _FAR:
         logger.warning(

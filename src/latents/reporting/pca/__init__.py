@@ -2,6 +2,7 @@
 
 from latents.reporting.pca.basis import eigenimages, loadings
 from latents.reporting.pca.curves import distortion_curve, error_spread, spectrum
+from latents.reporting.pca.imputed import imputed_images, imputed_rows
 from latents.reporting.pca.plane import scatter
 from latents.reporting.pca.rebuilt import rebuilt_images, reconstructions, worst_images
 from latents.reporting.pca.slider import Slider, slider
@@ -11,6 +12,8 @@ __all__ = [
     "distortion_curve",
     "eigenimages",
     "error_spread",
+    "imputed_images",
+    "imputed_rows",
     "loadings",
     "rebuilt_images",
     "reconstructions",
