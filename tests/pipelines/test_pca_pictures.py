@@ -212,7 +212,6 @@ def test_incomplete_rows_are_measured_by_what_is_observed_and_shown_whole(kind):
     told = (results["worst_table"], metrics, REPORT, {"fit": asked})
     page, _ = nodes.report(*shared, *told, **figures)
     assert "What was missing" in page
-    assert "20." in page.split("Numbers missing")[1][:200] or "%" in page
     drawn = [text.get_text() for axes in figures["imputed"].axes for text in axes.texts]
     assert "What was missing, and what is expected there" in drawn
     candidate = nodes.export(model, data, split, metrics)
