@@ -1,11 +1,14 @@
 """Tables of one's own, as spreadsheets, Spark and other libraries leave them, from their YAML to the report."""
 
+import json
 import re
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from kedro.io import DatasetError
+from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
 from tests.conftest import ROOT
 
@@ -121,6 +124,14 @@ def test_rows_that_lack_numbers(project):
     assert np.square(imputed - X)[gaps].mean() < 0.1 * X.var(axis=0).mean()
     scores = pd.read_parquet(project.path / "data/07_model_output/pca/scores.parquet")
     np.testing.assert_allclose(predictor.predict(rows)["error"], scores["error"])
+
+    mlflow.set_tracking_uri(project.client.tracking_uri)
+    served = mlflow.pyfunc.load_model("models:/latents-pca-base@champion")
+    assert not served.input_example.isna().any(axis=None)
+    body = json.dumps({"dataframe_records": json.loads(rows.to_json(orient="records"))})  # null where empty
+    sent = infer_and_parse_data(json.loads(body), served.metadata.get_input_schema())
+    assert sent.isna().to_numpy().tolist() == gaps.tolist()
+    np.testing.assert_allclose(served.predict(sent)["error"], scores["error"])
 
     with (project.path / "conf/local/catalog.yml").open("a") as file:
         file.write(GAPS.replace("pca.raw", "pca_inference.raw"))

@@ -214,11 +214,12 @@ def export(model: MinimumErrorPCA, images: Images, split: Rows, metrics: dict[st
     if "images" in images:
         given, names = images["images"], []
         predictor = PCAPredictor(model, shape=given.shape[1:])
-        example = given[rows].astype(np.float64)
+        example = measuring.complete(model, as_rows(images)[rows]).reshape(-1, *given.shape[1:])
+        example = example.astype(np.float64)
     else:
         given, names = images["features"], images["feature_names"].tolist()
         predictor = PCAPredictor(model, feature_names=names)
-        example = pd.DataFrame(given[rows].astype(np.float64), columns=names)
+        example = pd.DataFrame(measuring.complete(model, given[rows]).astype(np.float64), columns=names)
     weights = [split["weights"]] if hasattr(model, "total_weight_") else []
     headline = headline_of(
         metrics,
