@@ -111,7 +111,8 @@ class PCAPredictor(Predictor):
         return rows.reshape(len(rows), *(self.shape or rows.shape[1:]))
 
     @property
-    def _may_lack(self) -> bool:
+    def may_lack(self) -> bool:
+        """Whether rows may lack numbers, which are then NaN."""
         return bool(self.model.missing == "em")
 
     def _rows(self, given: Any) -> NDArray[Any]:
@@ -119,7 +120,7 @@ class PCAPredictor(Predictor):
         if self.shape is None:
             rows = self._features(given)
         else:
-            rows = images_of_shape(given, self.shape, may_lack=self._may_lack)
+            rows = images_of_shape(given, self.shape, may_lack=self.may_lack)
         if (place := first_too_far(rows, self.model.mean_)) is not None:
             what = "row" if self.shape is None else "image"
             raise ValueError(
@@ -151,7 +152,7 @@ class PCAPredictor(Predictor):
                 "allowed are finite numbers"
             )
 
-        for _ in finite_pieces(rows, refuse, may_lack=self._may_lack):
+        for _ in finite_pieces(rows, refuse, may_lack=self.may_lack):
             pass
         return rows
 

@@ -21,12 +21,12 @@ _FAR = 10  # times as bright, or as dark: 12 bits are 16 times 8, and 16 are 257
 _BLOCK = 1_000_000  # numbers that are rebuilt at a time, in float64: 8 MB
 
 
-def ingest(raw_images: dict[str, Any]) -> Images:
+def ingest(predictor: PCAPredictor, raw_images: dict[str, Any]) -> Images:
     """Check new images, or rows of features (see ``check_images``); one is enough.
 
-    Features have names where the data give some. Numbers may be missing: whether the model takes that, it says.
+    Features have names where the data give some. Numbers may be missing where the model takes that.
     """
-    images = check_images(raw_images, to_learn=False, may_lack=True)
+    images = check_images(raw_images, to_learn=False, may_lack=predictor.may_lack)
     if "feature_names" not in raw_images:
         images.pop("feature_names", None)
     return images
