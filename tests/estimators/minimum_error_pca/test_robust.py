@@ -144,6 +144,10 @@ def test_a_later_fit_and_a_file_have_what_they_should(tmp_path):
         (lambda pca, X: pca.fit(X, sample_weight=np.ones(len(X))), "sample_weight"),
         (lambda pca, X: pca.fit([X, X]), "blocks"),
         (lambda pca, X: pca.partial_fit(X), "partial_fit"),
+        (
+            lambda pca, X: pca.set_params(missing="em").fit(np.where(X > 1, np.nan, X)),
+            "missing entries",
+        ),
     ],
 )
 def test_what_cannot_be_robust_is_refused(fit, what):

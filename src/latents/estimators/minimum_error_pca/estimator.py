@@ -1,6 +1,7 @@
 """``MinimumErrorPCA``: PCA in the minimum-error formulation as a scikit-learn estimator."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -10,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -22,7 +24,9 @@ from latents.estimators.common.warnings import warn_caller
 from latents.estimators.minimum_error_pca.centred import Centred, Weighted, first_too_far, largest_deviation
 from latents.estimators.minimum_error_pca.cross_validation import cross_validation_curve
 from latents.estimators.minimum_error_pca.dimension import CRITERIA, Wanted, falling_sums
+from latents.estimators.minimum_error_pca.missing import Loadings, expected_pca, filled, log_density_of
 from latents.estimators.minimum_error_pca.moments import (
+    Array,
     FloatArray,
     Moments,
     block_rows,
@@ -71,6 +75,11 @@ def _sums_blocks(pca: "MinimumErrorPCA") -> bool:
         raise ValueError(
             "n_components='cross_validation' goes over the data several times, and takes no blocks and no "
             "partial_fit; allowed is fit on one array or sparse matrix"
+        )
+    if pca.missing == "em":
+        raise ValueError(
+            "missing='em' goes over all rows many times, and takes them as one array, not in blocks; allowed for "
+            "blocks and partial_fit is missing='error'"
         )
     if pca.svd_solver not in ("auto", "covariance_eigh"):
         raise ValueError(
@@ -147,6 +156,17 @@ class MinimumErrorPCA(
         by LAPACK on the CPU.
     robust : bool, default=False
         Leave out rows that lie apart from the others, of which a few can turn the whole basis: see Notes.
+    missing : {"error", "em"}, default="error"
+        What becomes of NaN in X, where entries are missing: "error" refuses them, "em" estimates mean and basis
+        without them, by EM for the probabilistic model (see Notes). That takes dense floats, "auto" or
+        "covariance_eigh", and as ``n_components`` a whole number below p. Without NaN the fit is the plain one.
+        Entries have to be missing at random: whether one is may hang on what is observed of its row, but not on
+        the value that it would have. Of numbers that lack because they are large, the estimates are wrong.
+    max_iter : int, default=100
+        Most rounds of EM, each an E step and up to four more of the means alone.
+    em_tol : float, default=0.1
+        EM ends when a step changes the missing entries by less than this, in standard deviations of the noise
+        (root mean square).
 
     Attributes
     ----------
@@ -200,6 +220,8 @@ class MinimumErrorPCA(
         scikit-learn, 0 when d = min(N, p).
     svd_solver_ : str
         The solver that was used.
+    n_iter_ : int
+        Rounds of EM; 1 where no entry is missing, and PCA is done at once.
     scatter_, scatter_mean_ : ndarray of shape (p, p) and (p,)
         After ``partial_fit`` only: N S and the mean in float64, to go on from.
     n_features_in_ : int
@@ -260,6 +282,16 @@ class MinimumErrorPCA(
     to a quarter of the rows may be of another kind. It takes as long as a handful of fits, and 200 numbers a row.
     Rows that are far out within the plane count: they turn its axes, not itself.
 
+    With entries missing, S is what it is expected to be given those observed, under the probabilistic model below:
+    each missing entry has its conditional mean, and the conditional covariances are added. Every E step computes
+    both (the covariances by their products with the basis and their trace, on which alone it depends where EM
+    ends), every M step is PCA of the expected S. J, the eigenvalues and all that follows are of this S. A row
+    without any number is left out. Lest directions be fitted that missing entries feign (the overfitting of Ilin
+    and Raiko), ``noise_variance_`` is then 1 + sqrt(p / N (1 / r - 1)) times the mean of the discarded
+    eigenvalues, where a share r of the rows has both of two entries: in EM as well, which so draws missing entries
+    to the mean. A round takes time N p d^2, and memory for a few copies of X and p d^2 numbers. To a model of
+    complete rows ``set_params(missing="em")`` lets incomplete ones be given.
+
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
     across it. It does not depend on ``whiten``.
@@ -268,10 +300,12 @@ class MinimumErrorPCA(
     ----------
     The source, section 2: PCA, minimum-error formulation (after Bishop, Pattern Recognition and
     Machine Learning, 12.1.2). M. Tipping and C. Bishop, Probabilistic principal component analysis,
-    JRSS B, 1999. E. Dobriban and A. Owen, Deterministic parallel analysis: an improved method for
-    selecting factors and principal components, JRSS B, 2019. A. Owen and P. Perry, Bi-cross-validation of
-    the SVD and the nonnegative matrix factorization, Annals of Applied Statistics, 2009. M. Hubert, P. Rousseeuw
-    and K. Vanden Branden, ROBPCA: a new approach to robust principal component analysis, Technometrics, 2005.
+    JRSS B, 1999. E. Dobriban and A. Owen, Deterministic parallel analysis: an improved method for selecting
+    factors and principal components, JRSS B, 2019. A. Owen and P. Perry, Bi-cross-validation of the SVD and
+    the nonnegative matrix factorization, Annals of Applied Statistics, 2009. M. Hubert, P. Rousseeuw and K.
+    Vanden Branden, ROBPCA: a new approach to robust principal component analysis, Technometrics, 2005. S.
+    Roweis, EM algorithms for PCA and SPCA, NIPS 1998. A. Ilin and T. Raiko, Practical approaches to principal
+    component analysis in the presence of missing values, JMLR 2010.
 
     Examples
     --------
@@ -302,8 +336,11 @@ class MinimumErrorPCA(
         "max_distortion_share": [Interval(Real, 0, 1, closed="both"), None],
         "device": [str],
         "robust": ["boolean"],
+        "missing": [StrOptions({"error", "em"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "em_tol": [Interval(Real, 0, None, closed="neither")],
     }
-    _added_params: ClassVar = {"robust": False}
+    _added_params: ClassVar = {"robust": False, "missing": "error", "max_iter": 100, "em_tol": 0.1}
 
     _learned: ClassVar = {
         "components_": Learned("f", ("d", "p")),
@@ -327,6 +364,7 @@ class MinimumErrorPCA(
         "cross_validation_curve_": Learned("f", ("tried",), is_optional=True),
         "support_": Learned("b", ("N",), is_optional=True),
         "error_cutoff_": Learned("f", is_optional=True),
+        "n_iter_": Learned("i", is_optional=True),
         "n_features_in_": Learned("i"),
         "feature_names_in_": Learned("U", ("p",), is_optional=True),
     }
@@ -347,6 +385,9 @@ class MinimumErrorPCA(
         max_distortion_share: float | None = None,
         device: str = "auto",
         robust: bool = False,
+        missing: str = "error",
+        max_iter: int = 100,
+        em_tol: float = 0.1,
     ) -> None:
         self.n_components = n_components
         self.copy = copy
@@ -361,6 +402,9 @@ class MinimumErrorPCA(
         self.max_distortion_share = max_distortion_share
         self.device = device
         self.robust = robust
+        self.missing = missing
+        self.max_iter = max_iter
+        self.em_tol = em_tol
 
     def fit(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ARG002
         """Find the basis of least error, forgetting what was learned before.
@@ -386,10 +430,16 @@ class MinimumErrorPCA(
         Raises
         ------
         ValueError
-            If an argument is not allowed, on its own, for the shape of X and the solver, or for blocks; if X
-            has one sample, missing or infinite values, or values whose squares are too large (see Notes); if
+            If an argument is not allowed, on its own, for the shape of X and the solver, for blocks or where
+            entries are missing; if X has one sample, missing values (with missing="em" a column of nothing
+            else), infinite ones, or values whose squares are too large (see Notes); if
             weights are not one for each row, below 0, not finite or all 0; for
             "arpack" on data without any variance; or if torch cannot use the device.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If EM has not settled after ``max_iter`` rounds.
         """
         if are_blocks(X):
             self._check_not_robust("blocks, which are read once")
@@ -462,10 +512,13 @@ class MinimumErrorPCA(
         sample_weight: ArrayLike | None = None,
     ) -> FloatArray:
         """Fit, and return the coordinates (N, d) of all rows of X, as ``transform`` would."""
-        return self._project(self._fit(X, sample_weight))
+        fitted = self._fit(X, sample_weight)
+        return self._project(self._centred(X) if fitted is None else fitted)
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Return the centred coordinates (x_n - mean)' mu_i of X, whitened if so asked.
+
+        Those of incomplete rows (``missing="em"``) are what they are expected to be: those of ``impute(X)``.
 
         Parameters
         ----------
@@ -478,10 +531,28 @@ class MinimumErrorPCA(
         Raises
         ------
         ValueError
-            If X has other features than the training data, missing or infinite values, or one too far from the
-            mean to be squared (see Notes). So do all methods that take X.
+            If X has other features than the training data, infinite values, missing ones where ``missing`` is
+            "error", or one too far from the mean to be squared (see Notes). So do all methods that take X.
         """
         return self._project(self._centred(X))
+
+    def impute(self, X: ArrayLike) -> FloatArray:
+        """Return X with each missing entry, NaN, as it is expected given those observed of its row, E[x_m | x_o].
+
+        The expectation is that of the probabilistic model (see Notes); where a row has nothing, it is the
+        mean. It takes ``missing="em"``.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+
+        Returns
+        -------
+        ndarray of shape (N, p)
+            A copy, floats; what was observed is as it was.
+        """
+        A = self._centred(X)
+        return A.X.toarray() if A.is_sparse else np.array(A.X, A.dtype)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Return the points x~ (N, p) of given coordinates, undoing ``transform`` on the plane.
@@ -516,7 +587,7 @@ class MinimumErrorPCA(
         return points
 
     def reconstruction_errors(self, X: ArrayLike) -> FloatArray:
-        """Return |x_n - x~_n|^2 for every sample.
+        """Return |x_n - x~_n|^2 for every sample; of incomplete rows, the sum over the entries observed.
 
         Parameters
         ----------
@@ -534,7 +605,10 @@ class MinimumErrorPCA(
         return errors
 
     def distortion(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the mean of |x_n - x~_n|^2, weighted or not, of any data under the fitted basis and mean."""
+        """Return the mean of |x_n - x~_n|^2, weighted or not, of any data under the fitted basis and mean.
+
+        Of incomplete rows it is the mean of sums over what is observed: less, the more is missing.
+        """
         errors = self.reconstruction_errors(X)
         return weighted_mean(errors, weights_of_rows(sample_weight, len(errors)))
 
@@ -550,10 +624,13 @@ class MinimumErrorPCA(
         -------
         ndarray of shape (d + 1,)
             Entry e is the error when mu_1..mu_e are kept: the error at d plus the mean squares of
-            the coordinates e + 1..d (Pythagoras). The last entry is ``distortion(X)``.
+            the coordinates e + 1..d (Pythagoras; where entries are missing, sums over those observed). The last
+            entry is ``distortion(X)``.
         """
         A = self._centred(X)
         weights = weights_of_rows(sample_weight, A.shape[0])
+        if A.missing is not None:
+            return A.observed_curve(self.components_, weights)
         rest, squares = 0.0, np.zeros(self.n_components_)
         for rows, Z, errors in A.projected(self.components_):
             if weights is None:
@@ -591,6 +668,9 @@ class MinimumErrorPCA(
             -2 log p = p log 2 pi + sum_i (log v_i + z_i^2 / v_i)
                        + (p - d) log sigma^2 + e / sigma^2.
 
+        Of an incomplete row it is the log density of what is observed, log N(x_o | mean_o, C_oo), and 0 if
+        that is nothing.
+
         Parameters
         ----------
         X : array-like of shape (N, p)
@@ -608,6 +688,11 @@ class MinimumErrorPCA(
         log_density = np.empty(A.shape[0], np.result_type(A.dtype, self.components_))
         for rows, Z, errors in A.projected(self.components_):
             log_density[rows] = model.log_density(Z, errors)
+        if A.missing is not None:
+            some = A.missing.any(axis=1)
+            observed = (~A.missing[some]).astype(np.float64)
+            rows = np.subtract(A.X[some], self.mean_, dtype=np.float64) * observed
+            log_density[some] = log_density_of(Loadings.of(model, np.float64), rows, observed)
         return log_density
 
     def score(
@@ -621,11 +706,15 @@ class MinimumErrorPCA(
         return weighted_mean(log_density, weights_of_rows(sample_weight, len(log_density)))
 
     @np.errstate(over="ignore", invalid="ignore")  # which check_squares tells
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> Centred:
-        """Learn everything from X; return X centred."""
+    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> Centred | None:
+        """Learn everything from X; return X centred, or None where entries are missing."""
         self._validate_params()
         data = given = self._checked(X, reset=True, force_writeable=not self.copy, ensure_all_finite=False)
         weights = weights_of_rows(sample_weight, given.shape[0])
+        if self._may_lack(given) and np.isnan(given).any():
+            self._check_not_robust("missing entries")
+            self._fit_incomplete(given, weights)
+            return None
         if weights is not None:
             self._check_finite(given)
             data, weights = counted(given, weights)
@@ -695,6 +784,70 @@ class MinimumErrorPCA(
         columns = A.column_squares() / A.total if wanted.tells_noise else None
         self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype, total_weight, wanted, columns)
         return A if weights is None and data is given else Centred(given, mean)
+
+    def _may_lack(self, data: Any) -> bool:
+        """Tell whether NaN stands for missing entries."""
+        return bool(self.missing == "em" and not sp.issparse(data) and data.dtype.kind == "f")
+
+    def _fit_incomplete(self, given: NDArray[Any], weights: Array | None) -> None:
+        """Learn everything from rows with missing entries, some of them."""
+        self._check_finite(given)
+        d, p = self._wanted().number, given.shape[1]
+        if self.svd_solver not in ("auto", "covariance_eigh"):
+            raise ValueError(
+                f"X has missing entries, which svd_solver={self.svd_solver!r} does not take; allowed with "
+                "missing='em' are 'auto' and 'covariance_eigh'"
+            )
+        if d is None or d >= p:
+            raise ValueError(
+                f"X has missing entries, and n_components={self.n_components}; allowed with missing='em' are "
+                f"whole numbers below n_features={p}"
+            )
+        missing = np.isnan(given)
+        rows = ~missing.all(axis=1)
+        if weights is not None:
+            rows &= weights > 0
+            weights = weights[rows]
+        if (n := int(rows.sum())) < 2:
+            raise ValueError(
+                f"{n} of {len(given)} rows have a number and a weight above 0; a minimum of 2 is required by "
+                "MinimumErrorPCA"
+            )
+        if (empty := np.flatnonzero(missing[rows].all(axis=0))).size:
+            name = (
+                repr(self.feature_names_in_[empty[0]])
+                if hasattr(self, "feature_names_in_")
+                else str(empty[0])
+            )
+            raise ValueError(
+                f"column {name:.80} of X has no number ({empty.size} of {p} columns have none); leave it out"
+            )
+        X = np.asarray(given[rows], working_dtype(given))
+        possible(self._wanted(), self.n_components, "covariance_eigh", X.shape)
+        self._check_square("covariance_eigh", X.shape)
+        check_memory(
+            {"n_components": d},
+            lambda n_components: X.itemsize * p * n_components**2,
+            "EM with missing entries",
+        )
+        total_weight = None if weights is None else float(weights.sum())
+        squares = np.nansum(np.square(X - np.nanmean(X, axis=0)), axis=1, dtype=np.float64)
+        check_squares(n * weighted_mean(np.asarray(squares), weights), p, X.dtype)
+        n_samples = sample_size(n, total_weight)
+        found = expected_pca(
+            X, weights, n_samples, d, max_iter=self.max_iter, tol=self.em_tol, device=self.device
+        )
+        if not found.has_settled:
+            warn_caller(
+                f"EM has not settled in max_iter={self.max_iter} rounds: missing entries still change by more "
+                f"than em_tol={self.em_tol:g} of the noise. Allow more, or fewer components",
+                ConvergenceWarning,
+            )
+        total = float(found.decomposition.eigenvalues.sum())
+        learned = found.decomposition, "covariance_eigh", found.mean, total, n, X.dtype
+        self._keep(*learned, total_weight, self._wanted(), None, found.n_iter)
+        unbiased = n_samples / max(n_samples - 1, 1)
+        self.noise_variance_ = found.inflation * self.distortion_ * unbiased / (p - d)
 
     def _check_square(self, solver: str, shape: tuple[int, int]) -> None:
         """Refuse data of whose p x p, or N x N, products two matrices outgrow the memory."""
@@ -788,6 +941,7 @@ class MinimumErrorPCA(
         total_weight: float | None,
         wanted: Wanted,
         columns: NDArray[np.float64] | None,
+        n_iter: int = 1,
     ) -> None:
         """Set what is learned: `total` is the trace of S; `columns` its diagonal, where noise is to be told."""
         eigenvalues, basis = decomposition
@@ -809,6 +963,7 @@ class MinimumErrorPCA(
 
         self.svd_solver_ = solver
         self.n_samples_ = n_samples
+        self.n_iter_ = n_iter
         self.n_components_ = d
         self.mean_ = mean.astype(dtype)
         self.components_ = basis.astype(dtype)
@@ -838,14 +993,36 @@ class MinimumErrorPCA(
                 "X is an iterable of blocks, which only fit takes; give every other method one block at a time"
             )
         sparse_or_odd = sp.issparse(X) or getattr(X, "dtype", None) in (np.float16, np.longdouble)
-        how = {"ensure_min_samples": 2 if reset else 1, **how}
+        finite = "allow-nan" if self.missing == "em" and not sp.issparse(X) else True
+        how = {"ensure_min_samples": 2 if reset else 1, "ensure_all_finite": finite, **how}
         dtype = _DTYPES if sparse_or_odd else "numeric"
-        return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
+        with self._naming_the_option():
+            return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
 
     def _check_finite(self, data: Any) -> None:
-        assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
+        with self._naming_the_option():
+            assert_all_finite(
+                data, allow_nan=self._may_lack(data), estimator_name=type(self).__name__, input_name="X"
+            )
+
+    @contextmanager
+    def _naming_the_option(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            if "contains NaN" not in str(error):
+                raise
+            raise ValueError(
+                "Input X contains NaN: entries are missing, which missing="
+                + (
+                    "'em' takes in dense X only"
+                    if self.missing == "em"
+                    else "'error' refuses; 'em' estimates them"
+                )
+            ) from None
 
     def _centred(self, X: Any) -> Centred:
+        """Return X less its mean; incomplete rows with what is expected of them in place of what they lack."""
         check_is_fitted(self)
         data = self._checked(X, reset=False)
         if (place := first_too_far(data, self.mean_)) is not None:
@@ -855,7 +1032,16 @@ class MinimumErrorPCA(
                 f"X[{place[0]}, {place[1]}] is {data[place]:.3g}, too far from the mean of the training data to "
                 f"be squared; allowed in {dtype} is what lies within {most:.3g} of it"
             )
-        return Centred(data, self.mean_)
+        missing = np.isnan(data) if self._may_lack(data) else np.zeros((0, 0), bool)
+        if not missing.any():
+            return Centred(data, self.mean_)
+        some, dtype = missing.any(axis=1), working_dtype(data)
+        observed = (~missing[some]).astype(dtype)
+        rows = np.where(missing[some], 0, data[some] - self.mean_).astype(dtype, copy=False)
+        full = np.array(data, dtype)
+        estimates = filled(Loadings.of(self._probabilistic(), dtype), rows, observed) + self.mean_
+        full[some] = np.where(missing[some], estimates, full[some])
+        return Centred(full, self.mean_, missing)
 
     def _project(self, A: Centred) -> FloatArray:
         Z = A.times(self.components_.T)
@@ -892,6 +1078,8 @@ class MinimumErrorPCA(
             raise ValueError(
                 f"support_ has {state['support_'].sum()} rows; n_samples_ is {state['n_samples_']}"
             )
+        if not state.get("n_iter_", 1) >= 1:
+            raise ValueError(f"n_iter_ is {state['n_iter_']}; allowed are numbers of at least 1")
 
     @property
     def _n_features_out(self) -> int:
@@ -900,6 +1088,7 @@ class MinimumErrorPCA(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.svd_solver != "full"
+        tags.input_tags.allow_nan = self.missing == "em"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
