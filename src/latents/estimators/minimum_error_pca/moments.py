@@ -1,5 +1,6 @@
 """Mean and scatter of data, summed over blocks in any order: all that PCA of tall data needs to know."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -27,6 +28,8 @@ _BYTE_SHIFT, _BYTE_ROWS = 128.0, 1024
 _FAR = 1.0
 # Loading torch takes seconds: so many products of two numbers take longer.
 _MANY_PRODUCTS = 1e12
+# Fewer are done before it is known how fast products of bytes are.
+_FEW_PRODUCTS = 1e9
 # A thread is worth its while from this many rows on.
 _THREAD_ROWS = 1024
 
@@ -190,6 +193,12 @@ def sums_on(device: str, plan: "Plan", shape: tuple[int, int], n_threads: int) -
             )
         if resolved.type != "cpu":
             return TorchSums(plan, shape[1], resolved)
+    # Loading torch takes longer than most sums over bytes: where it is, it may help.
+    if plan.rows == _BYTE_ROWS and shape[0] * shape[1] ** 2 >= _FEW_PRODUCTS and "torch" in sys.modules:
+        from latents.estimators.minimum_error_pca.integers import ByteSums, are_faster
+
+        if are_faster(n_threads):
+            return ByteSums(plan, shape[1])
     return Sums(plan, shape[1], n_threads)
 
 
