@@ -242,8 +242,8 @@ class MinimumErrorPCA(
     directions along which the data spread less than 3e-8 as far as along the first, and a J made of
     such eigenvalues, are then rounding errors. Use "full" where that tail matters. Dense float32 data are
     multiplied in float32, a few MiB at a time, and added up in float64: eigenvalues are then good to about 1e-7
-    lambda_1. Bytes lose nothing: their sums are exact; where torch is loaded and the processor has products of 8-bit
-    numbers, they are made by these, which takes a third of the time.
+    lambda_1. Bytes lose nothing: their sums are exact; where torch is loaded and the processor has products of
+    8-bit numbers, they are made by these, which takes a third of the time.
 
     A weight says how many samples a row stands for: whole weights give what repeated rows give, to rounding, and
     a row of weight 0 is left out. N in the divisors of ``explained_variance_`` and ``noise_variance_``, and in
