@@ -112,6 +112,10 @@ def test_rows_that_lack_numbers(project):
     with pytest.raises(ValueError, match=r"has nan in feature '.'; .* pca\.fit\.missing: em estimates them"):
         project.run("pca", env=None)
     project.write("conf/local/parameters.yml", ESTIMATED)
+    rows.assign(d=np.nan).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"feature 'd' has no number in any row \(1 of 5 have none\)"):
+        project.run("pca", env=None)
+    rows.to_csv(path, index=False)
     project.run("pca", env=None)
     metrics = project.metrics("pca", env=None)
     assert metrics["missing_share"] == gaps.mean()

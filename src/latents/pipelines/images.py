@@ -48,8 +48,8 @@ def check_images(
     ------
     ValueError
         If there are neither images nor features or both, or too few to learn from, their sizes differ, a value is
-        no finite number, labels, held-out marks, names and weights are not one per image, or one is missing, or a
-        weight is below 0.
+        no finite number, labels, held-out marks, names and weights are not one per image, or one is missing, a
+        weight is below 0, or a feature or pixel is missing throughout.
     """
     if not isinstance(raw_images, Mapping):
         raise ValueError(
@@ -97,7 +97,17 @@ def check_images(
             elif name == "labels":
                 marks = numbers_if_whole(marks)
             checked[name] = marks
-    constant = _check_values(checked, may_lack)
+    constant, empty = _check_values(checked, may_lack)
+    if to_learn and empty.any():
+        place = tuple(np.argwhere(empty)[0].tolist())
+        what = (
+            f"feature {str(checked['feature_names'][place])!r:.80}"
+            if one == "row"
+            else f"the pixel at {place}"
+        )
+        raise ValueError(
+            f"{what} has no number in any {one} ({empty.sum()} of {empty.size} have none); leave it out"
+        )
     if to_learn and constant.all():
         raise ValueError(f"all {len(values)} {one}s are the same: there is nothing to learn")
     logger.info("%d %ss of shape %s, %d values constant", len(values), one, values.shape[1:], constant.sum())
@@ -155,16 +165,19 @@ def _features(raw_images: Mapping[str, Any]) -> Images:
     return {"features": features, "feature_names": names}
 
 
-def _check_values(checked: Images, may_lack: bool | None) -> NDArray[np.bool_]:
-    """Look at all values, piece by piece; return which are the same in all rows."""
+def _check_values(checked: Images, may_lack: bool | None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Look at all values, piece by piece; return which are the same in all rows, and which are missing in all."""
     values = checked["images"] if "images" in checked else checked["features"]
     first = values[0]
     constant = np.ones(first.shape, dtype=bool)
+    empty = np.isnan(first) if may_lack and values.dtype.kind == "f" else np.zeros_like(constant)
     for piece in finite_pieces(
         values, lambda row, place: _refuse_value(checked, row, place, may_lack), may_lack=may_lack or False
     ):
         constant &= (piece == first).all(axis=0)
-    return constant
+        if empty.any():
+            empty &= np.isnan(piece).all(axis=0)
+    return constant, empty
 
 
 def _refuse_value(checked: Images, row: int, place: tuple[int, ...], may_lack: bool | None) -> NoReturn:
