@@ -303,6 +303,7 @@ def test_pca_robust_tells_angles(program, capsys, monkeypatch):
         assert (found["Tyler"] == "") == (found["data"] == "planted, 200 x 500")
 
 
+@pytest.mark.slow
 def test_pca_speed_tells_seconds_errors_and_memory(program, capsys, monkeypatch):
     speed = program("pca_speed")
     names = (speed.REFERENCE, speed.OURS)

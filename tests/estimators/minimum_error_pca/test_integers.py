@@ -69,6 +69,21 @@ def test_a_fit_does_not_depend_on_them(monkeypatch, are_faster):
 ByteSums_of = ByteSums.of
 
 
+@pytest.mark.parametrize(
+    ("dtype", "p", "weighted"),
+    [("float64", 1024, False), ("float32", 2048, False), ("int8", 1024, False), ("uint8", 1024, True)],
+)
+def test_what_is_no_bytes_is_not_taken_for_them(monkeypatch, dtype, p, weighted):
+    """Whatever its blocks are: those of so many columns have as many rows as those of bytes."""
+    monkeypatch.setattr(integers, "are_faster", lambda n_threads: True)
+    X = np.random.default_rng(0).integers(50, 100, (1100, p)).astype(dtype)
+    weights = np.arange(1100) % 3 if weighted else None
+    pca = MinimumErrorPCA(3).fit(X, sample_weight=weights)
+    rows = X.astype(np.float64) if weights is None else np.repeat(X.astype(np.float64), weights, axis=0)
+    np.testing.assert_allclose(pca.mean_, rows.mean(axis=0), rtol=1e-5)
+    assert pca.distortion_curve_[0] == pytest.approx(rows.var(axis=0).sum(), rel=1e-5)
+
+
 @pytest.mark.parametrize("wrong", ["wraps", "saturates", "lacks"])
 def test_a_processor_that_adds_them_up_wrongly_is_left_alone(monkeypatch, wrong):
     def product(one, other):

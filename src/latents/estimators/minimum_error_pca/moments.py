@@ -194,7 +194,7 @@ def sums_on(device: str, plan: "Plan", shape: tuple[int, int], n_threads: int) -
         if resolved.type != "cpu":
             return TorchSums(plan, shape[1], resolved)
     # Loading torch takes longer than most sums over bytes: where it is, it may help.
-    if plan.rows == _BYTE_ROWS and shape[0] * shape[1] ** 2 >= _FEW_PRODUCTS and "torch" in sys.modules:
+    if plan.are_bytes and shape[0] * shape[1] ** 2 >= _FEW_PRODUCTS and "torch" in sys.modules:
         from latents.estimators.minimum_error_pca.integers import ByteSums, are_faster
 
         if are_faster(n_threads):
@@ -209,12 +209,13 @@ class Plan(NamedTuple):
     dtype: np.dtype[Any]
     rows: int
     in_place: bool
+    are_bytes: bool = False  # multiplied as such: not those with weights
 
     @classmethod
     def of(cls, X: Any, has_weights: bool = False) -> "Plan":
         """Choose by the type of X and its first rows; those with weights are multiplied, hence copied."""
         if (X.dtype.kind == "b" or X.dtype == np.uint8) and not has_weights:
-            return cls(np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False)
+            return cls(np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False, are_bytes=True)
         dtype = working_dtype(X)
         first = X[:64].astype(np.float64)
         mean, spread = first.mean(axis=0), first.var(axis=0).sum()
@@ -270,7 +271,7 @@ class Sums:
     @np.errstate(over="ignore", invalid="ignore")  # which is told to each thread by itself
     def _add_to(self, part: int, X: Any, first: int, last: int, roots: FloatArray | None) -> None:
         (sums, products), partial = self._parts[part], self._scratch[part]
-        shift, dtype, rows, in_place = self.plan
+        shift, dtype, rows, in_place, _ = self.plan
         copied = np.empty((0 if in_place else min(rows, last - first), self.n_features), dtype)
         ones = np.ones(min(rows, last - first), dtype)
         for start in range(first, last, rows):
