@@ -29,7 +29,7 @@ FIT = {
     "robust": False,
     "missing": "error",
     "max_iter": 100,
-    "em_tol": 0.1,
+    "em_tol": 0.01,
 }
 
 
@@ -182,7 +182,7 @@ def test_only_what_is_given_reaches_the_estimator():
         "robust": False,
         "missing": "error",
         "max_iter": 100,
-        "em_tol": 0.1,
+        "em_tol": 0.01,
     }
     by_error = FitParameters(**FIT | {"max_distortion_share": 0.1}).arguments()
     assert by_error["max_distortion_share"] == 0.1

@@ -90,7 +90,8 @@ def test_rows_are_expected_and_scored_as_by_dense_algebra(share):
     assert_allclose(pca.impute(Y), expected, rtol=1e-10)
     assert_array_equal(pca.impute(Y)[5], mean)
     scores = pca.score_samples(Y)
-    assert_allclose(scores[np.arange(len(Y)) != 5], [log_density(x, mean, C) for x in np.delete(Y, 5, 0)])
+    # A row without any number has 0, to rounding by the algebra.
+    assert_allclose(scores, [log_density(x, mean, C) for x in Y], atol=1e-12)
     assert scores[5] == 0
     assert_allclose(pca.transform(Y), pca.transform(expected), atol=1e-10)
 

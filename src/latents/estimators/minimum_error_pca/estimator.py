@@ -18,7 +18,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from latents.estimators.common.blocks import Blocks, LocalBlocks, are_blocks, in_block, learn_names
-from latents.estimators.common.persistence import Learned, PersistentEstimator, check_learned
+from latents.estimators.common.persistence import (
+    Learned,
+    PersistentEstimator,
+    check_learned,
+    unchanged_on_failure,
+)
 from latents.estimators.common.threads import n_blas_threads
 from latents.estimators.common.warnings import warn_caller
 from latents.estimators.minimum_error_pca.centred import Centred, Weighted, first_too_far, largest_deviation
@@ -64,6 +69,7 @@ from latents.estimators.minimum_error_pca.weighted import (
 from latents.memory import check_memory
 
 _DTYPES = [np.float64, np.float32]
+_EM_SQUARES = 50  # bytes for each of the p x p entries, at the peak of EM
 _OF_SOME_FITS = (
     *("scatter_", "scatter_mean_", "total_weight_", "cross_validation_curve_", "support_", "error_cutoff_"),
     *("detection_threshold_", "is_detectable_", "least_detectable_variance_"),
@@ -145,7 +151,7 @@ class MinimumErrorPCA(
     power_iteration_normalizer : {"auto", "QR", "LU", "none"}, default="auto"
         How "randomized" keeps its power iterations stable.
     random_state : int, RandomState instance or None, default=None
-        Seed of "arpack", "randomized" and "cross_validation".
+        Seed of "arpack", "randomized", "cross_validation" and ``robust``.
     max_distortion : float >= 0, optional
         Instead of ``n_components``: d is the smallest number with J(d) at most this, in squared input units.
     max_distortion_share : float in [0, 1], optional
@@ -155,7 +161,8 @@ class MinimumErrorPCA(
         there is one and N p^2 is over 10^12, which takes a CPU longer than loading torch. Everything else is done
         by LAPACK on the CPU.
     robust : bool, default=False
-        Leave out rows that lie apart from the others, of which a few can turn the whole basis: see Notes.
+        Leave out rows that lie apart from the others, of which a few can turn the whole basis: see Notes. There
+        have to be fewer components than features and rows to fit, and "cross_validation" cannot choose them.
     missing : {"error", "em"}, default="error"
         What becomes of NaN in X, where entries are missing: "error" refuses them, "em" estimates mean and basis
         without them, by EM for the probabilistic model (see Notes). That takes dense floats, "auto" or
@@ -164,9 +171,9 @@ class MinimumErrorPCA(
         the value that it would have. Of numbers that lack because they are large, the estimates are wrong.
     max_iter : int, default=100
         Most rounds of EM, each an E step and up to four more of the means alone.
-    em_tol : float, default=0.1
+    em_tol : float, default=0.01
         EM ends when a step changes the missing entries by less than this, in standard deviations of the noise
-        (root mean square).
+        (root mean square). The plane settles later: where most entries are missing, a smaller number turns it on.
 
     Attributes
     ----------
@@ -213,7 +220,7 @@ class MinimumErrorPCA(
         After a fit with ``robust`` only: the rows that the basis is fitted to. All else is of them alone;
         ``n_samples_`` is how many they are.
     error_cutoff_ : float
-        After the same only: the ``reconstruction_errors`` beyond which rows were left out.
+        After the same only: the ``reconstruction_errors`` beyond which rows were left out, and new ones lie apart.
     noise_variance_ : float
         sigma^2 of probabilistic PCA: mean of the discarded eigenvalues, divisor N - 1, over the
         min(N, p) - d of them that the sample can show ("covariance_eigh": over all p - d). As in
@@ -263,8 +270,9 @@ class MinimumErrorPCA(
     that "covariance_eigh" takes, blocks and ``partial_fit`` too. In noise of equal variance sigma^2 nothing
     tells a direction whose variance is below sigma^2 (1 + sqrt(p / N)) from it in large data (Baik, Ben Arous
     and Peche); ``least_detectable_variance_`` is that for the data as they are, and more. What columns have in
-    common counts as a direction, were it only noise of theirs; so do rows that depend on each other. Directions
-    that are many beside the columns, four of seven for one, hide each other.
+    common counts as a direction, were it only noise of theirs; so do rows that depend on each other, rows whose
+    noise is of several sizes, and those of unequal weights that tell shares alone: "cross_validation" is right
+    for these. Directions that are many beside the columns, four of seven for one, hide each other.
 
     "cross_validation" is Owen and Perry's bi-cross-validation. Rows and columns of the centred data are parted
     in three at random, eight times over, and each of the nine blocks that so arise is predicted from the
@@ -341,7 +349,7 @@ class MinimumErrorPCA(
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "em_tol": [Interval(Real, 0, None, closed="neither")],
     }
-    _added_params: ClassVar = {"robust": False, "missing": "error", "max_iter": 100, "em_tol": 0.1}
+    _added_params: ClassVar = {"robust": False, "missing": "error", "max_iter": 100, "em_tol": 0.01}
 
     _learned: ClassVar = {
         "components_": Learned("f", ("d", "p")),
@@ -388,7 +396,7 @@ class MinimumErrorPCA(
         robust: bool = False,
         missing: str = "error",
         max_iter: int = 100,
-        em_tol: float = 0.1,
+        em_tol: float = 0.01,
     ) -> None:
         self.n_components = n_components
         self.copy = copy
@@ -597,7 +605,8 @@ class MinimumErrorPCA(
         Returns
         -------
         ndarray of shape (N,)
-            Squared input units. On the training data their mean, weighted as in ``fit``, is ``distortion_``.
+            Squared input units. On the training data their mean, weighted as in ``fit``, is ``distortion_``; after
+            a robust fit, that of the rows in ``support_``.
         """
         A = self._centred(X)
         errors = np.empty(A.shape[0], np.result_type(A.dtype, self.components_))
@@ -723,15 +732,17 @@ class MinimumErrorPCA(
         if not self.robust:
             return self._learn(data, given, weights)
         self._check_not_robust("sample_weight", allowed=weights is None)
+        self._check_not_robust("'cross_validation'", allowed=self.n_components != "cross_validation")
         self._check_finite(given)
 
-        def errors_of(rows: Mask) -> tuple[FloatArray, float]:
+        def errors_of(rows: Mask) -> tuple[FloatArray, float, int]:
             A = self._learn(counted(given, rows.astype(np.float64))[0], given, None)
             errors = [errors for _, _, errors in A.projected(self.components_)]
-            return np.concatenate(errors), float(self.distortion_curve_[0])
+            return np.concatenate(errors), float(self.distortion_curve_[0]), self.n_components_
 
-        support = support_of(given, errors_of, check_random_state(self.random_state))
-        A = self._learn(counted(given, support.rows.astype(np.float64))[0], given, None)
+        with unchanged_on_failure(self):
+            support = support_of(given, errors_of, check_random_state(self.random_state))
+            A = self._learn(counted(given, support.rows.astype(np.float64))[0], given, None)
         self.support_, self.error_cutoff_ = support
         return A
 
@@ -786,6 +797,11 @@ class MinimumErrorPCA(
         self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype, total_weight, wanted, columns)
         return A if weights is None and data is given else Centred(given, mean)
 
+    def _asked(self) -> str:
+        given = {name: getattr(self, name) for name in ("max_distortion", "max_distortion_share")}
+        told = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+        return " and ".join(told) or f"n_components={self.n_components!r}"
+
     def _may_lack(self, data: Any) -> bool:
         """Tell whether NaN stands for missing entries."""
         return bool(self.missing == "em" and not sp.issparse(data) and data.dtype.kind == "f")
@@ -801,7 +817,7 @@ class MinimumErrorPCA(
             )
         if d is None or d >= p:
             raise ValueError(
-                f"X has missing entries, and n_components={self.n_components}; allowed with missing='em' are "
+                f"X has missing entries, and {self._asked()}; allowed with missing='em' are as n_components "
                 f"whole numbers below n_features={p}"
             )
         missing = np.isnan(given)
@@ -828,7 +844,7 @@ class MinimumErrorPCA(
         self._check_square("covariance_eigh", X.shape)
         check_memory(
             {"n_components": d},
-            lambda n_components: X.itemsize * p * n_components**2,
+            lambda n_components: X.itemsize * p * n_components**2 + _EM_SQUARES * p**2,
             "EM with missing entries",
         )
         total_weight = None if weights is None else float(weights.sum())

@@ -39,6 +39,14 @@ def incomplete(X: NDArray[Any]) -> NDArray[np.intp]:
     return np.flatnonzero(np.concatenate(lacking))
 
 
+def with_numbers(X: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return those of some rows that have any number: of the others there is nothing to measure."""
+    if X.dtype.kind != "f" or not len(rows):
+        return rows
+    told: NDArray[np.bool_] = np.concatenate([~np.isnan(block).all(axis=1) for _, block in blocks(X, rows)])
+    return rows[told]
+
+
 def share_missing(X: NDArray[Any]) -> float:
     """Return the share of missing numbers (NaN)."""
     if X.dtype.kind != "f":

@@ -172,7 +172,8 @@ def evaluate(
     X = pixels["X"]
     weights = split.get("weights") if hasattr(model, "total_weight_") else None
     train, held_out = (
-        rows if weights is None else rows[weights[rows] > 0] for rows in (split["train"], split["held_out"])
+        measuring.with_numbers(X, rows if weights is None else rows[weights[rows] > 0])
+        for rows in (split["train"], split["held_out"])
     )
 
     z, errors = measuring.project(model, X)
@@ -259,14 +260,16 @@ def export(model: MinimumErrorPCA, images: Images, split: Rows, metrics: dict[st
         given, names = images["features"], images["feature_names"].tolist()
         predictor = PCAPredictor(model, feature_names=names)
         example = pd.DataFrame(measuring.complete(model, given[rows]).astype(np.float64), columns=names)
-    weights = [split["weights"]] if hasattr(model, "total_weight_") else []
+    counted: list[NDArray[Any]] = [split["weights"]] if hasattr(model, "total_weight_") else []
+    if hasattr(model, "support_"):  # J is of these rows alone
+        counted.append(model.support_)
     headline = headline_of(
         metrics,
         {"heldout_distortion": "lowest", "distortion": "lowest"},
         {
             "n_components": metrics["n_components"],
             "data": digest(given, np.array(names)),
-            "split": digest(split["train"], split["held_out"], *weights),
+            "split": digest(split["train"], split["held_out"], *counted),
         },
     )
     return Candidate(predictor, example, headline)
