@@ -19,7 +19,8 @@ from latents.estimators.common.blocks import Blocks, LocalBlocks, are_blocks, in
 from latents.estimators.common.persistence import Learned, PersistentEstimator, check_learned
 from latents.estimators.common.threads import n_blas_threads
 from latents.estimators.common.warnings import warn_caller
-from latents.estimators.minimum_error_pca.centred import Centred, Weighted, first_too_far, largest_deviation
+from latents.estimators.minimum_error_pca.centred import Centred, first_too_far, largest_deviation
+from latents.estimators.minimum_error_pca.centred_tensor import centred
 from latents.estimators.minimum_error_pca.cross_validation import cross_validation_curve
 from latents.estimators.minimum_error_pca.dimension import CRITERIA, Wanted, falling_sums
 from latents.estimators.minimum_error_pca.moments import (
@@ -45,6 +46,15 @@ from latents.estimators.minimum_error_pca.solvers import (
     possible,
     randomized_svd,
     scatter_eigh,
+)
+from latents.estimators.minimum_error_pca.tensors import (
+    TensorRows,
+    as_array,
+    as_host,
+    beside,
+    first_beyond,
+    is_tensor,
+    product,
 )
 from latents.estimators.minimum_error_pca.weighted import (
     ByNumber,
@@ -498,22 +508,32 @@ class MinimumErrorPCA(
             ``transform`` can give.
         """
         check_is_fitted(self)
-        Z = check_array(X, input_name="X", dtype=_DTYPES, ensure_min_features=0)
+        Z = self._checked_coordinates(X)
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"X has {Z.shape[1]} columns; coordinates have n_components_={self.n_components_}"
             )
         if self.whiten:
-            Z = Z * self._scale()
-        most = largest_deviation(1, Z.dtype)
-        if Z.size and not max(abs(float(Z.max())), abs(float(Z.min()))) <= most:
-            row, column = np.argwhere(~(np.abs(Z) <= most))[0].tolist()
+            Z = Z * beside(self._scale(), Z)
+        dtype = np.dtype(str(Z.dtype).removeprefix("torch."))
+        most = largest_deviation(1, dtype)
+        if (place := first_beyond(Z, most)) is not None:
             raise ValueError(
-                f"X[{row}, {column}] stands for a length of {Z[row, column]:.3g}; allowed in {Z.dtype} are "
+                f"X[{place[0]}, {place[1]}] stands for a length of {float(Z[place]):.3g}; allowed in {dtype} are "
                 f"lengths of at most {most:.3g}"
             )
-        points: FloatArray = Z @ self.components_ + self.mean_
+        points: FloatArray = product(Z, beside(self.components_, Z)) + beside(self.mean_, Z)
         return points
+
+    def _checked_coordinates(self, X: Any) -> Any:
+        """Return coordinates as an array or a tensor of float32 or float64."""
+        check = partial(check_array, input_name="X", dtype=_DTYPES, ensure_min_features=0)
+        if not is_tensor(X):
+            return check(X)
+        rows = TensorRows(X)
+        check(rows.stand_in())
+        rows.check_finite()
+        return rows[:] if rows.dtype == np.float32 else rows[:].double()
 
     def reconstruction_errors(self, X: ArrayLike) -> FloatArray:
         """Return |x_n - x~_n|^2 for every sample.
@@ -528,14 +548,12 @@ class MinimumErrorPCA(
             Squared input units. On the training data their mean, weighted as in ``fit``, is ``distortion_``.
         """
         A = self._centred(X)
-        errors = np.empty(A.shape[0], np.result_type(A.dtype, self.components_))
-        for rows, _, squares in A.projected(self.components_):
-            errors[rows] = squares
-        return errors
+        squares = (squares for _, _, squares in A.projected(self.components_))
+        return A.joined(squares, np.result_type(A.dtype, self.components_))
 
     def distortion(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean of |x_n - x~_n|^2, weighted or not, of any data under the fitted basis and mean."""
-        errors = self.reconstruction_errors(X)
+        errors = as_array(self.reconstruction_errors(X))
         return weighted_mean(errors, weights_of_rows(sample_weight, len(errors)))
 
     def distortion_curve(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -554,14 +572,7 @@ class MinimumErrorPCA(
         """
         A = self._centred(X)
         weights = weights_of_rows(sample_weight, A.shape[0])
-        rest, squares = 0.0, np.zeros(self.n_components_)
-        for rows, Z, errors in A.projected(self.components_):
-            if weights is None:
-                rest += float(errors.sum(dtype=np.float64))
-                squares += np.square(Z).sum(axis=0, dtype=np.float64)
-            else:
-                rest += float(weights[rows] @ errors)
-                squares += weights[rows] @ np.square(Z)
+        squares, rest = A.sums_of_squares(self.components_, weights)
         total = A.shape[0] if weights is None else weights.sum()
         return falling_sums(squares / total, rest / total)
 
@@ -605,10 +616,8 @@ class MinimumErrorPCA(
             If the covariance is singular to working precision, so that there is no density.
         """
         model, A = self._probabilistic(), self._centred(X)
-        log_density = np.empty(A.shape[0], np.result_type(A.dtype, self.components_))
-        for rows, Z, errors in A.projected(self.components_):
-            log_density[rows] = model.log_density(Z, errors)
-        return log_density
+        log_density = (model.log_density(Z, errors) for _, Z, errors in A.projected(self.components_))
+        return A.joined(log_density, np.result_type(A.dtype, self.components_))
 
     def score(
         self,
@@ -617,7 +626,7 @@ class MinimumErrorPCA(
         sample_weight: ArrayLike | None = None,
     ) -> float:
         """Return the mean of ``score_samples(X)``, weighted or not: nats per sample."""
-        log_density = self.score_samples(X)
+        log_density = as_array(self.score_samples(X))
         return weighted_mean(log_density, weights_of_rows(sample_weight, len(log_density)))
 
     @np.errstate(over="ignore", invalid="ignore")  # which check_squares tells
@@ -634,14 +643,15 @@ class MinimumErrorPCA(
             return self._learn(data, given, weights)
         self._check_not_robust("sample_weight", allowed=weights is None)
         self._check_finite(given)
+        data = as_host(given, "robust=True")
 
         def errors_of(rows: Mask) -> tuple[FloatArray, float]:
-            A = self._learn(counted(given, rows.astype(np.float64))[0], given, None)
+            A = self._learn(counted(data, rows.astype(np.float64))[0], data, None)
             errors = [errors for _, _, errors in A.projected(self.components_)]
             return np.concatenate(errors), float(self.distortion_curve_[0])
 
-        support = support_of(given, errors_of, check_random_state(self.random_state))
-        A = self._learn(counted(given, support.rows.astype(np.float64))[0], given, None)
+        support = support_of(data, errors_of, check_random_state(self.random_state))
+        A = self._learn(counted(data, support.rows.astype(np.float64))[0], given, None)
         self.support_, self.error_cutoff_ = support
         return A
 
@@ -656,7 +666,8 @@ class MinimumErrorPCA(
         """Learn from the rows that count; return all that are given, centred."""
         wanted = self._wanted()
         n_nonzeros = data.nnz if sp.issparse(data) else None  # type: ignore[attr-defined]
-        solver = choose_solver(self.svd_solver, data.shape, n_nonzeros, wanted)
+        is_on_host = not isinstance(data, TensorRows) or data.is_on_host
+        solver = choose_solver(self.svd_solver, data.shape, n_nonzeros, wanted, is_on_host=is_on_host)
         if solver == "full" and n_nonzeros is not None:
             raise ValueError(
                 "svd_solver='full' would make X dense; allowed for sparse X are "
@@ -667,7 +678,8 @@ class MinimumErrorPCA(
             self._check_square(solver, data.shape)
         if wanted.criterion == "cross_validation":
             self._check_finite(given)
-            curve = cross_validation_curve(data, weights, self.device, self.random_state)
+            on_host = as_host(data, "n_components='cross_validation'")
+            curve = cross_validation_curve(on_host, weights, self.device, self.random_state)
             wanted = replace(wanted, number=int(np.argmin(curve)), curve=curve)
         if solver == "covariance_eigh":
             moments = Moments.of(data, self.device, weights)
@@ -675,15 +687,18 @@ class MinimumErrorPCA(
             if not np.isfinite(moments.scatter.diagonal()).all():
                 self._check_finite(given)
             self._learn_from_moments(moments, wanted, working_dtype(data))
-            return Centred(given, self.mean_)
-        if n_nonzeros is None:
+            return centred(given, self.mean_)
+        if isinstance(data, TensorRows):
+            data.check_device(self.device)
+            data = data.on_host("svd_solver='full'") if solver == "full" else data.in_one_part()
+        elif n_nonzeros is None:
             data = np.asarray(data)
         if weights is None:
             self._check_finite(data)
         mean = mean_of(data, weights, block_rows(data.shape[1], 8))
-        A = Centred(data, mean) if weights is None else Weighted(data, mean, weights)
+        A = centred(data, mean, weights)
         if solver == "full":
-            A = A.dense(in_place=not (self.copy or self.robust))
+            A = A.dense(in_place=not (self.copy or self.robust or isinstance(given, TensorRows)))
         trace = 0.0 if solver == "gram" else A.squared_length()  # "gram" has it on its diagonal
         check_squares(trace * (A.shape[0] / A.total), A.shape[1], A.dtype)
         total_weight = None if weights is None else float(weights.sum())
@@ -694,7 +709,7 @@ class MinimumErrorPCA(
         total = float(decomposition.eigenvalues.sum()) if whole else trace / A.total
         columns = A.column_squares() / A.total if wanted.tells_noise else None
         self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype, total_weight, wanted, columns)
-        return A if weights is None and data is given else Centred(given, mean)
+        return A if weights is None and data is given else centred(given, mean)
 
     def _check_square(self, solver: str, shape: tuple[int, int]) -> None:
         """Refuse data of whose p x p, or N x N, products two matrices outgrow the memory."""
@@ -839,11 +854,22 @@ class MinimumErrorPCA(
             )
         sparse_or_odd = sp.issparse(X) or getattr(X, "dtype", None) in (np.float16, np.longdouble)
         how = {"ensure_min_samples": 2 if reset else 1, **how}
+        if is_tensor(X):
+            rows = TensorRows(X)
+            asked = {**how, "ensure_all_finite": False, "force_writeable": False}
+            validate_data(self, rows.stand_in(), reset=reset, **asked)
+            if how.get("ensure_all_finite", True):
+                self._check_finite(rows)
+            return rows
         dtype = _DTYPES if sparse_or_odd else "numeric"
         return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
 
     def _check_finite(self, data: Any) -> None:
-        assert_all_finite(data, estimator_name=type(self).__name__, input_name="X")
+        name = type(self).__name__
+        if isinstance(data, TensorRows):
+            data.check_finite(name)
+        else:
+            assert_all_finite(data, estimator_name=name, input_name="X")
 
     def _centred(self, X: Any) -> Centred:
         check_is_fitted(self)
@@ -852,15 +878,15 @@ class MinimumErrorPCA(
             dtype = working_dtype(data)
             most = largest_deviation(data.shape[1], dtype)
             raise ValueError(
-                f"X[{place[0]}, {place[1]}] is {data[place]:.3g}, too far from the mean of the training data to "
-                f"be squared; allowed in {dtype} is what lies within {most:.3g} of it"
+                f"X[{place[0]}, {place[1]}] is {float(data[place]):.3g}, too far from the mean of the training data "
+                f"to be squared; allowed in {dtype} is what lies within {most:.3g} of it"
             )
-        return Centred(data, self.mean_)
+        return centred(data, self.mean_)
 
     def _project(self, A: Centred) -> FloatArray:
-        Z = A.times(self.components_.T)
+        Z = A.coordinates(self.components_)
         if self.whiten:
-            Z /= self._scale()
+            Z /= beside(self._scale(), Z)
         return Z
 
     def _scale(self) -> FloatArray:
@@ -908,10 +934,11 @@ def _of_like_size(blocks: Iterable[Any]) -> Iterator[Any]:
     """Give blocks of p rows at least, but for the last: the sums of fewer take longer than the rows."""
     waiting: list[Any] = []
     for block in blocks:
-        if waiting and (sp.issparse(block) or block.dtype != waiting[0].dtype):
+        stays = not isinstance(block, np.ndarray)
+        if waiting and (stays or block.dtype != waiting[0].dtype):
             yield np.concatenate(waiting)
             waiting = []
-        if sp.issparse(block) or (not waiting and len(block) >= block.shape[1]):
+        if stays or (not waiting and len(block) >= block.shape[1]):
             yield block
             continue
         waiting.append(block)

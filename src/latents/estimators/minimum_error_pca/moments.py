@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from latents.estimators.common.threads import n_blas_threads, one_blas_thread
+from latents.estimators.minimum_error_pca.tensors import TensorRows, as_array, product
 from latents.estimators.minimum_error_pca.weighted import counted, roots_of
 
 if TYPE_CHECKING:
@@ -119,16 +120,18 @@ class RowSums:
     def of(cls, X: Any, device: str = "cpu", n_threads: int = 1, weights: Array | None = None) -> "RowSums":
         """Sum over the rows of X (n, p), dense or sparse, of any numeric type.
 
-        Sums over dense rows are on the device (see ``sums_on``). Float32 data are multiplied in float32, some
-        rows at a time, and added up in float64. Sums over bytes are exact, those with weights to float64. Data
-        that are not finite, or whose squares overflow their type, show on the diagonal of the products, without a
-        warning. Rows of weight 0 are left out.
+        Sums over dense rows are on the device (see ``sums_on``), those of a tensor on its own. Float32 data are
+        multiplied in float32, some rows at a time, and added up in float64. Sums over bytes are exact, those with
+        weights to float64. Data that are not finite, or whose squares overflow their type, show on the diagonal of
+        the products, without a warning. Rows of weight 0 are left out.
 
         Raises
         ------
         ValueError
-            If torch cannot use the device.
+            If torch cannot use the device, or it is not that of a tensor.
         """
+        if isinstance(X, TensorRows):
+            X.check_device(device)
         if weights is not None:
             X, weights = counted(X, weights)
             if not len(weights):
@@ -143,7 +146,10 @@ class RowSums:
                 )
             sums = np.asarray(T.sum(axis=0)).ravel()
             return cls(T.shape[0], sums, (T.T @ T).toarray(), 0.0, working_dtype(X))
-        return sums_on(device, Plan.of(X, weights is not None), X.shape, n_threads).of(X, weights)
+        plan = Plan.of(X, weights is not None)
+        if isinstance(X, TensorRows):
+            return TorchSums(plan, X.shape[1], X.device).of(X, weights)
+        return sums_on(device, plan, X.shape, n_threads).of(X, weights)
 
     @np.errstate(over="ignore", invalid="ignore")
     def __add__(self, other: "RowSums") -> "RowSums":
@@ -207,7 +213,7 @@ class Plan(NamedTuple):
         if (X.dtype.kind == "b" or X.dtype == np.uint8) and not has_weights:
             return cls(np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False)
         dtype = working_dtype(X)
-        first = X[:64].astype(np.float64)
+        first = as_array(X[:64]).astype(np.float64)
         mean, spread = first.mean(axis=0), first.var(axis=0).sum()
         if X.dtype == dtype and not has_weights and mean @ mean <= _FAR**2 * spread:
             return cls(dtype.type(0), dtype, _BLOCK_ROWS, True)
@@ -293,14 +299,18 @@ class TorchSums(Sums):
         """Return the sums over the rows of X (n, p), times their weights (n,), all above 0, if they have any."""
         roots, unit = (None, 1.0) if weights is None else roots_of(weights, self.plan.dtype)
         for start in range(0, len(X), self.plan.rows):
-            rows = self._torch.tensor(X[start : start + self.plan.rows])  # in their own type: bytes, for one
-            block = rows.to(self._shift.device).to(self._shift.dtype) - self._shift
+            rows = X[start : start + self.plan.rows]
+            if not isinstance(X, TensorRows):
+                rows = self._torch.tensor(rows)  # in their own type: bytes, for one
+            block = rows.to(self._shift.device).to(self._shift.dtype)
+            if not self.plan.in_place:
+                block = block - self._shift
             if roots is None:
                 self._sums += block.sum(dim=0)
             else:
                 factors = self._torch.tensor(roots[start : start + len(block)], device=block.device)
                 block *= factors[:, None]
-                self._sums += factors @ block
-            self._products += block.T @ block
+                self._sums += product(factors, block)
+            self._products += product(block.T, block)
         self._parts = [(self._sums.cpu().numpy(), self._products.cpu().numpy())]
         return self._total(X, weights, unit)
