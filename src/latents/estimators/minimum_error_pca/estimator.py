@@ -634,10 +634,13 @@ class MinimumErrorPCA(
         """Learn everything from X; return X centred."""
         self._validate_params()
         data = given = self._checked(X, reset=True, force_writeable=not self.copy, ensure_all_finite=False)
+        if isinstance(given, TensorRows):
+            given.check_device(self.device)
+            data = given.seen()
         weights = weights_of_rows(sample_weight, given.shape[0])
         if weights is not None:
             self._check_finite(given)
-            data, weights = counted(given, weights)
+            data, weights = counted(data, weights)
             check_enough(len(weights))
         if not self.robust:
             return self._learn(data, given, weights)
@@ -689,7 +692,6 @@ class MinimumErrorPCA(
             self._learn_from_moments(moments, wanted, working_dtype(data))
             return centred(given, self.mean_)
         if isinstance(data, TensorRows):
-            data.check_device(self.device)
             data = data.on_host("svd_solver='full'") if solver == "full" else data.in_one_part()
         elif n_nonzeros is None:
             data = np.asarray(data)
@@ -877,8 +879,9 @@ class MinimumErrorPCA(
         if (place := first_too_far(data, self.mean_)) is not None:
             dtype = working_dtype(data)
             most = largest_deviation(data.shape[1], dtype)
+            number = float(data[place])
             raise ValueError(
-                f"X[{place[0]}, {place[1]}] is {float(data[place]):.3g}, too far from the mean of the training data "
+                f"X[{place[0]}, {place[1]}] is {number:.3g}, too far from the mean of the training data "
                 f"to be squared; allowed in {dtype} is what lies within {most:.3g} of it"
             )
         return centred(data, self.mean_)

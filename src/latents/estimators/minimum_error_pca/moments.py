@@ -132,6 +132,7 @@ class RowSums:
         """
         if isinstance(X, TensorRows):
             X.check_device(device)
+            X = X.seen()
         if weights is not None:
             X, weights = counted(X, weights)
             if not len(weights):
