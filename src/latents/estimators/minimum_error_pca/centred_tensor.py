@@ -38,6 +38,7 @@ class CentredTensor(Centred):
     def __init__(self, X: TensorRows, mean: FloatArray, weights: Array | None = None) -> None:
         super().__init__(X, mean)
         self._mean = beside(self.mean, X.tensor)
+        self._less = -self._mean  # torch adds to bool, and does not subtract from it
         self._roots: torch.Tensor | None = None
         if weights is not None:
             roots, unit = roots_of(weights, self.dtype)
@@ -46,7 +47,7 @@ class CentredTensor(Centred):
     def blocks(self) -> Iterator[tuple[slice, Any]]:
         """Yield blocks of centred rows, and where they belong."""
         for which in self.X.slices(block_rows(self.shape[1], self.dtype.itemsize, ROWS)):
-            block = self.X[which].to(self._mean.dtype) - self._mean
+            block = self.X[which] + self._less  # in the type of the mean, and without a copy in it before
             if self._roots is not None:
                 block *= self._roots[which, None]
             yield which, block
@@ -104,7 +105,7 @@ class CentredTensor(Centred):
         columns = block_rows(n, self.dtype.itemsize)
         for start in range(0, p, columns):
             which = slice(start, start + columns)
-            block = self.X.tensor[:, which].to(self._mean.dtype) - self._mean[which]
+            block = self.X.tensor[:, which] + self._less[which]
             gram += product(block, block.T)
         if self._roots is not None:
             gram *= self._roots.double()

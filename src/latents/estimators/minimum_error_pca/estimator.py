@@ -154,7 +154,7 @@ class MinimumErrorPCA(
     device : str, default="auto"
         Where "covariance_eigh" sums over dense data: "cpu", or a torch device such as "cuda". "auto" is CUDA where
         there is one and N p^2 is over 10^12, which takes a CPU longer than loading torch. Everything else is done
-        by LAPACK on the CPU.
+        by LAPACK on the CPU. Torch tensors stay on their own device (see Notes), and another one is refused.
     robust : bool, default=False
         Leave out rows that lie apart from the others, of which a few can turn the whole basis: see Notes.
 
@@ -270,6 +270,16 @@ class MinimumErrorPCA(
     to a quarter of the rows may be of another kind. It takes as long as a handful of fits, and 200 numbers a row.
     Rows that are far out within the plane count: they turn its axes, not itself.
 
+    X and the weights may be dense torch tensors, on the CPU or another device, which work as arrays of the same
+    numbers do, bfloat16 as float16. What has a row for each of X is a tensor on its device; what is learned is
+    NumPy's, and is saved and used with either kind. The rows never leave the device: sums of p x p, and of "gram"
+    N x N, come to the host for LAPACK, of "arpack" and "randomized" matrices of few columns; thin matrices go
+    there. On the CPU a fit sees the tensor's memory as an array, but for half precision, of which a few rows at a
+    time become float64 (all of them with the three that follow). "full", ``robust`` and "cross_validation" are the
+    CPU's alone, and "auto" is never "full" elsewhere. Gradients do not go through, nor does autocast reach in; on
+    CUDA float32 is multiplied as ``torch.set_float32_matmul_precision`` says, and only "highest", torch's default,
+    keeps the digits above.
+
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
     across it. It does not depend on ``whiten``.
@@ -377,7 +387,7 @@ class MinimumErrorPCA(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (N, p), an iterable of such blocks, or ``latents.engines``' blocks
+        X : array-like, tensor or sparse matrix of shape (N, p), an iterable of such, or ``latents.engines``' blocks
             At least two samples. Float32 data give float32 results, all other numbers float64; dense ones
             are copied to floats in blocks only, and a memory map is read as it is needed. Sparse data stay
             sparse, and are multiplied in float64. Blocks are read once, in any order, which changes nothing but
@@ -399,7 +409,8 @@ class MinimumErrorPCA(
             If an argument is not allowed, on its own, for the shape of X and the solver, or for blocks; if X
             has one sample, missing or infinite values, or values whose squares are too large (see Notes); if
             weights are not one for each row, below 0, not finite or all 0; for
-            "arpack" on data without any variance; or if torch cannot use the device.
+            "arpack" on data without any variance; if torch cannot use the device; or if X is a sparse tensor, or
+            on a device that is another than ``device`` or that the solver cannot use.
         """
         if are_blocks(X):
             self._check_not_robust("blocks, which are read once")
@@ -423,7 +434,7 @@ class MinimumErrorPCA(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n, p)
+        X : array-like, tensor or sparse matrix of shape (n, p)
             One sample or more.
         y : ignored
         sample_weight : array-like of shape (n,), optional
@@ -479,11 +490,12 @@ class MinimumErrorPCA(
 
         Parameters
         ----------
-        X : array-like of shape (N, p)
+        X : array-like, tensor or sparse matrix of shape (N, p)
 
         Returns
         -------
         ndarray of shape (N, d)
+            Of a tensor, as from all methods that give numbers for each row, a tensor on its device.
 
         Raises
         ------
