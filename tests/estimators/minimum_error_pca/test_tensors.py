@@ -94,16 +94,14 @@ def assert_same_fit(found, expected):
     is_single = expected.components_.dtype == np.float32
     # Iterations in float32 end where its rounding does, with arrays too.
     rtol = (5e-7 if found.svd_solver_ in (*FULL, "full") else 2e-6) if is_single else 1e-10
-    largest = expected.distortion_curve_[0]
-    assert_allclose(found.distortion_curve_, expected.distortion_curve_, atol=rtol * largest)
+    total = expected.distortion_curve_[0]
+    assert_allclose(found.distortion_curve_, expected.distortion_curve_, rtol=0, atol=rtol * total + 1e-12)
     for name in LEARNED:
         value = getattr(expected, name)
-        scale = float(np.abs(value).max(initial=0))
-        # Of singular values, and of what is made of the basis, the eigenvalues are the squares.
-        atol = max(rtol, np.sqrt(rtol) / 10 if name in ("offsets_", "singular_values_") else 0) * (
-            largest if name in ("distortion_", "noise_variance_") else scale
-        )
-        assert_allclose(getattr(found, name), value, atol=atol + 1e-12, rtol=0, err_msg=name)
+        scale = total if name in ("distortion_", "noise_variance_") else float(np.abs(value).max(initial=0))
+        # The basis turns by more than the eigenvalues change where two of these are near each other.
+        atol = (1e-3 if is_single else 1e-8) if name == "offsets_" else rtol
+        assert_allclose(getattr(found, name), value, rtol=0, atol=atol * scale + 1e-12, err_msg=name)
         assert getattr(getattr(found, name), "dtype", None) == getattr(value, "dtype", None)
     assert isinstance(found.components_, np.ndarray)
     assert found.components_.dtype == expected.components_.dtype
@@ -187,7 +185,7 @@ def test_float32_eigenvalues_are_those_of_the_svd_in_float64(far, device):
     expected = np.linalg.svd(double - double.mean(axis=0), compute_uv=False) ** 2 / (len(X) - 1)
     pca = fitted(X, 20)
     assert pca.svd_solver_ == "covariance_eigh"
-    assert_allclose(pca.explained_variance_, expected[:20], atol=5e-7 * expected[0], rtol=1e-6)
+    assert_allclose(pca.explained_variance_, expected[:20], rtol=0, atol=5e-7 * expected[0])
 
 
 @settings(max_examples=80, deadline=None)
@@ -217,7 +215,7 @@ def check_any(shape, dtype, steps, transposed, solver, device, seed):
     found, expected = fitted(X, d, svd_solver=solver), fitted(rows, d, svd_solver=solver)
     rtol = 5e-7 if dtype == "float32" else 1e-10
     total = float(expected.distortion_curve_[0]) + 1e-9
-    slack = 1 if solver in FULL else 1e3  # of iterations
+    slack = 1 if solver in FULL else 10  # of iterations
     assert_allclose(found.distortion_curve_, expected.distortion_curve_, atol=slack * rtol * total, rtol=0)
     for name in ("transform", "reconstruction_errors"):
         mine, theirs = getattr(expected, name)(X), getattr(expected, name)(rows)

@@ -387,7 +387,7 @@ class MinimumErrorPCA(
 
         Parameters
         ----------
-        X : array-like, tensor or sparse matrix of shape (N, p), an iterable of such, or ``latents.engines``' blocks
+        X : array-like, tensor or sparse matrix of shape (N, p), iterable of such, or ``latents.engines``' blocks
             At least two samples. Float32 data give float32 results, all other numbers float64; dense ones
             are copied to floats in blocks only, and a memory map is read as it is needed. Sparse data stay
             sparse, and are multiplied in float64. Blocks are read once, in any order, which changes nothing but

@@ -193,8 +193,11 @@ class TensorRows:
 
     @cached_property
     def _extremes(self) -> tuple[float, float]:
-        low, high = self.tensor.aminmax()
-        return float(low), float(high)
+        import torch
+
+        # Of all rows at once torch would copy a tensor that does not lie in one piece.
+        found = torch.stack([torch.stack(self[rows].aminmax()) for rows in self.slices()])
+        return float(found[:, 0].amin()), float(found[:, 1].amax())
 
     def first(self, is_meant: Callable[["torch.Tensor"], "torch.Tensor"]) -> tuple[int, int] | None:
         """Return row and column of the first number of which that is so, told of blocks of rows, if any is."""
