@@ -304,6 +304,7 @@ def test_pca_robust_tells_angles(program, capsys, monkeypatch):
         assert (found["Tyler"] == "") == (found["data"] == "planted, 200 x 500")
 
 
+@pytest.mark.slow
 def test_pca_speed_tells_seconds_errors_and_memory(program, capsys, monkeypatch):
     speed = program("pca_speed")
     names = (speed.REFERENCE, speed.OURS)
@@ -352,6 +353,23 @@ def test_pca_rank_counts_how_often_a_rank_is_found(program, capsys, monkeypatch)
     assert rows[0][4] == "1.00 (10.0)"
     assert rows[0][7] == "1.00 (10.0)"
     assert rows[2][7] == "-"
+
+
+def test_pca_missing_tells_errors_and_seconds(program, capsys, monkeypatch):
+    missing = program("pca_missing")
+    monkeypatch.setattr(
+        missing,
+        "tall",
+        lambda size: missing.np.random.default_rng(0).integers(
+            0, 256, (int(60_000 * size), 30), dtype=np.uint8
+        ),
+    )
+    missing.main(["--images", "200", "--pixels", "20", "--components", "2", "3", "--shares", "0.3"])
+    printed = capsys.readouterr().out
+    assert "30% missing, 200 x 20: d = " in printed
+    rows = [row.strip("| ").split(" | ") for row in printed.splitlines() if row.startswith("| ")][2:]
+    assert [row[0].strip() for row in rows] == list(missing.METHODS)
+    assert all(0 < float(row[1]) < 0.2 for row in rows)
 
 
 def test_start_tells_seconds_and_modules_of_both_checkouts(program, capsys):

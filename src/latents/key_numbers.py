@@ -36,6 +36,7 @@ KEY_NUMBERS = {
     "heldout_distortion": KeyNumber("Held-out error", rounding.number),
     "n_outlying": KeyNumber("Outlying", rounding.whole),
     "explained_variance_ratio": KeyNumber("Variance kept", rounding.share),
+    "missing_share": KeyNumber("Numbers missing", lambda value: f"{value:.1%}"),
     "distortion_gap": KeyNumber("Gap", lambda value: rounding.number(value, 2)),
     "fit_seconds": KeyNumber("Fit", rounding.seconds),
     # cvae

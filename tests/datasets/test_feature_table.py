@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -291,6 +293,65 @@ def test_marks_of_what_is_held_out_are_those_of_documents(tmp_path, marks, label
     (tmp_path / "a.csv").write_text(f"a,label,held_out\n1,sea,{marks[0]}\n2,{label},{marks[1]}\n")
     data = FeatureTableDataset(str(tmp_path / "a.csv")).load()
     assert data["held_out"].tolist() == truth_values(marks).tolist() == [True, False]
+
+
+class TestMissingNumbers:
+    """Empty cells where ``missing: true`` lets numbers lack."""
+
+    ROWS = ((1.5, 2.0, "x"), (None, 7.0, "y"), (4.0, None, "z"))
+
+    @pytest.mark.parametrize("odd", [False, True])
+    @pytest.mark.parametrize("whole", [False, True])
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    def test_are_nan(self, tmp_path, kind, whole, odd):
+        rows = pd.DataFrame([*self.ROWS], columns=["a", "b", "name"])
+        if whole:
+            rows = rows.assign(a=rows["a"].round()).astype({"a": "Int64", "b": "Int64"})
+        path = tmp_path / f"a.{kind}"
+        if kind == "parquet":
+            rows.to_parquet(path)
+        else:
+            text = rows.to_csv(index=False)
+            path.write_text(text.replace("7", " 7") if odd else text)
+        data = FeatureTableDataset(str(path), missing=True).load()
+        expected = rows[["a", "b"]].to_numpy(np.float64, na_value=np.nan)
+        np.testing.assert_array_equal(data["features"], expected)
+        assert data["features"].dtype == np.float64
+        with pytest.raises(DatasetError, match="column 'a' is empty"):
+            FeatureTableDataset(str(path)).load()
+
+    def test_make_images_and_leave_whole_ones_bytes(self, tmp_path):
+        text = "a,b,c,d\n1,2,3,4\n5,{},7,8\n"
+        gap, whole = (
+            table(tmp_path, text.format(cell), image_shape=[2, 2], missing=True).load()["images"]
+            for cell in ("", "6")
+        )
+        assert np.argwhere(np.isnan(gap)).tolist() == [[1, 0, 1]]
+        assert whole.dtype == np.uint8
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            ("a,b\n1,NaN\n", "line 2: column 'b' is 'NaN'; allowed are finite"),
+            ("a,b\n1,inf\n,2\n", "line 2: column 'b' is 'inf'"),
+            ("a,b\n1,1e999\n,2\n", "line 2: column 'b' is '1e999', which is too large"),
+            ("a,b,name\n1,,\n", "line 2: column 'name' is empty"),
+            ("a,b,weight\n1,,\n", "line 2: column 'weight' is empty"),
+        ],
+    )
+    def test_are_no_other_cells(self, tmp_path, content, said):
+        weight = "weight" if "weight" in content else None
+        with pytest.raises(DatasetError, match=said):
+            table(tmp_path, content, missing=True, weight=weight).load()
+
+    def test_of_parquet_may_be_nan_and_are_not_infinite(self, tmp_path):
+        path = tmp_path / "a.parquet"
+        pq.write_table(pa.table({"a": pa.array([1.0, float("nan"), None])}), path)
+        found = FeatureTableDataset(str(path), missing=True).load()["features"]
+        assert np.isnan(found[:, 0]).tolist() == [False, True, True]
+        pq.write_table(pa.table({"a": [1.0, float("inf")]}), path)
+        with pytest.raises(DatasetError, match="row 1: column 'a' is inf"):
+            FeatureTableDataset(str(path), missing=True).load()
 
 
 class TestRefused:

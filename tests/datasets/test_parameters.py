@@ -22,6 +22,7 @@ LONG = "x" * 100_000
         ("FeatureTableDataset", {"filepath": "a.csv"}, "image_shape"),
         ("FeatureTableDataset", {"filepath": "a.csv"}, "drop"),
         ("FeatureTableDataset", {"filepath": "a.csv"}, "decimal"),
+        ("FeatureTableDataset", {"filepath": "a.csv"}, "missing"),
         ("IdxDataset", {"filepath": "a"}, "transpose"),
         ("ImageFolderDataset", {"path": "a"}, "size"),
         ("ImageFolderDataset", {"path": "a"}, "grey"),

@@ -65,6 +65,8 @@ from latents.hooks.configuration import check_parameter_names
         ("pca.fit.n_components", 0.0, ["input_value=0.0", "greater than 0"]),
         ("pca.fit.use_weights", "yes", ["'yes'", "valid boolean"]),
         ("pca.fit.robust", "often", ["'often'", "valid boolean"]),
+        ("pca.fit.missing", "mean", ["'mean'", "'error' or 'em'"]),
+        ("pca.fit.em_tol", 0.0, ["input_value=0.0", "greater than 0"]),
         ("pca.fit.svd_solver", "magic", ["'magic'", "'covariance_eigh'"]),
         ("pca.evaluate.reconstruct_from", [], ["at least 1 item"]),
         ("cvae.fit.prior", "flat", ["'flat'", "'per_class'"]),

@@ -23,8 +23,10 @@ from latents.pipelines.cvae.parameters import FitParameters as CvaeFit
 from latents.pipelines.documents import IngestParameters, read_documents
 from latents.pipelines.images import as_rows, check_images
 from latents.pipelines.pca import nodes as pca
+from latents.pipelines.pca.parameters import FitParameters as PcaFit
 from latents.pipelines.shared import SplitParameters, split_rows
 from tests.pipelines.test_cvae_pictures import FIT as CVAE_FIT
+from tests.pipelines.test_pca_pictures import FIT as PCA_FIT
 from tests.tables import write_table
 
 INGEST = IngestParameters(text_column="text", label_column="label")
@@ -412,7 +414,10 @@ class TestImages:
             cvae.ingest({"images": IMAGES, "labels": np.array(["a", "a", "a"])})
 
     def test_one_label_of_all_is_left_out_in_few_words(self, caplog):
-        assert "labels" not in pca.ingest({"images": IMAGES, "labels": np.array(["a" * 99_999] * 3)})
+        assert "labels" not in pca.ingest(
+            {"images": IMAGES, "labels": np.array(["a" * 99_999] * 3)},
+            PcaFit(**PCA_FIT | {"n_components": 1}),
+        )
         assert "all labels are 'aaa" in caplog.text
         assert len(caplog.text) < 1000
 

@@ -1,6 +1,7 @@
 """Trained models on new data, through Kedro: what the three inference pipelines leave, and what they refuse."""
 
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -281,7 +282,7 @@ class TestImages:
 
     def test_one_image(self, pca_predictor, cvae_predictor):
         one = {"images": np.full((1, 8, 8), 3, dtype=np.uint8)}
-        coordinates, arrays = pca.predict(pca_predictor, pca.ingest(one), ALL)
+        coordinates, arrays = pca.predict(pca_predictor, pca.ingest(pca_predictor, one), ALL)
         assert len(coordinates) == 1
         assert arrays["rebuilt"].shape == (1, 8, 8)
         assert pca.report(pca_predictor, coordinates, arrays, pca.ReportParameters(n_shown=5)).axes
@@ -289,7 +290,7 @@ class TestImages:
 
     def test_some_reconstructions_are_kept(self, pca_predictor):
         given = {"images": np.random.default_rng(0).random((9, 8, 8)), "names": list("abcdefghi")}
-        images = pca.ingest(given)
+        images = pca.ingest(pca_predictor, given)
         coordinates, arrays = pca.predict(pca_predictor, images, PCAPredictParameters(n_reconstructions=3))
         assert len(coordinates) == 9
         assert coordinates["name"].tolist() == list("abcdefghi")
@@ -300,11 +301,11 @@ class TestImages:
         large = {"images": np.ones((2, 9, 9))}
         said = r"images have shape \(9, 9\); the model was trained on images of \(8, 8\)"
         with pytest.raises(ValueError, match=said):
-            pca.predict(pca_predictor, pca.ingest(large), ALL)
+            pca.predict(pca_predictor, pca.ingest(pca_predictor, large), ALL)
         with pytest.raises(ValueError, match=said):
             cvae.predict(cvae_predictor, cvae.ingest(large), self.PREDICT)
         broken = {"images": np.full((2, 8, 8), np.nan), "names": ["a.png", "b.png"]}
-        for ingest in (pca.ingest, cvae.ingest):
+        for ingest in (partial(pca.ingest, pca_predictor), cvae.ingest):
             with pytest.raises(ValueError, match=r"image 0 \(a\.png\) has pixels that are NaN or infinite"):
                 ingest(broken)
 
@@ -322,7 +323,7 @@ class TestImages:
         given = {"images": np.ones((2, 8, 8)), "labels": labels}
         table = cvae.predict(cvae_predictor, cvae.ingest(given), self.PREDICT)
         np.testing.assert_array_equal(table["label"], labels)
-        coordinates, arrays = pca.predict(pca_predictor, pca.ingest(given), ALL)
+        coordinates, arrays = pca.predict(pca_predictor, pca.ingest(pca_predictor, given), ALL)
         figure = pca.report(pca_predictor, coordinates, arrays, pca.ReportParameters(n_shown=2))
         told = [text.get_text() for text in figure.findobj(Text) if "label" in text.get_text()]
         assert len(told) == 1
@@ -331,7 +332,7 @@ class TestImages:
     def test_memory_holds_what_is_rebuilt_and_no_more(self):
         images = np.random.default_rng(0).integers(0, 256, (6000, 40, 40), dtype=np.uint8)
         predictor = PCAPredictor(MinimumErrorPCA(2).fit(images[:20].reshape(20, -1)), shape=(40, 40))
-        checked = pca.ingest({"images": images})
+        checked = pca.ingest(predictor, {"images": images})
         tracemalloc.start()
         _, arrays = pca.predict(predictor, checked, ALL)
         _, peak = tracemalloc.get_traced_memory()
@@ -366,8 +367,8 @@ class TestFeatures:
     def test_by_name_and_by_place(self, feature_predictor):
         predictor, rows = feature_predictor
         named = {"features": rows[:, ::-1], "feature_names": np.array(["c", "b", "a"])}
-        expected, _ = pca.predict(predictor, pca.ingest({"features": rows}), ALL)
-        found, arrays = pca.predict(predictor, pca.ingest(named), ALL)
+        expected, _ = pca.predict(predictor, pca.ingest(predictor, {"features": rows}), ALL)
+        found, arrays = pca.predict(predictor, pca.ingest(predictor, named), ALL)
         pd.testing.assert_frame_equal(found, expected)
         np.testing.assert_array_equal(arrays["originals"], rows)
         np.testing.assert_allclose(arrays["rebuilt"], predictor.reconstruct(rows), rtol=1e-6)
@@ -390,6 +391,6 @@ class TestFeatures:
             ),
         ):
             with pytest.raises(ValueError, match=said):
-                pca.predict(trained, pca.ingest(given), ALL)
+                pca.predict(trained, pca.ingest(trained, given), ALL)
         with pytest.raises(ValueError, match="this pipeline draws images: it needs 'images'"):
             cvae.ingest({"features": rows})

@@ -1,16 +1,21 @@
 """Tables of one's own, as spreadsheets, Spark and other libraries leave them, from their YAML to the report."""
 
+import json
 import re
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from kedro.io import DatasetError
+from mlflow.pyfunc.scoring_server import infer_and_parse_data
 
 from tests.conftest import ROOT
 
 MANUAL, MODELS = ((ROOT / f"docs/{name}.md").read_text() for name in ("data", "models"))
-(WEIGHED,) = re.findall(r"```yaml\n(pca.raw_images: .*?)```", MODELS, flags=re.DOTALL)
+(WEIGHED,) = re.findall(r"```yaml\n(pca.raw_images: [^`]*?weight: [^`]*?)```", MODELS, flags=re.DOTALL)
+(GAPS,) = re.findall(r"```yaml\n(pca.raw_images: [^`]*?missing: true[^`]*?)```", MODELS, flags=re.DOTALL)
+(ESTIMATED,) = re.findall(r"```yaml\n(pca: {fit: {missing: [^`]*?)```", MODELS, flags=re.DOTALL)
 (SPREADSHEET,) = re.findall(r"```yaml\n(# Rows such as .*?)```", MANUAL, flags=re.DOTALL)
 WORDS = ["anchor", "harbour", "sail", "ship", "keel", "airport", "plane", "wing", "pilot", "tower"]
 
@@ -90,6 +95,54 @@ def test_rows_with_weights(project, caplog):
             run(bad, WEIGHED)
     found, _ = run(rows.assign(n_seen=(~held_out).astype(int)), WEIGHED)
     assert "heldout_distortion" not in found
+
+
+def test_rows_that_lack_numbers(project):
+    """Empty cells go from the table to the report, the served model and new rows, where they are asked for."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 2)) @ rng.normal(size=(2, 5)) + 0.1 * rng.normal(size=(80, 5))
+    gaps = rng.random(X.shape) < 0.2
+    gaps[:3] = False
+    rows = pd.DataFrame(np.where(gaps, np.nan, X), columns=[*"abcde"])
+    path = project.path / "data/01_raw/gaps.csv"
+    path.parent.mkdir(parents=True)
+    rows.to_csv(path, index=False)
+    project.write("conf/local/catalog.yml", GAPS)
+    project.write("conf/local/parameters.yml", "pca: {fit: {n_components: 2}}\n")
+    with pytest.raises(ValueError, match=r"has nan in feature '.'; .* pca\.fit\.missing: em estimates them"):
+        project.run("pca", env=None)
+    project.write("conf/local/parameters.yml", ESTIMATED)
+    rows.assign(d=np.nan).to_csv(path, index=False)
+    with pytest.raises(ValueError, match=r"feature 'd' has no number in any row \(1 of 5 have none\)"):
+        project.run("pca", env=None)
+    rows.to_csv(path, index=False)
+    project.run("pca", env=None)
+    metrics = project.metrics("pca", env=None)
+    assert metrics["missing_share"] == gaps.mean()
+    assert metrics["heldout_distortion"] < 0.1 * rows.var().sum()
+    report = (project.path / "data/08_reporting/pca/report.html").read_text()
+    assert "What was missing" in report
+    predictor = project.predictor("pca", env=None)
+    imputed = predictor.impute(rows)
+    np.testing.assert_array_equal(imputed[~gaps], X[~gaps])
+    assert np.square(imputed - X)[gaps].mean() < 0.1 * X.var(axis=0).mean()
+    scores = pd.read_parquet(project.path / "data/07_model_output/pca/scores.parquet")
+    np.testing.assert_allclose(predictor.predict(rows)["error"], scores["error"])
+
+    mlflow.set_tracking_uri(project.client.tracking_uri)
+    served = mlflow.pyfunc.load_model("models:/latents-pca-base@champion")
+    assert not served.input_example.isna().any(axis=None)
+    body = json.dumps({"dataframe_records": json.loads(rows.to_json(orient="records"))})  # null where empty
+    sent = infer_and_parse_data(json.loads(body), served.metadata.get_input_schema())
+    assert sent.isna().to_numpy().tolist() == gaps.tolist()
+    np.testing.assert_allclose(served.predict(sent)["error"], scores["error"])
+
+    with (project.path / "conf/local/catalog.yml").open("a") as file:
+        file.write(GAPS.replace("pca.raw", "pca_inference.raw"))
+    project.run("pca_inference", env=None)
+    (found,) = (project.path / "data/07_model_output/pca_inference").glob("coordinates*")
+    table = pd.read_csv(found) if found.suffix == ".csv" else pd.read_parquet(found)
+    np.testing.assert_allclose(table["error"], scores["error"], rtol=1e-6)
 
 
 def test_documents_of_polars_and_what_is_no_table(project):

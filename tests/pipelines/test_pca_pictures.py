@@ -27,6 +27,9 @@ FIT = {
     "random_state": 0,
     "use_weights": True,
     "robust": False,
+    "missing": "error",
+    "max_iter": 100,
+    "em_tol": 0.01,
 }
 
 
@@ -177,10 +180,53 @@ def test_only_what_is_given_reaches_the_estimator():
         "device": "auto",
         "random_state": 0,
         "robust": False,
+        "missing": "error",
+        "max_iter": 100,
+        "em_tol": 0.01,
     }
     by_error = FitParameters(**FIT | {"max_distortion_share": 0.1}).arguments()
     assert by_error["max_distortion_share"] == 0.1
     assert "n_components" not in by_error
+
+
+@pytest.mark.parametrize("kind", ["grey", "colour", "features"])
+def test_incomplete_rows_are_measured_by_what_is_observed_and_shown_whole(kind):
+    whole = made_up(kind)
+    name = "features" if kind == "features" else "images"
+    gaps = np.random.default_rng(1).random(whole[name].shape) < 0.2
+    data = whole | {name: np.where(gaps, np.nan, whole[name].astype(float))}
+    asked = FIT | {"n_components": 3, "svd_solver": "auto"}
+    with pytest.raises(ValueError, match=r"missing \(NaN\), pca.fit.missing: em estimates them"):
+        nodes.ingest(data, FitParameters(**asked))
+    params = FitParameters(**asked | {"missing": "em"})
+    data = nodes.ingest(data, params)
+    X = nodes.flatten_pixels(data)["X"]
+    split = {"train": np.arange(15, 60), "held_out": np.arange(15)}
+    model, record = nodes.fit({"X": X}, split, params, EngineParameters(name="local"))
+    results = nodes.evaluate(model, {"X": X}, data, split, record, EVALUATE)
+    metrics, table = results["metrics"], results["distortions"].set_index("d")
+    assert metrics["missing_share"] == np.isnan(X).mean()
+    assert "distortion_gap" not in metrics
+    rebuilt = model.inverse_transform(model.transform(X))
+    errors = np.nansum((X - rebuilt) ** 2, axis=1)
+    np.testing.assert_allclose(results["scores"]["error"], errors)
+    np.testing.assert_allclose(table["measured"][3], errors[15:].mean())
+    np.testing.assert_allclose(table["heldout"][:4].iloc[[1, 3]], table["heldout_measured"].dropna())
+    assert not any(np.isnan(array).any() for array in (*results["reconstructions"].values(),))
+    assert not any(np.isnan(array).any() for array in results["worst"].values())
+    shared = (model, data, *(results[name] for name in ("scores", "distortions", "reconstructions")))
+    figures = drawing.draw(*shared, results["worst"], results["worst_table"], params, REPORT)
+    told = (results["worst_table"], metrics, REPORT, {"fit": asked})
+    page, _ = nodes.report(*shared, *told, **figures)
+    assert "What was missing" in page
+    drawn = [text.get_text() for axes in figures["imputed"].axes for text in axes.texts]
+    assert "What was missing, and what is expected there" in drawn
+    candidate = nodes.export(model, data, split, metrics)
+    np.testing.assert_allclose(candidate.predictor.predict(data[name])["error"], errors)
+    assert candidate.predictor.impute(data[name]).shape == data[name].shape
+    np.testing.assert_allclose(
+        candidate.predictor.reconstruct(data[name]).reshape(X.shape), rebuilt, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("kind", ["grey", "features"])
@@ -258,7 +304,7 @@ def test_arrays_on_disk_are_never_in_memory_as_a_whole(tmp_path, monkeypatch):
     fit = FitParameters(**FIT | {"n_components": 2, "svd_solver": "auto"})
     run(made_up("grey"))  # what is imported on first use is no array
     tracemalloc.start()
-    kept.save(nodes.ingest(NpyDataset(str(tmp_path / "a.npy")).load()))
+    kept.save(nodes.ingest(NpyDataset(str(tmp_path / "a.npy")).load(), fit))
     pixels.save(nodes.flatten_pixels(kept.load()))
     split = nodes.split(kept.load(), SplitParameters(held_out_fraction=0.2, random_state=0))
     model, record = nodes.fit(pixels.load(), split, fit, EngineParameters(name="local"))

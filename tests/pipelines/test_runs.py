@@ -13,7 +13,7 @@ from scipy import sparse
 FIGURES = {
     "clustering": ["bound.json", "topics.json", "labels.json", "sizes.json", "map.json"],
     "pca": [
-        *("eigenimages.png", "reconstructions.png", "worst.png"),
+        *("eigenimages.png", "reconstructions.png", "worst.png", "imputed.png"),
         *("distortion.json", "spectrum.json", "scatter.json", "errors.json"),
     ],
     "cvae": [

@@ -58,6 +58,9 @@ class FeatureTableDataset(TableDataset[Arrays]):
         A column that says how many rows each stands for; one called ``weight`` is else a feature as all others.
     drop : sequence of str
         Columns that are left out.
+    missing : bool
+        Whether numbers of features may lack: an empty cell is then NaN (of Parquet, a null or NaN). ``pca``
+        estimates such ones where ``pca.fit.missing`` is ``em``. By default they are refused.
     separator : str, optional
         What parts the fields of a ``.csv`` or ``.tsv`` file, if not a comma or a tab.
     encoding : str
@@ -84,6 +87,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         image_shape: Sequence[int] | None = None,
         weight: str | None = None,
         drop: Sequence[str] = (),
+        missing: bool = False,
         separator: str | None = None,
         encoding: str = "utf-8",
         decimal: str = ".",
@@ -96,6 +100,9 @@ class FeatureTableDataset(TableDataset[Arrays]):
         super().__init__(filepath, encoding, separator, quoting, max_unpacked, credentials, fs_args, metadata)
         if not isinstance(drop, (list, tuple)):
             raise DatasetError(f"drop is {drop!r:.80}; allowed is a list of columns")
+        if not isinstance(missing, bool):
+            raise DatasetError(f"missing is {missing!r:.80}; allowed are true and false")
+        self._missing = missing
         self._label, self._weight = _column(label), _column(weight)
         self._image_shape = image_shape_of(image_shape)
         self._drop = tuple(map(_column, drop))
@@ -197,10 +204,15 @@ class FeatureTableDataset(TableDataset[Arrays]):
                 continue
             X = table.select(columns.features).to_numpy(order="c")
             cells = {meaning: table[name] for meaning, name in columns.others.items() if name != weight}
-            if any(table.null_count().row(0)) or any((column == "").any() for column in cells.values()):
+            whole = table.drop(columns.features) if self._missing else table
+            if any(whole.null_count().row(0)) or any((column == "").any() for column in cells.values()):
                 return None
             weights = {} if weight is None else {"weights": table[weight].to_numpy()}
-            if not np.isfinite(X).all() or not all(np.isfinite(w).all() for w in weights.values()):
+            if n_lacking := sum(table.select(columns.features).null_count().row(0)):
+                X = X.astype(np.float64)
+            # What is not finite and not empty is no number.
+            bad = np.count_nonzero(~np.isfinite(X)) > n_lacking
+            if bad or not all(np.isfinite(w).all() for w in weights.values()):
                 return None
             arrays = {meaning: column.to_numpy().astype(str) for meaning, column in cells.items()}
             if "held_out" in cells:
@@ -220,7 +232,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         places = {name: place for place, name in enumerate(names)}
         at = [places[name] for name in columns.features]
         for line, row in lines:
-            rows.append(self._numbers(line, columns.features, [row[place] for place in at]))
+            rows.append(self._numbers(line, columns.features, [row[place] for place in at], self._missing))
             for meaning, name in columns.others.items():
                 cell = row[places[name]]
                 if meaning == "weights":
@@ -241,14 +253,18 @@ class FeatureTableDataset(TableDataset[Arrays]):
         X = np.array(rows, dtype=np.float64).reshape(len(rows), len(columns.features))
         return X, {meaning: np.array(cells) for meaning, cells in others.items()}
 
-    def _numbers(self, line: int, names: list[str], cells: list[str]) -> NDArray[np.float64]:
+    def _numbers(
+        self, line: int, names: list[str], cells: list[str], may_lack: bool = False
+    ) -> NDArray[np.float64]:
         number, other = _NUMBERS[self._decimal], "," if self._decimal == "." else "."
         for name, cell in zip(names, cells, strict=True):
-            if not number.fullmatch(cell):
+            if not number.fullmatch(cell) and not (may_lack and not cell.strip()):
                 hint = f" (decimal: {other!r} would read it)" if _NUMBERS[other].fullmatch(cell) else ""
                 found = f"{cell!r:.80}; allowed are finite numbers{hint}" if cell.strip() else "empty"
                 raise self._malformed(line, f"column {name!r:.80} is {found}")
-        numbers = np.array([float(cell.replace(self._decimal, ".")) for cell in cells])
+        numbers = np.array(
+            [float(cell.replace(self._decimal, ".")) if cell.strip() else np.nan for cell in cells]
+        )
         if np.isinf(numbers).any():
             column = np.isinf(numbers).argmax()
             found = f"{cells[column]!r:.80}, which is too large"
@@ -270,7 +286,8 @@ class FeatureTableDataset(TableDataset[Arrays]):
                 self._tell([f"row {row}" for row in missing], columns)
             elif missing.size:
                 raise DatasetError(f"{path}, row {missing[0]}: column {name!r:.80} is empty")
-        X = _side_by_side([_finite(path, name, cells[name]) for name in columns.features], len(table))
+        features = [_finite(path, name, cells[name], self._missing) for name in columns.features]
+        X = _side_by_side(features, len(table))
         others = {
             meaning: (_finite if meaning == "weights" else _plain)(path, name, cells[name])
             for meaning, name in columns.others.items()
@@ -306,9 +323,11 @@ def _is_number(cells: pa.ChunkedArray) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
-def _finite(path: Place, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
+def _finite(path: Place, name: str, cells: pa.ChunkedArray, may_lack: bool = False) -> NDArray[Any]:
     """Return a column of features of Parquet."""
-    if cells.null_count:
+    if pa.types.is_boolean(cells.type) and cells.null_count:
+        cells = cells.cast(pa.uint8())
+    if cells.null_count and not may_lack:
         row = np.flatnonzero(cells.is_null())[0]
         raise DatasetError(f"{path}, row {row}: column {name!r:.80} is empty")
     if not _is_number(cells):
@@ -321,8 +340,9 @@ def _finite(path: Place, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
             f"{path}, {first}; allowed are finite numbers (all of the column is of type {cells.type!s:.80})"
         )
     numbers: NDArray[Any] = cells.to_numpy()
-    if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
-        row = np.isfinite(numbers).argmin()
+    allowed = ~np.isinf(numbers) if may_lack else np.isfinite(numbers)
+    if not allowed.all():
+        row = allowed.argmin()
         raise DatasetError(
             f"{path}, row {row}: column {name!r:.80} is {numbers[row]}; allowed are finite numbers"
         )
@@ -357,7 +377,7 @@ def _plain(path: Place, name: str, cells: pa.ChunkedArray) -> NDArray[Any]:
 
 def _as_bytes(X: NDArray[Any]) -> NDArray[Any]:
     """Return pixels as bytes, which is what they are where all are whole and from 0 to 255."""
-    if X.dtype == np.uint8 or not X.size or X.min() < 0 or X.max() > 255:
+    if X.dtype == np.uint8 or not X.size or not (X.min() >= 0 and X.max() <= 255):  # NaN is neither
         return X
     as_bytes = X.astype(np.uint8)
     return as_bytes if (as_bytes == X).all() else X

@@ -71,7 +71,7 @@ def _shape_of_each(given: Any) -> Shape:
 
 
 def finite_pieces(
-    values: NDArray[Any], refuse: Callable[[int, tuple[int, ...]], NoReturn]
+    values: NDArray[Any], refuse: Callable[[int, tuple[int, ...]], NoReturn], *, may_lack: bool = False
 ) -> Iterator[NDArray[Any]]:
     """Yield an array piece by piece, once it is sure that a piece has finite numbers only.
 
@@ -82,17 +82,23 @@ def finite_pieces(
     values : array of numbers, of shape (N, ...)
     refuse : callable
         Raises an error for the row, and the place in it, of a number that is not finite.
+    may_lack : bool
+        Whether NaN is let through: a number that is missing.
     """
     for rows in gen_batches(len(values), max(1, _PIECE // max(values[0].nbytes, 1))):
         piece = values[rows]
         if values.dtype.kind == "f" and not np.isfinite(piece).all():
-            row, *place = np.argwhere(~np.isfinite(piece))[0].tolist()
+            bad = np.isinf(piece) if may_lack else ~np.isfinite(piece)
+            if not bad.any():
+                yield piece
+                continue
+            row, *place = np.argwhere(bad)[0].tolist()
             refuse(rows.start + row, tuple(place))
         yield piece
 
 
-def images_of_shape(given: Any, shape: Shape) -> NDArray[Any]:
-    """Return images of a known shape as rows of pixels, (N, p).
+def images_of_shape(given: Any, shape: Shape, *, may_lack: bool = False) -> NDArray[Any]:
+    """Return images of a known shape as rows of pixels, (N, p); NaN, a missing one, where these may lack.
 
     Raises
     ------
@@ -106,7 +112,7 @@ def images_of_shape(given: Any, shape: Shape) -> NDArray[Any]:
     images = image_array(given)
     if images.shape[1:] != shape:
         raise ValueError(f"images have shape {images.shape[1:]}; the model was trained on images of {shape}")
-    for _ in finite_pieces(images, refuse):
+    for _ in finite_pieces(images, refuse, may_lack=may_lack):
         pass
     return flatten(images)
 

@@ -18,7 +18,9 @@ logger = logging.getLogger(__name__)
 Images = dict[str, NDArray[Any]]
 
 
-def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Images:
+def check_images(
+    raw_images: Mapping[str, Any], *, to_learn: bool = True, may_lack: bool | None = None
+) -> Images:
     """Check a set of images, or of rows of features, and give it one form.
 
     No copy is made of an array, and of one mapped into memory no more than a piece is read at a time.
@@ -32,6 +34,8 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
     to_learn : bool, default=True
         Whether a model is to be trained on them, which takes two or more, not all the same, and labels for
         all or for none.
+    may_lack : bool, optional
+        Whether numbers may be missing, NaN; False where ``pca.fit.missing`` could let them.
 
     Returns
     -------
@@ -44,8 +48,8 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
     ------
     ValueError
         If there are neither images nor features or both, or too few to learn from, their sizes differ, a value is
-        no finite number, labels, held-out marks, names and weights are not one per image, or one is missing, or a
-        weight is below 0.
+        no finite number, labels, held-out marks, names and weights are not one per image, or one is missing, a
+        weight is below 0, or a feature or pixel is missing throughout.
     """
     if not isinstance(raw_images, Mapping):
         raise ValueError(
@@ -93,7 +97,17 @@ def check_images(raw_images: Mapping[str, Any], *, to_learn: bool = True) -> Ima
             elif name == "labels":
                 marks = numbers_if_whole(marks)
             checked[name] = marks
-    constant = _check_values(checked)
+    constant, empty = _check_values(checked, may_lack)
+    if to_learn and empty.any():
+        place = tuple(np.argwhere(empty)[0].tolist())
+        what = (
+            f"feature {str(checked['feature_names'][place])!r:.80}"
+            if one == "row"
+            else f"the pixel at {place}"
+        )
+        raise ValueError(
+            f"{what} has no number in any {one} ({empty.sum()} of {empty.size} have none); leave it out"
+        )
     if to_learn and constant.all():
         raise ValueError(f"all {len(values)} {one}s are the same: there is nothing to learn")
     logger.info("%d %ss of shape %s, %d values constant", len(values), one, values.shape[1:], constant.sum())
@@ -151,23 +165,31 @@ def _features(raw_images: Mapping[str, Any]) -> Images:
     return {"features": features, "feature_names": names}
 
 
-def _check_values(checked: Images) -> NDArray[np.bool_]:
-    """Look at all values, piece by piece; return which are the same in all rows."""
+def _check_values(checked: Images, may_lack: bool | None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Look at all values, piece by piece; return which are the same in all rows, and which are missing in all."""
     values = checked["images"] if "images" in checked else checked["features"]
     first = values[0]
     constant = np.ones(first.shape, dtype=bool)
-    for piece in finite_pieces(values, lambda row, place: _refuse_value(checked, row, place)):
+    empty = np.isnan(first) if may_lack and values.dtype.kind == "f" else np.zeros_like(constant)
+    for piece in finite_pieces(
+        values, lambda row, place: _refuse_value(checked, row, place, may_lack), may_lack=may_lack or False
+    ):
         constant &= (piece == first).all(axis=0)
-    return constant
+        if empty.any():
+            empty &= np.isnan(piece).all(axis=0)
+    return constant, empty
 
 
-def _refuse_value(checked: Images, row: int, place: tuple[int, ...]) -> NoReturn:
+def _refuse_value(checked: Images, row: int, place: tuple[int, ...], may_lack: bool | None) -> NoReturn:
+    hint = (
+        "; where numbers are missing (NaN), pca.fit.missing: em estimates them" if may_lack is False else ""
+    )
     called = f" ({checked['names'][row]})" if "names" in checked else ""
     if "images" in checked:
-        raise ValueError(f"image {row}{called} has pixels that are NaN or infinite")
+        raise ValueError(f"image {row}{called} has pixels that are NaN or infinite{hint}")
     raise ValueError(
         f"row {row}{called} has {checked['features'][row][place]} in feature "
-        f"{str(checked['feature_names'][place])!r:.80}; allowed are finite numbers"
+        f"{str(checked['feature_names'][place])!r:.80}; allowed are finite numbers{hint}"
     )
 
 

@@ -67,12 +67,13 @@ class PCAPredictor(Predictor):
         ----------
         images : array-like of shape (N, height, width[, 3]), or of shape (N, p), or DataFrame
             Images of the shape of training, in the same units. For a model of features rows of numbers in their
-            order, or a table that has all of them by name; its other columns are left out.
+            order, or a table that has all of them by name; its other columns are left out. Of a model fitted with
+            ``missing="em"`` NaN is a missing number.
 
         Returns
         -------
         DataFrame
-            ``pc1``, ``pc2``, ..., and ``error``, |x - x~|^2 in squared input units.
+            ``pc1``, ``pc2``, ..., and ``error``, |x - x~|^2 in squared input units, over what is not missing.
 
         Raises
         ------
@@ -98,9 +99,28 @@ class PCAPredictor(Predictor):
         rebuilt = self.model.inverse_transform(self.model.transform(rows))
         return rebuilt.reshape(len(rows), *(self.shape or rows.shape[1:]))
 
+    def impute(self, images: ArrayLike | pd.DataFrame) -> NDArray[np.floating[Any]]:
+        """Return the images, or rows, with what is expected in place of missing numbers, and of the same shape.
+
+        Raises
+        ------
+        ValueError
+            As ``predict``.
+        """
+        rows = self.model.impute(self._rows(images))
+        return rows.reshape(len(rows), *(self.shape or rows.shape[1:]))
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether rows may lack numbers, which are then NaN."""
+        return bool(self.model.missing == "em")
+
     def _rows(self, given: Any) -> NDArray[Any]:
         """Return what is given as rows of numbers, (N, p), once checked."""
-        rows = self._features(given) if self.shape is None else images_of_shape(given, self.shape)
+        if self.shape is None:
+            rows = self._features(given)
+        else:
+            rows = images_of_shape(given, self.shape, may_lack=self.may_lack)
         if (place := first_too_far(rows, self.model.mean_)) is not None:
             what = "row" if self.shape is None else "image"
             raise ValueError(
@@ -132,7 +152,7 @@ class PCAPredictor(Predictor):
                 "allowed are finite numbers"
             )
 
-        for _ in finite_pieces(rows, refuse):
+        for _ in finite_pieces(rows, refuse, may_lack=self.may_lack):
             pass
         return rows
 

@@ -38,8 +38,8 @@ def pca(
     ----------
     figures : mapping
         ``slider``, ``distortion``, ``eigenimages``, ``loadings``, ``spectrum``, ``scatter``, ``worst``,
-        ``errors`` and ``choice``, which is shown where one of its criteria chose d. Where ``slider`` is no
-        Slider, the data are a table of features.
+        ``errors``; ``choice``, which is shown where one of its criteria chose d; and ``imputed``, where `metrics`
+        have a ``missing_share``. Where ``slider`` is no Slider, the data are a table of features.
     worst : DataFrame
         The rows of the largest errors; shown for a table of features.
     metrics : mapping
@@ -47,6 +47,7 @@ def pca(
     parameters : mapping
         The pipeline's parameters.
     """
+    lacks = "missing_share" in metrics
     are_images = isinstance(figures["slider"], Slider)
     one, what = ("image", "pixels") if are_images else ("row", "features")
     shape = figures["slider"].data["shape"] if are_images else (int(metrics["n_features"]),)
@@ -66,6 +67,7 @@ def pca(
                 f"Training {one}s that lie apart from the others: left out of the fit, and marked below.",
             ),
             ("explained_variance_ratio", "Share of the total variance along the components."),
+            ("missing_share", "Share of the numbers that are missing, and were estimated."),
             ("distortion_gap", "Relative difference between J and the measured error: rounding."),
             ("fit_seconds", "Wall time of the fit."),
         ],
@@ -76,7 +78,13 @@ def pca(
         f"{asked} The blue line is J(d), the sum of the discarded eigenvalues: what theory says the error is. The "
         f"circles are errors measured by rebuilding every training {one} from d numbers. They lie on the line. "
         f"Orange, where {one}s are held out, is the same for those; the further above, the more the basis has "
-        "learnt by heart.".strip(),
+        "learnt by heart.".strip()
+        + (
+            " Numbers are missing here: J is the error that is expected of whole rows, and what is measured are "
+            "sums over the numbers observed, which are less."
+            if lacks
+            else ""
+        ),
         figures["distortion"],
     )
     choice = []
@@ -164,6 +172,14 @@ def pca(
             ),
             spread,
         ]
+    if lacks:
+        gaps = Section(
+            "What was missing",
+            f"A few {one}s with missing numbers, and what the model expects there given those observed. It takes "
+            "them to be missing at random: where numbers lack because of what they would be, it is wrong.",
+            figures["imputed"],
+        )
+        sections.insert(sections.index(price) + 1, gaps)
     return render_report(
         "Images in few numbers" if are_images else "Rows in few numbers",
         f"{metrics['n_samples']:,} {one}s of {metrics['n_features']:,} {what}, each kept as "

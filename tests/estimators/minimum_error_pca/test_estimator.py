@@ -245,7 +245,8 @@ def test_constructor_is_that_of_scikit_learn():
     )
     assert ours[: len(theirs)] == theirs
     added = [name for name, _, _ in ours[len(theirs) :]]
-    assert added == ["max_distortion", "max_distortion_share", "device", "robust"]
+    assert added[:3] == ["max_distortion", "max_distortion_share", "device"]
+    assert added[3:] == ["robust", "missing", "max_iter", "em_tol"]
 
 
 def assert_same_attributes(ours, theirs, rtol, atol):
@@ -574,6 +575,7 @@ AS_MANY_AS_ROWS = (
         MinimumErrorPCA(svd_solver="covariance_eigh", n_components=0.9),
         MinimumErrorPCA(svd_solver="arpack", n_components=1, random_state=0),
         MinimumErrorPCA(svd_solver="randomized", n_components=1, random_state=0),
+        MinimumErrorPCA(missing="em", n_components=1),
     ],
     expected_failed_checks=lambda estimator: {
         f"check_sample_weight_equivalence_on_{kind}_data": AS_MANY_AS_ROWS

@@ -594,3 +594,17 @@ def test_it_is_torch_that_sums(monkeypatch):
     )
     fitted(tensor_of(rows_of((600, 12)), "float32"))
     assert summed == [(600, 12)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_tensor_that_lacks_entries_is_refused_and_a_whole_one_is_whole(dtype, device):
+    X = tensor_of(rows_of((90, 12)), dtype, device)
+    pca = MinimumErrorPCA(3, missing="em").fit(X)
+    whole = pca.impute(X)
+    assert torch.equal(whole, X)
+    assert whole.data_ptr() != X.data_ptr()
+    lacking = X.clone()
+    lacking[3, 4] = float("nan")
+    for call in (pca.fit, pca.transform, pca.impute, pca.score_samples):
+        with pytest.raises(ValueError, match=r"contains NaN: .*'em' takes in dense arrays only"):
+            call(lacking)

@@ -59,6 +59,8 @@ class Centred:
     ----------
     X : ndarray or sparse matrix of shape (N, p)
     mean : ndarray of shape (p,)
+    missing : ndarray of shape (N, p), optional
+        Where X, an array, has estimates of entries that are missing: errors are sums over the others.
 
     Attributes
     ----------
@@ -68,7 +70,8 @@ class Centred:
 
     total: float
 
-    def __init__(self, X: Any, mean: FloatArray) -> None:
+    def __init__(self, X: Any, mean: FloatArray, missing: NDArray[np.bool_] | None = None) -> None:
+        self.missing = missing
         self.X, self.shape, self.dtype = X, X.shape, working_dtype(X)
         self.total = X.shape[0]
         self.is_sparse = bool(sp.issparse(X))
@@ -89,6 +92,8 @@ class Centred:
         for rows, block in self.blocks():
             Z = block @ basis.T
             residuals = block - Z @ basis
+            if self.missing is not None:
+                residuals[self.missing[rows]] = 0
             yield rows, Z, np.einsum("ij,ij->i", residuals, residuals)
 
     def coordinates(self, basis: FloatArray) -> FloatArray:
@@ -110,6 +115,21 @@ class Centred:
                 squares += weights[rows] @ np.square(Z)
                 rest += float(weights[rows] @ errors)
         return squares, rest
+
+    def observed_curve(self, basis: FloatArray, weights: Array | None) -> Array:
+        """Return the mean squared errors over what is observed, if the first 0..d directions are kept (d + 1,)."""
+        weights = np.ones(self.shape[0]) if weights is None else weights
+        sums = np.zeros(len(basis) + 1)
+        for rows, block in self.blocks():
+            Z = block @ basis.T
+            observed = block.copy() if self.missing is None else np.where(self.missing[rows], 0, block)
+            for d in range(len(basis) + 1):
+                sums[d] += weights[rows] @ np.einsum("ij,ij->i", observed, observed, dtype=np.float64)
+                if d < len(basis):
+                    rebuilt = np.multiply.outer(Z[:, d], basis[d])
+                    observed -= rebuilt if self.missing is None else np.where(self.missing[rows], 0, rebuilt)
+        curve: Array = sums / weights.sum()
+        return curve
 
     def dense(self, *, in_place: bool) -> "Centred":
         """Return the same with A itself, as one array, in place of X, whose memory it may take."""

@@ -1,6 +1,7 @@
 """``MinimumErrorPCA``: PCA in the minimum-error formulation as a scikit-learn estimator."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -10,20 +11,28 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from latents.estimators.common.blocks import Blocks, LocalBlocks, are_blocks, in_block, learn_names
-from latents.estimators.common.persistence import Learned, PersistentEstimator, check_learned
+from latents.estimators.common.persistence import (
+    Learned,
+    PersistentEstimator,
+    check_learned,
+    unchanged_on_failure,
+)
 from latents.estimators.common.threads import n_blas_threads
 from latents.estimators.common.warnings import warn_caller
 from latents.estimators.minimum_error_pca.centred import Centred, first_too_far, largest_deviation
 from latents.estimators.minimum_error_pca.centred_tensor import centred
 from latents.estimators.minimum_error_pca.cross_validation import cross_validation_curve
 from latents.estimators.minimum_error_pca.dimension import CRITERIA, Wanted, falling_sums
+from latents.estimators.minimum_error_pca.missing import Loadings, expected_pca, filled, log_density_of
 from latents.estimators.minimum_error_pca.moments import (
+    Array,
     FloatArray,
     Moments,
     block_rows,
@@ -70,6 +79,7 @@ from latents.estimators.minimum_error_pca.weighted import (
 from latents.memory import check_memory
 
 _DTYPES = [np.float64, np.float32]
+_EM_SQUARES = 50  # bytes for each of the p x p entries, at the peak of EM
 _OF_SOME_FITS = (
     *("scatter_", "scatter_mean_", "total_weight_", "cross_validation_curve_", "support_", "error_cutoff_"),
     *("detection_threshold_", "is_detectable_", "least_detectable_variance_"),
@@ -81,6 +91,11 @@ def _sums_blocks(pca: "MinimumErrorPCA") -> bool:
         raise ValueError(
             "n_components='cross_validation' goes over the data several times, and takes no blocks and no "
             "partial_fit; allowed is fit on one array or sparse matrix"
+        )
+    if pca.missing == "em":
+        raise ValueError(
+            "missing='em' goes over all rows many times, and takes them as one array, not in blocks; allowed for "
+            "blocks and partial_fit is missing='error'"
         )
     if pca.svd_solver not in ("auto", "covariance_eigh"):
         raise ValueError(
@@ -146,7 +161,7 @@ class MinimumErrorPCA(
     power_iteration_normalizer : {"auto", "QR", "LU", "none"}, default="auto"
         How "randomized" keeps its power iterations stable.
     random_state : int, RandomState instance or None, default=None
-        Seed of "arpack", "randomized" and "cross_validation".
+        Seed of "arpack", "randomized", "cross_validation" and ``robust``.
     max_distortion : float >= 0, optional
         Instead of ``n_components``: d is the smallest number with J(d) at most this, in squared input units.
     max_distortion_share : float in [0, 1], optional
@@ -156,7 +171,19 @@ class MinimumErrorPCA(
         there is one and N p^2 is over 10^12, which takes a CPU longer than loading torch. Everything else is done
         by LAPACK on the CPU. Torch tensors stay on their own device (see Notes), and another one is refused.
     robust : bool, default=False
-        Leave out rows that lie apart from the others, of which a few can turn the whole basis: see Notes.
+        Leave out rows that lie apart from the others, of which a few can turn the whole basis: see Notes. There
+        have to be fewer components than features and rows to fit, and "cross_validation" cannot choose them.
+    missing : {"error", "em"}, default="error"
+        What becomes of NaN in X, where entries are missing: "error" refuses them, "em" estimates mean and basis
+        without them, by EM for the probabilistic model (see Notes). That takes dense floats, "auto" or
+        "covariance_eigh", and as ``n_components`` a whole number below p. Without NaN the fit is the plain one.
+        Entries have to be missing at random: whether one is may hang on what is observed of its row, but not on
+        the value that it would have. Of numbers that lack because they are large, the estimates are wrong.
+    max_iter : int, default=100
+        Most rounds of EM, each an E step and up to four more of the means alone.
+    em_tol : float, default=0.01
+        EM ends when a step changes the missing entries by less than this, in standard deviations of the noise
+        (root mean square). The plane settles later: where most entries are missing, a smaller number turns it on.
 
     Attributes
     ----------
@@ -203,13 +230,15 @@ class MinimumErrorPCA(
         After a fit with ``robust`` only: the rows that the basis is fitted to. All else is of them alone;
         ``n_samples_`` is how many they are.
     error_cutoff_ : float
-        After the same only: the ``reconstruction_errors`` beyond which rows were left out.
+        After the same only: the ``reconstruction_errors`` beyond which rows were left out, and new ones lie apart.
     noise_variance_ : float
         sigma^2 of probabilistic PCA: mean of the discarded eigenvalues, divisor N - 1, over the
         min(N, p) - d of them that the sample can show ("covariance_eigh": over all p - d). As in
         scikit-learn, 0 when d = min(N, p).
     svd_solver_ : str
         The solver that was used.
+    n_iter_ : int
+        Rounds of EM; 1 where no entry is missing, and PCA is done at once.
     scatter_, scatter_mean_ : ndarray of shape (p, p) and (p,)
         After ``partial_fit`` only: N S and the mean in float64, to go on from.
     n_features_in_ : int
@@ -230,7 +259,8 @@ class MinimumErrorPCA(
     directions along which the data spread less than 3e-8 as far as along the first, and a J made of
     such eigenvalues, are then rounding errors. Use "full" where that tail matters. Dense float32 data are
     multiplied in float32, a few MiB at a time, and added up in float64: eigenvalues are then good to about 1e-7
-    lambda_1. Bytes lose nothing: their sums are exact.
+    lambda_1. Bytes lose nothing: their sums are exact; where torch is loaded and the processor has products of
+    8-bit numbers, they are made by these, which takes a third of the time.
 
     A weight says how many samples a row stands for: whole weights give what repeated rows give, to rounding, and
     a row of weight 0 is left out. N in the divisors of ``explained_variance_`` and ``noise_variance_``, and in
@@ -250,8 +280,9 @@ class MinimumErrorPCA(
     that "covariance_eigh" takes, blocks and ``partial_fit`` too. In noise of equal variance sigma^2 nothing
     tells a direction whose variance is below sigma^2 (1 + sqrt(p / N)) from it in large data (Baik, Ben Arous
     and Peche); ``least_detectable_variance_`` is that for the data as they are, and more. What columns have in
-    common counts as a direction, were it only noise of theirs; so do rows that depend on each other. Directions
-    that are many beside the columns, four of seven for one, hide each other.
+    common counts as a direction, were it only noise of theirs; so do rows that depend on each other, rows whose
+    noise is of several sizes, and those of unequal weights that tell shares alone: "cross_validation" is right
+    for these. Directions that are many beside the columns, four of seven for one, hide each other.
 
     "cross_validation" is Owen and Perry's bi-cross-validation. Rows and columns of the centred data are parted
     in three at random, eight times over, and each of the nine blocks that so arise is predicted from the
@@ -270,15 +301,25 @@ class MinimumErrorPCA(
     to a quarter of the rows may be of another kind. It takes as long as a handful of fits, and 200 numbers a row.
     Rows that are far out within the plane count: they turn its axes, not itself.
 
-    X and the weights may be dense torch tensors, on the CPU or another device, which work as arrays of the same
-    numbers do, bfloat16 as float16. What has a row for each of X is a tensor on its device; what is learned is
-    NumPy's, and is saved and used with either kind. The rows never leave the device: sums of p x p, and of "gram"
-    N x N, come to the host for LAPACK, of "arpack" and "randomized" matrices of few columns; thin matrices go
-    there. On the CPU a fit sees the tensor's memory as an array, but for half precision, of which a few rows at a
-    time become float64 (all of them with the three that follow). "full", ``robust`` and "cross_validation" are the
-    CPU's alone, and "auto" is never "full" elsewhere. Gradients do not go through, nor does autocast reach in; on
-    CUDA float32 is multiplied as ``torch.set_float32_matmul_precision`` says, and only "highest", torch's default,
-    keeps the digits above.
+    X and the weights may be dense torch tensors, on the CPU or another device, which work as arrays of the
+    same numbers do, bfloat16 as float16. What has a row for each of X is a tensor on its device; what is
+    learned is NumPy's, and is saved and used with either kind. The rows never leave the device: sums of p x
+    p, and of "gram" N x N, come to the host for LAPACK, of "arpack" and "randomized" matrices of few columns;
+    thin matrices go there. On the CPU a fit sees the tensor's memory as an array, but for half precision, of
+    which a few rows at a time become float64 (all of them with the three that follow). "full", ``robust`` and
+    "cross_validation" are the CPU's alone, missing entries arrays' alone, and "auto" is never "full"
+    elsewhere. Gradients do not go through, nor does autocast reach in; on CUDA float32 is multiplied as
+    ``torch.set_float32_matmul_precision`` says, and only "highest", torch's default, keeps the digits above.
+
+    With entries missing, S is what it is expected to be given those observed, under the probabilistic model below:
+    each missing entry has its conditional mean, and the conditional covariances are added. Every E step computes
+    both (the covariances by their products with the basis and their trace, on which alone it depends where EM
+    ends), every M step is PCA of the expected S. J, the eigenvalues and all that follows are of this S. A row
+    without any number is left out. Lest directions be fitted that missing entries feign (the overfitting of Ilin
+    and Raiko), ``noise_variance_`` is then 1 + sqrt(p / N (1 / r - 1)) times the mean of the discarded
+    eigenvalues, where a share r of the rows has both of two entries: in EM as well, which so draws missing entries
+    to the mean. A round takes time N p d^2, and memory for a few copies of X and p d^2 numbers. To a model of
+    complete rows ``set_params(missing="em")`` lets incomplete ones be given.
 
     The probabilistic model behind ``score``, ``get_covariance`` and ``get_precision`` is that of
     Tipping and Bishop: N(mean, C) with variance explained_variance_ along the basis and sigma^2
@@ -288,10 +329,12 @@ class MinimumErrorPCA(
     ----------
     The source, section 2: PCA, minimum-error formulation (after Bishop, Pattern Recognition and
     Machine Learning, 12.1.2). M. Tipping and C. Bishop, Probabilistic principal component analysis,
-    JRSS B, 1999. E. Dobriban and A. Owen, Deterministic parallel analysis: an improved method for
-    selecting factors and principal components, JRSS B, 2019. A. Owen and P. Perry, Bi-cross-validation of
-    the SVD and the nonnegative matrix factorization, Annals of Applied Statistics, 2009. M. Hubert, P. Rousseeuw
-    and K. Vanden Branden, ROBPCA: a new approach to robust principal component analysis, Technometrics, 2005.
+    JRSS B, 1999. E. Dobriban and A. Owen, Deterministic parallel analysis: an improved method for selecting
+    factors and principal components, JRSS B, 2019. A. Owen and P. Perry, Bi-cross-validation of the SVD and
+    the nonnegative matrix factorization, Annals of Applied Statistics, 2009. M. Hubert, P. Rousseeuw and K.
+    Vanden Branden, ROBPCA: a new approach to robust principal component analysis, Technometrics, 2005. S.
+    Roweis, EM algorithms for PCA and SPCA, NIPS 1998. A. Ilin and T. Raiko, Practical approaches to principal
+    component analysis in the presence of missing values, JMLR 2010.
 
     Examples
     --------
@@ -322,8 +365,11 @@ class MinimumErrorPCA(
         "max_distortion_share": [Interval(Real, 0, 1, closed="both"), None],
         "device": [str],
         "robust": ["boolean"],
+        "missing": [StrOptions({"error", "em"})],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "em_tol": [Interval(Real, 0, None, closed="neither")],
     }
-    _added_params: ClassVar = {"robust": False}
+    _added_params: ClassVar = {"robust": False, "missing": "error", "max_iter": 100, "em_tol": 0.01}
 
     _learned: ClassVar = {
         "components_": Learned("f", ("d", "p")),
@@ -347,6 +393,7 @@ class MinimumErrorPCA(
         "cross_validation_curve_": Learned("f", ("tried",), is_optional=True),
         "support_": Learned("b", ("N",), is_optional=True),
         "error_cutoff_": Learned("f", is_optional=True),
+        "n_iter_": Learned("i", is_optional=True),
         "n_features_in_": Learned("i"),
         "feature_names_in_": Learned("U", ("p",), is_optional=True),
     }
@@ -367,6 +414,9 @@ class MinimumErrorPCA(
         max_distortion_share: float | None = None,
         device: str = "auto",
         robust: bool = False,
+        missing: str = "error",
+        max_iter: int = 100,
+        em_tol: float = 0.01,
     ) -> None:
         self.n_components = n_components
         self.copy = copy
@@ -381,6 +431,9 @@ class MinimumErrorPCA(
         self.max_distortion_share = max_distortion_share
         self.device = device
         self.robust = robust
+        self.missing = missing
+        self.max_iter = max_iter
+        self.em_tol = em_tol
 
     def fit(self, X: Any, y: object = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ARG002
         """Find the basis of least error, forgetting what was learned before.
@@ -406,11 +459,17 @@ class MinimumErrorPCA(
         Raises
         ------
         ValueError
-            If an argument is not allowed, on its own, for the shape of X and the solver, or for blocks; if X
-            has one sample, missing or infinite values, or values whose squares are too large (see Notes); if
+            If an argument is not allowed, on its own, for the shape of X and the solver, for blocks or where
+            entries are missing; if X has one sample, missing values (with missing="em" a column of nothing
+            else), infinite ones, or values whose squares are too large (see Notes); if
             weights are not one for each row, below 0, not finite or all 0; for
             "arpack" on data without any variance; if torch cannot use the device; or if X is a sparse tensor, or
             on a device that is another than ``device`` or that the solver cannot use.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If EM has not settled after ``max_iter`` rounds.
         """
         if are_blocks(X):
             self._check_not_robust("blocks, which are read once")
@@ -483,10 +542,13 @@ class MinimumErrorPCA(
         sample_weight: ArrayLike | None = None,
     ) -> FloatArray:
         """Fit, and return the coordinates (N, d) of all rows of X, as ``transform`` would."""
-        return self._project(self._fit(X, sample_weight))
+        fitted = self._fit(X, sample_weight)
+        return self._project(self._centred(X) if fitted is None else fitted)
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Return the centred coordinates (x_n - mean)' mu_i of X, whitened if so asked.
+
+        Those of incomplete rows (``missing="em"``) are what they are expected to be: those of ``impute(X)``.
 
         Parameters
         ----------
@@ -500,10 +562,32 @@ class MinimumErrorPCA(
         Raises
         ------
         ValueError
-            If X has other features than the training data, missing or infinite values, or one too far from the
-            mean to be squared (see Notes). So do all methods that take X.
+            If X has other features than the training data, infinite values, missing ones where ``missing`` is
+            "error", or one too far from the mean to be squared (see Notes). So do all methods that take X.
         """
         return self._project(self._centred(X))
+
+    def impute(self, X: ArrayLike) -> FloatArray:
+        """Return X with each missing entry, NaN, as it is expected given those observed of its row, E[x_m | x_o].
+
+        The expectation is that of the probabilistic model (see Notes); where a row has nothing, it is the
+        mean. It takes ``missing="em"``.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, p)
+
+        Returns
+        -------
+        ndarray of shape (N, p)
+            A copy, floats; what was observed is as it was.
+        """
+        A = self._centred(X)
+        if isinstance(A.X, TensorRows):  # which lacks nothing
+            rows = A.X[:] if A.dtype == np.float32 else A.X[:].double()
+            copy: FloatArray = rows.clone()  # type: ignore[assignment]
+            return copy
+        return A.X.toarray() if A.is_sparse else np.array(A.X, A.dtype)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Return the points x~ (N, p) of given coordinates, undoing ``transform`` on the plane.
@@ -548,7 +632,7 @@ class MinimumErrorPCA(
         return rows[:] if rows.dtype == np.float32 else rows[:].double()
 
     def reconstruction_errors(self, X: ArrayLike) -> FloatArray:
-        """Return |x_n - x~_n|^2 for every sample.
+        """Return |x_n - x~_n|^2 for every sample; of incomplete rows, the sum over the entries observed.
 
         Parameters
         ----------
@@ -557,14 +641,18 @@ class MinimumErrorPCA(
         Returns
         -------
         ndarray of shape (N,)
-            Squared input units. On the training data their mean, weighted as in ``fit``, is ``distortion_``.
+            Squared input units. On the training data their mean, weighted as in ``fit``, is ``distortion_``; after
+            a robust fit, that of the rows in ``support_``.
         """
         A = self._centred(X)
         squares = (squares for _, _, squares in A.projected(self.components_))
         return A.joined(squares, np.result_type(A.dtype, self.components_))
 
     def distortion(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the mean of |x_n - x~_n|^2, weighted or not, of any data under the fitted basis and mean."""
+        """Return the mean of |x_n - x~_n|^2, weighted or not, of any data under the fitted basis and mean.
+
+        Of incomplete rows it is the mean of sums over what is observed: less, the more is missing.
+        """
         errors = as_array(self.reconstruction_errors(X))
         return weighted_mean(errors, weights_of_rows(sample_weight, len(errors)))
 
@@ -580,10 +668,13 @@ class MinimumErrorPCA(
         -------
         ndarray of shape (d + 1,)
             Entry e is the error when mu_1..mu_e are kept: the error at d plus the mean squares of
-            the coordinates e + 1..d (Pythagoras). The last entry is ``distortion(X)``.
+            the coordinates e + 1..d (Pythagoras; where entries are missing, sums over those observed). The last
+            entry is ``distortion(X)``.
         """
         A = self._centred(X)
         weights = weights_of_rows(sample_weight, A.shape[0])
+        if A.missing is not None:
+            return A.observed_curve(self.components_, weights)
         squares, rest = A.sums_of_squares(self.components_, weights)
         total = A.shape[0] if weights is None else weights.sum()
         return falling_sums(squares / total, rest / total)
@@ -614,6 +705,9 @@ class MinimumErrorPCA(
             -2 log p = p log 2 pi + sum_i (log v_i + z_i^2 / v_i)
                        + (p - d) log sigma^2 + e / sigma^2.
 
+        Of an incomplete row it is the log density of what is observed, log N(x_o | mean_o, C_oo), and 0 if
+        that is nothing.
+
         Parameters
         ----------
         X : array-like of shape (N, p)
@@ -628,8 +722,14 @@ class MinimumErrorPCA(
             If the covariance is singular to working precision, so that there is no density.
         """
         model, A = self._probabilistic(), self._centred(X)
-        log_density = (model.log_density(Z, errors) for _, Z, errors in A.projected(self.components_))
-        return A.joined(log_density, np.result_type(A.dtype, self.components_))
+        of_blocks = (model.log_density(Z, errors) for _, Z, errors in A.projected(self.components_))
+        log_density = A.joined(of_blocks, np.result_type(A.dtype, self.components_))
+        if A.missing is not None:
+            some = A.missing.any(axis=1)
+            observed = (~A.missing[some]).astype(np.float64)
+            rows = np.subtract(A.X[some], self.mean_, dtype=np.float64) * observed
+            log_density[some] = log_density_of(Loadings.of(model, np.float64), rows, observed)
+        return log_density
 
     def score(
         self,
@@ -642,14 +742,20 @@ class MinimumErrorPCA(
         return weighted_mean(log_density, weights_of_rows(sample_weight, len(log_density)))
 
     @np.errstate(over="ignore", invalid="ignore")  # which check_squares tells
-    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> Centred:
-        """Learn everything from X; return X centred."""
+    def _fit(self, X: Any, sample_weight: ArrayLike | None) -> Centred | None:
+        """Learn everything from X; return X centred, or None where entries are missing."""
         self._validate_params()
         data = given = self._checked(X, reset=True, force_writeable=not self.copy, ensure_all_finite=False)
         if isinstance(given, TensorRows):
             given.check_device(self.device)
+            if self.missing == "em":  # which would let NaN pass by the array
+                self._check_finite(given)
             data = given.seen()
         weights = weights_of_rows(sample_weight, given.shape[0])
+        if self._may_lack(given) and np.isnan(given).any():
+            self._check_not_robust("missing entries")
+            self._fit_incomplete(given, weights)
+            return None
         if weights is not None:
             self._check_finite(given)
             data, weights = counted(data, weights)
@@ -657,16 +763,18 @@ class MinimumErrorPCA(
         if not self.robust:
             return self._learn(data, given, weights)
         self._check_not_robust("sample_weight", allowed=weights is None)
+        self._check_not_robust("'cross_validation'", allowed=self.n_components != "cross_validation")
         self._check_finite(given)
         data = as_host(given, "robust=True")
 
-        def errors_of(rows: Mask) -> tuple[FloatArray, float]:
+        def errors_of(rows: Mask) -> tuple[FloatArray, float, int]:
             A = self._learn(counted(data, rows.astype(np.float64))[0], data, None)
             errors = [errors for _, _, errors in A.projected(self.components_)]
-            return np.concatenate(errors), float(self.distortion_curve_[0])
+            return np.concatenate(errors), float(self.distortion_curve_[0]), self.n_components_
 
-        support = support_of(data, errors_of, check_random_state(self.random_state))
-        A = self._learn(counted(data, support.rows.astype(np.float64))[0], given, None)
+        with unchanged_on_failure(self):
+            support = support_of(data, errors_of, check_random_state(self.random_state))
+            A = self._learn(counted(data, support.rows.astype(np.float64))[0], given, None)
         self.support_, self.error_cutoff_ = support
         return A
 
@@ -724,6 +832,76 @@ class MinimumErrorPCA(
         columns = A.column_squares() / A.total if wanted.tells_noise else None
         self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype, total_weight, wanted, columns)
         return A if weights is None and data is given else centred(given, mean)
+
+    def _asked(self) -> str:
+        given = {name: getattr(self, name) for name in ("max_distortion", "max_distortion_share")}
+        told = [f"{name}={value!r}" for name, value in given.items() if value is not None]
+        return " and ".join(told) or f"n_components={self.n_components!r}"
+
+    def _may_lack(self, data: Any) -> bool:
+        """Tell whether NaN stands for missing entries."""
+        takes_them = not sp.issparse(data) and not isinstance(data, TensorRows)
+        return bool(self.missing == "em" and takes_them and data.dtype.kind == "f")
+
+    def _fit_incomplete(self, given: NDArray[Any], weights: Array | None) -> None:
+        """Learn everything from rows with missing entries, some of them."""
+        self._check_finite(given)
+        d, p = self._wanted().number, given.shape[1]
+        if self.svd_solver not in ("auto", "covariance_eigh"):
+            raise ValueError(
+                f"X has missing entries, which svd_solver={self.svd_solver!r} does not take; allowed with "
+                "missing='em' are 'auto' and 'covariance_eigh'"
+            )
+        if d is None or d >= p:
+            raise ValueError(
+                f"X has missing entries, and {self._asked()}; allowed with missing='em' are as n_components "
+                f"whole numbers below n_features={p}"
+            )
+        missing = np.isnan(given)
+        rows = ~missing.all(axis=1)
+        if weights is not None:
+            rows &= weights > 0
+            weights = weights[rows]
+        if (n := int(rows.sum())) < 2:
+            raise ValueError(
+                f"{n} of {len(given)} rows have a number and a weight above 0; a minimum of 2 is required by "
+                "MinimumErrorPCA"
+            )
+        if (empty := np.flatnonzero(missing[rows].all(axis=0))).size:
+            name = (
+                repr(self.feature_names_in_[empty[0]])
+                if hasattr(self, "feature_names_in_")
+                else str(empty[0])
+            )
+            raise ValueError(
+                f"column {name:.80} of X has no number ({empty.size} of {p} columns have none); leave it out"
+            )
+        X = np.asarray(given[rows], working_dtype(given))
+        possible(self._wanted(), self.n_components, "covariance_eigh", X.shape)
+        self._check_square("covariance_eigh", X.shape)
+        check_memory(
+            {"n_components": d},
+            lambda n_components: X.itemsize * p * n_components**2 + _EM_SQUARES * p**2,
+            "EM with missing entries",
+        )
+        total_weight = None if weights is None else float(weights.sum())
+        squares = np.nansum(np.square(X - np.nanmean(X, axis=0)), axis=1, dtype=np.float64)
+        check_squares(n * weighted_mean(np.asarray(squares), weights), p, X.dtype)
+        n_samples = sample_size(n, total_weight)
+        found = expected_pca(
+            X, weights, n_samples, d, max_iter=self.max_iter, tol=self.em_tol, device=self.device
+        )
+        if not found.has_settled:
+            warn_caller(
+                f"EM has not settled in max_iter={self.max_iter} rounds: missing entries still change by more "
+                f"than em_tol={self.em_tol:g} of the noise. Allow more, or fewer components",
+                ConvergenceWarning,
+            )
+        total = float(found.decomposition.eigenvalues.sum())
+        learned = found.decomposition, "covariance_eigh", found.mean, total, n, X.dtype
+        self._keep(*learned, total_weight, self._wanted(), None, found.n_iter)
+        unbiased = n_samples / max(n_samples - 1, 1)
+        self.noise_variance_ = found.inflation * self.distortion_ * unbiased / (p - d)
 
     def _check_square(self, solver: str, shape: tuple[int, int]) -> None:
         """Refuse data of whose p x p, or N x N, products two matrices outgrow the memory."""
@@ -817,6 +995,7 @@ class MinimumErrorPCA(
         total_weight: float | None,
         wanted: Wanted,
         columns: NDArray[np.float64] | None,
+        n_iter: int = 1,
     ) -> None:
         """Set what is learned: `total` is the trace of S; `columns` its diagonal, where noise is to be told."""
         eigenvalues, basis = decomposition
@@ -838,6 +1017,7 @@ class MinimumErrorPCA(
 
         self.svd_solver_ = solver
         self.n_samples_ = n_samples
+        self.n_iter_ = n_iter
         self.n_components_ = d
         self.mean_ = mean.astype(dtype)
         self.components_ = basis.astype(dtype)
@@ -867,25 +1047,45 @@ class MinimumErrorPCA(
                 "X is an iterable of blocks, which only fit takes; give every other method one block at a time"
             )
         sparse_or_odd = sp.issparse(X) or getattr(X, "dtype", None) in (np.float16, np.longdouble)
-        how = {"ensure_min_samples": 2 if reset else 1, **how}
+        finite = "allow-nan" if self.missing == "em" and not sp.issparse(X) else True
+        how = {"ensure_min_samples": 2 if reset else 1, "ensure_all_finite": finite, **how}
         if is_tensor(X):
             rows = TensorRows(X)
             asked = {**how, "ensure_all_finite": False, "force_writeable": False}
             validate_data(self, rows.stand_in(), reset=reset, **asked)
-            if how.get("ensure_all_finite", True):
+            if how["ensure_all_finite"]:
                 self._check_finite(rows)
             return rows
         dtype = _DTYPES if sparse_or_odd else "numeric"
-        return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
+        with self._naming_the_option():
+            return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
 
     def _check_finite(self, data: Any) -> None:
         name = type(self).__name__
-        if isinstance(data, TensorRows):
-            data.check_finite(name)
-        else:
-            assert_all_finite(data, estimator_name=name, input_name="X")
+        with self._naming_the_option():
+            if isinstance(data, TensorRows):
+                data.check_finite(name)
+            else:
+                assert_all_finite(data, allow_nan=self._may_lack(data), estimator_name=name, input_name="X")
+
+    @contextmanager
+    def _naming_the_option(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            if "contains NaN" not in str(error):
+                raise
+            raise ValueError(
+                "Input X contains NaN: entries are missing, which missing="
+                + (
+                    "'em' takes in dense arrays only"
+                    if self.missing == "em"
+                    else "'error' refuses; 'em' estimates them"
+                )
+            ) from None
 
     def _centred(self, X: Any) -> Centred:
+        """Return X less its mean; incomplete rows with what is expected of them in place of what they lack."""
         check_is_fitted(self)
         data = self._checked(X, reset=False)
         if (place := first_too_far(data, self.mean_)) is not None:
@@ -896,7 +1096,16 @@ class MinimumErrorPCA(
                 f"X[{place[0]}, {place[1]}] is {number:.3g}, too far from the mean of the training data "
                 f"to be squared; allowed in {dtype} is what lies within {most:.3g} of it"
             )
-        return centred(data, self.mean_)
+        missing = np.isnan(data) if self._may_lack(data) else np.zeros((0, 0), bool)
+        if not missing.any():
+            return centred(data, self.mean_)
+        some, dtype = missing.any(axis=1), working_dtype(data)
+        observed = (~missing[some]).astype(dtype)
+        rows = np.where(missing[some], 0, data[some] - self.mean_).astype(dtype, copy=False)
+        full = np.array(data, dtype)
+        estimates = filled(Loadings.of(self._probabilistic(), dtype), rows, observed) + self.mean_
+        full[some] = np.where(missing[some], estimates, full[some])
+        return Centred(full, self.mean_, missing)
 
     def _project(self, A: Centred) -> FloatArray:
         Z = A.coordinates(self.components_)
@@ -933,6 +1142,8 @@ class MinimumErrorPCA(
             raise ValueError(
                 f"support_ has {state['support_'].sum()} rows; n_samples_ is {state['n_samples_']}"
             )
+        if not state.get("n_iter_", 1) >= 1:
+            raise ValueError(f"n_iter_ is {state['n_iter_']}; allowed are numbers of at least 1")
 
     @property
     def _n_features_out(self) -> int:
@@ -941,6 +1152,7 @@ class MinimumErrorPCA(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self.svd_solver != "full"
+        tags.input_tags.allow_nan = self.missing == "em"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

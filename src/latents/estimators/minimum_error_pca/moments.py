@@ -1,5 +1,6 @@
 """Mean and scatter of data, summed over blocks in any order: all that PCA of tall data needs to know."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -28,6 +29,8 @@ _BYTE_SHIFT, _BYTE_ROWS = 128.0, 1024
 _FAR = 1.0
 # Loading torch takes seconds: so many products of two numbers take longer.
 _MANY_PRODUCTS = 1e12
+# Fewer are done before it is known how fast products of bytes are.
+_FEW_PRODUCTS = 1e9
 # A thread is worth its while from this many rows on.
 _THREAD_ROWS = 1024
 
@@ -197,6 +200,12 @@ def sums_on(device: str, plan: "Plan", shape: tuple[int, int], n_threads: int) -
             )
         if resolved.type != "cpu":
             return TorchSums(plan, shape[1], resolved)
+    # Loading torch takes longer than most sums over bytes: where it is, it may help.
+    if plan.are_bytes and shape[0] * shape[1] ** 2 >= _FEW_PRODUCTS and "torch" in sys.modules:
+        from latents.estimators.minimum_error_pca.integers import are_faster
+
+        if are_faster(n_threads):
+            return ByteSums(plan, shape[1])
     return Sums(plan, shape[1], n_threads)
 
 
@@ -207,12 +216,13 @@ class Plan(NamedTuple):
     dtype: np.dtype[Any]
     rows: int
     in_place: bool
+    are_bytes: bool = False  # multiplied as such: not those with weights
 
     @classmethod
     def of(cls, X: Any, has_weights: bool = False) -> "Plan":
         """Choose by the type of X and its first rows; those with weights are multiplied, hence copied."""
         if (X.dtype.kind == "b" or X.dtype == np.uint8) and not has_weights:
-            return cls(np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False)
+            return cls(np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False, are_bytes=True)
         dtype = working_dtype(X)
         first = as_array(X[:64]).astype(np.float64)
         mean, spread = first.mean(axis=0), first.var(axis=0).sum()
@@ -268,7 +278,7 @@ class Sums:
     @np.errstate(over="ignore", invalid="ignore")  # which is told to each thread by itself
     def _add_to(self, part: int, X: Any, first: int, last: int, roots: FloatArray | None) -> None:
         (sums, products), partial = self._parts[part], self._scratch[part]
-        shift, dtype, rows, in_place = self.plan
+        shift, dtype, rows, in_place, _ = self.plan
         copied = np.empty((0 if in_place else min(rows, last - first), self.n_features), dtype)
         ones = np.ones(min(rows, last - first), dtype)
         for start in range(first, last, rows):
@@ -282,6 +292,18 @@ class Sums:
             np.matmul(block.T, block, out=partial)
             products += partial
             sums += factors @ block
+
+
+class ByteSums(Sums):
+    """The same sums, of bytes or truth values, in whole numbers (see ``sums_of_bytes``)."""
+
+    def of(self, X: Any, weights: Array | None = None) -> RowSums:  # noqa: ARG002 - bytes have none (``Plan.of``)
+        """Return the sums over the rows of X (n, p)."""
+        from latents.estimators.minimum_error_pca.integers import sums_of_bytes
+
+        sums, products = sums_of_bytes(X)
+        self._parts = [(sums.astype(np.float64), products)]
+        return self._total(X, None, 1.0)
 
 
 class TorchSums(Sums):

@@ -24,6 +24,8 @@ _SHAPE, _SCALE, _SHIFT = 46.446, 0.186054, 9.84801
 _TRACY_WIDOM = float(_SCALE * gammaincinv(_SHAPE, _LEVEL) - _SHIFT)
 # Eigenvalues below so many last digits of the largest one are rounding errors.
 _ROUNDING = 16
+# Of more samples noise has no spread that could be told.
+_MANY = 1e12
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def detection(
     """
     left = columns.astype(np.float64)
     varies = left > eps * left.max()  # what a constant column has is rounding
+    n_samples = min(n_samples, _MANY)
     left, n, p = left[varies], n_samples - 1, int(varies.sum())
     most, floor = _most(eigenvalues, n_samples, p), _ROUNDING * eps * eigenvalues[:1].sum()
     thresholds: list[float] = []

@@ -20,12 +20,12 @@ _ROUNDS = 10
 _ROUNDING = 64  # so many epsilons of the variance are an error of nothing
 
 Mask = NDArray[np.bool_]
-# Fits to some of the rows; returns |x - x~|^2 of all of them, and J(0).
-ErrorsOf = Callable[[Mask], tuple[FloatArray, float]]
+# Fits to some of the rows; returns |x - x~|^2 of all of them, J(0) and d.
+ErrorsOf = Callable[[Mask], tuple[FloatArray, float, int]]
 
 
 class Support(NamedTuple):
-    """The rows (N,) that a basis is to be fitted to, and the squared error that others are beyond."""
+    """The rows (N,) that a basis is to be fitted to, and what the squared errors of all others are beyond."""
 
     rows: Mask
     cutoff: float
@@ -35,13 +35,27 @@ def support_of(X: Any, errors_of: ErrorsOf, generator: np.random.RandomState) ->
     """Find the rows of X (N, p) that are of one kind.
 
     The three quarters of the rows that are outlying least are fitted first. From then on it is their distance from
-    the plane by which rows count or do not, until these are the same ones.
+    the plane by which rows count or do not, until these are the same ones. A plane is nearer to the rows that it
+    was fitted to: in noise, errors of these are (n - 1 - d) / (n - 1) of what they are by the true one, and those
+    of new rows (n - 1 + d) / (n - 1). The former are taken times what is between, and all judged by one measure.
+
+    Raises
+    ------
+    ValueError
+        If the plane has as many dimensions as there are rows to fit, so that no distance tells rows apart.
     """
     outlying = outlyingness(X, generator)
     rows = np.zeros(len(outlying), dtype=bool)
     rows[np.argsort(outlying, kind="stable")[: int(np.ceil(_SHARE * len(rows)))]] = True
     for _ in range(_ROUNDS):
-        errors, total = errors_of(rows)
+        errors, total, d = errors_of(rows)
+        n, p = int(rows.sum()), X.shape[1]
+        if d >= min(n - 1, p):
+            raise ValueError(
+                f"robust=True judges rows by their distance from the plane, and n_components is {d}; allowed are "
+                f"less than {min(n - 1, p)}, of {len(rows)} rows and {p} features"
+            )
+        errors = np.where(rows, errors * ((n - 1 + d) / (n - 1 - d)), errors)
         cutoff = max(cutoff_of(errors), float(_ROUNDING * np.finfo(errors.dtype).eps * total))
         former, rows = rows, errors <= cutoff
         if (rows == former).all():

@@ -159,6 +159,12 @@ def scatter_eigh(moments: Moments, dimension: Dimension) -> Decomposition:
     return Decomposition(spectrum(values), _signed(vectors.T))
 
 
+def covariance_eigh(S: Array, dimension: Dimension) -> Decomposition:
+    """Eigendecomposition of S (p, p) itself."""
+    values, vectors = _leading(S, dimension)
+    return Decomposition(values, _signed(vectors.T))
+
+
 def gram_eigh(A: Centred, dimension: Dimension) -> Decomposition:
     """Eigendecomposition of A A' (N, N): its eigenvectors u give the basis, A'u up to length."""
     most = min(A.shape)

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from latents import reporting, rounding
 from latents.estimators import MinimumErrorPCA
-from latents.pipelines.images import Images, evenly
+from latents.pipelines.images import Images, as_rows, evenly
+from latents.pipelines.pca import measuring
 from latents.pipelines.pca.parameters import FitParameters, ReportParameters
 from latents.pipelines.shared import are_one_class
 
 Arrays = Mapping[str, NDArray[Any]]
 
+_IMPUTED = 8  # rows with missing numbers that are drawn
 _NO_IMAGES = "The data are a table of features and have no images to show."
 
 
@@ -34,9 +36,9 @@ def draw(
     Returns
     -------
     mapping
-        ``eigenimages``, ``reconstructions`` and ``worst`` (Matplotlib figures), ``distortion``, ``spectrum``,
-        ``scatter``, ``errors``, ``loadings`` and ``choice`` (Plotly figures). Those that the data do not allow, or
-        nobody asked for, say why.
+        ``eigenimages``, ``reconstructions``, ``worst`` and ``imputed`` (Matplotlib figures), ``distortion``,
+        ``spectrum``, ``scatter``, ``errors``, ``loadings`` and ``choice`` (Plotly figures). Those that the data do
+        not allow, or nobody asked for, say why.
     """
     curve, ratio = distortions["distortion"].to_numpy(), model.explained_variance_ratio_
     total = curve[0]
@@ -71,6 +73,7 @@ def draw(
         ),
         "scatter": draw_plane(model, images, scores, params.n_scatter_points),
         "choice": draw_choice(model, curve),
+        "imputed": draw_imputed(model, images),
     }
     if "images" not in images:
         return {
@@ -124,6 +127,21 @@ def draw_choice(model: MinimumErrorPCA, curve: NDArray[np.float64]) -> Any:
     return reporting.pca.against_noise(*shared)
 
 
+def draw_imputed(model: MinimumErrorPCA, data: Arrays) -> Any:
+    """Return a few rows with missing numbers and what is expected in their place, or say that none is missing."""
+    X = as_rows(dict(data))
+    rows = measuring.incomplete(X)
+    if not len(rows):
+        return reporting.images.absent_picture("What was missing", "No number of the data is missing.")
+    rows = rows[evenly(len(rows), _IMPUTED)]
+    given = np.asarray(X[rows])
+    full, names = model.impute(given), [name for name, _ in captions(data, rows)]
+    if "images" not in data:
+        return reporting.pca.imputed_rows(given, full, names, data["feature_names"].tolist())
+    shape = data["images"].shape[1:]
+    return reporting.pca.imputed_images(given.reshape(-1, *shape), full.reshape(-1, *shape), names)
+
+
 def slider(model: MinimumErrorPCA, data: Arrays, distortions: pd.DataFrame, reconstructions: Arrays) -> Any:
     """Return the slider over d, or why there is none."""
     if "images" not in data:
@@ -167,12 +185,14 @@ def draw_plane(model: MinimumErrorPCA, data: Arrays, scores: pd.DataFrame, n_poi
     )
 
 
-def pictured(chart: Any, data: Arrays, scores: pd.DataFrame, n_points: int) -> Any:
+def pictured(model: MinimumErrorPCA, chart: Any, data: Arrays, scores: pd.DataFrame, n_points: int) -> Any:
     """Return the chart of `draw_plane` with the images of its points, where there are any."""
     if "pc2" not in scores or "images" not in data:
         return chart
     _, rows = _points(scores, n_points)
-    return reporting.report.PicturedChart(chart, reporting.shrinking.thumbnails(data["images"][rows]))
+    shape = data["images"].shape[1:]
+    shown = measuring.complete(model, data["images"][rows].reshape(len(rows), -1))
+    return reporting.report.PicturedChart(chart, reporting.shrinking.thumbnails(shown.reshape(-1, *shape)))
 
 
 def _points(scores: pd.DataFrame, n_points: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

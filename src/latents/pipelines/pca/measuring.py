@@ -25,6 +25,35 @@ def blocks(
         yield place, np.asarray(X[rows[place]])
 
 
+def complete(model: MinimumErrorPCA, X: NDArray[Any]) -> NDArray[Any]:
+    """Return rows with what is expected of them in place of missing numbers (NaN); others as they are."""
+    X = np.asarray(X)
+    return model.impute(X) if X.dtype.kind == "f" and np.isnan(X).any() else X
+
+
+def incomplete(X: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the rows that lack a number (NaN)."""
+    if X.dtype.kind != "f":
+        return np.empty(0, np.intp)
+    lacking = [np.isnan(block).any(axis=1) for _, block in blocks(X, np.arange(len(X)))]
+    return np.flatnonzero(np.concatenate(lacking))
+
+
+def with_numbers(X: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return those of some rows that have any number: of the others there is nothing to measure."""
+    if X.dtype.kind != "f" or not len(rows):
+        return rows
+    told: NDArray[np.bool_] = np.concatenate([~np.isnan(block).all(axis=1) for _, block in blocks(X, rows)])
+    return rows[told]
+
+
+def share_missing(X: NDArray[Any]) -> float:
+    """Return the share of missing numbers (NaN)."""
+    if X.dtype.kind != "f":
+        return 0.0
+    return sum(int(np.isnan(block).sum()) for _, block in blocks(X, np.arange(len(X)))) / X.size
+
+
 def project(model: MinimumErrorPCA, X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return the coordinates (N, d) and the errors |x - x~|^2 (N,) of all rows."""
     parts = [
@@ -66,11 +95,13 @@ def measured_errors(
     basis, mean = model.components_.astype(np.float64), model.mean_.astype(np.float64)
     totals = dict.fromkeys(sorted(dimensions), 0.0)
     for place, block in blocks(X, rows):
-        rest = block - mean
+        rest = complete(model, block) - mean
+        observed = ~np.isnan(block) if block.dtype.kind == "f" else True
         z = rest @ basis.T
+        rest *= observed
         done = 0
         for d in totals:
-            rest -= z[:, done:d] @ basis[done:d]
+            rest -= (z[:, done:d] @ basis[done:d]) * observed
             if weights is None:
                 totals[d] += float(np.einsum("ij,ij->", rest, rest))
             else:
@@ -113,7 +144,8 @@ def worst_rows(
     errors = scores["error"].to_numpy()
     rows = np.argsort(-errors, kind="stable")[:n]
     mean = errors.mean()
-    originals = np.asarray(X[rows])
+    given = np.asarray(X[rows])
+    originals = complete(model, given)
     arrays = {"rows": rows, "originals": originals, "rebuilt": rebuild(model, originals, model.n_components_)}
     table = pd.DataFrame({"row": rows})
     for column, key in (("name", "names"), ("label", "labels")):
@@ -127,13 +159,13 @@ def worst_rows(
     if "features" in data:
         table["deviations"] = [
             _deviations(original, rebuilt, data["feature_names"])
-            for original, rebuilt in zip(originals, arrays["rebuilt"], strict=True)
+            for original, rebuilt in zip(given, arrays["rebuilt"], strict=True)
         ]
     return table, arrays
 
 
 def _deviations(original: NDArray[Any], rebuilt: NDArray[Any], names: NDArray[Any]) -> str:
-    squares = (original - rebuilt) ** 2
+    squares = np.nan_to_num((original - rebuilt) ** 2)  # of missing numbers 0
     total = float(squares.sum()) or 1.0
     return "; ".join(
         f"{names[j]} {original[j]:.4g} (rebuilt {rebuilt[j]:.4g}, {squares[j] / total:.0%} of the error)"

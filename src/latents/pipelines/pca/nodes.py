@@ -25,9 +25,12 @@ _FIT_BLOCK = 1 << 24  # numbers of training rows that are read at a time
 _SENT_BLOCK = 1 << 22  # and that are summed as one where the sums are made elsewhere
 
 
-def ingest(raw_images: dict[str, Any]) -> Images:
-    """Check the images, or the rows of features (see ``check_images``); labels that are all the same are none."""
-    images = check_images(raw_images)
+def ingest(raw_images: dict[str, Any], fit: FitParameters) -> Images:
+    """Check the images, or the rows of features (see ``check_images``); labels that are all the same are none.
+
+    Numbers may be missing where the fit estimates them.
+    """
+    images = check_images(raw_images, may_lack=fit.missing == "em")
     if "labels" in images and are_one_class(images["labels"]):
         logger.warning(
             "all labels are %.80r, which tells nothing apart: taken as no labels",
@@ -124,7 +127,8 @@ def _training_rows(X: NDArray[Any], train: NDArray[np.intp], params: FitParamete
     """Return the rows to fit: many of them in blocks, where the p x p sums over these are smaller than a copy."""
     n, p = len(train), X.shape[1]
     summed = params.svd_solver in ("auto", "covariance_eigh") and 8 * p <= n * X.itemsize
-    if params.robust or params.n_components == "cross_validation":  # which go over the rows several times
+    several_times = params.robust or params.missing == "em" or params.n_components == "cross_validation"
+    if several_times:  # it goes over the rows
         summed = False
     if engine.is_elsewhere and summed:
         return engine.blocks(RowBlocks(X, train, _SENT_BLOCK))
@@ -145,6 +149,7 @@ def evaluate(
 
     Where the model was fitted with weights, the means below are weighted as well, those of held-out images too.
     Where it is robust, those of training are of the rows that it was fitted to.
+    Of rows with missing numbers, what is measured is over those observed; what is shown are the numbers expected.
 
     Returns
     -------
@@ -167,7 +172,8 @@ def evaluate(
     X = pixels["X"]
     weights = split.get("weights") if hasattr(model, "total_weight_") else None
     train, held_out = (
-        rows if weights is None else rows[weights[rows] > 0] for rows in (split["train"], split["held_out"])
+        measuring.with_numbers(X, rows if weights is None else rows[weights[rows] > 0])
+        for rows in (split["train"], split["held_out"])
     )
 
     z, errors = measuring.project(model, X)
@@ -196,14 +202,18 @@ def evaluate(
         "n_features": X.shape[1],
         "n_components": d_max,
         "distortion": float(model.distortion_),
-        "distortion_gap": measuring.relative_gap(
-            float(model.distortion_), measured, float(model.distortion_curve_[0])
-        ),
         "explained_variance_ratio": float(model.explained_variance_ratio_.sum()),
         "fit_seconds": fit_record["fit_seconds"],
     }
     if "outlying" in scores:
         metrics["n_outlying"] = int((scores["outlying"] & ~scores["held_out"]).sum())
+    lacking = measuring.share_missing(X)
+    if lacking:
+        metrics["missing_share"] = lacking
+    else:
+        metrics["distortion_gap"] = measuring.relative_gap(
+            float(model.distortion_), measured, float(model.distortion_curve_[0])
+        )
     if len(held_out):
         distortions["heldout"] = pd.Series(measuring.error_curve(model, X, held_out, weights))
         distortions["heldout_measured"] = measuring.measured_errors(model, X, held_out, dimensions, weights)
@@ -211,7 +221,7 @@ def evaluate(
 
     shown_of = held_out if len(held_out) else train
     rows = shown_of[evenly(len(shown_of), params.n_reconstructions)]
-    shown = np.asarray(X[rows])
+    shown = measuring.complete(model, X[rows])
     rebuilt = {f"d{d}": measuring.rebuild(model, shown, d) for d in dimensions}
     worst_table, worst = measuring.worst_rows(model, X, images, scores, params.n_worst)
     return {
@@ -244,19 +254,22 @@ def export(model: MinimumErrorPCA, images: Images, split: Rows, metrics: dict[st
     if "images" in images:
         given, names = images["images"], []
         predictor = PCAPredictor(model, shape=given.shape[1:])
-        example = given[rows].astype(np.float64)
+        example = measuring.complete(model, as_rows(images)[rows]).reshape(-1, *given.shape[1:])
+        example = example.astype(np.float64)
     else:
         given, names = images["features"], images["feature_names"].tolist()
         predictor = PCAPredictor(model, feature_names=names)
-        example = pd.DataFrame(given[rows].astype(np.float64), columns=names)
-    weights = [split["weights"]] if hasattr(model, "total_weight_") else []
+        example = pd.DataFrame(measuring.complete(model, given[rows]).astype(np.float64), columns=names)
+    counted: list[NDArray[Any]] = [split["weights"]] if hasattr(model, "total_weight_") else []
+    if hasattr(model, "support_"):  # J is of these rows alone
+        counted.append(model.support_)
     headline = headline_of(
         metrics,
         {"heldout_distortion": "lowest", "distortion": "lowest"},
         {
             "n_components": metrics["n_components"],
             "data": digest(given, np.array(names)),
-            "split": digest(split["train"], split["held_out"], *weights),
+            "split": digest(split["train"], split["held_out"], *counted),
         },
     )
     return Candidate(predictor, example, headline)
@@ -282,6 +295,6 @@ def report(
         HTML. The slider rebuilds the images `shown`; points of the scatter show theirs.
     """
     slider = drawing.slider(model, images, distortions, shown)
-    figures["scatter"] = drawing.pictured(figures["scatter"], images, scores, params.n_scatter_points)
+    figures["scatter"] = drawing.pictured(model, figures["scatter"], images, scores, params.n_scatter_points)
     page = reporting.pages.pca({**figures, "slider": slider}, worst_table, metrics, plain(parameters))
     return page, reporting.report.render_slider("What is left of an image", slider)

@@ -28,6 +28,9 @@ class FitParameters(Parameters):
     random_state: Seed
     use_weights: bool
     robust: bool
+    missing: Literal["error", "em"]
+    max_iter: PositiveInt
+    em_tol: Annotated[float, Field(gt=0)]
 
     def arguments(self) -> dict[str, Any]:
         """Return the estimator's arguments that are given."""

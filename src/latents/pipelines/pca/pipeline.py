@@ -9,7 +9,7 @@ FIGURES = {
     name: f"{name}_figure"
     for name in (
         *("eigenimages", "reconstructions", "distortion", "spectrum"),
-        *("scatter", "worst", "errors", "loadings", "choice"),
+        *("scatter", "worst", "errors", "loadings", "choice", "imputed"),
     )
 }
 
@@ -18,7 +18,7 @@ def create_pipeline() -> Pipeline:
     """Return the pipeline, its nodes and datasets named ``pca.*``."""
     return Pipeline(
         [
-            node(nodes.ingest, "raw_images", "images", name="ingest"),
+            node(nodes.ingest, ["raw_images", "params:fit"], "images", name="ingest"),
             node(nodes.flatten_pixels, "images", "pixels", name="features"),
             node(nodes.split, ["images", "params:split"], "split", name="split"),
             node(

@@ -21,12 +21,12 @@ _FAR = 10  # times as bright, or as dark: 12 bits are 16 times 8, and 16 are 257
 _BLOCK = 1_000_000  # numbers that are rebuilt at a time, in float64: 8 MB
 
 
-def ingest(raw_images: dict[str, Any]) -> Images:
+def ingest(predictor: PCAPredictor, raw_images: dict[str, Any]) -> Images:
     """Check new images, or rows of features (see ``check_images``); one is enough.
 
-    Features have names where the data give some.
+    Features have names where the data give some. Numbers may be missing where the model takes that.
     """
-    images = check_images(raw_images, to_learn=False)
+    images = check_images(raw_images, to_learn=False, may_lack=predictor.may_lack)
     if "feature_names" not in raw_images:
         images.pop("feature_names", None)
     return images
@@ -71,7 +71,7 @@ def _warn_of_other_units(predictor: PCAPredictor, given: Any) -> None:
     """Tell of images that are many times as bright as those of training, or as dark: 8 bits after 16, say."""
     if predictor.shape is None:
         return
-    new = float(np.mean(np.asarray(given[evenly(len(given), _SAMPLE)], dtype=np.float64)))
+    new = float(np.nanmean(np.asarray(given[evenly(len(given), _SAMPLE)], dtype=np.float64)))
     trained = float(np.mean(predictor.model.mean_))
     if trained > 0 and not trained / _FAR <= new <= trained * _FAR:
         logger.warning(

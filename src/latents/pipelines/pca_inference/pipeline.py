@@ -9,7 +9,7 @@ def create_pipeline() -> Pipeline:
     """Return the pipeline, its nodes and datasets named ``pca_inference.*``."""
     return Pipeline(
         [
-            node(nodes.ingest, "raw_images", "images", name="ingest"),
+            node(nodes.ingest, ["predictor", "raw_images"], "images", name="ingest"),
             node(
                 nodes.predict,
                 ["predictor", "images", "params:predict"],
