@@ -1,11 +1,13 @@
 """Time MinimumErrorPCA beside its peers, with the error of its eigenvalues and the memory beyond the data.
 
 ``tall`` is MNIST, 60,000 images of 784 pixels; ``wide`` 500 samples of 20,000 features; ``sparse`` the word counts
-of 20 Newsgroups, 18,846 x 29,649. Where MNIST is not to be had, random numbers of its shape and of a like spectrum
-stand in for it. What is compared takes turns in one process (IncrementalPCA once, after the others); medians are
-reported. (On wide data scikit-learn's "auto" is its "randomized".) Errors are the largest relative ones of the d
-eigenvalues, against LAPACK in float64 (sparse: against ARPACK to machine precision). Memory is the peak of a
-process of its own that does nothing else, less what it held with the data loaded.
+of 20 Newsgroups, 18,846 x 29,649; ``tensors`` MNIST as torch tensors, ten times over on CUDA where there is one,
+beside the eigendecomposition of the covariance by torch itself. Where MNIST is not to be had, random numbers of
+its shape and of a like spectrum stand in for it. What is compared takes turns in one process (IncrementalPCA once,
+after the others); medians are reported. (On wide data scikit-learn's "auto" is its "randomized".) Errors are the
+largest relative ones of the d eigenvalues, against LAPACK in float64 (sparse: against ARPACK to machine
+precision). Memory is the peak of a process of its own that does nothing else, less what it held with the data
+loaded (on CUDA: of its memory).
 """
 
 import argparse
@@ -41,6 +43,7 @@ from latents.estimators import MinimumErrorPCA
 
 REFERENCE = "scikit-learn, auto"
 OURS = "ours, auto"
+TORCH = "torch, eigh"
 
 
 class Peer(NamedTuple):
@@ -81,6 +84,13 @@ def torch_lowrank(X: Any, d: int) -> NDArray[Any]:
     return singular_values.astype(np.float64) ** 2 / (len(X) - 1)
 
 
+def torch_eigh(X: torch.Tensor, d: int) -> NDArray[Any]:
+    """Decompose the covariance of a tensor, as one does with torch alone."""
+    centred = X - X.mean(dim=0)
+    values, _ = torch.linalg.eigh(centred.T @ centred / (len(X) - 1))
+    return values.flip(0)[:d].cpu().numpy()
+
+
 TALL = {
     REFERENCE: Peer(theirs),
     OURS: Peer(ours),
@@ -96,6 +106,11 @@ WIDE = {
     OURS: Peer(ours),
     "scikit-learn, full": Peer(partial(theirs, svd_solver="full")),
     "torch.pca_lowrank": Peer(torch_lowrank),
+}
+TENSORS = {
+    TORCH: Peer(torch_eigh),
+    OURS: Peer(ours),
+    "ours, from bytes": Peer(ours, np.uint8),
 }
 SPARSE = {
     REFERENCE: Peer(theirs, np.float64),
@@ -113,6 +128,16 @@ def tall(size: float) -> NDArray[np.uint8]:
     except DatasetError as error:
         print(f"No MNIST; going on with random numbers. {error}\n")
         return like_images(n_samples, 784)
+
+
+def device() -> torch.device:
+    """Return where tensors lie: CUDA, where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def tall_tensors(size: float) -> NDArray[np.uint8]:
+    """Return the same images, ten times over where there is CUDA."""
+    return np.tile(tall(size), (10 if device().type == "cuda" else 1, 1))
 
 
 def wide(size: float) -> NDArray[np.uint8]:
@@ -136,13 +161,24 @@ def counts(size: float) -> sparse.csr_array:
 
 
 class Shape(NamedTuple):
-    """Data, and who is compared on them."""
+    """Data, who is compared on them, to whom, and whether they are given as tensors."""
 
     read: Callable[[float], Any]
     peers: dict[str, Peer]
+    reference: str = REFERENCE
+    as_tensors: bool = False
+
+    def lying(self, X: Any) -> Any:
+        """Return data as they lie before the peers."""
+        return torch.from_numpy(X).to(device()) if self.as_tensors else X
 
 
-SHAPES = {"tall": Shape(tall, TALL), "wide": Shape(wide, WIDE), "sparse": Shape(counts, SPARSE)}
+SHAPES = {
+    "tall": Shape(tall, TALL),
+    "wide": Shape(wide, WIDE),
+    "sparse": Shape(counts, SPARSE),
+    "tensors": Shape(tall_tensors, TENSORS, TORCH, as_tensors=True),
+}
 
 
 def given(X: Any, dtype: type) -> Any:
@@ -164,10 +200,16 @@ def truth(X: Any, d: int) -> NDArray[np.float64]:
 
 def measure_memory(shape: str, peer: str, path: str, d: int) -> None:
     """Print the bytes that a fit needs at its peak beyond the data, in this process."""
-    loaded = sparse.load_npz(path) if path.endswith(".npz") else np.load(path)
+    loaded = SHAPES[shape].lying(sparse.load_npz(path) if path.endswith(".npz") else np.load(path))
     small = loaded[: max(600, d + 2)]
     fit = SHAPES[shape].peers[peer].fit
     fit(small, min(d, 8))  # what libraries set up once is no cost of the fit
+    if getattr(loaded, "is_cuda", False):
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        fit(loaded, d)
+        print(torch.cuda.max_memory_allocated() - before)
+        return
     before, _ = resident_bytes()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     fit(loaded, d)
@@ -195,6 +237,8 @@ def compare(shape: str, d: int, repetitions: int, size: float, folder: Path) -> 
         else:
             np.save(paths[dtype], data)
     expected = truth(X, d)
+    inputs = {dtype: SHAPES[shape].lying(data) for dtype, data in inputs.items()}
+    reference = SHAPES[shape].reference
     results: dict[str, NDArray[Any]] = {}
 
     def fit(name: str) -> None:
@@ -214,12 +258,15 @@ def compare(shape: str, d: int, repetitions: int, size: float, folder: Path) -> 
             {
                 "PCA": name,
                 "s": spread(seconds[name], 3),
-                "to scikit-learn": f"{np.median(seconds[name]) / np.median(seconds[REFERENCE]):.2f}",
+                f"to {reference.partition(',')[0]}": (
+                    f"{np.median(seconds[name]) / np.median(seconds[reference]):.2f}"
+                ),
                 "error": f"{np.abs(found / expected - 1).max():.0e}",
                 "MiB": f"{memory(shape, name, paths[peer.dtype], d):.0f}",
             }
         )
-    print(f"{shape}: {X.shape[0]:,} x {X.shape[1]:,}, d = {d}, medians of {repetitions}\n")
+    where = f" on {device().type}" if SHAPES[shape].as_tensors else ""
+    print(f"{shape}: {X.shape[0]:,} x {X.shape[1]:,}{where}, d = {d}, medians of {repetitions}\n")
     print(markdown(pd.DataFrame(rows)), "\n")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 from scipy.special import gammaln, softmax
 
@@ -317,6 +318,22 @@ def test_pca_speed_tells_seconds_errors_and_memory(program, capsys, monkeypatch)
     assert [row[0].strip() for row in cells] == list(names)
     assert 0 < float(cells[1][3]) < 1e-5
     assert all(float(row[4]) >= 0 for row in cells)
+
+
+def test_pca_speed_of_tensors_is_told_beside_torch(program, capsys, monkeypatch):
+    speed = program("pca_speed")
+    monkeypatch.setattr(speed, "tall", lambda size: speed.like_images(int(60_000 * size), 784))
+    shape = speed.SHAPES["tensors"]
+    monkeypatch.setitem(speed.SHAPES, "tensors", shape._replace(read=speed.tall_tensors))
+    speed.main(["--shapes", "tensors", "--size", "0.02", "--repetitions", "1", "--components", "5"])
+    printed = capsys.readouterr().out
+    n, device = ("12,000", "cuda") if torch.cuda.is_available() else ("1,200", "cpu")
+    assert f"tensors: {n} x 784 on {device}, d = 5" in printed
+    rows = [line for line in printed.splitlines() if line.startswith(("| torch, eigh", "| ours"))]
+    cells = [[cell.strip() for cell in row.strip("| ").split("|")] for row in rows]
+    assert [row[0] for row in cells] == ["torch, eigh", "ours, auto", "ours, from bytes"]
+    assert cells[0][2] == "1.00"
+    assert all(0 < float(row[3]) < 1e-4 for row in cells[:2])
 
 
 def test_pca_rank_counts_how_often_a_rank_is_found(program, capsys, monkeypatch):

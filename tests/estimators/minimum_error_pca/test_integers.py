@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from latents.estimators import MinimumErrorPCA
 from latents.estimators.minimum_error_pca import integers, moments
-from latents.estimators.minimum_error_pca.integers import ByteSums
-from latents.estimators.minimum_error_pca.moments import Plan, Sums
+from latents.estimators.minimum_error_pca.moments import ByteSums, Plan, Sums
 
 
 def exact(X):

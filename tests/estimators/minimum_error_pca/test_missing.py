@@ -316,7 +316,7 @@ def test_nan_is_refused_by_default_and_the_option_named():
         ({}, lambda Y: np.where(np.arange(len(Y))[:, None] == 0, Y, np.nan), "1 of 120 rows have a number"),
         ({}, lambda Y: np.where(np.arange(9) == 4, np.inf, Y), "contains infinity"),
         ({}, lambda Y: Y * 1e160, "squares of X are too large"),
-        ({}, sparse.csr_array, "takes in dense X only"),
+        ({}, sparse.csr_array, "takes in dense arrays only"),
         ({}, lambda Y: np.array_split(Y, 3), "takes them as one array, not in blocks"),
         ({"missing": "mean"}, None, "'missing' parameter"),
         ({"max_iter": 0}, None, "'max_iter' parameter"),

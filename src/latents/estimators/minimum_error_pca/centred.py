@@ -1,6 +1,6 @@
 """Centred data as an operator: multiplied from both sides without a centred copy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 
 from latents.estimators.minimum_error_pca.moments import Array, FloatArray, block_rows, working_dtype
+from latents.estimators.minimum_error_pca.tensors import TensorRows, beside
 from latents.estimators.minimum_error_pca.weighted import roots_of
 
 # So many rows are worth what a product with few columns adds up.
-_ROWS = 16
+ROWS = 16
 
 
 def largest_deviation(n_features: int, dtype: np.dtype[Any]) -> float:
@@ -27,14 +28,17 @@ def first_too_far(X: Any, mean: FloatArray) -> tuple[int, int] | None:
     """Return row and column of the first number of X (N, p) beyond ``largest_deviation``; None where none is.
 
     Each number is compared with the mean by itself: what a processor would make of their sums decides nothing.
-    X is dense, or sparse in CSR form, and finite.
+    X is dense, rows of a tensor, or sparse in CSR form, and finite.
     """
     most, mean = largest_deviation(X.shape[1], working_dtype(X)), mean.astype(np.float64)
     # Where the outermost numbers are near enough, all are. Of whole numbers one need not look for them.
     largest = max(abs(float(X.max())), abs(float(X.min()))) if X.dtype.kind == "f" else 2.0**64
     if largest + float(np.abs(mean).max()) <= most:
         return None
-    rows, is_sparse = block_rows(X.shape[1], 8, _ROWS), sp.issparse(X)
+    if isinstance(X, TensorRows):
+        near = beside(mean, X.tensor)
+        return X.first(lambda block: (block.double() - near).abs() > most)
+    rows, is_sparse = block_rows(X.shape[1], 8, ROWS), sp.issparse(X)
     for start in range(0, X.shape[0], rows):
         block = X[start : start + rows]
         with np.errstate(over="ignore"):
@@ -77,7 +81,7 @@ class Centred:
 
     def blocks(self) -> Iterator[tuple[slice, FloatArray]]:
         """Yield blocks of centred rows, dense, and where they belong."""
-        rows = block_rows(self.shape[1], self.dtype.itemsize, _ROWS)
+        rows = block_rows(self.shape[1], self.dtype.itemsize, ROWS)
         for start in range(0, self.shape[0], rows):
             which = slice(start, min(start + rows, self.shape[0]))
             block = self.X[which].toarray() if self.is_sparse else self.X[which]
@@ -91,6 +95,26 @@ class Centred:
             if self.missing is not None:
                 residuals[self.missing[rows]] = 0
             yield rows, Z, np.einsum("ij,ij->i", residuals, residuals)
+
+    def coordinates(self, basis: FloatArray) -> FloatArray:
+        """Return the coordinates of all rows (N, d)."""
+        return self.times(basis.T)
+
+    def joined(self, parts: Iterable[FloatArray], dtype: np.dtype[Any]) -> FloatArray:
+        """Return what is of each row, by its blocks."""
+        return np.concatenate(list(parts), dtype=dtype, casting="same_kind")
+
+    def sums_of_squares(self, basis: FloatArray, weights: Array | None) -> tuple[Array, float]:
+        """Return the sums over the rows, weighted or not, of squared coordinates (d,) and distances."""
+        squares, rest = np.zeros(len(basis)), 0.0
+        for rows, Z, errors in self.projected(basis):
+            if weights is None:
+                squares += np.square(Z).sum(axis=0, dtype=np.float64)
+                rest += float(errors.sum(dtype=np.float64))
+            else:
+                squares += weights[rows] @ np.square(Z)
+                rest += float(weights[rows] @ errors)
+        return squares, rest
 
     def observed_curve(self, basis: FloatArray, weights: Array | None) -> Array:
         """Return the mean squared errors over what is observed, if the first 0..d directions are kept (d + 1,)."""

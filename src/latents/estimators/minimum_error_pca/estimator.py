@@ -26,7 +26,8 @@ from latents.estimators.common.persistence import (
 )
 from latents.estimators.common.threads import n_blas_threads
 from latents.estimators.common.warnings import warn_caller
-from latents.estimators.minimum_error_pca.centred import Centred, Weighted, first_too_far, largest_deviation
+from latents.estimators.minimum_error_pca.centred import Centred, first_too_far, largest_deviation
+from latents.estimators.minimum_error_pca.centred_tensor import centred
 from latents.estimators.minimum_error_pca.cross_validation import cross_validation_curve
 from latents.estimators.minimum_error_pca.dimension import CRITERIA, Wanted, falling_sums
 from latents.estimators.minimum_error_pca.missing import Loadings, expected_pca, filled, log_density_of
@@ -54,6 +55,15 @@ from latents.estimators.minimum_error_pca.solvers import (
     possible,
     randomized_svd,
     scatter_eigh,
+)
+from latents.estimators.minimum_error_pca.tensors import (
+    TensorRows,
+    as_array,
+    as_host,
+    beside,
+    first_beyond,
+    is_tensor,
+    product,
 )
 from latents.estimators.minimum_error_pca.weighted import (
     ByNumber,
@@ -159,7 +169,7 @@ class MinimumErrorPCA(
     device : str, default="auto"
         Where "covariance_eigh" sums over dense data: "cpu", or a torch device such as "cuda". "auto" is CUDA where
         there is one and N p^2 is over 10^12, which takes a CPU longer than loading torch. Everything else is done
-        by LAPACK on the CPU.
+        by LAPACK on the CPU. Torch tensors stay on their own device (see Notes), and another one is refused.
     robust : bool, default=False
         Leave out rows that lie apart from the others, of which a few can turn the whole basis: see Notes. There
         have to be fewer components than features and rows to fit, and "cross_validation" cannot choose them.
@@ -291,6 +301,16 @@ class MinimumErrorPCA(
     to a quarter of the rows may be of another kind. It takes as long as a handful of fits, and 200 numbers a row.
     Rows that are far out within the plane count: they turn its axes, not itself.
 
+    X and the weights may be dense torch tensors, on the CPU or another device, which work as arrays of the
+    same numbers do, bfloat16 as float16. What has a row for each of X is a tensor on its device; what is
+    learned is NumPy's, and is saved and used with either kind. The rows never leave the device: sums of p x
+    p, and of "gram" N x N, come to the host for LAPACK, of "arpack" and "randomized" matrices of few columns;
+    thin matrices go there. On the CPU a fit sees the tensor's memory as an array, but for half precision, of
+    which a few rows at a time become float64 (all of them with the three that follow). "full", ``robust`` and
+    "cross_validation" are the CPU's alone, missing entries arrays' alone, and "auto" is never "full"
+    elsewhere. Gradients do not go through, nor does autocast reach in; on CUDA float32 is multiplied as
+    ``torch.set_float32_matmul_precision`` says, and only "highest", torch's default, keeps the digits above.
+
     With entries missing, S is what it is expected to be given those observed, under the probabilistic model below:
     each missing entry has its conditional mean, and the conditional covariances are added. Every E step computes
     both (the covariances by their products with the basis and their trace, on which alone it depends where EM
@@ -420,7 +440,7 @@ class MinimumErrorPCA(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (N, p), an iterable of such blocks, or ``latents.engines``' blocks
+        X : array-like, tensor or sparse matrix of shape (N, p), iterable of such, or ``latents.engines``' blocks
             At least two samples. Float32 data give float32 results, all other numbers float64; dense ones
             are copied to floats in blocks only, and a memory map is read as it is needed. Sparse data stay
             sparse, and are multiplied in float64. Blocks are read once, in any order, which changes nothing but
@@ -443,7 +463,8 @@ class MinimumErrorPCA(
             entries are missing; if X has one sample, missing values (with missing="em" a column of nothing
             else), infinite ones, or values whose squares are too large (see Notes); if
             weights are not one for each row, below 0, not finite or all 0; for
-            "arpack" on data without any variance; or if torch cannot use the device.
+            "arpack" on data without any variance; if torch cannot use the device; or if X is a sparse tensor, or
+            on a device that is another than ``device`` or that the solver cannot use.
 
         Warns
         -----
@@ -472,7 +493,7 @@ class MinimumErrorPCA(
 
         Parameters
         ----------
-        X : array-like or sparse matrix of shape (n, p)
+        X : array-like, tensor or sparse matrix of shape (n, p)
             One sample or more.
         y : ignored
         sample_weight : array-like of shape (n,), optional
@@ -531,11 +552,12 @@ class MinimumErrorPCA(
 
         Parameters
         ----------
-        X : array-like of shape (N, p)
+        X : array-like, tensor or sparse matrix of shape (N, p)
 
         Returns
         -------
         ndarray of shape (N, d)
+            Of a tensor, as from all methods that give numbers for each row, a tensor on its device.
 
         Raises
         ------
@@ -561,6 +583,10 @@ class MinimumErrorPCA(
             A copy, floats; what was observed is as it was.
         """
         A = self._centred(X)
+        if isinstance(A.X, TensorRows):  # which lacks nothing
+            rows = A.X[:] if A.dtype == np.float32 else A.X[:].double()
+            copy: FloatArray = rows.clone()  # type: ignore[assignment]
+            return copy
         return A.X.toarray() if A.is_sparse else np.array(A.X, A.dtype)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
@@ -578,22 +604,32 @@ class MinimumErrorPCA(
             ``transform`` can give.
         """
         check_is_fitted(self)
-        Z = check_array(X, input_name="X", dtype=_DTYPES, ensure_min_features=0)
+        Z = self._checked_coordinates(X)
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"X has {Z.shape[1]} columns; coordinates have n_components_={self.n_components_}"
             )
         if self.whiten:
-            Z = Z * self._scale()
-        most = largest_deviation(1, Z.dtype)
-        if Z.size and not max(abs(float(Z.max())), abs(float(Z.min()))) <= most:
-            row, column = np.argwhere(~(np.abs(Z) <= most))[0].tolist()
+            Z = Z * beside(self._scale(), Z)
+        dtype = np.dtype(str(Z.dtype).removeprefix("torch."))
+        most = largest_deviation(1, dtype)
+        if (place := first_beyond(Z, most)) is not None:
             raise ValueError(
-                f"X[{row}, {column}] stands for a length of {Z[row, column]:.3g}; allowed in {Z.dtype} are "
+                f"X[{place[0]}, {place[1]}] stands for a length of {float(Z[place]):.3g}; allowed in {dtype} are "
                 f"lengths of at most {most:.3g}"
             )
-        points: FloatArray = Z @ self.components_ + self.mean_
+        points: FloatArray = product(Z, beside(self.components_, Z)) + beside(self.mean_, Z)
         return points
+
+    def _checked_coordinates(self, X: Any) -> Any:
+        """Return coordinates as an array or a tensor of float32 or float64."""
+        check = partial(check_array, input_name="X", dtype=_DTYPES, ensure_min_features=0)
+        if not is_tensor(X):
+            return check(X)
+        rows = TensorRows(X)
+        check(rows.stand_in())
+        rows.check_finite()
+        return rows[:] if rows.dtype == np.float32 else rows[:].double()
 
     def reconstruction_errors(self, X: ArrayLike) -> FloatArray:
         """Return |x_n - x~_n|^2 for every sample; of incomplete rows, the sum over the entries observed.
@@ -609,17 +645,15 @@ class MinimumErrorPCA(
             a robust fit, that of the rows in ``support_``.
         """
         A = self._centred(X)
-        errors = np.empty(A.shape[0], np.result_type(A.dtype, self.components_))
-        for rows, _, squares in A.projected(self.components_):
-            errors[rows] = squares
-        return errors
+        squares = (squares for _, _, squares in A.projected(self.components_))
+        return A.joined(squares, np.result_type(A.dtype, self.components_))
 
     def distortion(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Return the mean of |x_n - x~_n|^2, weighted or not, of any data under the fitted basis and mean.
 
         Of incomplete rows it is the mean of sums over what is observed: less, the more is missing.
         """
-        errors = self.reconstruction_errors(X)
+        errors = as_array(self.reconstruction_errors(X))
         return weighted_mean(errors, weights_of_rows(sample_weight, len(errors)))
 
     def distortion_curve(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -641,14 +675,7 @@ class MinimumErrorPCA(
         weights = weights_of_rows(sample_weight, A.shape[0])
         if A.missing is not None:
             return A.observed_curve(self.components_, weights)
-        rest, squares = 0.0, np.zeros(self.n_components_)
-        for rows, Z, errors in A.projected(self.components_):
-            if weights is None:
-                rest += float(errors.sum(dtype=np.float64))
-                squares += np.square(Z).sum(axis=0, dtype=np.float64)
-            else:
-                rest += float(weights[rows] @ errors)
-                squares += weights[rows] @ np.square(Z)
+        squares, rest = A.sums_of_squares(self.components_, weights)
         total = A.shape[0] if weights is None else weights.sum()
         return falling_sums(squares / total, rest / total)
 
@@ -695,9 +722,8 @@ class MinimumErrorPCA(
             If the covariance is singular to working precision, so that there is no density.
         """
         model, A = self._probabilistic(), self._centred(X)
-        log_density = np.empty(A.shape[0], np.result_type(A.dtype, self.components_))
-        for rows, Z, errors in A.projected(self.components_):
-            log_density[rows] = model.log_density(Z, errors)
+        of_blocks = (model.log_density(Z, errors) for _, Z, errors in A.projected(self.components_))
+        log_density = A.joined(of_blocks, np.result_type(A.dtype, self.components_))
         if A.missing is not None:
             some = A.missing.any(axis=1)
             observed = (~A.missing[some]).astype(np.float64)
@@ -712,7 +738,7 @@ class MinimumErrorPCA(
         sample_weight: ArrayLike | None = None,
     ) -> float:
         """Return the mean of ``score_samples(X)``, weighted or not: nats per sample."""
-        log_density = self.score_samples(X)
+        log_density = as_array(self.score_samples(X))
         return weighted_mean(log_density, weights_of_rows(sample_weight, len(log_density)))
 
     @np.errstate(over="ignore", invalid="ignore")  # which check_squares tells
@@ -720,6 +746,11 @@ class MinimumErrorPCA(
         """Learn everything from X; return X centred, or None where entries are missing."""
         self._validate_params()
         data = given = self._checked(X, reset=True, force_writeable=not self.copy, ensure_all_finite=False)
+        if isinstance(given, TensorRows):
+            given.check_device(self.device)
+            if self.missing == "em":  # which would let NaN pass by the array
+                self._check_finite(given)
+            data = given.seen()
         weights = weights_of_rows(sample_weight, given.shape[0])
         if self._may_lack(given) and np.isnan(given).any():
             self._check_not_robust("missing entries")
@@ -727,22 +758,23 @@ class MinimumErrorPCA(
             return None
         if weights is not None:
             self._check_finite(given)
-            data, weights = counted(given, weights)
+            data, weights = counted(data, weights)
             check_enough(len(weights))
         if not self.robust:
             return self._learn(data, given, weights)
         self._check_not_robust("sample_weight", allowed=weights is None)
         self._check_not_robust("'cross_validation'", allowed=self.n_components != "cross_validation")
         self._check_finite(given)
+        data = as_host(given, "robust=True")
 
         def errors_of(rows: Mask) -> tuple[FloatArray, float, int]:
-            A = self._learn(counted(given, rows.astype(np.float64))[0], given, None)
+            A = self._learn(counted(data, rows.astype(np.float64))[0], data, None)
             errors = [errors for _, _, errors in A.projected(self.components_)]
             return np.concatenate(errors), float(self.distortion_curve_[0]), self.n_components_
 
         with unchanged_on_failure(self):
-            support = support_of(given, errors_of, check_random_state(self.random_state))
-            A = self._learn(counted(given, support.rows.astype(np.float64))[0], given, None)
+            support = support_of(data, errors_of, check_random_state(self.random_state))
+            A = self._learn(counted(data, support.rows.astype(np.float64))[0], given, None)
         self.support_, self.error_cutoff_ = support
         return A
 
@@ -757,7 +789,8 @@ class MinimumErrorPCA(
         """Learn from the rows that count; return all that are given, centred."""
         wanted = self._wanted()
         n_nonzeros = data.nnz if sp.issparse(data) else None  # type: ignore[attr-defined]
-        solver = choose_solver(self.svd_solver, data.shape, n_nonzeros, wanted)
+        is_on_host = not isinstance(data, TensorRows) or data.is_on_host
+        solver = choose_solver(self.svd_solver, data.shape, n_nonzeros, wanted, is_on_host=is_on_host)
         if solver == "full" and n_nonzeros is not None:
             raise ValueError(
                 "svd_solver='full' would make X dense; allowed for sparse X are "
@@ -768,7 +801,8 @@ class MinimumErrorPCA(
             self._check_square(solver, data.shape)
         if wanted.criterion == "cross_validation":
             self._check_finite(given)
-            curve = cross_validation_curve(data, weights, self.device, self.random_state)
+            on_host = as_host(data, "n_components='cross_validation'")
+            curve = cross_validation_curve(on_host, weights, self.device, self.random_state)
             wanted = replace(wanted, number=int(np.argmin(curve)), curve=curve)
         if solver == "covariance_eigh":
             moments = Moments.of(data, self.device, weights)
@@ -776,15 +810,17 @@ class MinimumErrorPCA(
             if not np.isfinite(moments.scatter.diagonal()).all():
                 self._check_finite(given)
             self._learn_from_moments(moments, wanted, working_dtype(data))
-            return Centred(given, self.mean_)
-        if n_nonzeros is None:
+            return centred(given, self.mean_)
+        if isinstance(data, TensorRows):
+            data = data.on_host("svd_solver='full'") if solver == "full" else data.in_one_part()
+        elif n_nonzeros is None:
             data = np.asarray(data)
         if weights is None:
             self._check_finite(data)
         mean = mean_of(data, weights, block_rows(data.shape[1], 8))
-        A = Centred(data, mean) if weights is None else Weighted(data, mean, weights)
+        A = centred(data, mean, weights)
         if solver == "full":
-            A = A.dense(in_place=not (self.copy or self.robust))
+            A = A.dense(in_place=not (self.copy or self.robust or isinstance(given, TensorRows)))
         trace = 0.0 if solver == "gram" else A.squared_length()  # "gram" has it on its diagonal
         check_squares(trace * (A.shape[0] / A.total), A.shape[1], A.dtype)
         total_weight = None if weights is None else float(weights.sum())
@@ -795,7 +831,7 @@ class MinimumErrorPCA(
         total = float(decomposition.eigenvalues.sum()) if whole else trace / A.total
         columns = A.column_squares() / A.total if wanted.tells_noise else None
         self._keep(decomposition, solver, mean, total, A.shape[0], A.dtype, total_weight, wanted, columns)
-        return A if weights is None and data is given else Centred(given, mean)
+        return A if weights is None and data is given else centred(given, mean)
 
     def _asked(self) -> str:
         given = {name: getattr(self, name) for name in ("max_distortion", "max_distortion_share")}
@@ -804,7 +840,8 @@ class MinimumErrorPCA(
 
     def _may_lack(self, data: Any) -> bool:
         """Tell whether NaN stands for missing entries."""
-        return bool(self.missing == "em" and not sp.issparse(data) and data.dtype.kind == "f")
+        takes_them = not sp.issparse(data) and not isinstance(data, TensorRows)
+        return bool(self.missing == "em" and takes_them and data.dtype.kind == "f")
 
     def _fit_incomplete(self, given: NDArray[Any], weights: Array | None) -> None:
         """Learn everything from rows with missing entries, some of them."""
@@ -1012,15 +1049,24 @@ class MinimumErrorPCA(
         sparse_or_odd = sp.issparse(X) or getattr(X, "dtype", None) in (np.float16, np.longdouble)
         finite = "allow-nan" if self.missing == "em" and not sp.issparse(X) else True
         how = {"ensure_min_samples": 2 if reset else 1, "ensure_all_finite": finite, **how}
+        if is_tensor(X):
+            rows = TensorRows(X)
+            asked = {**how, "ensure_all_finite": False, "force_writeable": False}
+            validate_data(self, rows.stand_in(), reset=reset, **asked)
+            if how["ensure_all_finite"]:
+                self._check_finite(rows)
+            return rows
         dtype = _DTYPES if sparse_or_odd else "numeric"
         with self._naming_the_option():
             return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
 
     def _check_finite(self, data: Any) -> None:
+        name = type(self).__name__
         with self._naming_the_option():
-            assert_all_finite(
-                data, allow_nan=self._may_lack(data), estimator_name=type(self).__name__, input_name="X"
-            )
+            if isinstance(data, TensorRows):
+                data.check_finite(name)
+            else:
+                assert_all_finite(data, allow_nan=self._may_lack(data), estimator_name=name, input_name="X")
 
     @contextmanager
     def _naming_the_option(self) -> Iterator[None]:
@@ -1032,7 +1078,7 @@ class MinimumErrorPCA(
             raise ValueError(
                 "Input X contains NaN: entries are missing, which missing="
                 + (
-                    "'em' takes in dense X only"
+                    "'em' takes in dense arrays only"
                     if self.missing == "em"
                     else "'error' refuses; 'em' estimates them"
                 )
@@ -1045,13 +1091,14 @@ class MinimumErrorPCA(
         if (place := first_too_far(data, self.mean_)) is not None:
             dtype = working_dtype(data)
             most = largest_deviation(data.shape[1], dtype)
+            number = float(data[place])
             raise ValueError(
-                f"X[{place[0]}, {place[1]}] is {data[place]:.3g}, too far from the mean of the training data to "
-                f"be squared; allowed in {dtype} is what lies within {most:.3g} of it"
+                f"X[{place[0]}, {place[1]}] is {number:.3g}, too far from the mean of the training data "
+                f"to be squared; allowed in {dtype} is what lies within {most:.3g} of it"
             )
         missing = np.isnan(data) if self._may_lack(data) else np.zeros((0, 0), bool)
         if not missing.any():
-            return Centred(data, self.mean_)
+            return centred(data, self.mean_)
         some, dtype = missing.any(axis=1), working_dtype(data)
         observed = (~missing[some]).astype(dtype)
         rows = np.where(missing[some], 0, data[some] - self.mean_).astype(dtype, copy=False)
@@ -1061,9 +1108,9 @@ class MinimumErrorPCA(
         return Centred(full, self.mean_, missing)
 
     def _project(self, A: Centred) -> FloatArray:
-        Z = A.times(self.components_.T)
+        Z = A.coordinates(self.components_)
         if self.whiten:
-            Z /= self._scale()
+            Z /= beside(self._scale(), Z)
         return Z
 
     def _scale(self) -> FloatArray:
@@ -1114,10 +1161,11 @@ def _of_like_size(blocks: Iterable[Any]) -> Iterator[Any]:
     """Give blocks of p rows at least, but for the last: the sums of fewer take longer than the rows."""
     waiting: list[Any] = []
     for block in blocks:
-        if waiting and (sp.issparse(block) or block.dtype != waiting[0].dtype):
+        stays = not isinstance(block, np.ndarray)
+        if waiting and (stays or block.dtype != waiting[0].dtype):
             yield np.concatenate(waiting)
             waiting = []
-        if sp.issparse(block) or (not waiting and len(block) >= block.shape[1]):
+        if stays or (not waiting and len(block) >= block.shape[1]):
             yield block
             continue
         waiting.append(block)

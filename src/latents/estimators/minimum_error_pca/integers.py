@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-
-from latents.estimators.minimum_error_pca.moments import Array, RowSums, Sums
+from numpy.typing import NDArray
 
 # Bytes less 128 are at most 128 in size: the products of 2^17 - 1 rows stay within 32 bits, these by far. Of so
 # many the copy is small.
@@ -21,23 +20,19 @@ _STRIP = 128
 _SHIFT = np.uint8(128)
 
 
-class ByteSums(Sums):
-    """The same sums as ``Sums``, of bytes or truth values less 128, by products of 8-bit numbers into 32 bits."""
-
-    def of(self, X: Any, weights: Array | None = None) -> RowSums:  # noqa: ARG002 - bytes have none (``Plan.of``)
-        """Return the sums over the rows of X (n, p)."""
-        n, p = len(X), self.n_features
-        sums, products = np.zeros(p), torch.zeros(p, p, dtype=torch.float64)
-        copied = np.empty((min(_ROWS, n), p), np.uint8)
-        for start in range(0, n, _ROWS):
-            block = np.asarray(X[start : start + _ROWS]).view(np.uint8)
-            # What is 128 less is, as a signed byte, what differs in the first bit.
-            block = np.bitwise_xor(block, _SHIFT, out=copied[: len(block)]).view(np.int8)
-            sums += block.sum(axis=0, dtype=np.int32)
-            add_products(torch.from_numpy(block), products)
-        upper = products.numpy()
-        self._parts = [(sums, np.triu(upper) + np.triu(upper, 1).T)]
-        return self._total(X, None, 1.0)
+def sums_of_bytes(X: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return sum_n (x_n - 128), and sum_n (x_n - 128)(x_n - 128)', of rows of bytes or truth values (n, p)."""
+    n, p = len(X), X.shape[1]
+    sums, products = np.zeros(p, np.int64), torch.zeros(p, p, dtype=torch.float64)
+    copied = np.empty((min(_ROWS, n), p), np.uint8)
+    for start in range(0, n, _ROWS):
+        block = np.asarray(X[start : start + _ROWS]).view(np.uint8)
+        # What is 128 less is, as a signed byte, what differs in the first bit.
+        block = np.bitwise_xor(block, _SHIFT, out=copied[: len(block)]).view(np.int8)
+        sums += block.sum(axis=0, dtype=np.int32)
+        add_products(torch.from_numpy(block), products)
+    upper = products.numpy()
+    return sums, np.triu(upper) + np.triu(upper, 1).T
 
 
 def add_products(block: torch.Tensor, products: torch.Tensor) -> None:

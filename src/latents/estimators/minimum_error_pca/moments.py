@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from latents.estimators.common.threads import n_blas_threads, one_blas_thread
+from latents.estimators.minimum_error_pca.tensors import TensorRows, as_array, product
 from latents.estimators.minimum_error_pca.weighted import counted, roots_of
 
 if TYPE_CHECKING:
@@ -122,16 +123,19 @@ class RowSums:
     def of(cls, X: Any, device: str = "cpu", n_threads: int = 1, weights: Array | None = None) -> "RowSums":
         """Sum over the rows of X (n, p), dense or sparse, of any numeric type.
 
-        Sums over dense rows are on the device (see ``sums_on``). Float32 data are multiplied in float32, some
-        rows at a time, and added up in float64. Sums over bytes are exact, those with weights to float64. Data
-        that are not finite, or whose squares overflow their type, show on the diagonal of the products, without a
-        warning. Rows of weight 0 are left out.
+        Sums over dense rows are on the device (see ``sums_on``), those of a tensor on its own. Float32 data are
+        multiplied in float32, some rows at a time, and added up in float64. Sums over bytes are exact, those with
+        weights to float64. Data that are not finite, or whose squares overflow their type, show on the diagonal of
+        the products, without a warning. Rows of weight 0 are left out.
 
         Raises
         ------
         ValueError
-            If torch cannot use the device.
+            If torch cannot use the device, or it is not that of a tensor.
         """
+        if isinstance(X, TensorRows):
+            X.check_device(device)
+            X = X.seen()
         if weights is not None:
             X, weights = counted(X, weights)
             if not len(weights):
@@ -146,7 +150,10 @@ class RowSums:
                 )
             sums = np.asarray(T.sum(axis=0)).ravel()
             return cls(T.shape[0], sums, (T.T @ T).toarray(), 0.0, working_dtype(X))
-        return sums_on(device, Plan.of(X, weights is not None), X.shape, n_threads).of(X, weights)
+        plan = Plan.of(X, weights is not None)
+        if isinstance(X, TensorRows):
+            return TorchSums(plan, X.shape[1], X.device).of(X, weights)
+        return sums_on(device, plan, X.shape, n_threads).of(X, weights)
 
     @np.errstate(over="ignore", invalid="ignore")
     def __add__(self, other: "RowSums") -> "RowSums":
@@ -195,7 +202,7 @@ def sums_on(device: str, plan: "Plan", shape: tuple[int, int], n_threads: int) -
             return TorchSums(plan, shape[1], resolved)
     # Loading torch takes longer than most sums over bytes: where it is, it may help.
     if plan.are_bytes and shape[0] * shape[1] ** 2 >= _FEW_PRODUCTS and "torch" in sys.modules:
-        from latents.estimators.minimum_error_pca.integers import ByteSums, are_faster
+        from latents.estimators.minimum_error_pca.integers import are_faster
 
         if are_faster(n_threads):
             return ByteSums(plan, shape[1])
@@ -217,7 +224,7 @@ class Plan(NamedTuple):
         if (X.dtype.kind == "b" or X.dtype == np.uint8) and not has_weights:
             return cls(np.float32(_BYTE_SHIFT), np.dtype(np.float32), _BYTE_ROWS, False, are_bytes=True)
         dtype = working_dtype(X)
-        first = X[:64].astype(np.float64)
+        first = as_array(X[:64]).astype(np.float64)
         mean, spread = first.mean(axis=0), first.var(axis=0).sum()
         if X.dtype == dtype and not has_weights and mean @ mean <= _FAR**2 * spread:
             return cls(dtype.type(0), dtype, _BLOCK_ROWS, True)
@@ -287,6 +294,18 @@ class Sums:
             sums += factors @ block
 
 
+class ByteSums(Sums):
+    """The same sums, of bytes or truth values, in whole numbers (see ``sums_of_bytes``)."""
+
+    def of(self, X: Any, weights: Array | None = None) -> RowSums:  # noqa: ARG002 - bytes have none (``Plan.of``)
+        """Return the sums over the rows of X (n, p)."""
+        from latents.estimators.minimum_error_pca.integers import sums_of_bytes
+
+        sums, products = sums_of_bytes(X)
+        self._parts = [(sums.astype(np.float64), products)]
+        return self._total(X, None, 1.0)
+
+
 class TorchSums(Sums):
     """The same sums, by the same plan, on another device: products in the plan's type, added up in float64."""
 
@@ -303,14 +322,18 @@ class TorchSums(Sums):
         """Return the sums over the rows of X (n, p), times their weights (n,), all above 0, if they have any."""
         roots, unit = (None, 1.0) if weights is None else roots_of(weights, self.plan.dtype)
         for start in range(0, len(X), self.plan.rows):
-            rows = self._torch.tensor(X[start : start + self.plan.rows])  # in their own type: bytes, for one
-            block = rows.to(self._shift.device).to(self._shift.dtype) - self._shift
+            rows = X[start : start + self.plan.rows]
+            if not isinstance(X, TensorRows):
+                rows = self._torch.tensor(rows)  # in their own type: bytes, for one
+            block = rows.to(self._shift.device).to(self._shift.dtype)
+            if not self.plan.in_place:
+                block = block - self._shift
             if roots is None:
                 self._sums += block.sum(dim=0)
             else:
                 factors = self._torch.tensor(roots[start : start + len(block)], device=block.device)
                 block *= factors[:, None]
-                self._sums += factors @ block
-            self._products += block.T @ block
+                self._sums += product(factors, block)
+            self._products += product(block.T, block)
         self._parts = [(self._sums.cpu().numpy(), self._products.cpu().numpy())]
         return self._total(X, weights, unit)

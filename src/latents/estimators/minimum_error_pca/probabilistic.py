@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from latents.estimators.minimum_error_pca.moments import FloatArray
+from latents.estimators.minimum_error_pca.tensors import beside
 
 
 class ProbabilisticPCA(NamedTuple):
@@ -43,7 +44,7 @@ class ProbabilisticPCA(NamedTuple):
         """
         variances, noise = self._inverted()
         d, p = self.basis.shape
-        distances = np.square(Z) @ (1 / variances)
+        distances = (Z * Z * beside(1 / variances, Z)).sum(axis=1)
         log_determinant = float(np.log(variances).sum(dtype=np.float64))
         if noise is not None:
             distances += errors / noise

@@ -48,18 +48,26 @@ class Decomposition(NamedTuple):
     basis: FloatArray
 
 
-def choose_solver(svd_solver: str, shape: tuple[int, int], n_nonzeros: int | None, wanted: Wanted) -> str:
+def choose_solver(
+    svd_solver: str,
+    shape: tuple[int, int],
+    n_nonzeros: int | None,
+    wanted: Wanted,
+    *,
+    is_on_host: bool = True,
+) -> str:
     """Resolve ``"auto"``; any other name stands.
 
-    Small data go to LAPACK's SVD, which is the most precise. Others go to the covariance or, where they have more
-    features than samples, to the Gram matrix, unless d is known and the Lanczos iteration is sooner done: so it is
-    with sparse data, of which `n_nonzeros` says how many numbers they have, and with very large ones.
+    Small data that LAPACK can see go to its SVD, which is the most precise. Others go to the covariance or, where
+    they have more features than samples, to the Gram matrix, unless d is known and the Lanczos iteration is sooner
+    done: so it is with sparse data, of which `n_nonzeros` says how many numbers they have, and with very large
+    ones.
     """
     if svd_solver != "auto":
         return svd_solver
     n_samples, n_features = shape
     least = min(shape)
-    if n_nonzeros is None and max(shape) <= _SMALL:
+    if n_nonzeros is None and is_on_host and max(shape) <= _SMALL:
         return "full"
     whole = "covariance_eigh" if n_features <= n_samples else "gram"
     if wanted.number is None or not 1 <= wanted.number <= least // 8:

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from latents.estimators.common.weights import checked_weights
+from latents.estimators.minimum_error_pca.tensors import TensorRows, as_array
 
 Array = NDArray[np.float64]
 
@@ -20,7 +21,7 @@ def weights_of_rows(
     sample_weight: ArrayLike | None, n_rows: int | None, *, any_above: bool = True
 ) -> Array | None:
     """Return ``checked_weights`` of rows, which add up to what squares of data can be multiplied by."""
-    weights = checked_weights(sample_weight, n_rows, "row", any_above=any_above)
+    weights = checked_weights(as_array(sample_weight), n_rows, "row", any_above=any_above)
     if weights is not None and weights.any():
         with np.errstate(over="ignore"):
             total = weights.sum()
@@ -62,8 +63,8 @@ class Picked:
 
 
 def picked(X: Any, rows: NDArray[np.intp]) -> Any:
-    """Return some rows of X; of an array they are not copied."""
-    if isinstance(X, Picked):
+    """Return some rows of X; of an array or a tensor they are not copied."""
+    if isinstance(X, Picked | TensorRows):
         return X.picked(rows)
     return cast("Any", X)[rows] if sp.issparse(X) else Picked(X, rows)
 
@@ -98,6 +99,8 @@ def weighted_mean(values: NDArray[Any], weights: Array | None) -> float:
 
 def mean_of(X: Any, weights: Array | None, block_rows: int) -> Array:
     """Return the mean of the rows of X (N, p), in float64; with weights so many are read at a time."""
+    if isinstance(X, TensorRows):
+        return X.mean(weights)
     if weights is None:
         return np.asarray(X.mean(axis=0, dtype=np.float64)).ravel()
     if sp.issparse(X):
