@@ -7,6 +7,8 @@ from kedro.io import DatasetError
 from latents.datasets import MedMNISTDataset
 from latents.pipelines.cvae import nodes as cvae
 from latents.pipelines.pca import nodes as pca
+from latents.pipelines.pca.parameters import FitParameters
+from tests.pipelines.test_pca_pictures import FIT
 
 RNG = np.random.default_rng(0)
 SIZES = {"train": 6, "val": 2, "test": 3}
@@ -56,7 +58,7 @@ def test_several_labels_for_an_image(tmp_path, caplog):
         ValueError, match=r"labels have shape \(11, 14\): each image has 14 .* one class for each"
     ):
         cvae.ingest(data)
-    checked = pca.ingest(data)
+    checked = pca.ingest(data, FitParameters(**FIT | {"n_components": 3}))
     assert checked["images"].shape == (11, 28, 28)
     assert "labels" not in checked
     assert "labels have shape (11, 14), several for each image; they are left out" in caplog.text
