@@ -95,7 +95,7 @@ def test_a_processor_that_adds_them_up_wrongly_is_left_alone(monkeypatch, wrong)
         return whole.to(torch.int32) if wrong == "saturates" else whole.to(torch.int16)
 
     monkeypatch.setattr(torch, "_int_mm", product)
-    monkeypatch.setattr(integers, "_ROWS", 64)
+    monkeypatch.setattr(integers, "_TRIED", 64)
     monkeypatch.setattr(integers, "_STRIP", 16)
     integers.are_faster.cache_clear()
     try:
