@@ -48,28 +48,41 @@ def add_products(block: torch.Tensor, products: torch.Tensor) -> None:
 
 
 @cache
+def are_right() -> bool:
+    """Tell whether this processor, and this torch, add up products of bytes without losing any.
+
+    Without instructions of its own for them a processor adds up pairs of products in 16 bits, in which two of the
+    largest are cut off or wrap around, and says nothing. So largest numbers of both signs are tried, beside each
+    other in all ways, in many rows and in few.
+    """
+    for n, p in ((_TRIED, 2 * _STRIP), (7, _STRIP + 5)):
+        rows, columns = np.arange(n)[:, np.newaxis], np.arange(p)
+        largest = np.where((rows >> columns % 4) & 1 == 0, 127, -128).astype(np.int8)
+        largest[:, ::5], largest[:, ::7] = 127, -128
+        found = torch.zeros(p, p, dtype=torch.float64)
+        try:
+            add_products(torch.from_numpy(largest), found)
+        except RuntimeError:  # a build without them
+            return False
+        exact = largest.astype(np.float64)  # in which so few are
+        if not np.array_equal(np.triu(found.numpy()), np.triu(exact.T @ exact)):
+            return False
+    return True
+
+
+@cache
 def are_faster(n_threads: int) -> bool:
-    """Tell whether products of bytes are right here, and sooner done than those of float32.
+    """Tell whether products of bytes are right, and sooner done than those of float32.
 
     They are torch's, which has threads of its own: one thread alone does without, unless torch has no more.
-
-    Without instructions of its own for them a processor adds up pairs of products in 16 bits, where two of the
-    largest are too much, or is slow. Both are tried: by the largest numbers, and by the clock.
     """
-    if n_threads == 1 < torch.get_num_threads():
+    if n_threads == 1 < torch.get_num_threads() or not are_right():
         return False
-    largest = torch.full((_TRIED, 2 * _STRIP), -128, dtype=torch.int8)
-    largest[::3, ::2] = 127
-    floats = largest.to(torch.float32)
-    exact = largest.to(torch.float64).numpy()  # in which so few are
-    found = torch.zeros(2 * _STRIP, 2 * _STRIP, dtype=torch.float64)
-    try:
-        add_products(largest, found)
-    except RuntimeError:  # a build without them
-        return False
-    if not np.array_equal(np.triu(found.numpy()), np.triu(exact.T @ exact)):
-        return False
-    return _seconds(lambda: torch._int_mm(largest.t(), largest)) < 0.75 * _seconds(lambda: floats.t() @ floats)
+    numbers = torch.ones(_TRIED, 2 * _STRIP, dtype=torch.int8)
+    floats = numbers.to(torch.float32)
+    return _seconds(lambda: torch._int_mm(numbers.t(), numbers)) < 0.75 * _seconds(
+        lambda: floats.t() @ floats
+    )
 
 
 def _seconds(product: Callable[[], object]) -> float:
