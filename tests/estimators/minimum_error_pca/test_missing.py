@@ -317,7 +317,11 @@ def test_nan_is_refused_by_default_and_the_option_named():
         ({}, lambda Y: np.where(np.arange(9) == 4, np.inf, Y), "contains infinity"),
         ({}, lambda Y: Y * 1e160, "squares of X are too large"),
         ({}, sparse.csr_array, "takes in dense arrays only"),
-        ({}, lambda Y: np.array_split(Y, 3), "takes them as one array, not in blocks"),
+        (
+            {},
+            lambda Y: np.array_split(Y, 3),
+            "missing='em' goes over all rows several times, and takes no blocks",
+        ),
         ({"missing": "mean"}, None, "'missing' parameter"),
         ({"max_iter": 0}, None, "'max_iter' parameter"),
         ({"em_tol": 0}, None, "'em_tol' parameter"),
@@ -339,4 +343,4 @@ def test_an_empty_column_is_named():
 def test_partial_fit_is_refused():
     with pytest.raises(AttributeError) as refused:
         MinimumErrorPCA(3, missing="em").partial_fit(rows_of())
-    assert "not in blocks" in str(refused.value.__cause__)
+    assert "no partial_fit" in str(refused.value.__cause__)

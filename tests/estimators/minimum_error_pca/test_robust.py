@@ -1,5 +1,7 @@
 """Rows that lie apart: left out of the fit, and told of."""
 
+import re
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -160,16 +162,30 @@ def test_a_plane_that_holds_all_rows_tells_none_apart(n, p, d):
     ("fit", "what"),
     [
         (lambda pca, X: pca.fit(X, sample_weight=np.ones(len(X))), "sample_weight"),
-        (lambda pca, X: pca.fit([X, X]), "blocks"),
-        (lambda pca, X: pca.partial_fit(X), "partial_fit"),
-        (lambda pca, X: pca.set_params(n_components="cross_validation").fit(X), "'cross_validation'"),
         (
-            lambda pca, X: pca.set_params(missing="em").fit(np.where(X > 1, np.nan, X)),
-            "missing entries",
+            lambda pca, X: pca.set_params(n_components="cross_validation").fit(X),
+            "n_components='cross_validation'",
+        ),
+        (
+            lambda pca, X: pca.set_params(missing="em").fit(
+                np.where(X > 1, np.nan, X), sample_weight=X[:, 0] ** 2
+            ),
+            "sample_weight and missing entries",
         ),
     ],
 )
 def test_what_cannot_be_robust_is_refused(fit, what):
-    X = planted(20, 5, seed=0)
-    with pytest.raises(ValueError, match=f"robust=True .* cannot be had with {what}.*; allowed there is"):
-        fit(MinimumErrorPCA(1, robust=True), X)
+    with pytest.raises(ValueError, match=f"robust=True .* cannot be had with {what}; allowed there is"):
+        fit(MinimumErrorPCA(1, robust=True), planted(20, 5, seed=0))
+
+
+def test_blocks_cannot_be_robust():
+    X, said = (
+        planted(20, 5, seed=0),
+        "robust=True goes over all rows .*, and takes no blocks and no partial_fit",
+    )
+    with pytest.raises(ValueError, match=said):
+        MinimumErrorPCA(1, robust=True).fit([X, X])
+    with pytest.raises(AttributeError) as error:
+        MinimumErrorPCA(1, robust=True).partial_fit(X)
+    assert re.match(said, str(error.value.__cause__))

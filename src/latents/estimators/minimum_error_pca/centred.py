@@ -116,18 +116,20 @@ class Centred:
                 rest += float(weights[rows] @ errors)
         return squares, rest
 
-    def observed_curve(self, basis: FloatArray, weights: Array | None) -> Array:
-        """Return the mean squared errors over what is observed, if the first 0..d directions are kept (d + 1,)."""
+    def observed_curve(self, basis: FloatArray, missing: NDArray[np.bool_], weights: Array | None) -> Array:
+        """Return the mean squared errors over what is observed, if the first 0..d directions are kept (d + 1,).
+
+        What is left of a row at one d is carried on to the next.
+        """
         weights = np.ones(self.shape[0]) if weights is None else weights
         sums = np.zeros(len(basis) + 1)
-        for rows, block in self.blocks():
-            Z = block @ basis.T
-            observed = block.copy() if self.missing is None else np.where(self.missing[rows], 0, block)
+        for rows, rest in self.blocks():
+            Z, observed = rest @ basis.T, ~missing[rows]
+            rest *= observed
             for d in range(len(basis) + 1):
-                sums[d] += weights[rows] @ np.einsum("ij,ij->i", observed, observed, dtype=np.float64)
+                sums[d] += weights[rows] @ np.einsum("ij,ij->i", rest, rest, dtype=np.float64)
                 if d < len(basis):
-                    rebuilt = np.multiply.outer(Z[:, d], basis[d])
-                    observed -= rebuilt if self.missing is None else np.where(self.missing[rows], 0, rebuilt)
+                    rest -= np.multiply.outer(Z[:, d], basis[d]) * observed
         curve: Array = sums / weights.sum()
         return curve
 

@@ -87,16 +87,12 @@ _OF_SOME_FITS = (
 
 
 def _sums_blocks(pca: "MinimumErrorPCA") -> bool:
-    if pca.n_components == "cross_validation":
-        raise ValueError(
-            "n_components='cross_validation' goes over the data several times, and takes no blocks and no "
-            "partial_fit; allowed is fit on one array or sparse matrix"
-        )
-    if pca.missing == "em":
-        raise ValueError(
-            "missing='em' goes over all rows many times, and takes them as one array, not in blocks; allowed for "
-            "blocks and partial_fit is missing='error'"
-        )
+    for option, value in (("n_components", "cross_validation"), ("missing", "em"), ("robust", True)):
+        if getattr(pca, option) == value:
+            raise ValueError(
+                f"{option}={value!r} goes over all rows several times, and takes no blocks and no partial_fit; "
+                "allowed is fit on one array"
+            )
     if pca.svd_solver not in ("auto", "covariance_eigh"):
         raise ValueError(
             f"blocks are summed into a covariance, which svd_solver={pca.svd_solver!r} does not use; allowed are "
@@ -472,7 +468,6 @@ class MinimumErrorPCA(
             If EM has not settled after ``max_iter`` rounds.
         """
         if are_blocks(X):
-            self._check_not_robust("blocks, which are read once")
             self._fit_blocks(X, sample_weight)
         else:
             self._fit(X, sample_weight)
@@ -513,7 +508,6 @@ class MinimumErrorPCA(
             begin with ``partial_fit``, which learns from its first block as ``fit`` does with "covariance_eigh".
         """
         self._validate_params()
-        self._check_not_robust("partial_fit")
         first = not hasattr(self, "scatter_")
         if first and hasattr(self, "components_"):
             warn_caller(
@@ -674,7 +668,7 @@ class MinimumErrorPCA(
         A = self._centred(X)
         weights = weights_of_rows(sample_weight, A.shape[0])
         if A.missing is not None:
-            return A.observed_curve(self.components_, weights)
+            return A.observed_curve(self.components_, A.missing, weights)
         squares, rest = A.sums_of_squares(self.components_, weights)
         total = A.shape[0] if weights is None else weights.sum()
         return falling_sums(squares / total, rest / total)
@@ -748,12 +742,12 @@ class MinimumErrorPCA(
         data = given = self._checked(X, reset=True, force_writeable=not self.copy, ensure_all_finite=False)
         if isinstance(given, TensorRows):
             given.check_device(self.device)
-            if self.missing == "em":  # which would let NaN pass by the array
-                self._check_finite(given)
             data = given.seen()
         weights = weights_of_rows(sample_weight, given.shape[0])
-        if self._may_lack(given) and np.isnan(given).any():
-            self._check_not_robust("missing entries")
+        lacks = self._may_lack(given) and bool(np.isnan(given).any())
+        if self.robust:
+            self._check_robust(weights is not None, lacks)
+        if lacks:
             self._fit_incomplete(given, weights)
             return None
         if weights is not None:
@@ -762,8 +756,6 @@ class MinimumErrorPCA(
             check_enough(len(weights))
         if not self.robust:
             return self._learn(data, given, weights)
-        self._check_not_robust("sample_weight", allowed=weights is None)
-        self._check_not_robust("'cross_validation'", allowed=self.n_components != "cross_validation")
         self._check_finite(given)
         data = as_host(given, "robust=True")
 
@@ -778,11 +770,17 @@ class MinimumErrorPCA(
         self.support_, self.error_cutoff_ = support
         return A
 
-    def _check_not_robust(self, what: str, *, allowed: bool = False) -> None:
-        if self.robust and not allowed:
+    def _check_robust(self, has_weights: bool, lacks: bool) -> None:
+        """Refuse what a robust fit cannot be had with."""
+        found = {
+            "sample_weight": has_weights,
+            "missing entries": lacks,
+            "n_components='cross_validation'": self.n_components == "cross_validation",
+        }
+        if told := [what for what, is_so in found.items() if is_so]:
             raise ValueError(
-                "robust=True looks at all rows more than once, and says by itself which count: it cannot be had "
-                f"with {what}; allowed there is robust=False"
+                f"robust=True says by itself which rows count: it cannot be had with {' and '.join(told)}; "
+                "allowed there is robust=False"
             )
 
     def _learn(self, data: Any, given: Any, weights: NDArray[np.float64] | None) -> Centred:
@@ -845,7 +843,7 @@ class MinimumErrorPCA(
 
     def _fit_incomplete(self, given: NDArray[Any], weights: Array | None) -> None:
         """Learn everything from rows with missing entries, some of them."""
-        self._check_finite(given)
+        self._check_finite(given, allow_nan=True)
         d, p = self._wanted().number, given.shape[1]
         if self.svd_solver not in ("auto", "covariance_eigh"):
             raise ValueError(
@@ -1060,13 +1058,13 @@ class MinimumErrorPCA(
         with self._naming_the_option():
             return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=reset, **how)
 
-    def _check_finite(self, data: Any) -> None:
+    def _check_finite(self, data: Any, *, allow_nan: bool = False) -> None:
         name = type(self).__name__
         with self._naming_the_option():
             if isinstance(data, TensorRows):
                 data.check_finite(name)
             else:
-                assert_all_finite(data, allow_nan=self._may_lack(data), estimator_name=name, input_name="X")
+                assert_all_finite(data, allow_nan=allow_nan, estimator_name=name, input_name="X")
 
     @contextmanager
     def _naming_the_option(self) -> Iterator[None]:
