@@ -329,6 +329,26 @@ class TestMissingNumbers:
         assert np.argwhere(np.isnan(gap)).tolist() == [[1, 0, 1]]
         assert whole.dtype == np.uint8
 
+    def test_are_what_other_programs_write_for_them(self, tmp_path):
+        """R writes NA, others a question mark or a number that there is none of; names may be such texts."""
+        data = table(
+            tmp_path, "a,b,name\n1,NA,NA\n?,2,x\n-999, -999 ,?\n,-9,y\n", missing=["NA", "?", "-999"]
+        )
+        lacks, found = np.nan, data.load()
+        np.testing.assert_array_equal(
+            found["features"], [[1, lacks], [lacks, 2], [lacks, lacks], [lacks, -9]]
+        )
+        assert found["names"].tolist() == ["NA", "x", "?", "y"]
+        with pytest.raises(DatasetError, match=r"line 2: column 'b' is 'NA'; allowed are finite numbers"):
+            table(tmp_path, "a,b\n1,NA\n", missing=["?"]).load()
+
+    @pytest.mark.parametrize("missing", ["NA", [""], [1], {"NA": 1}, None])
+    def test_are_told_by_texts(self, tmp_path, missing):
+        with pytest.raises(
+            DatasetError, match=r"missing is .*; allowed are true, false, and a list of texts"
+        ):
+            table(tmp_path, "a,b\n1,2\n", missing=missing)
+
     @pytest.mark.parametrize(
         ("content", "said"),
         [

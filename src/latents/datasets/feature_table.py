@@ -58,9 +58,11 @@ class FeatureTableDataset(TableDataset[Arrays]):
         A column that says how many rows each stands for; one called ``weight`` is else a feature as all others.
     drop : sequence of str
         Columns that are left out.
-    missing : bool
+    missing : bool or sequence of str
         Whether numbers of features may lack: an empty cell is then NaN (of Parquet, a null or NaN). ``pca``
-        estimates such ones where ``pca.fit.missing`` is ``em``. By default they are refused.
+        estimates such ones where ``pca.fit.missing`` is ``em``. By default they are refused. Texts say what else
+        stands for such a number, as ``NA`` does in R's files, ``?`` or ``-999`` in others; such files are read by
+        lines, which takes longer.
     separator : str, optional
         What parts the fields of a ``.csv`` or ``.tsv`` file, if not a comma or a tab.
     encoding : str
@@ -87,7 +89,7 @@ class FeatureTableDataset(TableDataset[Arrays]):
         image_shape: Sequence[int] | None = None,
         weight: str | None = None,
         drop: Sequence[str] = (),
-        missing: bool = False,
+        missing: bool | Sequence[str] = False,
         separator: str | None = None,
         encoding: str = "utf-8",
         decimal: str = ".",
@@ -100,9 +102,13 @@ class FeatureTableDataset(TableDataset[Arrays]):
         super().__init__(filepath, encoding, separator, quoting, max_unpacked, credentials, fs_args, metadata)
         if not isinstance(drop, (list, tuple)):
             raise DatasetError(f"drop is {drop!r:.80}; allowed is a list of columns")
-        if not isinstance(missing, bool):
-            raise DatasetError(f"missing is {missing!r:.80}; allowed are true and false")
-        self._missing = missing
+        marks = [] if isinstance(missing, bool) else missing
+        if not isinstance(marks, (list, tuple)) or not all(isinstance(m, str) and m.strip() for m in marks):
+            raise DatasetError(
+                f"missing is {missing!r:.80}; allowed are true, false, and a list of texts that stand for a "
+                "missing number"
+            )
+        self._missing, self._marks = bool(missing), frozenset(map(str.strip, marks))
         self._label, self._weight = _column(label), _column(weight)
         self._image_shape = image_shape_of(image_shape)
         self._drop = tuple(map(_column, drop))
@@ -175,7 +181,8 @@ class FeatureTableDataset(TableDataset[Arrays]):
 
     def _at_once(self, text: str, names: list[str], columns: _Columns) -> tuple[NDArray[Any], Arrays] | None:
         """Read a file that has nothing unusual in it, fast; of any other return None."""
-        if not self._separator.isascii():  # polars knows separators of one byte
+        # Polars knows separators of one byte, and marks of all columns alike.
+        if not self._separator.isascii() or self._marks:
             return None
         quoted = self._quoting and '"' in text
         # To polars an empty line is a row without values. Within quotes it may be part of a text.
@@ -258,18 +265,24 @@ class FeatureTableDataset(TableDataset[Arrays]):
     ) -> NDArray[np.float64]:
         number, other = _NUMBERS[self._decimal], "," if self._decimal == "." else "."
         for name, cell in zip(names, cells, strict=True):
-            if not number.fullmatch(cell) and not (may_lack and not cell.strip()):
+            if not number.fullmatch(cell) and not (may_lack and self._lacks(cell)):
                 hint = f" (decimal: {other!r} would read it)" if _NUMBERS[other].fullmatch(cell) else ""
                 found = f"{cell!r:.80}; allowed are finite numbers{hint}" if cell.strip() else "empty"
                 raise self._malformed(line, f"column {name!r:.80} is {found}")
         numbers = np.array(
-            [float(cell.replace(self._decimal, ".")) if cell.strip() else np.nan for cell in cells]
+            [
+                np.nan if may_lack and self._lacks(cell) else float(cell.replace(self._decimal, "."))
+                for cell in cells
+            ]
         )
         if np.isinf(numbers).any():
             column = np.isinf(numbers).argmax()
             found = f"{cells[column]!r:.80}, which is too large"
             raise self._malformed(line, f"column {names[column]!r:.80} is {found}")
         return numbers
+
+    def _lacks(self, cell: str) -> bool:
+        return not cell.strip() or cell.strip() in self._marks
 
     def _from_parquet(self) -> tuple[NDArray[Any], _Columns, Arrays]:
         path = self._place
