@@ -297,6 +297,20 @@ class TestImages:
         assert arrays["rows"].tolist() == [0, 4, 8]
         np.testing.assert_array_equal(arrays["originals"], images["images"][[0, 4, 8]])
 
+    def test_what_lacks_is_imputed_and_marked(self, digits):
+        rows = digits[0].reshape(-1, 64).astype(float)
+        predictor = PCAPredictor(MinimumErrorPCA(4, missing="em").fit(rows), shape=(8, 8))
+        new = digits[0][:5].astype(float)
+        new[2, 3, 4] = np.nan
+        coordinates, arrays = pca.predict(predictor, pca.ingest(predictor, {"images": new}), ALL)
+        assert np.isfinite(coordinates["error"]).all()
+        assert np.isfinite(arrays["imputed"]).all()
+        np.testing.assert_array_equal(arrays["imputed"][~np.isnan(new)], new[~np.isnan(new)])
+        drawn = pca.report(predictor, coordinates, arrays, pca.ReportParameters(n_shown=5))
+        assert any("Orange pixels are missing" in text.get_text() for text in drawn.findobj(Text))
+        whole = pca.predict(predictor, pca.ingest(predictor, {"images": new[:2]}), ALL)[1]
+        assert "imputed" not in whole
+
     def test_other_sizes_and_broken_pixels(self, pca_predictor, cvae_predictor):
         large = {"images": np.ones((2, 9, 9))}
         said = r"images have shape \(9, 9\); the model was trained on images of \(8, 8\)"

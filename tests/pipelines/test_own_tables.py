@@ -192,6 +192,9 @@ def test_rows_that_lie_apart(project, caplog):
     assert metrics["distortion_gap"] < 1e-9
     worst = pd.read_csv(project.path / "data/08_reporting/pca/worst.csv")
     assert worst["outlying"].sum() == min(len(worst), scores["outlying"].sum())
+    predicted = project.predictor("pca", env=None).predict(rows)
+    assert predicted["outlying"][held_out].tolist() == scores["outlying"][held_out].tolist()
+    assert predicted["outlying"][apart].all()
     page = (project.path / "data/08_reporting/pca/report.html").read_text()
     assert "left out of the fit, as they lie apart" in page
     assert "left out beyond" in page

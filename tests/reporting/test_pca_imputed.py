@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from latents.reporting.pca import imputed_images, imputed_rows
-
-
-def texts(figure):
-    return [text.get_text() for axes in figure.axes for text in axes.texts]
+from latents.reporting import images
+from latents.reporting.pca import imputed_images, imputed_rows, rebuilt_images
+from tests.reporting.sheets import texts, tiles
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3)])
@@ -16,7 +14,7 @@ def test_missing_pixels_are_marked_and_filled_below(shape):
     given = full.copy()
     given[1, 2, 3] = np.nan
     figure = imputed_images(given, full, ["a", "b", "c"])
-    pictures = [np.asarray(image.get_array()) for axes in figure.axes for image in axes.images]
+    pictures = tiles(figure)
     above, below = pictures[::2], pictures[1::2]
     assert all(np.isfinite(picture).all() for picture in pictures)
     red, green, blue = above[1][2, 3]
@@ -26,6 +24,16 @@ def test_missing_pixels_are_marked_and_filled_below(shape):
     if len(shape) == 2:
         np.testing.assert_array_equal(below[1], full[1])
     assert {"a", "b", "c", "given", "expected"} <= set(texts(figure))
+
+
+def test_rebuilt_images_show_what_they_lacked():
+    given = np.arange(12.0).reshape(1, 3, 4)
+    full, given[0, 1, 2] = given + 1, np.nan
+    original, rebuilt, difference = tiles(rebuilt_images(given, full, [3.0], [("a", "")], 2))
+    assert np.argwhere((original == images.MARK).all(axis=2)).tolist() == [[1, 2]]
+    np.testing.assert_array_equal(rebuilt, full[0])
+    assert difference[1, 2] == 0
+    assert (np.delete(difference.ravel(), 6) == -1).all()
 
 
 def test_features_that_lack_most_are_listed_and_marked():

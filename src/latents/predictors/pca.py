@@ -73,7 +73,8 @@ class PCAPredictor(Predictor):
         Returns
         -------
         DataFrame
-            ``pc1``, ``pc2``, ..., and ``error``, |x - x~|^2 in squared input units, over what is not missing.
+            ``pc1``, ``pc2``, ..., and ``error``, |x - x~|^2 in squared input units, over what is not missing; of a
+            robust model, whether a row is ``outlying``, as far from the plane as those that the fit left out.
 
         Raises
         ------
@@ -85,6 +86,8 @@ class PCAPredictor(Predictor):
         z = self.model.transform(rows)
         table = pd.DataFrame(z, columns=[f"pc{i}" for i in range(1, z.shape[1] + 1)])
         table["error"] = self.model.reconstruction_errors(rows).astype(np.float64)
+        if hasattr(self.model, "error_cutoff_"):
+            table["outlying"] = table["error"] > self.model.error_cutoff_
         return table
 
     def reconstruct(self, images: ArrayLike | pd.DataFrame) -> NDArray[np.floating[Any]]:

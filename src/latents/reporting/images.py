@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from latents.reporting import fonts
+from latents.reporting import fonts, style
 
 INK = "#1f2933"
 MUTED = "#5b6875"
+MARK = to_rgb(style.ORANGE)  # of what is missing
 MARGIN = 0.3
 TITLE_HEIGHT = 0.85
 GAP = 0.06
@@ -155,6 +156,15 @@ def as_images(
     if originals is not None and images.shape != originals.shape:
         raise ValueError(f"{name} must have the originals' shape {originals.shape}, got {images.shape}")
     return images if np.issubdtype(images.dtype, np.floating) else images.astype(np.float64)
+
+
+def marked(image: npt.NDArray[np.floating], limits: tuple[float, float]) -> npt.NDArray[np.floating]:
+    """Return an image in colours from 0 to 1, its missing pixels in that of the mark."""
+    lacks = np.isnan(image)
+    colours = np.asarray(Normalize(*limits, clip=True)(np.where(lacks, limits[0], image)))
+    if image.ndim == 2:
+        colours, lacks = np.repeat(colours[..., np.newaxis], 3, axis=2), lacks[..., np.newaxis]
+    return np.where(lacks.any(axis=2, keepdims=True), MARK, colours)
 
 
 def tile_size(height: int, width: int, columns: int, rows: int) -> tuple[float, float]:

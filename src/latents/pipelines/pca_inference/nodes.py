@@ -40,11 +40,11 @@ def predict(
     Returns
     -------
     coordinates : DataFrame
-        One row per image: ``pc1``, ``pc2``, ..., ``error`` (squared input units) and, where known, ``label`` and
-        ``name``.
+        One row per image: ``pc1``, ``pc2``, ..., ``error`` (squared input units), of a robust model whether it is
+        ``outlying``, and, where known, ``label`` and ``name``.
     reconstructions : mapping
         ``rows``, the ``originals`` there (of features those of the model, in its order), and these ``rebuilt``, in
-        their shape (float32).
+        their shape (float32); where numbers are missing, ``imputed`` has what is expected in their place.
 
     Raises
     ------
@@ -64,7 +64,10 @@ def predict(
     rebuilt = np.empty(originals.shape, np.float32)
     for place in gen_batches(len(rows), max(_BLOCK // rebuilt[0].size, 1)):
         rebuilt[place] = predictor.reconstruct(originals[place])
-    return coordinates, {"rows": rows, "originals": originals, "rebuilt": rebuilt}
+    reconstructions = {"rows": rows, "originals": originals, "rebuilt": rebuilt}
+    if originals.dtype.kind == "f" and np.isnan(originals).any():
+        reconstructions["imputed"] = predictor.impute(originals)
+    return coordinates, reconstructions
 
 
 def _warn_of_other_units(predictor: PCAPredictor, given: Any) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 
 from latents import rounding
@@ -14,7 +13,6 @@ from latents.reporting import images, style
 
 _FEATURES = 10  # columns of a table
 _CELL = 0.95, 0.28  # inches
-_MARK = to_rgb(style.ORANGE)
 _TITLE = "What was missing, and what is expected there"
 
 
@@ -47,22 +45,13 @@ def imputed_images(given: npt.ArrayLike, imputed: npt.ArrayLike, names: Sequence
     for i, name in enumerate(names):
         centre, y = left + (i + 0.5) * across, images.TITLE_HEIGHT + 0.1
         sheet.text(centre, y, style.shorten_inside(name, 13), size=8, weight="bold", align="center")
-        for what, picture in (("given", _marked(holes[i], limits)), ("expected", full[i])):
+        for what, picture in (("given", images.marked(holes[i], limits)), ("expected", full[i])):
             y += 0.15 if what == "given" else height + images.GAP
             if i == 0:
                 sheet.text(left - 0.12, y + height / 2, what, align="right")
             bounds = (0.0, 1.0) if what == "given" else limits
             sheet.image(centre - width / 2, y, (width, height), picture, bounds)
     return sheet.figure
-
-
-def _marked(image: npt.NDArray[np.floating], limits: tuple[float, float]) -> npt.NDArray[np.floating]:
-    """Return an image in colours from 0 to 1, its missing pixels in that of the mark."""
-    lacks = np.isnan(image)
-    colours = np.asarray(Normalize(*limits, clip=True)(np.where(lacks, limits[0], image)))
-    if image.ndim == 2:
-        colours, lacks = np.repeat(colours[..., np.newaxis], 3, axis=2), lacks[..., np.newaxis]
-    return np.where(lacks.any(axis=2, keepdims=True), _MARK, colours)
 
 
 def imputed_rows(
@@ -96,7 +85,7 @@ def imputed_rows(
         _TITLE,
         "Numbers on orange were missing: their means given the others of the row.",
     )
-    cells = np.where(lacks[:, shown, np.newaxis], 0.5 + 0.5 * np.array(_MARK), 1.0)
+    cells = np.where(lacks[:, shown, np.newaxis], 0.5 + 0.5 * np.array(images.MARK), 1.0)
     sheet.image(left, top, (len(shown) * width, len(lacks) * height), cells, (0.0, 1.0))
     for column, feature in enumerate(shown):
         centre = left + (column + 0.5) * width

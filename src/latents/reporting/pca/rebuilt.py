@@ -82,7 +82,7 @@ def worst_images(
     captions: Sequence[tuple[str, str]],
     mean_error: float,
 ) -> Figure:
-    """Images that the basis serves worst: the original, what it makes of it, and what is missing.
+    """Images that the basis serves worst: the original, what it makes of it, and the difference.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def rebuilt_images(
     captions: Sequence[tuple[str, str]],
     n_components: int,
 ) -> Figure:
-    """Images beside what the basis makes of them, and what is missing.
+    """Images beside what the basis makes of them, and the difference.
 
     Parameters
     ----------
@@ -163,21 +163,22 @@ def _sheet_of_triples(
     notes: Sequence[tuple[str, str]],
 ) -> Figure:
     """Draw each image, what is made of it and the difference, two lines above and two below."""
-    columns = min(_COLUMNS, len(truth))
+    columns, lacks = min(_COLUMNS, len(truth)), np.isnan(truth)
     rows = -(-len(truth) // columns)
     # Three captions of eleven characters need as much room, however narrow the images.
     width, height = images.tile_size(truth.shape[1], truth.shape[2], columns, 1)
     across, block = max(width + 2 * images.GAP, 1.06), 3 * (height + images.GAP) + 0.84
-    left = images.MARGIN + images.text_width(["what is missing"]) + 0.12
+    left = images.MARGIN + images.text_width(["difference"]) + 0.12
     sheet = images.Sheet(
         left + columns * across + images.MARGIN,
         images.TITLE_HEIGHT + rows * block + images.MARGIN,
         title,
         "Errors in squared input units. "
+        + ("Orange pixels are missing, and are no error. " if lacks.any() else "")
         + (
-            "What is missing: mid-grey is nothing."
+            "Difference: mid-grey is none."
             if truth.ndim == 4
-            else "What is missing: red where the original is brighter, blue where it is darker."
+            else "Difference: red where the original is brighter, blue where it is darker."
         ),
     )
     limits = images.value_limits(truth)
@@ -189,10 +190,14 @@ def _sheet_of_triples(
         sheet.text(centre, y, style.shorten_inside(name, 13), size=8, weight="bold", align="center")
         sheet.text(centre, y + 0.15, style.shorten(remark, 15), size=8, colour=images.MUTED, align="center")
         y += 0.28
+        difference = np.where(lacks[i], 0.0, truth[i] - back[i])
+        given, bounds_given = truth[i], limits
+        if lacks[i].any():
+            given, bounds_given = images.marked(truth[i], limits), (0.0, 1.0)
         for what, picture, bounds, colours in (
-            ("original", truth[i], limits, "gray"),
+            ("original", given, bounds_given, "gray"),
             ("rebuilt", back[i], limits, "gray"),
-            ("what is missing", truth[i] - back[i], (-reach, reach), "RdBu_r"),
+            ("difference", difference, (-reach, reach), "RdBu_r"),
         ):
             if i % columns == 0:
                 sheet.text(left - 0.12, y + height / 2, what, align="right")
