@@ -122,6 +122,7 @@ def test_rows_that_lack_numbers(project):
     assert metrics["heldout_distortion"] < 0.1 * rows.var().sum()
     report = (project.path / "data/08_reporting/pca/report.html").read_text()
     assert "What was missing" in report
+    assert "They lie on the line" not in report
     predictor = project.predictor("pca", env=None)
     imputed = predictor.impute(rows)
     np.testing.assert_array_equal(imputed[~gaps], X[~gaps])

@@ -32,6 +32,16 @@ def test_held_out_errors_are_a_second_line_with_marks():
     assert figure.layout.yaxis.range[1] > 110
 
 
+def test_errors_of_rows_with_gaps_are_held_against_their_like():
+    """J is of whole rows; what is measured, held out or not, is over the numbers observed."""
+    figure = pca.distortion_curve(
+        CURVE, [1, 2], [30.0, 15.0], 2, held_out=([90.0, 33, 18], [33.0, 18]), lacks=True
+    )
+    assert "20.0% above that of training" in figure.layout.title.subtitle.text
+    alone = pca.distortion_curve(CURVE, [1, 2], [30.0, 15.0], 2, lacks=True)
+    assert "below the line" in alone.layout.title.subtitle.text
+
+
 @pytest.mark.parametrize(("n_components", "last", "kind"), [(2, 5.0, "linear"), (4, 0.5, "log")])
 def test_the_axis_is_logarithmic_where_little_is_left_and_can_be_switched(n_components, last, kind):
     curve = np.append(CURVE[:-1], [last, 1e-14, 0.0])

@@ -61,7 +61,12 @@ def pca(
                 "distortion",
                 f"Mean squared error of a rebuilt training {one}, from the discarded eigenvalues.",
             ),
-            ("heldout_distortion", f"The same, measured on {one}s not trained on."),
+            (
+                "heldout_distortion",
+                f"Mean over {one}s not trained on, each a sum over its numbers that are not missing."
+                if lacks
+                else f"The same, measured on {one}s not trained on.",
+            ),
             (
                 "n_outlying",
                 f"Training {one}s that lie apart from the others: left out of the fit, and marked below.",
@@ -73,18 +78,18 @@ def pca(
         ],
         {"distortion": unit, "heldout_distortion": unit},
     )
+    where = "They lie on the line."
+    if lacks:
+        where = (
+            "They are sums over the numbers that are not missing, and lie below it: J is the error that is "
+            "expected of whole rows."
+        )
     price = Section(
         "The price of d numbers",
         f"{asked} The blue line is J(d), the sum of the discarded eigenvalues: what theory says the error is. The "
-        f"circles are errors measured by rebuilding every training {one} from d numbers. They lie on the line. "
-        f"Orange, where {one}s are held out, is the same for those; the further above, the more the basis has "
-        "learnt by heart.".strip()
-        + (
-            " Numbers are missing here: J is the error that is expected of whole rows, and what is measured are "
-            "sums over the numbers observed, which are less."
-            if lacks
-            else ""
-        ),
+        f"circles are errors measured by rebuilding every training {one} from d numbers. {where} Orange, where "
+        f"{one}s are held out, is the same for those; the further above, the more the basis has learnt by "
+        "heart.".strip(),
         figures["distortion"],
     )
     choice = []

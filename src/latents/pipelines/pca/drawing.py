@@ -59,6 +59,7 @@ def draw(
             held_out=held_out,
             unweighted=distortions["unweighted"].dropna() if "unweighted" in distortions else None,
             largest_error=largest_error,
+            lacks=bool(measuring.share_missing(as_rows(dict(images)))),
         ),
         "spectrum": reporting.pca.spectrum(
             -np.diff(curve) / total if total > 0 else np.zeros(len(curve) - 1), model.n_components_

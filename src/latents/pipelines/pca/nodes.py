@@ -124,15 +124,16 @@ def _tell_detectable(model: MinimumErrorPCA, params: FitParameters) -> None:
 
 
 def _training_rows(X: NDArray[Any], train: NDArray[np.intp], params: FitParameters, engine: Engine) -> Any:
-    """Return the rows to fit: many of them in blocks, where the p x p sums over these are smaller than a copy."""
+    """Return the rows to fit: many of them in blocks, where the p x p sums over these are smaller than a copy.
+
+    A fit that goes over the rows more than once takes them whole.
+    """
     n, p = len(train), X.shape[1]
     summed = params.svd_solver in ("auto", "covariance_eigh") and 8 * p <= n * X.itemsize
-    several_times = params.robust or params.missing == "em" or params.n_components == "cross_validation"
-    if several_times:  # it goes over the rows
-        summed = False
-    if engine.is_elsewhere and summed:
+    once = not params.robust and params.missing == "error" and params.n_components != "cross_validation"
+    if engine.is_elsewhere and summed and once:
         return engine.blocks(RowBlocks(X, train, _SENT_BLOCK))
-    if not summed or n * p <= _FIT_BLOCK:
+    if not (summed and once) or n * p <= _FIT_BLOCK:
         return X[train]
     return (block for _, block in measuring.blocks(X, train, _FIT_BLOCK))
 

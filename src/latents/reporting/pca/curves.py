@@ -29,6 +29,7 @@ def distortion_curve(
     held_out: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     unweighted: npt.ArrayLike | None = None,
     largest_error: float | None = None,
+    lacks: bool = False,
 ) -> go.Figure:
     """J(d), the sum of the discarded eigenvalues, with the measured errors on top.
 
@@ -48,6 +49,8 @@ def distortion_curve(
         Of data with weights, the mean squared error of the same basis where all count alike.
     largest_error : float, optional
         The error that was asked for, drawn as a level.
+    lacks : bool
+        Whether numbers are missing: what is measured are then sums over those observed, and J is of whole rows.
 
     Returns
     -------
@@ -75,6 +78,8 @@ def distortion_curve(
     title = f"{n_components} {verb} an error of {rounding.number(kept)}"
     title += f", {kept / total:.1%} of the variance" if total > 0 else ""
     reading = "Marks on the lines: the error measured is the sum of the discarded eigenvalues."
+    if lacks:
+        reading = "Marks below the line: the error measured is over the numbers that are not missing."
     drawn = [theory[: end + 1], error]
     pairs = [("J(d), from the eigenvalues", "J", theory, "training", error, style.BLUE, "circle-open")]
     if held_out is not None:
@@ -85,7 +90,8 @@ def distortion_curve(
             ("held-out error", "held-out", unseen, "held-out", rebuilt, style.ORANGE, "diamond-open")
         )
         if kept > _SMALLEST_SHARE * total:
-            excess = unseen[-1] / kept - 1
+            trained = dict(zip(at.tolist(), error.tolist(), strict=True)).get(n_components, kept)
+            excess = unseen[-1] / trained - 1
             reading = (
                 f"Held out, the error at d = {n_components} is {rounding.number(float(unseen[-1]))}: "
                 f"{abs(excess):.1%} {'above' if excess >= 0 else 'below'} that of training."
