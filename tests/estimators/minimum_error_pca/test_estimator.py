@@ -219,6 +219,28 @@ def test_equal_and_huge_eigenvalues(X, wanted):
     assert_allclose(pca.distortion(X), pca.distortion_, rtol=1e-9)
 
 
+@pytest.mark.parametrize("d", [1, 7, 25, 90, 99, 120])
+@pytest.mark.parametrize("order", ["in parts", "mixed"])
+def test_columns_that_do_not_vary_and_sets_that_do_not_covary(order, d):
+    """The scatter falls into parts there, and has rows of zeros."""
+    rng = np.random.default_rng(0)
+    X = np.zeros((400, 120))
+    X[:100, :40] = rng.normal(size=(100, 40))
+    X[200:300, 60:] = rng.normal(size=(100, 60)) / np.arange(1, 61)
+    X -= np.roll(
+        X, 100, axis=0
+    )  # every row has its opposite: means are 0, and so is what covaries between sets
+    if order == "mixed":
+        X = X[:, rng.permutation(120)]
+    pca = MinimumErrorPCA(d, svd_solver="covariance_eigh").fit(X)
+    singular_values = np.linalg.svd(X, compute_uv=False)
+    assert_allclose(
+        pca.explained_variance_ * 399, singular_values[:d] ** 2, atol=1e-12 * singular_values[0] ** 2
+    )
+    assert_allclose(pca.components_ @ pca.components_.T, np.eye(d), atol=1e-13)
+    assert_allclose(pca.distortion(X), pca.distortion_, atol=1e-12 * trace(X))
+
+
 def test_the_tail_that_the_covariance_costs():
     # The docstring: "full" resolves s_i to eps s_1, "covariance_eigh" lambda_i to eps lambda_1.
     rng = np.random.default_rng(0)

@@ -4,10 +4,13 @@ A (N x p) is the centred data; where rows have weights, each is multiplied by th
 by their sum. Every solver returns eigenvalues lambda_i of S, falling, in float64, and a basis mu_1..mu_d as rows,
 signed so that the entry of largest magnitude in each row is positive (scikit-learn's convention). Solvers of the
 whole spectrum return all min(N, p) or p eigenvalues; the others the d asked for.
+
+NumPy and SciPy have each a BLAS of their own, whose threads go on waiting busily for some time after their work:
+what comes between products is asked of NumPy's LAPACK, or of SciPy's in one thread, or takes twice its time.
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -175,7 +178,7 @@ def gram_eigh(A: Centred, dimension: Dimension) -> Decomposition:
     if left.shape[1] == 0:
         return Decomposition(eigenvalues, np.empty((0, A.shape[1])))
     # A null u gives a row of rounding errors: the QR decomposition puts an orthogonal direction in its place.
-    directions = linalg.qr(A.transposed_times(left.astype(A.dtype)), mode="economic")[0]
+    directions = np.linalg.qr(A.transposed_times(left.astype(A.dtype)))[0]
     return Decomposition(eigenvalues, _within(A, directions).basis)
 
 
@@ -204,15 +207,17 @@ def _reduced(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
         return values, vectors[:, ::-1][:, : dimension(values)]
     lwork = int(lapack.dsytrd_lwork(n, lower=1)[0])
     reduced, diagonal, below, tau, _ = lapack.dsytrd(matrix.T, lower=1, lwork=lwork)
-    values = np.maximum(linalg.eigh_tridiagonal(diagonal, below, eigvals_only=True)[::-1], 0.0)
+    rising = linalg.eigh_tridiagonal(diagonal, below, eigvals_only=True, lapack_driver="sterf")
+    values = np.maximum(rising[::-1], 0.0)
     d = dimension(values)
     if d == 0:
         return values, np.empty((n, 0))
-    if d <= _FEW * n:
-        # LAPACK's bisection counts wrongly where many eigenvalues are equal, or huge.
-        with suppress(linalg.LinAlgError):
-            rising = linalg.eigh_tridiagonal(diagonal, below, select="i", select_range=(n - d, n - 1))[1]
-            vectors = np.asfortranarray(rising[:, ::-1])
+    if d <= _FEW * n and values[0] > 0:
+        # Inverse iteration from these eigenvalues: LAPACK is told that the tridiagonal matrix is of one part.
+        one_part = np.ones(n, np.int32), np.full(n, n, np.int32)
+        vectors, n_failed = lapack.dstein(diagonal, below, values[d - 1 :: -1], *one_part)
+        if not n_failed:
+            vectors = np.asfortranarray(vectors[:, ::-1])
             # The reduction is by diag(1, Q), with Q as reflections below the diagonal, as a QR decomposition's.
             vectors[1:], _, _ = lapack.dormqr("L", "N", reduced[1:, :-1], tau, vectors[1:], lwork=64 * d)
             return values, vectors
@@ -251,7 +256,7 @@ def arpack_svd(A: Centred, n_components: int, *, tol: float, seed: Any) -> Decom
             seed=seed,
         )
     if A.shape[0] < A.shape[1]:  # left singular vectors
-        vectors = linalg.qr(A.transposed_times(vectors.astype(A.dtype)), mode="economic")[0]
+        vectors = np.linalg.qr(A.transposed_times(vectors.astype(A.dtype)))[0]
     return _within(A, vectors)
 
 
@@ -275,16 +280,23 @@ def randomized_svd(
         normalizer = "none" if power <= 2 else "LU"
     stable: Callable[[FloatArray], FloatArray] = {
         "none": lambda M: M,
-        "LU": lambda M: linalg.lu(M, permute_l=True)[0],
-        "QR": lambda M: linalg.qr(M, mode="economic")[0],
+        "LU": _lower,
+        "QR": lambda M: np.linalg.qr(M)[0],
     }[normalizer]
     width = min(n_components + n_oversamples, least)
     sketch = check_random_state(seed).normal(size=(A.shape[1], width)).astype(A.dtype)
     for _ in range(power):
         sketch = stable(A.transposed_times(stable(A.times(sketch))))
-    left, _ = linalg.qr(A.times(sketch), mode="economic")
-    directions, _ = linalg.qr(A.transposed_times(left), mode="economic")
+    left, _ = np.linalg.qr(A.times(sketch))
+    directions, _ = np.linalg.qr(A.transposed_times(left))
     return _within(A, directions, n_components)
+
+
+def _lower(M: FloatArray) -> FloatArray:
+    """Return the factor L of M = P L U, its rows as those of M."""
+    with one_blas_thread():
+        factor: FloatArray = linalg.lu(M, permute_l=True)[0]
+    return factor
 
 
 def _within(A: Centred, directions: FloatArray, d: int | None = None) -> Decomposition:
@@ -294,8 +306,8 @@ def _within(A: Centred, directions: FloatArray, d: int | None = None) -> Decompo
     itself along the basis returned, s_i = |A mu_i|. So trace - sum_i s_i^2 / N is the J of that
     basis to rounding, whether the solver has converged or not.
     """
-    (triangle,) = linalg.qr(A.times(directions), mode="r")
-    _, singular_values, rotation = linalg.svd(triangle[: len(directions.T)], full_matrices=False)
+    triangle = np.linalg.qr(A.times(directions), mode="r")
+    _, singular_values, rotation = np.linalg.svd(triangle, full_matrices=False)
     eigenvalues = np.square(singular_values, dtype=np.float64) / A.total
     return Decomposition(eigenvalues[:d], _signed((rotation @ directions.T)[:d]))
 
