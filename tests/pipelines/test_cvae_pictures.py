@@ -3,12 +3,14 @@
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from types import SimpleNamespace
 
 import matplotlib.figure
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from pydantic import ValidationError
 
 from latents.datasets import SnapshotsDataset
 from latents.datasets.snapshots import Snapshots
@@ -38,6 +40,7 @@ FIT = {
     "beta_2": 0.999,
     "schedule": "constant",
     "kl_warm_up": 0.0,
+    "class_weight": None,
     "precision": "auto",
     "compiled": "auto",
     "device": "cpu",
@@ -263,6 +266,7 @@ def test_classes_are_means_over_their_images(trained):
         known = own.dropna(subset="predicted")
         assert row["accuracy"] == pytest.approx((known["predicted"] == label).mean())
     assert classes["n_marginal_images"].sum() == 12
+    np.testing.assert_array_equal(classes.loc[LABELS, "trained"], trained.model.class_prior_)
 
 
 def test_the_hardest_are_the_lowest_bounds(trained):
@@ -334,6 +338,21 @@ def test_a_class_without_test_images_is_left_out(tmp_path):
     assert results["paths"]["restyled"].shape[1] == 3
 
 
+@pytest.mark.parametrize("class_weight", ["balanced", {7: 2.5}])
+def test_classes_weigh_as_the_parameters_say(tmp_path, class_weight):
+    labels = np.array([7, 30])[(np.arange(90) % 9 > 0).astype(int)]
+    data = made_up(n_classes=2, labels=np.array([7, 30])) | {"labels": labels}
+    weighing, plain = (run(tmp_path, data, class_weight=given).model for given in (class_weight, None))
+    assert weighing.class_weight == class_weight
+    assert weighing.history_["lower_bound"] != plain.history_["lower_bound"]
+
+
+@pytest.mark.parametrize("class_weight", ["equal", {7: 0.0}, {7: "2"}, {None: 1.0}, 2.0])
+def test_class_weights_that_are_none_are_refused(class_weight):
+    with pytest.raises(ValidationError, match="class_weight"):
+        FitParameters(**FIT | {"class_weight": class_weight})
+
+
 def test_many_classes(tmp_path):
     names = np.array([f"class {i:02}" for i in range(40)])
     rng = np.random.default_rng(0)
@@ -356,7 +375,9 @@ def test_means_of_no_image_are_missing():
         }
     )
     table["predicted"] = pd.Series([0], index=[5]).convert_dtypes()
-    (row,) = measuring.by_class(table).to_dict("records")
+    model = SimpleNamespace(classes_=np.array([0, 1]), class_prior_=np.array([0.25, 0.75]))
+    (row,) = measuring.by_class(table, model).to_dict("records")
+    assert row["trained"] == 0.25
     assert row["lower_bound"] == 2
     assert row["lower_bound_error"] == 1
     assert np.isnan(row["accuracy"])

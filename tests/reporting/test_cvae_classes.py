@@ -20,6 +20,7 @@ def table(labels=("a", "b", "c"), **changes):
         "log_likelihood": [-88.0 - 10 * i for i in range(n)],
         "log_likelihood_error": [0.5] * n,
         "accuracy": [0.99] * n,
+        "trained": [(1 + i) / (n * (n + 1) / 2) for i in range(n)],
     }
     return pd.DataFrame(columns | changes)
 
@@ -27,19 +28,27 @@ def table(labels=("a", "b", "c"), **changes):
 def test_classes_stand_from_the_hardest_down():
     figure = cvae.class_bounds(table())
     drawn = {trace.name: trace for trace in figure.data}
-    assert set(drawn) == {"lower bound", "log p(x | y)", "reconstruction", "KL", "accuracy"}
+    assert set(drawn) == {
+        "lower bound",
+        "log p(x | y)",
+        "reconstruction",
+        "KL",
+        "accuracy",
+        "of the training images",
+    }
     for trace in figure.data:
         assert list(trace.y) == ["c  (1,002)", "b  (1,001)", "a  (1,000)"]
     np.testing.assert_array_equal(drawn["lower bound"].x, [-110, -100, -90])
     np.testing.assert_array_equal(drawn["lower bound"].error_x.array, [0.5] * 3)
     np.testing.assert_array_equal(drawn["KL"].x, [24, 22, 20])
     assert drawn["lower bound"].xaxis == drawn["log p(x | y)"].xaxis
-    assert len({trace.xaxis for trace in figure.data}) == 4
+    assert len({trace.xaxis for trace in figure.data}) == 5
     assert drawn["accuracy"].error_x.array is None
     assert figure.layout.title.text == (
         "The hardest class is c (\N{MINUS SIGN}110.00 nats), the easiest a (\N{MINUS SIGN}90.00 nats)"
     )
-    assert figure.layout.xaxis4.tickformat == ".0%"
+    assert figure.layout.xaxis4.tickformat == figure.layout.xaxis5.tickformat == ".0%"
+    np.testing.assert_allclose(drawn["of the training images"].x, [3 / 6, 2 / 6, 1 / 6])
 
 
 def test_classes_of_one_and_of_hostile_names_are_drawn():

@@ -95,7 +95,8 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
             "Class by class",
             "Classes from the hardest down. A low bound with a low reconstruction has shapes that the code does "
             "not catch; a high KL means many ways to write it. The gap from the bound to log p(x | y) is what a "
-            "better q(z | x, y) could gain. classes.csv has the numbers.",
+            "better q(z | x, y) could gain. A class of few training images (right) is often described worse: "
+            "cvae.fit.class_weight lets it count for more. classes.csv has the numbers.",
             figures["class_bounds"],
         ),
         Section(

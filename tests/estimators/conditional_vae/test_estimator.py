@@ -431,6 +431,71 @@ def test_impossible_parameters_are_named(images, name, value):
         ConditionalVAE(**{**SMALL, name: value}).fit(*images)
 
 
+# Classes that weigh
+
+
+@pytest.fixture(scope="module")
+def imbalanced(digits):
+    """All images of two classes, and eight of the third."""
+    X, y = digits
+    rows = np.concatenate([np.flatnonzero(y != "two"), np.flatnonzero(y == "two")[:8]])
+    return X[rows], y[rows]
+
+
+def test_balanced_classes_describe_the_rare_one_better_and_the_others_worse(imbalanced):
+    X, y = imbalanced
+    plain, balanced = (
+        ConditionalVAE(**{**SMALL, "epochs": 30}, class_weight=class_weight).fit(X, y)
+        for class_weight in (None, "balanced")
+    )
+    for better, worse, which in ((balanced, plain, y == "two"), (plain, balanced, y != "two")):
+        images = binarise(X[which], 0), y[which]
+        assert better.score(*images) > worse.score(*images) + 0.3
+    np.testing.assert_array_equal(balanced.class_prior_, plain.class_prior_)
+    n, (_, sizes) = len(y), np.unique(y, return_counts=True)
+    by_hand = dict(zip(np.unique(y), n / (3 * sizes), strict=True))
+    assert_same(balanced, ConditionalVAE(**{**SMALL, "epochs": 30}, class_weight=by_hand).fit(X, y))
+
+
+def test_classes_that_all_weigh_1_change_no_bit(digits):
+    plain = ConditionalVAE(**SMALL).fit(*digits)
+    assert_same(plain, ConditionalVAE(**SMALL, class_weight=dict.fromkeys(LABELS, 1.0)).fit(*digits))
+    assert_same(plain, ConditionalVAE(**SMALL, class_weight={}).fit(*digits))
+
+
+def test_class_weights_are_saved_and_make_another_training(digits, tmp_path, caplog):
+    weighing = ConditionalVAE(**SMALL, class_weight={"two": 5})
+    model = clone(weighing).fit(*digits, checkpoint=tmp_path / "checkpoint")
+    model.save(tmp_path / "model.safetensors")
+    assert load(tmp_path / "model.safetensors").class_weight == {"two": 5}
+    assert_same(model, clone(weighing).fit(*digits, checkpoint=tmp_path / "checkpoint"))
+    assert "going on after epoch 3" in caplog.text
+    assert_same(
+        ConditionalVAE(**SMALL).fit(*digits),
+        ConditionalVAE(**SMALL).fit(*digits, checkpoint=tmp_path / "checkpoint"),
+    )
+    assert "class weights [1.0, 1.0, 5.0] there, None here" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({"three": 2}, "class_weight names 'three', which is none of the classes 'nil', 'one', 'two'"),
+        ({0: 2}, "class_weight names 0, which is none of the classes 'nil'"),
+        ({"one": 0}, "class_weight of 'one' is 0, but must be a number above 0"),
+        ({"one": float("nan")}, "class_weight of 'one' is nan"),
+        ({"one": float("inf")}, "class_weight of 'one' is inf"),
+        ({"one": "2"}, "class_weight of 'one' is '2'"),
+        ({"one": True}, "class_weight of 'one' is True"),
+        ("equal", "'class_weight' parameter of ConditionalVAE must be"),
+        (3.0, "'class_weight' parameter of ConditionalVAE must be"),
+    ],
+)
+def test_impossible_class_weights_are_named(images, class_weight, message):
+    with pytest.raises(ValueError, match=message):
+        ConditionalVAE(**SMALL, class_weight=class_weight).fit(*images)
+
+
 # Binarisation
 
 

@@ -36,9 +36,10 @@ def test_both_ways_between_images_and_latents():
 
 
 def test_the_options_are_parameters():
-    (block,) = re.findall(r"```yaml\n(cvae:\n  fit:\n.*?)```", MANUAL, flags=re.DOTALL)
-    given = yaml.safe_load(block)["cvae"]["fit"]
-    fit = FitParameters(**parameters("base")["fit"] | given)
+    blocks = re.findall(r"```yaml\n(cvae:\n  fit:\n.*?)```", MANUAL, flags=re.DOTALL)
+    of_model, of_classes = (yaml.safe_load(block)["cvae"]["fit"] for block in blocks)
+    assert FitParameters(**parameters("base")["fit"] | of_classes).class_weight == "balanced"
+    fit = FitParameters(**parameters("base")["fit"] | of_model)
     assert (fit.prior, fit.likelihood, fit.objective, fit.n_particles) == ("per_class", "gaussian", "iwae", 5)
 
 

@@ -86,6 +86,47 @@ def test_one_graph_makes_the_steps_of_torchs_adam(uncompiled, network, objective
     assert all(compiled[name] == 4 * EPOCHS for name in compiled if name.endswith(" step"))
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_classes_weigh_in_the_gradient_and_not_in_the_bounds(objective):
+    """By the sums of each class apart: the loss of a batch is the weighted sum of what its classes add to it."""
+    learner = learner_of("reference")
+    batch = next(batches_of(learner, n_particles=2).epoch())
+    weight, kl_weight = torch.tensor([0.25, 3.0]), torch.tensor(0.7)
+
+    def gradient(*arguments, only=slice(None)):
+        loss, sums = Loss(learner.network, OBJECTIVES[objective], torch.float32, *arguments)(
+            batch._replace(x=batch.x[only], y=batch.y[only], noise=batch.noise[:, only]), kl_weight
+        )
+        return torch.cat([g.ravel() for g in torch.autograd.grad(loss, learner.network.parameters())]), sums
+
+    weighted, sums = gradient(weight)
+    of_classes = [gradient(only=batch.y == code)[0] for code in range(2)]
+    torch.testing.assert_close(weighted, 0.25 * of_classes[0] + 3 * of_classes[1])
+    torch.testing.assert_close(sums, gradient()[1])
+
+
+def test_one_graph_weighs_classes_as_well(uncompiled):
+    learners = [learner_of("ladder"), learner_of("ladder")]
+    courses = [
+        list(
+            train(
+                learner,
+                batches_of(learner),
+                OBJECTIVES["elbo"],
+                epochs=EPOCHS,
+                is_compiled=is_compiled,
+                class_weights=torch.tensor([0.25, 3.0]),
+            )
+        )
+        for learner, is_compiled in zip(learners, (False, True), strict=True)
+    ]
+    np.testing.assert_allclose(*courses, rtol=1e-4)
+    assert uncompiled
+    alike = learner_of("ladder")
+    *_, last = train(alike, batches_of(alike), OBJECTIVES["elbo"], epochs=EPOCHS)
+    assert abs(last.lower_bound - courses[0][-1].lower_bound) > 1e-3
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for the CPU by g++")
 def test_what_torch_compiles_is_the_same_training_however_many_there_were(monkeypatch):
     monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)

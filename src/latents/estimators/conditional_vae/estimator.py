@@ -42,7 +42,7 @@ from latents.estimators.conditional_vae.training import (
     choose_pace,
 )
 from latents.memory import check_memory
-from latents.messages import printable, shown
+from latents.messages import printable, shown, some_of
 
 OnEpoch = Callable[["ConditionalVAE", int], Mapping[str, float] | None]
 
@@ -114,6 +114,12 @@ class ConditionalVAE(
         Share of the training, from 0 to 1, over which the weight of the KL term in the objective rises
         from 0 to 1, so that latents come into use before they are charged for. Bounds are always
         measured at weight 1.
+    class_weight : dict, "balanced" or None, default=None
+        What the bound of a training image counts for, by its class, as in scikit-learn: a number above 0 for
+        each label (1 where it is not named), or N / (C N_y) for ``"balanced"``, by which all classes count
+        alike, however many images they have. The images of a rare class are then described better, which are
+        sooner learnt by heart, and those of others a little worse. Bounds are reported without weights, and p(y)
+        stays the share of the images.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         What matrix products of a training and of importance sampling are multiplied in; sums, weights and
         their updates, bounds, codes and images are float32. Half the digits take half the time on
@@ -191,11 +197,14 @@ class ConditionalVAE(
         "beta_2": [Interval(Real, 0, 1, closed="left")],
         "schedule": [StrOptions(set(SCHEDULES))],
         "kl_warm_up": [Interval(Real, 0, 1, closed="both")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
         "precision": [StrOptions(set(PRECISIONS))],
         "compiled": [StrOptions({"auto"}), "boolean"],
         "device": [str],
         "random_state": ["random_state"],
     }
+
+    _added_params: ClassVar = {"class_weight": None}
 
     _learned: ClassVar = {
         "classes_": Learned("bifU", ("C",)),
@@ -221,6 +230,7 @@ class ConditionalVAE(
         beta_2: float = 0.99,
         schedule: str = "cosine",
         kl_warm_up: float = 0.6,
+        class_weight: Mapping[Any, float] | str | None = None,
         precision: str = "auto",
         compiled: bool | str = "auto",
         device: str = "auto",
@@ -239,6 +249,7 @@ class ConditionalVAE(
         self.beta_2 = beta_2
         self.schedule = schedule
         self.kl_warm_up = kl_warm_up
+        self.class_weight = class_weight
         self.precision = precision
         self.compiled = compiled
         self.device = device
@@ -301,8 +312,8 @@ class ConditionalVAE(
         ------
         ValueError
             If a parameter is impossible, or so large that there is not the memory for it; if y is missing, or a
-            value of X lies outside [0, 1]; if processes that train together are given different data or
-            parameters, or are more than the images of a batch.
+            value of X lies outside [0, 1]; if `class_weight` names a label that y lacks; if processes that train
+            together are given different data or parameters, or are more than the images of a batch.
         FloatingPointError
             If the bound or a weight stops being finite, or an epoch's mean bound falls below that of the
             untrained network by more than its magnitude; names epoch, step and the last good checkpoint.
@@ -328,6 +339,7 @@ class ConditionalVAE(
         self.__dict__.pop("network_", None)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         self.class_prior_ = np.bincount(codes) / len(codes)
+        class_weights = self._class_weights()
         test = None if validation is None else self._check(*validation)
         self._check_memory(len(codes), device)
 
@@ -370,7 +382,7 @@ class ConditionalVAE(
         checkpoints = None
         if checkpoint is not None or ranks is not None:
             parameters = {**self.get_params(), "hidden": list(self.hidden), "device": device.type}
-            del parameters["random_state"]
+            del parameters["random_state"], parameters["class_weight"]
             fingerprint = {
                 "parameters": parameters,
                 "seeds": [weight_seed, training_seed],  # drawn from random_state, which need not be a number
@@ -380,6 +392,8 @@ class ConditionalVAE(
                 "precision": str(pace.precision),
                 "compiled": pace.is_compiled,
             }
+            if class_weights is not None:
+                fingerprint["class weights"] = class_weights.tolist()
             if ranks is not None:
                 fingerprint["processes"] = ranks.size
                 _check_alike(ranks, {**fingerprint, "validation data": None})
@@ -401,6 +415,7 @@ class ConditionalVAE(
             callback=callback,
             checkpoints=checkpoints,
             ranks=ranks,
+            class_weights=None if class_weights is None else torch.from_numpy(class_weights).to(device),
             **vars(pace),
         )
         for series in progress.history.values():
@@ -638,6 +653,24 @@ class ConditionalVAE(
     def _n_weights(self, n_pixels: int, n_classes: int, **changes: Any) -> int:
         sizes = {"n_latents": self.n_latents, "hidden": self.hidden, **changes}
         return n_weights(self.network, self.prior, n_pixels=n_pixels, n_classes=n_classes, **sizes)
+
+    def _class_weights(self) -> NDArray[np.float32] | None:
+        """Return what the objective of each class is multiplied by, (C,); None without ``class_weight``."""
+        if self.class_weight is None:
+            return None
+        if isinstance(self.class_weight, str):  # balanced
+            return (1 / (len(self.classes_) * self.class_prior_)).astype(np.float32)
+        classes = self.classes_.tolist()
+        for label, weight in self.class_weight.items():
+            if label not in classes:
+                raise ValueError(
+                    f"class_weight names {label!r:.80}, which is none of the classes {some_of(classes)}"
+                )
+            if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 < weight < math.inf:
+                raise ValueError(
+                    f"class_weight of {label!r:.80} is {shown(weight)}, but must be a number above 0"
+                )
+        return np.array([self.class_weight.get(label, 1.0) for label in classes], np.float32)
 
     def _check_memory(self, n_images: int, device: torch.device) -> None:
         """Refuse sizes that there is not the memory for, before any is asked for."""

@@ -144,13 +144,22 @@ class Loss(nn.Module):
     objective : Objective
     precision : torch.dtype
         What matrix products are multiplied in.
+    class_weights : Tensor of shape (C,), optional
+        What the objective of an image of each class is multiplied by; the sums are without them.
     """
 
-    def __init__(self, network: ConditionalNetwork, objective: Objective, precision: torch.dtype) -> None:
+    def __init__(
+        self,
+        network: ConditionalNetwork,
+        objective: Objective,
+        precision: torch.dtype,
+        class_weights: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self._objective = objective
         self._precision = precision
+        self._class_weights = class_weights
 
     def forward(self, batch: Batch, kl_weight: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss, (), and the sums of reconstruction, KL and trained bound over the batch, (3,).
@@ -161,7 +170,10 @@ class Loss(nn.Module):
         with torch.autocast(x.device.type, self._precision, enabled=self._precision != torch.float32):
             terms = self._objective(self.network, x.float(), y, noise, kl_weight)
         sums = torch.stack((terms.reconstruction, terms.kl, terms.trained_bound)).detach().sum(dim=1)
-        return -terms.objective.sum() / n_images, sums
+        ascended = terms.objective
+        if self._class_weights is not None:
+            ascended = self._class_weights.index_select(0, y) * ascended
+        return -ascended.sum() / n_images, sums
 
 
 def plain_step(learner: Learner, loss: Loss, ranks: Ranks | None, batch: Batch) -> Tensor:

@@ -108,6 +108,7 @@ def carry_out(
     precision: torch.dtype = torch.float32,
     is_compiled: bool = False,
     ranks: Ranks | None = None,
+    class_weights: Tensor | None = None,
 ) -> None:
     """Train to the last epoch, from the last checkpoint where there is one of this training.
 
@@ -123,7 +124,7 @@ def carry_out(
         Told of everything in the history, epochs of an earlier process included, each once.
     checkpoints : Checkpoints, optional
         Of several processes the first alone has them; all go on from where it does.
-    objective, epochs, precision, is_compiled, ranks
+    objective, epochs, precision, is_compiled, ranks, class_weights
         As for ``train``.
 
     Raises
@@ -148,6 +149,7 @@ def carry_out(
         precision=precision,
         is_compiled=is_compiled,
         ranks=ranks,
+        class_weights=class_weights,
     )
     try:
         for means in course:
@@ -174,6 +176,7 @@ def train(
     precision: torch.dtype = torch.float32,
     is_compiled: bool = False,
     ranks: Ranks | None = None,
+    class_weights: Tensor | None = None,
 ) -> Iterator[EpochMeans]:
     """Train a network in place, one epoch each time the next item is asked for.
 
@@ -198,6 +201,8 @@ def train(
         Whether torch compiles the step, for batches of full size (see ``CompiledStep``).
     ranks : Ranks, optional
         The processes that train together, all of which come here with the same learner and the same batches.
+    class_weights : Tensor of shape (C,), optional
+        As for ``Loss``.
 
     Yields
     ------
@@ -210,7 +215,7 @@ def train(
         At the end of an epoch in which a bound or a weight was no longer finite, or whose mean bound lies
         below that of the untrained network by more than its magnitude.
     """
-    loss = Loss(learner.network, objective, precision)
+    loss = Loss(learner.network, objective, precision, class_weights)
     plain = partial(plain_step, learner, loss, ranks)
     compiled = CompiledStep(learner, loss, ranks) if is_compiled else plain
 

@@ -209,7 +209,7 @@ def evaluate(
     hardest_table, hardest = measuring.hardest(model, test, images.get("names"), table, params)
     return {
         "latents": table,
-        "class_table": measuring.by_class(table),
+        "class_table": measuring.by_class(table, model),
         "generated": {"images": drawn.reshape(len(model.classes_), n_drawn, *shape)},
         "reconstructions": {
             "originals": X[shown].reshape(-1, *shape),

@@ -30,6 +30,7 @@ class FitParameters(Parameters):
     beta_2: Annotated[float, Field(ge=0, lt=1)]
     schedule: Literal["constant", "cosine"]
     kl_warm_up: Annotated[float, Field(ge=0, le=1)]
+    class_weight: Literal["balanced"] | dict[int | float | str, Annotated[float, Field(gt=0)]] | None
     precision: Literal["auto", "float32", "bfloat16"]
     compiled: Literal["auto"] | bool
     device: Device

@@ -17,24 +17,27 @@ from latents.reporting import heat_map, style
 _MAX_LABEL_LENGTH = 24
 _MAX_NUMBERED_CLASSES = 30
 # Column -> name, colour, symbol and panel
+_SHARES = ("accuracy", "trained")
 _MARKS = {
     "lower_bound": ("lower bound", style.BLUE, "circle", 1),
     "log_likelihood": ("log p(x | y)", style.ORANGE, "diamond", 1),
     "reconstruction": ("reconstruction", style.BLUE, "circle", 2),
     "kl": ("KL", style.BLUE, "circle", 3),
     "accuracy": ("accuracy", style.BLUE, "circle", 4),
+    "trained": ("of the training images", style.BLUE, "circle", 5),
 }
 
 
 def class_bounds(table: pd.DataFrame) -> go.Figure:
-    """Bound, terms, likelihood and accuracy of every class, beside one another.
+    """Bound, terms, likelihood and accuracy of every class, beside one another and beside its size in training.
 
     Parameters
     ----------
     table : DataFrame
         A row for each class: `label`, `n_images`, and means over its test images: `lower_bound`,
         `log_likelihood`, `reconstruction` and `kl` in nats and `accuracy` of argmax p(y | x) as a share; NaN
-        where nothing was measured. `<name>_error`, where there, is a standard error.
+        where nothing was measured; `trained`, its share of the training images. `<name>_error`, where there, is
+        a standard error.
 
     Returns
     -------
@@ -51,20 +54,21 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
     ordered = table.sort_values("lower_bound", kind="stable")
     rows, short = heat_map.names_with_counts(ordered["label"], ordered["n_images"])
     figure = make_subplots(
-        cols=4,
+        cols=5,
         shared_yaxes=True,
         horizontal_spacing=0.03,
-        column_widths=[0.34, 0.24, 0.2, 0.22],
+        column_widths=[0.3, 0.2, 0.17, 0.18, 0.15],
         subplot_titles=(
             "<b>bound and likelihood</b>",
             "<b>reconstruction</b>",
             "<b>KL</b>",
             "<b>p(y | x)</b>",
+            "<b>trained on</b>",
         ),
     )
     for column, (name, colour, symbol, panel) in _MARKS.items():
         errors = ordered.get(f"{column}_error")
-        unit = "%{x:.1%}" if column == "accuracy" else "%{x:,.2f} nats"
+        unit = "%{x:.1%}" if column in _SHARES else "%{x:,.2f} nats"
         figure.add_trace(
             go.Scatter(
                 x=ordered[column],
@@ -84,7 +88,8 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
     heat_map.list_downwards(figure, rows, short)
     figure.update_yaxes(title_text="class (test images)", col=1)
     figure.update_xaxes(title_text="nats per image", nticks=6)
-    figure.update_xaxes(title_text="accuracy", tickformat=".0%", col=4, nticks=5)
+    figure.update_xaxes(title_text="accuracy", tickformat=".0%", col=4, nticks=4)
+    figure.update_xaxes(title_text="share of images", tickformat=".0%", rangemode="tozero", col=5, nticks=4)
     figure.update_annotations(font={"size": 14})
     lowest, highest = (
         f"{style.plain(style.shorten(ordered['label'].iloc[i]))} "
