@@ -4,7 +4,7 @@
 # Behaviour: IterativeImputer with its default BayesianRidge keeps the fitted regression of every column in every
 # round in imputation_sequence_, and each of these its posterior covariance, sigma_, of all other columns: 8 p^2 bytes
 # for each of p columns, times the rounds. Memory grows with p^3, whatever the number of rows, and none of sigma_ is
-# used by transform unless sample_posterior=True. At p = 100 and 2 rounds it is 15 MB for data of 80 kB; at the 784
+# used by transform unless sample_posterior=True. At p = 100 and 2 rounds it is 16 MB for data of 80 kB; at the 784
 # pixels of a small image and the default of 10 rounds it is 38 GB. A pickle of the imputer is as large.
 #
 # Output seen: the lines that are compared below.

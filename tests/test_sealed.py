@@ -152,7 +152,12 @@ def test_a_header_and_arrays_that_no_fit_leaves_are_refused_even_with_a_true_dig
     kinds = ["drop", "add", "cut", "flatten", "half", "whole", "nan", "swap"]
     fuzz(change_arrays, st.sampled_from(sorted(arrays)), st.sampled_from(kinds))
     header = json.loads(text)
-    lacking = [{k: v for k, v in header["params"].items() if k != name} for name in header["params"]]
+    estimator = {"pca": MinimumErrorPCA, "clustering": MultinomialMixture}.get(kind, ConditionalVAE)
+    lacking = [
+        {k: v for k, v in header["params"].items() if k != name}
+        for name in header["params"]
+        if {name} != estimator._added_params.keys()  # which files of earlier versions lack
+    ]
     for content in (
         *(sealed(text, {k: v for k, v in arrays.items() if k != name}) for name in arrays),
         sealed(text, {**arrays, "more_": np.ones(2)}),

@@ -266,7 +266,7 @@ def test_classes_are_means_over_their_images(trained):
         known = own.dropna(subset="predicted")
         assert row["accuracy"] == pytest.approx((known["predicted"] == label).mean())
     assert classes["n_marginal_images"].sum() == 12
-    np.testing.assert_array_equal(classes.loc[LABELS, "trained"], trained.model.class_prior_)
+    np.testing.assert_array_equal(classes.loc[LABELS, "training_share"], trained.model.class_prior_)
 
 
 def test_the_hardest_are_the_lowest_bounds(trained):
@@ -347,7 +347,7 @@ def test_classes_weigh_as_the_parameters_say(tmp_path, class_weight):
     assert weighing.history_["lower_bound"] != plain.history_["lower_bound"]
 
 
-@pytest.mark.parametrize("class_weight", ["equal", {7: 0.0}, {7: "2"}, {None: 1.0}, 2.0])
+@pytest.mark.parametrize("class_weight", ["equal", {7: 0.0}, {7: "2"}, {None: 1.0}, {True: 1.0}, 2.0])
 def test_class_weights_that_are_none_are_refused(class_weight):
     with pytest.raises(ValidationError, match="class_weight"):
         FitParameters(**FIT | {"class_weight": class_weight})
@@ -377,7 +377,7 @@ def test_means_of_no_image_are_missing():
     table["predicted"] = pd.Series([0], index=[5]).convert_dtypes()
     model = SimpleNamespace(classes_=np.array([0, 1]), class_prior_=np.array([0.25, 0.75]))
     (row,) = measuring.by_class(table, model).to_dict("records")
-    assert row["trained"] == 0.25
+    assert row["training_share"] == 0.25
     assert row["lower_bound"] == 2
     assert row["lower_bound_error"] == 1
     assert np.isnan(row["accuracy"])

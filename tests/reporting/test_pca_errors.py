@@ -38,6 +38,10 @@ def test_errors_of_rows_with_gaps_are_held_against_their_like():
         CURVE, [1, 2], [30.0, 15.0], 2, held_out=([90.0, 33, 18], [33.0, 18]), lacks=True
     )
     assert "20.0% above that of training" in figure.layout.title.subtitle.text
+    exact = pca.distortion_curve(
+        CURVE, [1, 2], [30.0, 1e-28], 2, held_out=([90.0, 33, 18], [33.0, 18]), lacks=True
+    )
+    assert "that of training" not in exact.layout.title.subtitle.text
     alone = pca.distortion_curve(CURVE, [1, 2], [30.0, 15.0], 2, lacks=True)
     assert "below the line" in alone.layout.title.subtitle.text
 

@@ -1,5 +1,7 @@
 """``ConditionalVAE`` as a user meets it."""
 
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -463,6 +465,13 @@ def test_classes_that_all_weigh_1_change_no_bit(digits):
     assert_same(plain, ConditionalVAE(**SMALL, class_weight={}).fit(*digits))
 
 
+def test_class_weights_that_no_fit_has_are_not_saved(digits, tmp_path):
+    model = ConditionalVAE(**SMALL).fit(*digits)
+    model.class_weight = {"three": 2.0}
+    with pytest.raises(ValueError, match="class_weight names 'three'"):
+        model.save(tmp_path / "model.safetensors")
+
+
 def test_class_weights_are_saved_and_make_another_training(digits, tmp_path, caplog):
     weighing = ConditionalVAE(**SMALL, class_weight={"two": 5})
     model = clone(weighing).fit(*digits, checkpoint=tmp_path / "checkpoint")
@@ -482,9 +491,13 @@ def test_class_weights_are_saved_and_make_another_training(digits, tmp_path, cap
     [
         ({"three": 2}, "class_weight names 'three', which is none of the classes 'nil', 'one', 'two'"),
         ({0: 2}, "class_weight names 0, which is none of the classes 'nil'"),
-        ({"one": 0}, "class_weight of 'one' is 0, but must be a number above 0"),
+        ({"one": 0}, "class_weight of 'one' is 0, but must be a number from"),
         ({"one": float("nan")}, "class_weight of 'one' is nan"),
-        ({"one": float("inf")}, "class_weight of 'one' is inf"),
+        ({"one": float("inf")}, "class_weight of 'one' is inf, but must be a number from .* to 3.4e"),
+        ({"one": 1e39}, "class_weight of 'one' is 1e"),
+        ({"one": 1e-50}, "class_weight of 'one' is 1e-50"),
+        ({"one": 10**400}, "class_weight of 'one' is 1000"),
+        ({"one": Fraction(3, 2)}, "class_weight of 'one' is Fraction"),
         ({"one": "2"}, "class_weight of 'one' is '2'"),
         ({"one": True}, "class_weight of 'one' is True"),
         ("equal", "'class_weight' parameter of ConditionalVAE must be"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from sklearn.datasets import load_digits
 
 from latents.estimators import ConditionalVAE
 from latents.pipelines.cvae.parameters import FitParameters
@@ -38,7 +39,11 @@ def test_both_ways_between_images_and_latents():
 def test_the_options_are_parameters():
     blocks = re.findall(r"```yaml\n(cvae:\n  fit:\n.*?)```", MANUAL, flags=re.DOTALL)
     of_model, of_classes = (yaml.safe_load(block)["cvae"]["fit"] for block in blocks)
-    assert FitParameters(**parameters("base")["fit"] | of_classes).class_weight == "balanced"
+    (by_class,) = re.findall(r"or by class, ({.*}):", blocks[1])
+    for class_weight in (of_classes["class_weight"], yaml.safe_load(by_class)):
+        fit = FitParameters(**parameters("base")["fit"] | {"class_weight": class_weight})
+        small = {"n_latents": 2, "hidden": (8,), "epochs": 1, "class_weight": fit.class_weight}
+        ConditionalVAE(**small).fit(load_digits().data / 16, load_digits().target)
     fit = FitParameters(**parameters("base")["fit"] | of_model)
     assert (fit.prior, fit.likelihood, fit.objective, fit.n_particles) == ("per_class", "gaussian", "iwae", 5)
 

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import linalg, sparse, stats
+from scipy.linalg import lapack
 from scipy.sparse.linalg import ArpackError
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -219,24 +220,37 @@ def test_equal_and_huge_eigenvalues(X, wanted):
     assert_allclose(pca.distortion(X), pca.distortion_, rtol=1e-9)
 
 
-@pytest.mark.parametrize("d", [1, 7, 25, 90, 99, 120])
-@pytest.mark.parametrize("order", ["in parts", "mixed"])
-def test_columns_that_do_not_vary_and_sets_that_do_not_covary(order, d):
-    """The scatter falls into parts there, and has rows of zeros."""
+def in_parts(order):
+    """Return rows of columns that do not vary, and of two sets that do not covary: of rank 16."""
     rng = np.random.default_rng(0)
     X = np.zeros((400, 120))
-    X[:100, :40] = rng.normal(size=(100, 40))
-    X[200:300, 60:] = rng.normal(size=(100, 60)) / np.arange(1, 61)
-    X -= np.roll(
-        X, 100, axis=0
-    )  # every row has its opposite: means are 0, and so is what covaries between sets
-    if order == "mixed":
-        X = X[:, rng.permutation(120)]
+    X[:100, :40] = rng.normal(size=(100, 6)) @ rng.normal(size=(6, 40))
+    X[200:300, 60:] = rng.normal(size=(100, 10)) @ (rng.normal(size=(10, 60)) / np.arange(1, 61))
+    # Every row has its opposite: means are 0, and so is what covaries between sets.
+    X -= np.roll(X, 100, axis=0)
+    return X[:, rng.permutation(120)] if order == "mixed" else X
+
+
+@pytest.mark.parametrize("d", [1, 7, 16, 25, 90, 120])
+@pytest.mark.parametrize("order", ["in parts", "mixed"])
+@pytest.mark.parametrize("has_converged", [True, False])
+def test_a_scatter_that_falls_into_parts(order, d, has_converged, monkeypatch):
+    """Few vectors are had by inverse iteration, of null directions too; should it fail, as many are: otherwise."""
+    called = []
+    eigh, dstein = linalg.eigh, lapack.dstein
+
+    def whole(*arguments, **options):
+        called.append("whole")
+        return eigh(*arguments, **options)
+
+    monkeypatch.setattr(linalg, "eigh", whole)
+    monkeypatch.setattr(lapack, "dstein", lambda *given: (dstein(*given)[0], 1 - has_converged))
+    X = in_parts(order)
     pca = MinimumErrorPCA(d, svd_solver="covariance_eigh").fit(X)
+    assert called == ([] if d <= 30 and has_converged else ["whole"])
     singular_values = np.linalg.svd(X, compute_uv=False)
-    assert_allclose(
-        pca.explained_variance_ * 399, singular_values[:d] ** 2, atol=1e-12 * singular_values[0] ** 2
-    )
+    expected = singular_values[:d] ** 2
+    assert_allclose(pca.explained_variance_ * 399, expected, atol=1e-12 * expected[0])
     assert_allclose(pca.components_ @ pca.components_.T, np.eye(d), atol=1e-13)
     assert_allclose(pca.distortion(X), pca.distortion_, atol=1e-12 * trace(X))
 

@@ -117,8 +117,8 @@ class ConditionalVAE(
     class_weight : dict, "balanced" or None, default=None
         What the bound of a training image counts for, by its class, as in scikit-learn: a number above 0 for
         each label (1 where it is not named), or N / (C N_y) for ``"balanced"``, by which all classes count
-        alike, however many images they have. The images of a rare class are then described better, which are
-        sooner learnt by heart, and those of others a little worse. Bounds are reported without weights, and p(y)
+        alike, however many images they have. Images of a rare class are then described better, and those of the
+        others a little worse; few images are soon learnt by heart. Bounds are reported without weights, and p(y)
         stays the share of the images.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         What matrix products of a training and of importance sampling are multiplied in; sums, weights and
@@ -230,7 +230,7 @@ class ConditionalVAE(
         beta_2: float = 0.99,
         schedule: str = "cosine",
         kl_warm_up: float = 0.6,
-        class_weight: Mapping[Any, float] | str | None = None,
+        class_weight: dict[Any, float] | str | None = None,
         precision: str = "auto",
         compiled: bool | str = "auto",
         device: str = "auto",
@@ -339,7 +339,7 @@ class ConditionalVAE(
         self.__dict__.pop("network_", None)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         self.class_prior_ = np.bincount(codes) / len(codes)
-        class_weights = self._class_weights()
+        class_weights = _weights_of_classes(self.class_weight, self.classes_, self.class_prior_)
         test = None if validation is None else self._check(*validation)
         self._check_memory(len(codes), device)
 
@@ -638,6 +638,7 @@ class ConditionalVAE(
         prior = state["class_prior_"]
         if (prior < 0).any() or not np.isclose(prior.sum(), 1):
             raise ValueError("class_prior_ are no probabilities, which add up to 1")
+        _weights_of_classes(self.class_weight, state["classes_"], prior)
         for name, series in history.items():
             if not (isinstance(series, list) and all(type(value) is float for value in series)):
                 raise ValueError(f"{name} is no list of numbers")
@@ -653,24 +654,6 @@ class ConditionalVAE(
     def _n_weights(self, n_pixels: int, n_classes: int, **changes: Any) -> int:
         sizes = {"n_latents": self.n_latents, "hidden": self.hidden, **changes}
         return n_weights(self.network, self.prior, n_pixels=n_pixels, n_classes=n_classes, **sizes)
-
-    def _class_weights(self) -> NDArray[np.float32] | None:
-        """Return what the objective of each class is multiplied by, (C,); None without ``class_weight``."""
-        if self.class_weight is None:
-            return None
-        if isinstance(self.class_weight, str):  # balanced
-            return (1 / (len(self.classes_) * self.class_prior_)).astype(np.float32)
-        classes = self.classes_.tolist()
-        for label, weight in self.class_weight.items():
-            if label not in classes:
-                raise ValueError(
-                    f"class_weight names {label!r:.80}, which is none of the classes {some_of(classes)}"
-                )
-            if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 < weight < math.inf:
-                raise ValueError(
-                    f"class_weight of {label!r:.80} is {shown(weight)}, but must be a number above 0"
-                )
-        return np.array([self.class_weight.get(label, 1.0) for label in classes], np.float32)
 
     def _check_memory(self, n_images: int, device: torch.device) -> None:
         """Refuse sizes that there is not the memory for, before any is asked for."""
@@ -751,6 +734,33 @@ class ConditionalVAE(
                 self.network_, x, codes, n_samples, precision=precision, on_progress=on_progress
             )
         )
+
+
+def _weights_of_classes(
+    class_weight: dict[Any, float] | str | None, classes: NDArray[Any], prior: NDArray[np.float64]
+) -> NDArray[np.float32] | None:
+    """Return what the objective of each class is multiplied by, (C,); None where all count alike."""
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, str):  # balanced
+        return (1 / (len(classes) * prior)).astype(np.float32)
+    labels = classes.tolist()
+    least, most = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+    for label, weight in class_weight.items():
+        if label not in labels:
+            raise ValueError(
+                f"class_weight names {label!r:.80}, which is none of the classes {some_of(labels)}"
+            )
+        is_number = isinstance(weight, int | float | np.integer | np.floating) and not isinstance(
+            weight, bool
+        )
+        if not is_number or not least <= weight <= most:
+            raise ValueError(
+                f"class_weight of {label!r:.80} is {shown(weight)}, but must be a number from "
+                f"{least:.3g} to {most:.3g}"
+            )
+    weights = np.array([class_weight.get(label, 1.0) for label in labels], np.float32)
+    return None if (weights == 1).all() else weights
 
 
 def _check_alike(ranks: Ranks, fingerprint: Mapping[str, Any]) -> None:

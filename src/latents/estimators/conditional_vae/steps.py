@@ -136,7 +136,7 @@ def make_schedule(name: str, optimizer: Optimizer, n_steps: int) -> LRScheduler 
 
 
 class Loss(nn.Module):
-    """What a step descends, the mean of the negative objective, as a module around the network.
+    """What a step descends, the mean of the negative objective, weighted by class, as a module around the network.
 
     Parameters
     ----------

@@ -189,7 +189,7 @@ def train(
     batches : Batches
         N images, on the network's device.
     objective : callable
-        The mean of its ``TrainingTerms.objective`` is ascended.
+        The mean of its ``TrainingTerms.objective``, weighted by class, is ascended.
     epochs : int
         The last epoch.
     epochs_done : int

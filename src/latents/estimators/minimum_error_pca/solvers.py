@@ -6,7 +6,7 @@ signed so that the entry of largest magnitude in each row is positive (scikit-le
 whole spectrum return all min(N, p) or p eigenvalues; the others the d asked for.
 
 NumPy and SciPy have each a BLAS of their own, whose threads go on waiting busily for some time after their work:
-what comes between products is asked of NumPy's LAPACK, or of SciPy's in one thread, or takes twice its time.
+what SciPy decomposes between NumPy's products is done in one thread, or all takes twice its time.
 """
 
 from collections.abc import Callable
@@ -178,7 +178,7 @@ def gram_eigh(A: Centred, dimension: Dimension) -> Decomposition:
     if left.shape[1] == 0:
         return Decomposition(eigenvalues, np.empty((0, A.shape[1])))
     # A null u gives a row of rounding errors: the QR decomposition puts an orthogonal direction in its place.
-    directions = np.linalg.qr(A.transposed_times(left.astype(A.dtype)))[0]
+    directions = _orthonormal(A.transposed_times(left.astype(A.dtype)))
     return Decomposition(eigenvalues, _within(A, directions).basis)
 
 
@@ -215,8 +215,8 @@ def _reduced(matrix: Array, dimension: Dimension) -> tuple[Array, FloatArray]:
     if d <= _FEW * n and values[0] > 0:
         # Inverse iteration from these eigenvalues: LAPACK is told that the tridiagonal matrix is of one part.
         one_part = np.ones(n, np.int32), np.full(n, n, np.int32)
-        vectors, n_failed = lapack.dstein(diagonal, below, values[d - 1 :: -1], *one_part)
-        if not n_failed:
+        vectors, info = lapack.dstein(diagonal, below, values[d - 1 :: -1], *one_part)
+        if info == 0:  # each has converged
             vectors = np.asfortranarray(vectors[:, ::-1])
             # The reduction is by diag(1, Q), with Q as reflections below the diagonal, as a QR decomposition's.
             vectors[1:], _, _ = lapack.dormqr("L", "N", reduced[1:, :-1], tau, vectors[1:], lwork=64 * d)
@@ -256,7 +256,7 @@ def arpack_svd(A: Centred, n_components: int, *, tol: float, seed: Any) -> Decom
             seed=seed,
         )
     if A.shape[0] < A.shape[1]:  # left singular vectors
-        vectors = np.linalg.qr(A.transposed_times(vectors.astype(A.dtype)))[0]
+        vectors = _orthonormal(A.transposed_times(vectors.astype(A.dtype)))
     return _within(A, vectors)
 
 
@@ -281,15 +281,21 @@ def randomized_svd(
     stable: Callable[[FloatArray], FloatArray] = {
         "none": lambda M: M,
         "LU": _lower,
-        "QR": lambda M: np.linalg.qr(M)[0],
+        "QR": _orthonormal,
     }[normalizer]
     width = min(n_components + n_oversamples, least)
     sketch = check_random_state(seed).normal(size=(A.shape[1], width)).astype(A.dtype)
     for _ in range(power):
         sketch = stable(A.transposed_times(stable(A.times(sketch))))
-    left, _ = np.linalg.qr(A.times(sketch))
-    directions, _ = np.linalg.qr(A.transposed_times(left))
+    directions = _orthonormal(A.transposed_times(_orthonormal(A.times(sketch))))
     return _within(A, directions, n_components)
+
+
+def _orthonormal(M: FloatArray) -> FloatArray:
+    """Return the factor Q of M = Q R."""
+    with one_blas_thread():
+        factor: FloatArray = linalg.qr(M, mode="economic")[0]
+    return factor
 
 
 def _lower(M: FloatArray) -> FloatArray:
@@ -306,8 +312,10 @@ def _within(A: Centred, directions: FloatArray, d: int | None = None) -> Decompo
     itself along the basis returned, s_i = |A mu_i|. So trace - sum_i s_i^2 / N is the J of that
     basis to rounding, whether the solver has converged or not.
     """
-    triangle = np.linalg.qr(A.times(directions), mode="r")
-    _, singular_values, rotation = np.linalg.svd(triangle, full_matrices=False)
+    product = A.times(directions)
+    with one_blas_thread():
+        (triangle,) = linalg.qr(product, mode="r")
+        _, singular_values, rotation = linalg.svd(triangle[: len(directions.T)], full_matrices=False)
     eigenvalues = np.square(singular_values, dtype=np.float64) / A.total
     return Decomposition(eigenvalues[:d], _signed((rotation @ directions.T)[:d]))
 

@@ -91,14 +91,14 @@ def carried_over(mean_bound: float, likelihoods: ArrayLike, bounds: ArrayLike) -
 def by_class(table: pd.DataFrame, model: estimators.ConditionalVAE) -> pd.DataFrame:
     """Return a row for each class that has test images: means over them, and their standard errors.
 
-    Columns ``label``, ``n_images``, ``trained``, its share of the training images, those of ``_AVERAGED``, each
+    Columns ``label``, ``n_images``, ``training_share``, that of the training images, those of ``_AVERAGED``, each
     with its ``<name>_error``, ``accuracy`` of argmax p(y | x), and the numbers of images that the two measured on
     some were measured on.
     """
     shares = dict(zip(model.classes_.tolist(), model.class_prior_.tolist(), strict=True))
     rows = []
     for label, own in table.groupby("label"):
-        row: dict[str, Any] = {"label": label, "n_images": len(own), "trained": shares[label]}
+        row: dict[str, Any] = {"label": label, "n_images": len(own), "training_share": shares[label]}
         for name in _AVERAGED:
             row[name] = own[name].mean()
             row[f"{name}_error"] = own[name].sem()

@@ -1,11 +1,25 @@
 """Parameters of the class-conditioned VAE pipeline."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from latents.messages import shown
+from latents.messages import shown, unquoted
 from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
+
+
+def _in_quotes(label: Any) -> Any:
+    if label is None or isinstance(label, bool):
+        raise ValueError(unquoted(label))
+    return label
+
+
+_Label = Annotated[int | float | str, BeforeValidator(_in_quotes)]
+ClassWeight = Annotated[
+    Annotated[Literal["balanced"], Tag("name")]
+    | Annotated[dict[_Label, Annotated[float, Field(gt=0)]], Tag("by class")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "by class"),
+]
 
 
 class FeaturesParameters(Parameters):
@@ -30,7 +44,7 @@ class FitParameters(Parameters):
     beta_2: Annotated[float, Field(ge=0, lt=1)]
     schedule: Literal["constant", "cosine"]
     kl_warm_up: Annotated[float, Field(ge=0, le=1)]
-    class_weight: Literal["balanced"] | dict[int | float | str, Annotated[float, Field(gt=0)]] | None
+    class_weight: ClassWeight | None
     precision: Literal["auto", "float32", "bfloat16"]
     compiled: Literal["auto"] | bool
     device: Device

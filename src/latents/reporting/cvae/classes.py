@@ -16,15 +16,15 @@ from latents.reporting import heat_map, style
 
 _MAX_LABEL_LENGTH = 24
 _MAX_NUMBERED_CLASSES = 30
+_SHARES = ("accuracy", "training_share")
 # Column -> name, colour, symbol and panel
-_SHARES = ("accuracy", "trained")
 _MARKS = {
     "lower_bound": ("lower bound", style.BLUE, "circle", 1),
     "log_likelihood": ("log p(x | y)", style.ORANGE, "diamond", 1),
     "reconstruction": ("reconstruction", style.BLUE, "circle", 2),
     "kl": ("KL", style.BLUE, "circle", 3),
     "accuracy": ("accuracy", style.BLUE, "circle", 4),
-    "trained": ("of the training images", style.BLUE, "circle", 5),
+    "training_share": ("of the training images", style.BLUE, "circle", 5),
 }
 
 
@@ -36,8 +36,8 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
     table : DataFrame
         A row for each class: `label`, `n_images`, and means over its test images: `lower_bound`,
         `log_likelihood`, `reconstruction` and `kl` in nats and `accuracy` of argmax p(y | x) as a share; NaN
-        where nothing was measured; `trained`, its share of the training images. `<name>_error`, where there, is
-        a standard error.
+        where nothing was measured. Where there: `training_share`, that of the training images, and
+        `<name>_error`, a standard error.
 
     Returns
     -------
@@ -67,6 +67,8 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
         ),
     )
     for column, (name, colour, symbol, panel) in _MARKS.items():
+        if column not in ordered:
+            continue
         errors = ordered.get(f"{column}_error")
         unit = "%{x:.1%}" if column in _SHARES else "%{x:,.2f} nats"
         figure.add_trace(
@@ -89,7 +91,7 @@ def class_bounds(table: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(title_text="class (test images)", col=1)
     figure.update_xaxes(title_text="nats per image", nticks=6)
     figure.update_xaxes(title_text="accuracy", tickformat=".0%", col=4, nticks=4)
-    figure.update_xaxes(title_text="share of images", tickformat=".0%", rangemode="tozero", col=5, nticks=4)
+    figure.update_xaxes(title_text="share of images", tickformat=".2~p", rangemode="tozero", col=5, nticks=4)
     figure.update_annotations(font={"size": 14})
     lowest, highest = (
         f"{style.plain(style.shorten(ordered['label'].iloc[i]))} "

@@ -89,8 +89,10 @@ def distortion_curve(
         pairs.append(
             ("held-out error", "held-out", unseen, "held-out", rebuilt, style.ORANGE, "diamond-open")
         )
-        if kept > _SMALLEST_SHARE * total:
-            trained = dict(zip(at.tolist(), error.tolist(), strict=True)).get(n_components, kept)
+        trained = kept
+        if lacks:  # J is of whole rows
+            trained = dict(zip(at.tolist(), error.tolist(), strict=True)).get(n_components, 0.0)
+        if trained > _SMALLEST_SHARE * total:
             excess = unseen[-1] / trained - 1
             reading = (
                 f"Held out, the error at d = {n_components} is {rounding.number(float(unseen[-1]))}: "
