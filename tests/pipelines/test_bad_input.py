@@ -429,11 +429,24 @@ class TestImages:
         ):
             cvae.scale_pixels(images, CvaeFeatures(white=16.0))
 
-    def test_a_class_only_among_the_held_out(self):
-        pixels = {"X": np.ones((3, 4), np.float32), "y": np.array(["a", "b", "c"])}
-        images = {"images": np.ones((3, 2, 2)), "held_out": np.array([False, False, True])}
-        with pytest.raises(ValueError, match="class 'c' has held-out images but none to train on"):
-            cvae.split(pixels, images, SPLIT, FIT)
+    def test_a_class_only_among_the_held_out(self, caplog):
+        pixels = {"X": np.ones((4, 4), np.float32), "y": np.array(["a", "b", "c", "a"])}
+        rows, test = cvae.split(pixels, {"held_out": np.array([False, False, True, True])}, SPLIT, FIT)
+        assert rows["train"].tolist() == [0, 1]
+        assert rows["held_out"].tolist() == test["rows"].tolist() == [3]
+        assert test["y"].tolist() == ["a"]
+        assert "no image of class 'c' is trained on: 1 of the 2 that are held out are left out" in caplog.text
+        with pytest.raises(ValueError, match="no image is held out"):
+            cvae.split(pixels, {"held_out": np.array([False, False, True, False])}, SPLIT, FIT)
+
+    @pytest.mark.parametrize("seed", range(5))
+    @pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
+    def test_few_images_are_measured_on_one_at_least(self, seed, share):
+        pixels = {"X": np.ones((3, 4), np.float32), "y": np.array(["a", "b", "b"])}
+        params = SPLIT.model_copy(update={"random_state": seed, "held_out_fraction": share})
+        rows, test = cvae.split(pixels, {}, params, FIT)
+        assert set(pixels["y"][rows["train"]]) == {"a", "b"}
+        assert test["y"].tolist() == ["b"]
 
     @pytest.mark.parametrize("seed", range(9))
     def test_classes_of_few_images(self, seed):
@@ -532,8 +545,9 @@ def test_each_class_keeps_a_row_to_train_on(labels, fraction, seed):
     np.testing.assert_array_equal(np.sort(np.concatenate(list(rows.values()))), np.arange(len(labels)))
     assert set(labels[rows["train"]]) == set(labels)
     drawn = np.random.default_rng(seed).permutation(len(labels))[: round(fraction * len(labels))]
+    assert len(rows["held_out"]) > 0 or fraction == 0 or len(set(labels)) == len(labels)
     stayed = np.setdiff1d(drawn, rows["held_out"])  # and nothing else has changed
-    assert set(rows["held_out"]) <= set(drawn)
+    assert set(rows["held_out"]) <= set(drawn) or len(rows["held_out"]) == 1
     assert len(set(labels[stayed])) == len(stayed)
     for label in labels[stayed]:
         assert (labels[rows["train"]] == label).sum() == 1

@@ -112,7 +112,8 @@ def split_rows(
     params : SplitParameters
         The share to hold out at random, and the seed.
     labels : array of shape (n_rows,), optional
-        Classes of which each needs a row to train on: of one that was drawn as a whole, the first row stays.
+        Classes of which each needs a row to train on: of one that was drawn as a whole, the first row stays. One
+        row at least is held out where any is to be, and a class has two.
 
     Raises
     ------
@@ -124,9 +125,12 @@ def split_rows(
         order = np.random.default_rng(params.random_state).permutation(n_rows)
         chosen[order[: round(params.held_out_fraction * n_rows)]] = True
         if labels is not None:
-            classes, firsts, numbers = np.unique(labels, return_index=True, return_inverse=True)
-            lost = np.bincount(numbers, weights=~chosen, minlength=len(classes)) == 0
-            chosen[firsts[lost]] = False
+            _, firsts, numbers, sizes = np.unique(
+                labels, return_index=True, return_inverse=True, return_counts=True
+            )
+            chosen[firsts[np.bincount(numbers, weights=~chosen) == 0]] = False
+            if params.held_out_fraction and not chosen.any():
+                chosen[order[sizes[numbers[order]] > 1][:1]] = True
     else:
         chosen = truth_values(held_out.tolist())
     if chosen.all():

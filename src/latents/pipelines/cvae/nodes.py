@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from latents import estimators, reporting
 from latents.features.images import flatten, scale_to_white
+from latents.messages import some_of
 from latents.pipelines.cvae import measuring
 from latents.pipelines.cvae.parameters import (
     EvaluateParameters,
@@ -74,7 +75,8 @@ def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
 def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParameters) -> tuple[Rows, Arrays]:
     """Divide the images into training and held-out rows, and binarise the latter once for Bernoulli pixels.
 
-    Where rows are held out at random, one image of each class at least is trained on.
+    Where rows are held out at random, one image of each class at least is trained on. Where the data say which,
+    those of classes that none is trained on are left out: there is no bound to measure on them.
 
     Returns
     -------
@@ -86,20 +88,23 @@ def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParam
     Raises
     ------
     ValueError
-        If no image is held out, or a class is missing among the training images that the data name.
+        If no image is held out.
     """
     y = pixels["y"]
     rows = split_rows(len(y), images.get("held_out"), params, labels=y)
+    unseen = np.setdiff1d(y[rows["held_out"]], y[rows["train"]])
+    if len(unseen):
+        seen = ~np.isin(y[rows["held_out"]], unseen)
+        logger.warning(
+            "no image of class %s is trained on: %d of the %d that are held out are left out",
+            *(some_of(unseen.tolist()), int(np.sum(~seen)), len(seen)),
+        )
+        rows["held_out"] = rows["held_out"][seen]
     if not len(rows["held_out"]):
         raise ValueError(
             f"no image is held out to measure the bound on: of {len(y)} images in {len(np.unique(y))} classes one "
             f"of each is trained on, and {params.held_out_fraction:g} of all are to be held out; raise "
             "cvae.split.held_out_fraction, or bring more images"
-        )
-    unseen = np.setdiff1d(y[rows["held_out"]], y[rows["train"]])
-    if len(unseen):
-        raise ValueError(
-            f"class {unseen[0].item()!r:.80} has held-out images but none to train on; mark fewer as held out"
         )
     X_test = pixels["X"][rows["held_out"]]
     if fit.likelihood == "bernoulli":
