@@ -365,9 +365,9 @@ def test_pca_missing_tells_errors_and_seconds(program, capsys, monkeypatch):
             0, 256, (int(60_000 * size), 30), dtype=np.uint8
         ),
     )
-    missing.main(["--images", "200", "--pixels", "20", "--components", "2", "3", "--shares", "0.3"])
+    missing.main(["--images", "200", "--pixels", "10", "--components", "2", "3", "--shares", "0.3"])
     printed = capsys.readouterr().out
-    assert "30% missing, 200 x 20: d = " in printed
+    assert "30% missing, 200 x 10: d = " in printed
     rows = [row.strip("| ").split(" | ") for row in printed.splitlines() if row.startswith("| ")][2:]
     assert [row[0].strip() for row in rows] == list(missing.METHODS)
     assert all(0 < float(row[1]) < 0.2 for row in rows)
