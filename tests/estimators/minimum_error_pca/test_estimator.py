@@ -235,7 +235,7 @@ def in_parts(order):
 @pytest.mark.parametrize("order", ["in parts", "mixed"])
 @pytest.mark.parametrize("has_converged", [True, False])
 def test_a_scatter_that_falls_into_parts(order, d, has_converged, monkeypatch):
-    """Few vectors are had by inverse iteration, of null directions too; should it fail, as many are: otherwise."""
+    """Few vectors are had by inverse iteration, of null directions too; many, or should it fail, by ``eigh``."""
     called = []
     eigh, dstein = linalg.eigh, lapack.dstein
 

@@ -1,20 +1,16 @@
 """Parameters of the class-conditioned VAE pipeline."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from latents.messages import shown, unquoted
-from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed
+from latents.messages import shown
+from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed, Text
 
-
-def _in_quotes(label: Any) -> Any:
-    if label is None or isinstance(label, bool):
-        raise ValueError(unquoted(label))
-    return label
-
-
-_Label = Annotated[int | float | str, BeforeValidator(_in_quotes)]
+_Label = Annotated[
+    Annotated[int | float, Tag("number")] | Annotated[Text, Tag("text")],
+    Discriminator(lambda value: "number" if type(value) in (int, float) else "text"),
+]
 ClassWeight = Annotated[
     Annotated[Literal["balanced"], Tag("name")]
     | Annotated[dict[_Label, Annotated[float, Field(gt=0)]], Tag("by class")],

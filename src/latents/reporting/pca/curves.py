@@ -89,9 +89,7 @@ def distortion_curve(
         pairs.append(
             ("held-out error", "held-out", unseen, "held-out", rebuilt, style.ORANGE, "diamond-open")
         )
-        trained = kept
-        if lacks:  # J is of whole rows
-            trained = dict(zip(at.tolist(), error.tolist(), strict=True)).get(n_components, 0.0)
+        trained = float(error[at == n_components].max(initial=0.0))
         if trained > _SMALLEST_SHARE * total:
             excess = unseen[-1] / trained - 1
             reading = (
