@@ -156,7 +156,7 @@ def test_a_header_and_arrays_that_no_fit_leaves_are_refused_even_with_a_true_dig
     lacking = [
         {k: v for k, v in header["params"].items() if k != name}
         for name in header["params"]
-        if {name} != estimator._added_params.keys()  # which files of earlier versions lack
+        if name not in estimator._added_params  # which files of earlier versions lack
     ]
     for content in (
         *(sealed(text, {k: v for k, v in arrays.items() if k != name}) for name in arrays),

@@ -161,6 +161,7 @@ def test_every_kind_of_model_and_image_is_drawn(tmp_path, shape, fit):
     for name in charts:
         assert isinstance(drawn[name], go.Figure)
     assert set(drawn) == {*pictures, *charts, "page"}
+    assert outcome.model.image_shape == shape
     page = Page(drawn["page"])
     learned = fit.get("prior") == "per_class"
     assert ("kl_standard_prior" in results["metrics"]) == learned

@@ -55,6 +55,14 @@ def test_continuous_pixels_stay_grey():
     assert len(predictor.predict(255 * X.reshape(6, 2, 2), n_importance_samples=5)) == 6
 
 
+def test_another_shape_than_the_models_is_refused():
+    X = np.random.default_rng(0).random((6, 4))
+    for shape in (None, (2, 2), [2, 2, 1]):
+        trained(X, [0, 1] * 3, image_shape=shape)
+    with pytest.raises(ValueError, match=r"shape \(2, 2\) is not the model's image_shape, \(1, 4\)"):
+        trained(X, [0, 1] * 3, image_shape=(1, 4))
+
+
 def test_drawn_images_are_in_input_units_and_read_back(cvae_predictor):
     images = cvae_predictor.generate([3, 3, 8], random_state=1)
     assert images.shape == (3, 8, 8)

@@ -53,6 +53,9 @@ class CVAEPredictor(Predictor):
             raise ValueError(
                 f"shape {self.shape} does not make the model's {self.model.n_features_in_} pixels"
             )
+        known = self.model.image_shape
+        if known is not None and [*known][: 2 if known[2:] in ([1], (1,)) else 3] != [*self.shape]:
+            raise ValueError(f"shape {self.shape} is not the model's image_shape, {tuple(known)}")
         if not (isfinite(self.white) and self.white > 0):
             raise ValueError(f"white is {self.white}; allowed are finite numbers above 0")
 

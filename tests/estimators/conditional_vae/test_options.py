@@ -102,6 +102,43 @@ def test_each_objective_learns(digits, objective):
     assert bounds[-1] == pytest.approx(model.score(binarise(digits[0], 0), digits[1]))
 
 
+# The shape of the images
+
+
+@pytest.mark.parametrize("shape", [(8, 8), [4, 16, 1], (np.int64(2), 32), None])
+def test_the_shape_of_the_images_changes_nothing_and_is_saved(digits, tmp_path, shape):
+    model = ConditionalVAE(**SMALL, image_shape=shape).fit(*digits, checkpoint=tmp_path / "checkpoint")
+    assert_same(model, ConditionalVAE(**SMALL).fit(*digits))
+    model.save(tmp_path / "model.safetensors")
+    assert load(tmp_path / "model.safetensors").image_shape == shape
+
+
+def test_a_training_of_a_known_shape_goes_on_from_a_checkpoint_that_does_not_know_it(
+    digits, tmp_path, caplog
+):
+    caplog.set_level("INFO", logger="latents")
+    ConditionalVAE(**SMALL).fit(*digits, checkpoint=tmp_path / "checkpoint")
+    ConditionalVAE(**SMALL, image_shape=(8, 8)).fit(*digits, checkpoint=tmp_path / "checkpoint")
+    assert "going on after epoch 3" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((8, 7), r"image_shape is \(8, 7\), which makes 56 pixels; X has 64"),
+        ((64,), r"image_shape is \(64,\); allowed are \(height, width\) and \(height, width, channels\)"),
+        ([4, 8, 2], r"image_shape is \[4, 8, 2\]; allowed .* 1 or 3 channels"),
+        ((8, 8.0), r"image_shape is \(8, 8.0\); allowed"),
+        ((-8, -8), r"image_shape is \(-8, -8\); allowed"),
+        ((True, 64), r"image_shape is \(True, 64\); allowed"),
+        (64, "'image_shape' parameter of ConditionalVAE must be"),
+    ],
+)
+def test_impossible_shapes_are_named(digits, shape, message):
+    with pytest.raises(ValueError, match=message):
+        ConditionalVAE(**SMALL, image_shape=shape).fit(*digits)
+
+
 # The pixels
 
 

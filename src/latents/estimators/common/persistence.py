@@ -109,8 +109,8 @@ class PersistentEstimator:
                 f"{path} has parameters that this version of {cls.__name__} does not know: {listed(unknown)}"
             )
         with damaged(path):
-            missing = known - header["params"].keys()
-            if missing and missing != cls._added_params.keys():
+            missing = known - header["params"].keys() - cls._added_params.keys()
+            if missing:
                 raise ValueError(f"it lacks the parameters {listed(missing)}")
             params = {k: _from_json(v) for k, v in header["params"].items()}
             estimator = cls(**{**cls._added_params, **params})

@@ -132,6 +132,9 @@ class ConditionalVAE(
         Where to train: a torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where
         there is one. A fitted model stays there. A loaded one goes there too, or to the CPU, with a
         warning, where torch cannot use that device.
+    image_shape : sequence of int or None, default=None
+        (height, width) or (height, width, channels), with 1 or 3 channels, of the images whose pixels the columns
+        of X are, row by row, channels last; None where it is not known.
     random_state : int, RandomState instance or None, default=None
         Gives initial weights, the order of the images, their binarisations and the noise. An int
         repeats a fit exactly on the same machine with the same number of threads. Torch's global
@@ -201,10 +204,11 @@ class ConditionalVAE(
         "precision": [StrOptions(set(PRECISIONS))],
         "compiled": [StrOptions({"auto"}), "boolean"],
         "device": [str],
+        "image_shape": [list, tuple, None],
         "random_state": ["random_state"],
     }
 
-    _added_params: ClassVar = {"class_weight": None}
+    _added_params: ClassVar = {"class_weight": None, "image_shape": None}
 
     _learned: ClassVar = {
         "classes_": Learned("bifU", ("C",)),
@@ -234,6 +238,7 @@ class ConditionalVAE(
         precision: str = "auto",
         compiled: bool | str = "auto",
         device: str = "auto",
+        image_shape: Sequence[int] | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_latents = n_latents
@@ -253,6 +258,7 @@ class ConditionalVAE(
         self.precision = precision
         self.compiled = compiled
         self.device = device
+        self.image_shape = image_shape
         self.random_state = random_state
 
     def fit(
@@ -312,8 +318,9 @@ class ConditionalVAE(
         ------
         ValueError
             If a parameter is impossible, or so large that there is not the memory for it; if y is missing, or a
-            value of X lies outside [0, 1]; if `class_weight` names a label that y lacks; if processes that train
-            together are given different data or parameters, or are more than the images of a batch.
+            value of X lies outside [0, 1]; if `image_shape` is no shape of p pixels; if `class_weight` names a
+            label that y lacks; if processes that train together are given different data or parameters, or are
+            more than the images of a batch.
         FloatingPointError
             If the bound or a weight stops being finite, or an epoch's mean bound falls below that of the
             untrained network by more than its magnitude; names epoch, step and the last good checkpoint.
@@ -333,6 +340,7 @@ class ConditionalVAE(
                 validation = callback = on_epoch = checkpoint = None
         device = resolve_device(self.device)
         images, labels = validate_data(self, X, y)
+        self._validate_shape(self.n_features_in_)
         check_classification_targets(labels)
         grey = self._to_pixels(images).to(device)
         # A fit that is interrupted must not leave older weights beside newer classes.
@@ -382,7 +390,7 @@ class ConditionalVAE(
         checkpoints = None
         if checkpoint is not None or ranks is not None:
             parameters = {**self.get_params(), "hidden": list(self.hidden), "device": device.type}
-            del parameters["random_state"], parameters["class_weight"]
+            del parameters["random_state"], parameters["class_weight"], parameters["image_shape"]
             fingerprint = {
                 "parameters": parameters,
                 "seeds": [weight_seed, training_seed],  # drawn from random_state, which need not be a number
@@ -635,6 +643,7 @@ class ConditionalVAE(
             raise ValueError(
                 f"feature_names_in_ has {lengths['p']} names for {state['n_features_in_']} pixels"
             )
+        self._validate_shape(int(state["n_features_in_"]))
         prior = state["class_prior_"]
         if (prior < 0).any() or not np.isclose(prior.sum(), 1):
             raise ValueError("class_prior_ are no probabilities, which add up to 1")
@@ -653,7 +662,14 @@ class ConditionalVAE(
 
     def _n_weights(self, n_pixels: int, n_classes: int, **changes: Any) -> int:
         sizes = {"n_latents": self.n_latents, "hidden": self.hidden, **changes}
-        return n_weights(self.network, self.prior, n_pixels=n_pixels, n_classes=n_classes, **sizes)
+        return n_weights(
+            self.network,
+            self.prior,
+            n_pixels=n_pixels,
+            n_classes=n_classes,
+            image_shape=self._shape,
+            **sizes,
+        )
 
     def _check_memory(self, n_images: int, device: torch.device) -> None:
         """Refuse sizes that there is not the memory for, before any is asked for."""
@@ -680,8 +696,28 @@ class ConditionalVAE(
             n_classes=len(self.classes_),
             n_latents=self.n_latents,
             hidden=self.hidden,
+            image_shape=self._shape,
             generator=generator,
         )
+
+    @property
+    def _shape(self) -> tuple[int, ...] | None:
+        return None if self.image_shape is None else tuple(map(int, self.image_shape))
+
+    def _validate_shape(self, n_pixels: int) -> None:
+        """Refuse what is no shape of images of so many pixels."""
+        if self.image_shape is None:
+            return
+        shape, given = list(self.image_shape), f"image_shape is {shown(self.image_shape)}"
+        is_shape = len(shape) in (2, 3) and all(
+            isinstance(size, Integral) and not isinstance(size, bool) and size >= 1 for size in shape
+        )
+        if not is_shape or (len(shape) == 3 and shape[2] not in (1, 3)):
+            raise ValueError(
+                f"{given}; allowed are (height, width) and (height, width, channels), with 1 or 3 channels"
+            )
+        if math.prod(shape) != n_pixels:
+            raise ValueError(f"{given}, which makes {math.prod(shape)} pixels; X has {n_pixels}")
 
     def _validate_widths(self) -> None:
         for width in self.hidden:

@@ -18,13 +18,15 @@ from latents.estimators.conditional_vae.pixels import PixelModel
 class Sizes(NamedTuple):
     """How large a network is: what every architecture is built by.
 
-    `hidden` are widths, of what is for the architecture to say.
+    `hidden` are widths, of what is for the architecture to say. `image_shape` is (height, width) or (height,
+    width, channels) of the images whose pixels come row by row, channels last; None where it is not known.
     """
 
     n_pixels: int
     n_classes: int
     n_latents: int
     hidden: Sequence[int]
+    image_shape: tuple[int, ...] | None = None
 
 
 class Passage(NamedTuple):

@@ -136,7 +136,7 @@ class LadderNetwork(ConditionalNetwork):
     """
 
     def __init__(self, sizes: Sizes, prior: str, pixels: PixelModel, generator: torch.Generator) -> None:
-        n_pixels, n_classes, n_latents, hidden = sizes
+        n_pixels, n_classes, n_latents, hidden, _ = sizes
         super().__init__(n_latents, pixels)
         n_levels, width = len(hidden), hidden[0]
         self.has_standard_prior = prior == "standard"
@@ -152,7 +152,7 @@ class LadderNetwork(ConditionalNetwork):
     @staticmethod
     def n_weights(sizes: Sizes, prior: str) -> int:  # noqa: ARG004
         """See ``ConditionalNetwork``."""
-        n_pixels, n_classes, n_latents, hidden = sizes
+        n_pixels, n_classes, n_latents, hidden, _ = sizes
         n_levels, width = len(hidden), max(hidden)
         n_ascents = -(-n_levels // 2)
         n_features = _UNITS_PER_LATENT * n_latents

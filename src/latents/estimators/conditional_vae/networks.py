@@ -17,10 +17,17 @@ NETWORKS: dict[str, type[ReferenceNetwork] | type[LadderNetwork]] = {
 
 
 def n_weights(
-    network: str, prior: str, *, n_pixels: int, n_classes: int, n_latents: int, hidden: Sequence[int]
+    network: str,
+    prior: str,
+    *,
+    n_pixels: int,
+    n_classes: int,
+    n_latents: int,
+    hidden: Sequence[int],
+    image_shape: tuple[int, ...] | None = None,
 ) -> int:
     """Return how many numbers the named network learns, those of its pixel model apart; none is made."""
-    return NETWORKS[network].n_weights(Sizes(n_pixels, n_classes, n_latents, hidden), prior)
+    return NETWORKS[network].n_weights(Sizes(n_pixels, n_classes, n_latents, hidden, image_shape), prior)
 
 
 def build(
@@ -32,11 +39,12 @@ def build(
     n_classes: int,
     n_latents: int,
     hidden: Sequence[int],
+    image_shape: tuple[int, ...] | None = None,
     generator: torch.Generator,
 ) -> ConditionalNetwork:
     """Build the named network, prior and pixel model, initialised from `generator` (on the CPU).
 
     It is in evaluation mode, which training leaves for the length of an epoch.
     """
-    sizes = Sizes(n_pixels, n_classes, n_latents, hidden)
+    sizes = Sizes(n_pixels, n_classes, n_latents, hidden, image_shape)
     return NETWORKS[network](sizes, prior, LIKELIHOODS[likelihood](), generator).eval()

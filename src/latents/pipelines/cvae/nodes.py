@@ -136,8 +136,9 @@ def fit(
         ``fit_seconds``, those before an interruption included.
     """
     X, y = pixels["X"][split["train"]], pixels["y"][split["train"]]
-    model = estimators.ConditionalVAE(**params.model_dump(exclude={"checkpoint_every"}))
-    look = look_on(test, images["images"].shape[1:], watch, monitor, snapshots)
+    shape = images["images"].shape[1:]
+    model = estimators.ConditionalVAE(**params.model_dump(exclude={"checkpoint_every"}), image_shape=shape)
+    look = look_on(test, shape, watch, monitor, snapshots)
     with monitor.watch("VAE epochs", total=params.epochs) as callback:
         model = engine.begun().train(
             model,
