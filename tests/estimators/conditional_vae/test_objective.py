@@ -8,15 +8,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from torch.distributions import Bernoulli, Normal
+from torch.distributions import Bernoulli, MultivariateNormal, Normal
 from torch.distributions import kl_divergence as torch_kl
 from torch.nn.functional import logsigmoid
 
 from latents.estimators.conditional_vae import evaluation
 from latents.estimators.conditional_vae.distributions import (
+    CorrelatedGaussian,
     Gaussian,
     gaussian_log_density,
-    kl_divergence,
+    log_density_of_draw,
 )
 from latents.estimators.conditional_vae.networks import build
 from latents.estimators.conditional_vae.objective import bayes
@@ -86,7 +87,7 @@ def normal(gaussian):
 def test_kl_is_that_of_torch(mean_q, log_q, mean_p, log_p):
     q = Gaussian(torch.from_numpy(mean_q), torch.from_numpy(log_q))
     p = Gaussian(torch.from_numpy(mean_p), torch.from_numpy(log_p))
-    ours = kl_divergence(q, p)
+    ours = q.divergence(p)
     torch.testing.assert_close(ours, torch_kl(normal(q), normal(p)).sum(-1), rtol=1e-9, atol=1e-9)
     assert (ours >= -1e-12).all()
 
@@ -95,7 +96,7 @@ def test_kl_gradient():
     mean_q, log_q, mean_p, log_p = torch.randn(4, 6, 3, dtype=torch.float64, generator=seeded())
     mean_q.requires_grad_()
     log_q.requires_grad_()
-    kl_divergence(Gaussian(mean_q, log_q), Gaussian(mean_p, log_p)).sum().backward()
+    Gaussian(mean_q, log_q).divergence(Gaussian(mean_p, log_p)).sum().backward()
     torch.testing.assert_close(mean_q.grad, (mean_q - mean_p) / log_p.exp())
     torch.testing.assert_close(log_q.grad, 0.5 * ((log_q - log_p).exp() - 1))
 
@@ -104,6 +105,27 @@ def test_gaussian_log_density_is_that_of_torch():
     mean, log_variance, z = torch.randn(3, 6, 4, dtype=torch.float64, generator=seeded())
     gaussian = Gaussian(mean, log_variance)
     torch.testing.assert_close(gaussian_log_density(z, gaussian), normal(gaussian).log_prob(z).sum(-1))
+    drawn = gaussian.draw(z)
+    torch.testing.assert_close(log_density_of_draw(gaussian, z), normal(gaussian).log_prob(drawn).sum(-1))
+
+
+@given(st.integers(0, 2**31), st.integers(1, 6), st.floats(0, 3))
+def test_a_correlated_gaussian_is_that_of_torch(seed, n_latents, spread):
+    generator = torch.Generator().manual_seed(seed)
+    mean, log_q, mean_p, log_p, noise = torch.randn(
+        *(5, 4, n_latents), dtype=torch.float64, generator=generator
+    )
+    below = spread * torch.randn(4, n_latents, n_latents, dtype=torch.float64, generator=generator).tril(-1)
+    q, p = CorrelatedGaussian(mean, log_q, below), Gaussian(mean_p, log_p)
+    factor = below + torch.diag_embed(torch.exp(0.5 * log_q))
+    whole = MultivariateNormal(mean, scale_tril=factor)
+    drawn = q.draw(noise)
+    torch.testing.assert_close(drawn, mean + (factor @ noise.unsqueeze(-1)).squeeze(-1))
+    torch.testing.assert_close(log_density_of_draw(q, noise), whole.log_prob(drawn))
+    other = MultivariateNormal(mean_p, scale_tril=torch.diag_embed(torch.exp(0.5 * log_p)))
+    torch.testing.assert_close(q.divergence(p), torch_kl(whole, other))
+    alone = CorrelatedGaussian(mean, log_q, torch.zeros_like(below))
+    torch.testing.assert_close(alone.divergence(p), Gaussian(mean, log_q).divergence(p))
 
 
 @given(arrays(np.float64, (3, N_PIXELS), elements=st.floats(-30, 30)), st.integers(0, 2**15 - 1))

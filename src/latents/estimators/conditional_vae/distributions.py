@@ -1,4 +1,4 @@
-"""The distributions of latents, p(z | y) and q(z | x, y): diagonal Gaussians, log densities and KL in nats."""
+"""The distributions of latents, p(z | y) and q(z | x, y): Gaussians, their log densities and KL in nats."""
 
 import math
 from collections.abc import Callable
@@ -18,23 +18,60 @@ class Gaussian(NamedTuple):
         """Return mean + sigma * noise, (..., n, L), differentiable in the parameters."""
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
+    def divergence(self, p: "Gaussian") -> Tensor:
+        """KL(q || p) of this q in nats, summed over the last axis.
+
+        KL = 1/2 sum [log s_p^2 - log s_q^2 - 1 + (s_q^2 + (m_q - m_p)^2) / s_p^2], the closed form of
+        Kingma and Welling (2014, appendix B) for any diagonal p.
+        """
+        log_ratio = self.log_variance - p.log_variance
+        distance = (self.mean - p.mean).square() * torch.exp(-p.log_variance)
+        return 0.5 * (torch.expm1(log_ratio) - log_ratio + distance).sum(-1)
+
+
+class CorrelatedGaussian(NamedTuple):
+    r"""A Gaussian over z with any covariance F F', by its Cholesky factor F.
+
+    Parameters
+    ----------
+    mean : Tensor of shape (..., L)
+    log_variance : Tensor of shape (..., L)
+        Twice the logarithm of what F has on its diagonal: of each latent the variance given those before it.
+    below : Tensor of shape (..., L, L)
+        What F has below its diagonal; the rest is 0.
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+    below: Tensor
+
+    def draw(self, noise: Tensor) -> Tensor:
+        """Return mean + F noise, (..., n, L), differentiable in the parameters."""
+        scaled = torch.exp(0.5 * self.log_variance) * noise
+        return self.mean + scaled + (self.below * noise.unsqueeze(-2)).sum(-1)
+
+    def divergence(self, p: Gaussian) -> Tensor:
+        """KL(q || p) of this q from a diagonal p, in nats: that of F's diagonal, and 1/2 sum of (F_ij / s_i)^2."""
+        between = self.below.square().sum(-1) * torch.exp(-p.log_variance)
+        return Gaussian(self.mean, self.log_variance).divergence(p) + 0.5 * between.sum(-1)
+
+
+Posterior = Gaussian | CorrelatedGaussian
+
+
+def log_density_of_draw(posterior: Posterior, noise: Tensor) -> Tensor:
+    """Return log q(z) of z = ``posterior.draw(noise)`` in nats, (..., n), summed over the last axis of (..., L).
+
+    log q(z) = log N(noise; 0, I) - log |F|, and F has its determinant on its diagonal.
+    """
+    return -0.5 * (math.log(2 * math.pi) + posterior.log_variance + noise.square()).sum(-1)
+
 
 def gaussian_log_density(z: Tensor, gaussian: Gaussian) -> Tensor:
     """Return log N(z; mean, diag sigma^2) of z (..., L) in nats, summed over the last axis."""
     mean, log_variance = gaussian
     scaled = (z - mean).square() * torch.exp(-log_variance)
     return -0.5 * (math.log(2 * math.pi) + log_variance + scaled).sum(-1)
-
-
-def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
-    """KL(q || p) of diagonal Gaussians over z (..., L) in nats, summed over the last axis.
-
-    KL = 1/2 sum [log s_p^2 - log s_q^2 - 1 + (s_q^2 + (m_q - m_p)^2) / s_p^2], the closed form of
-    Kingma and Welling (2014, appendix B) for any diagonal p.
-    """
-    log_ratio = q.log_variance - p.log_variance
-    distance = (q.mean - p.mean).square() * torch.exp(-p.log_variance)
-    return 0.5 * (torch.expm1(log_ratio) - log_ratio + distance).sum(-1)
 
 
 class StandardPrior(nn.Module):

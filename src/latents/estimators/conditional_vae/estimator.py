@@ -27,7 +27,7 @@ from latents.estimators.conditional_vae.distributions import PRIORS
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.ladder import check_levels
 from latents.estimators.conditional_vae.latents import LatentMethods, posterior_means, to_numpy
-from latents.estimators.conditional_vae.networks import NETWORKS, build, n_weights
+from latents.estimators.conditional_vae.networks import NETWORKS, POSTERIORS, build, n_weights
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
 from latents.estimators.conditional_vae.ranks import Ranks
@@ -91,6 +91,9 @@ class ConditionalVAE(
         p(z | y): N(0, I) for every class, or a mean and a variance learned for each, the source's
         "unique p(z) for each y". In a ladder it is that of the top level; those below have theirs by
         class, and by the latents above, in either case.
+    posterior : {"correlated", "diagonal"}, default="correlated"
+        q(z_t | z_<t, x, y) on each level of a ladder: a Gaussian of any covariance, by its Cholesky factor, or
+        one with independent latents. The reference's is diagonal, as the source's.
     likelihood : {"bernoulli", "gaussian"}, default="bernoulli"
         p(x | z, y): pixels of 0 and 1, or continuous ones with a mean for each and one learned
         variance for all. Bounds of the latter compare only between models of the same grey values.
@@ -191,6 +194,7 @@ class ConditionalVAE(
         "hidden": [list, tuple],
         "network": [StrOptions(set(NETWORKS))],
         "prior": [StrOptions(set(PRIORS))],
+        "posterior": [StrOptions(set(POSTERIORS))],
         "likelihood": [StrOptions(set(LIKELIHOODS))],
         "objective": [StrOptions(set(OBJECTIVES))],
         "n_particles": [Interval(Integral, 1, None, closed="left")],
@@ -208,7 +212,7 @@ class ConditionalVAE(
         "random_state": ["random_state"],
     }
 
-    _added_params: ClassVar = {"class_weight": None, "image_shape": None}
+    _added_params: ClassVar = {"class_weight": None, "image_shape": None, "posterior": "diagonal"}
 
     _learned: ClassVar = {
         "classes_": Learned("bifU", ("C",)),
@@ -225,6 +229,7 @@ class ConditionalVAE(
         hidden: Sequence[int] = (256,) * 6,
         network: str = "ladder",
         prior: str = "standard",
+        posterior: str = "correlated",
         likelihood: str = "bernoulli",
         objective: str = "elbo",
         n_particles: int = 1,
@@ -245,6 +250,7 @@ class ConditionalVAE(
         self.hidden = hidden
         self.network = network
         self.prior = prior
+        self.posterior = posterior
         self.likelihood = likelihood
         self.objective = objective
         self.n_particles = n_particles
@@ -400,6 +406,9 @@ class ConditionalVAE(
                 "precision": str(pace.precision),
                 "compiled": pace.is_compiled,
             }
+            # Those of earlier versions lack it.
+            if parameters["posterior"] == "diagonal" or self.network == "reference":
+                del parameters["posterior"]
             if class_weights is not None:
                 fingerprint["class weights"] = class_weights.tolist()
             if ranks is not None:
@@ -668,6 +677,7 @@ class ConditionalVAE(
             n_pixels=n_pixels,
             n_classes=n_classes,
             image_shape=self._shape,
+            posterior=self.posterior,
             **sizes,
         )
 
@@ -697,6 +707,7 @@ class ConditionalVAE(
             n_latents=self.n_latents,
             hidden=self.hidden,
             image_shape=self._shape,
+            posterior=self.posterior,
             generator=generator,
         )
 

@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import NamedTuple, Self
 
 import torch
@@ -9,8 +11,9 @@ from torch import Tensor, nn
 
 from latents.estimators.conditional_vae.distributions import (
     Gaussian,
+    Posterior,
     gaussian_log_density,
-    kl_divergence,
+    log_density_of_draw,
 )
 from latents.estimators.conditional_vae.pixels import PixelModel
 
@@ -20,6 +23,7 @@ class Sizes(NamedTuple):
 
     `hidden` are widths, of what is for the architecture to say. `image_shape` is (height, width) or (height,
     width, channels) of the images whose pixels come row by row, channels last; None where it is not known.
+    `is_correlated` says whether q, where it has levels, is a Gaussian of any covariance on each.
     """
 
     n_pixels: int
@@ -27,27 +31,43 @@ class Sizes(NamedTuple):
     n_latents: int
     hidden: Sequence[int]
     image_shape: tuple[int, ...] | None = None
+    is_correlated: bool = False
 
 
-class Passage(NamedTuple):
-    """One way through the model: latents, the Gaussians that they may have come from, and what they give.
+class LatentLevel(NamedTuple):
+    """Latents of one level, and the Gaussians that they may have come from.
 
     Parameters
     ----------
-    z : Tensor of shape (..., n, L)
+    z : Tensor of shape (..., n, l)
     prior : Gaussian
-        p(z | y), parameters (..., n, L) or (n, L). In a hierarchy z = (z_1, ..., z_T) it holds the
-        p(z_t | z_<t, y) of all levels, given the z above, side by side.
-    posterior : Gaussian or None
-        q(z | x, y) in the same way; None where no image was given.
-    outputs : Tensor of shape (..., n, p)
-        What the pixel model is told.
+        p(z_t | z_<t, y) given the latents of the levels above, parameters (..., n, l) or (n, l).
+    posterior : Gaussian, CorrelatedGaussian or None
+        q(z_t | z_<t, x, y) in the same way; None where no image was given.
     """
 
     z: Tensor
     prior: Gaussian
-    posterior: Gaussian | None
+    posterior: Posterior | None
+
+
+class Passage(NamedTuple):
+    """One way through the model: the latents, level by level from the top, and what they give.
+
+    Parameters
+    ----------
+    levels : sequence of LatentLevel
+    outputs : Tensor of shape (..., n, n_outputs)
+        What the pixel model is told.
+    """
+
+    levels: Sequence[LatentLevel]
     outputs: Tensor
+
+    @property
+    def z(self) -> Tensor:
+        """The latents of all levels side by side, (..., n, L)."""
+        return torch.cat([level.z for level in self.levels], dim=-1)
 
 
 class BoundTerms(NamedTuple):
@@ -118,7 +138,7 @@ class ConditionalNetwork(nn.Module, ABC):
         above it.
         """
         through = self.passage(y, x=x, noise=noise)
-        kl = kl_divergence(_of_image(through), through.prior)
+        kl = reduce(add, (_of_image(level).divergence(level.prior) for level in through.levels))
         return BoundTerms(self.pixels.log_likelihood(x, through.outputs), kl)
 
     def weigh(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,8 +149,14 @@ class ConditionalNetwork(nn.Module, ABC):
         "Importance Weighted Autoencoders").
         """
         through = self.passage(y, x=x, noise=noise)
-        log_ratio = gaussian_log_density(through.z, through.prior)
-        log_ratio = log_ratio - gaussian_log_density(through.z, _of_image(through))
+        parts = torch.split(noise, [level.z.shape[-1] for level in through.levels], dim=-1)
+        log_ratio = reduce(
+            add,
+            (
+                gaussian_log_density(level.z, level.prior) - log_density_of_draw(_of_image(level), part)
+                for level, part in zip(through.levels, parts, strict=True)
+            ),
+        )
         return self.pixels.log_likelihood(x, through.outputs), log_ratio
 
     def code(self, x: Tensor, y: Tensor) -> Tensor:
@@ -139,11 +165,14 @@ class ConditionalNetwork(nn.Module, ABC):
 
     def standardise(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the noise that z (..., n, L) is the draw of p(z | y) by: z in units of p(z | y)."""
-        prior = self.passage(y, z=z).prior
-        return (z - prior.mean) * torch.exp(-0.5 * prior.log_variance)
+        levels = self.passage(y, z=z).levels
+        noise = [
+            (level.z - level.prior.mean) * torch.exp(-0.5 * level.prior.log_variance) for level in levels
+        ]
+        return torch.cat(noise, dim=-1)
 
 
-def _of_image(through: Passage) -> Gaussian:
-    if through.posterior is None:
+def _of_image(level: LatentLevel) -> Posterior:
+    if level.posterior is None:
         raise TypeError("a passage without an image has no posterior")
-    return through.posterior
+    return level.posterior

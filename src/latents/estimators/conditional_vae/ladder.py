@@ -14,8 +14,9 @@ beside the downward state, so that it need only say how the image differs from w
 et al. 2016, "Ladder Variational Autoencoders"), and it is told relative to the prior (Vahdat, Kautz 2020,
 "NVAE").
 
-All levels' Gaussians stand side by side, (..., L) with L latents altogether: KL terms, each given the
-latents drawn above it, and log densities are then sums over the last axis, as of one level.
+Within a level q is a Gaussian of any covariance, given by its Cholesky factor, or a diagonal one: what the
+latents of an image are unsure of together, independent ones can only be sure of, or unsure of each alone. The
+KL term has a closed form in either case.
 """
 
 import copy
@@ -27,8 +28,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from latents.estimators.conditional_vae.distributions import Gaussian, rows_of
-from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage, Sizes
+from latents.estimators.conditional_vae.distributions import (
+    CorrelatedGaussian,
+    Gaussian,
+    Posterior,
+    rows_of,
+)
+from latents.estimators.conditional_vae.interface import ConditionalNetwork, LatentLevel, Passage, Sizes
 from latents.estimators.conditional_vae.normalisation import Normalise
 from latents.estimators.conditional_vae.pixels import PixelModel
 from latents.messages import shown
@@ -76,7 +82,11 @@ class Level(nn.Module):
     s <- s + F z_t + W_2 silu(W_1 norm(s) + E z_t).
     """
 
-    def __init__(self, n_latents: int, width: int, generator: torch.Generator) -> None:
+    factor: nn.Linear | None
+
+    def __init__(
+        self, n_latents: int, width: int, generator: torch.Generator, *, is_correlated: bool
+    ) -> None:
         super().__init__()
         self.sizes = [width, _UNITS_PER_LATENT * n_latents, 2 * n_latents]
         self.norm = Normalise(width)
@@ -84,11 +94,14 @@ class Level(nn.Module):
         self.posterior = linear(self.sizes[1], 2 * n_latents, generator, gain=0.3)
         self.enter = linear(n_latents, 2 * width, generator, bias=False)
         self.narrow = linear(width, width, generator, gain=0.3, bias=False)
+        # Of its l x l numbers those below the diagonal are read.
+        n_factor = n_latents**2 if is_correlated and n_latents > 1 else 0
+        self.factor = linear(self.sizes[1], n_factor, generator, gain=0.05, bias=False) if n_factor else None
         with torch.no_grad():  # so that the prior begins near N(0, I)
             self.widen.weight[width : -2 * n_latents] *= 0.5
             self.widen.weight[-2 * n_latents :] *= 0.07
 
-    def read(self, state: Tensor, feature: Tensor | None) -> tuple[Tensor, Gaussian, Gaussian | None]:
+    def read(self, state: Tensor, feature: Tensor | None) -> tuple[Tensor, Gaussian, Posterior | None]:
         """Look at the state once: W_1 norm(s), p(z_t | z_<t, y) and, given the image's feature, q."""
         hidden, compared, prior_parts = torch.split(self.widen(self.norm(state)), self.sizes, dim=-1)
         # In single precision whatever the products were in, since exponentials follow. The limits lie far
@@ -97,11 +110,17 @@ class Level(nn.Module):
         prior = Gaussian(mean, log_variance.clamp(-8, 8))
         return hidden, prior, None if feature is None else self._posterior(prior, compared + feature)
 
-    def _posterior(self, prior: Gaussian, compared: Tensor) -> Gaussian:
+    def _posterior(self, prior: Gaussian, compared: Tensor) -> Posterior:
         # In standard deviations of what is expected without the image: zero says that it adds nothing.
-        shift, log_ratio = self.posterior(silu(compared)).float().chunk(2, dim=-1)
-        mean = prior.mean + torch.exp(0.5 * prior.log_variance) * shift
-        return Gaussian(mean, prior.log_variance + log_ratio.clamp(-10, 6))
+        seen = silu(compared)
+        deviation = torch.exp(0.5 * prior.log_variance)
+        shift, log_ratio = self.posterior(seen).float().chunk(2, dim=-1)
+        mean, log_variance = prior.mean + deviation * shift, prior.log_variance + log_ratio.clamp(-10, 6)
+        if self.factor is None:
+            return Gaussian(mean, log_variance)
+        n = mean.shape[-1]
+        below = self.factor(seen).float().unflatten(-1, (n, n)).tril(-1)
+        return CorrelatedGaussian(mean, log_variance, deviation.unsqueeze(-1) * below)
 
     def forward(self, state: Tensor, hidden: Tensor, z: Tensor) -> Tensor:
         """Return the state (..., n, width) below latents z (..., n, l)."""
@@ -136,7 +155,7 @@ class LadderNetwork(ConditionalNetwork):
     """
 
     def __init__(self, sizes: Sizes, prior: str, pixels: PixelModel, generator: torch.Generator) -> None:
-        n_pixels, n_classes, n_latents, hidden, _ = sizes
+        n_pixels, n_classes, n_latents, hidden, _, is_correlated = sizes
         super().__init__(n_latents, pixels)
         n_levels, width = len(hidden), hidden[0]
         self.has_standard_prior = prior == "standard"
@@ -145,14 +164,16 @@ class LadderNetwork(ConditionalNetwork):
             n_pixels, n_classes, width, [_UNITS_PER_LATENT * n for n in reversed(self.sizes)], generator
         )
         self.classes = nn.Parameter(torch.randn(n_classes, width, generator=generator))
-        self.levels = nn.ModuleList(Level(size, width, generator) for size in self.sizes)
+        self.levels = nn.ModuleList(
+            Level(size, width, generator, is_correlated=is_correlated) for size in self.sizes
+        )
         self.norm = Normalise(width)
         self.outputs = linear(width, n_pixels, generator, gain=0.5)
 
     @staticmethod
     def n_weights(sizes: Sizes, prior: str) -> int:  # noqa: ARG004
         """See ``ConditionalNetwork``."""
-        n_pixels, n_classes, n_latents, hidden, _ = sizes
+        n_pixels, n_classes, n_latents, hidden, _, is_correlated = sizes
         n_levels, width = len(hidden), max(hidden)
         n_ascents = -(-n_levels // 2)
         n_features = _UNITS_PER_LATENT * n_latents
@@ -164,6 +185,9 @@ class LadderNetwork(ConditionalNetwork):
         levels = n_levels * (2 * width + (width + 1) * width + width**2)
         levels += n_latents * ((width + 1) * (_UNITS_PER_LATENT + 2) + 2 * width + 2)
         levels += 2 * _UNITS_PER_LATENT * squares
+        if is_correlated:
+            of_each = ((per_level + 1, extra), (per_level, n_levels - extra))
+            levels += _UNITS_PER_LATENT * sum(n * size**3 for size, n in of_each if size > 1)
         return ascent + levels + n_classes * width + 2 * width + (width + 1) * n_pixels
 
     def passage(
@@ -175,28 +199,18 @@ class LadderNetwork(ConditionalNetwork):
         entering = noise if z is None else z
         if entering is None:
             raise TypeError("a passage needs noise or z")
-        latents: list[Tensor] = []
-        priors: list[Gaussian] = []
-        posteriors: list[Gaussian] = []
+        levels: list[LatentLevel] = []
         for level, feature, part in zip(
             self._levels, features, torch.split(entering, self.sizes, dim=-1), strict=True
         ):
             hidden, prior, posterior = level.read(state, feature)
-            if not priors and self.has_standard_prior:
+            if not levels and self.has_standard_prior:
                 # What the posterior was told relative to stays as it is; the prior is another then.
                 prior = _standard(prior)
-            if posterior is not None:
-                posteriors.append(posterior)
-            latents.append(part if z is not None else (posterior or prior).draw(part))
-            state = level(state, hidden, latents[-1])
-            priors.append(prior)
-        leading = entering.shape[:-1]
-        return Passage(
-            torch.cat(latents, dim=-1),
-            _side_by_side(priors, leading),
-            _side_by_side(posteriors, leading) if posteriors else None,
-            self.outputs(silu(self.norm(state))).float(),
-        )
+            drawn = part if z is not None else (posterior or prior).draw(part)
+            state = level(state, hidden, drawn)
+            levels.append(LatentLevel(drawn, prior, posterior))
+        return Passage(levels, self.outputs(silu(self.norm(state))).float())
 
     @property
     def _levels(self) -> Sequence[Level]:
@@ -230,12 +244,3 @@ def linear(
 
 def _standard(like: Gaussian) -> Gaussian:
     return Gaussian(torch.zeros_like(like.mean), torch.zeros_like(like.mean))
-
-
-def _side_by_side(levels: Sequence[Gaussian], leading: torch.Size) -> Gaussian:
-    # The top level's parameters depend on y and x alone, and lack the leading axes of the draws.
-    means, log_variances = (
-        torch.cat([part.expand(*leading, part.shape[-1]) for part in parts], dim=-1)
-        for parts in zip(*levels, strict=True)
-    )
-    return Gaussian(means, log_variances)

@@ -9,6 +9,8 @@ from latents.estimators.conditional_vae.ladder import LadderNetwork
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS
 from latents.estimators.conditional_vae.reference import ReferenceNetwork
 
+POSTERIORS = ("correlated", "diagonal")
+
 # Name -> network, built of (sizes, prior, pixels, generator)
 NETWORKS: dict[str, type[ReferenceNetwork] | type[LadderNetwork]] = {
     "ladder": LadderNetwork,
@@ -25,9 +27,12 @@ def n_weights(
     n_latents: int,
     hidden: Sequence[int],
     image_shape: tuple[int, ...] | None = None,
+    posterior: str = "diagonal",
 ) -> int:
     """Return how many numbers the named network learns, those of its pixel model apart; none is made."""
-    return NETWORKS[network].n_weights(Sizes(n_pixels, n_classes, n_latents, hidden, image_shape), prior)
+    return NETWORKS[network].n_weights(
+        Sizes(n_pixels, n_classes, n_latents, hidden, image_shape, posterior == "correlated"), prior
+    )
 
 
 def build(
@@ -40,11 +45,12 @@ def build(
     n_latents: int,
     hidden: Sequence[int],
     image_shape: tuple[int, ...] | None = None,
+    posterior: str = "diagonal",
     generator: torch.Generator,
 ) -> ConditionalNetwork:
     """Build the named network, prior and pixel model, initialised from `generator` (on the CPU).
 
     It is in evaluation mode, which training leaves for the length of an epoch.
     """
-    sizes = Sizes(n_pixels, n_classes, n_latents, hidden, image_shape)
+    sizes = Sizes(n_pixels, n_classes, n_latents, hidden, image_shape, posterior == "correlated")
     return NETWORKS[network](sizes, prior, LIKELIHOODS[likelihood](), generator).eval()

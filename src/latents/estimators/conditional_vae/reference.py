@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from latents.estimators.conditional_vae.distributions import PRIORS, Gaussian, StandardPrior
-from latents.estimators.conditional_vae.interface import ConditionalNetwork, Passage, Sizes
+from latents.estimators.conditional_vae.interface import ConditionalNetwork, LatentLevel, Passage, Sizes
 from latents.estimators.conditional_vae.pixels import PixelModel
 
 
@@ -68,7 +68,7 @@ class ReferenceNetwork(ConditionalNetwork):
     @staticmethod
     def n_weights(sizes: Sizes, prior: str) -> int:
         """See ``ConditionalNetwork``."""
-        n_pixels, n_classes, n_latents, hidden, _ = sizes
+        n_pixels, n_classes, n_latents, hidden, *_ = sizes
         ways = (
             [n_pixels + n_classes, *hidden, 2 * n_latents],
             [n_latents + n_classes, *reversed(hidden), n_pixels],
@@ -83,7 +83,7 @@ class ReferenceNetwork(ConditionalNetwork):
         prior = self.prior(y)
         posterior = None if x is None else self.encoder(x, y)
         z = (prior if posterior is None else posterior).draw(noise) if z is None else z
-        return Passage(z, prior, posterior, self.decoder(z, y))
+        return Passage([LatentLevel(z, prior, posterior)], self.decoder(z, y))
 
     def top_prior(self, y: Tensor) -> Gaussian:
         """Return p(z | y)."""

@@ -29,6 +29,7 @@ class FitParameters(Parameters):
 
     network: Literal["ladder", "reference"]
     prior: Literal["standard", "per_class"]
+    posterior: Literal["correlated", "diagonal"]
     likelihood: Literal["bernoulli", "gaussian"]
     objective: Literal["elbo", "iwae"]
     n_particles: PositiveInt
