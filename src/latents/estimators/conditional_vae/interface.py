@@ -18,11 +18,13 @@ from latents.estimators.conditional_vae.pixels import PixelModel
 class Sizes(NamedTuple):
     """How large a network is: what every architecture is built by.
 
+    `n_outputs` are the numbers that the pixel model is told of an image, those for each place side by side.
     `hidden` are widths, of what is for the architecture to say. `image_shape` is (height, width) or (height,
     width, channels) of the images whose pixels come row by row, channels last; None where it is not known.
     """
 
     n_pixels: int
+    n_outputs: int
     n_classes: int
     n_latents: int
     hidden: Sequence[int]
@@ -40,7 +42,7 @@ class Passage(NamedTuple):
         p(z_t | z_<t, y) of all levels, given the z above, side by side.
     posterior : Gaussian or None
         q(z | x, y) in the same way; None where no image was given.
-    outputs : Tensor of shape (..., n, p)
+    outputs : Tensor of shape (..., n, n_outputs)
         What the pixel model is told.
     """
 

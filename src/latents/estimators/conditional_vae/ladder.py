@@ -136,7 +136,7 @@ class LadderNetwork(ConditionalNetwork):
     """
 
     def __init__(self, sizes: Sizes, prior: str, pixels: PixelModel, generator: torch.Generator) -> None:
-        n_pixels, n_classes, n_latents, hidden, _ = sizes
+        n_pixels, n_outputs, n_classes, n_latents, hidden, _ = sizes
         super().__init__(n_latents, pixels)
         n_levels, width = len(hidden), hidden[0]
         self.has_standard_prior = prior == "standard"
@@ -147,12 +147,12 @@ class LadderNetwork(ConditionalNetwork):
         self.classes = nn.Parameter(torch.randn(n_classes, width, generator=generator))
         self.levels = nn.ModuleList(Level(size, width, generator) for size in self.sizes)
         self.norm = Normalise(width)
-        self.outputs = linear(width, n_pixels, generator, gain=0.5)
+        self.outputs = linear(width, n_outputs, generator, gain=0.5)
 
     @staticmethod
     def n_weights(sizes: Sizes, prior: str) -> int:  # noqa: ARG004
         """See ``ConditionalNetwork``."""
-        n_pixels, n_classes, n_latents, hidden, _ = sizes
+        n_pixels, n_outputs, n_classes, n_latents, hidden, _ = sizes
         n_levels, width = len(hidden), max(hidden)
         n_ascents = -(-n_levels // 2)
         n_features = _UNITS_PER_LATENT * n_latents
@@ -164,7 +164,7 @@ class LadderNetwork(ConditionalNetwork):
         levels = n_levels * (2 * width + (width + 1) * width + width**2)
         levels += n_latents * ((width + 1) * (_UNITS_PER_LATENT + 2) + 2 * width + 2)
         levels += 2 * _UNITS_PER_LATENT * squares
-        return ascent + levels + n_classes * width + 2 * width + (width + 1) * n_pixels
+        return ascent + levels + n_classes * width + 2 * width + (width + 1) * n_outputs
 
     def passage(
         self, y: Tensor, *, x: Tensor | None = None, noise: Tensor | None = None, z: Tensor | None = None

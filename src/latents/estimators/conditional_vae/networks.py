@@ -6,7 +6,7 @@ import torch
 
 from latents.estimators.conditional_vae.interface import ConditionalNetwork, Sizes
 from latents.estimators.conditional_vae.ladder import LadderNetwork
-from latents.estimators.conditional_vae.pixels import LIKELIHOODS
+from latents.estimators.conditional_vae.pixels import pixel_model
 from latents.estimators.conditional_vae.reference import ReferenceNetwork
 
 # Name -> network, built of (sizes, prior, pixels, generator)
@@ -20,6 +20,7 @@ def n_weights(
     network: str,
     prior: str,
     *,
+    likelihood: str = "bernoulli",
     n_pixels: int,
     n_classes: int,
     n_latents: int,
@@ -27,7 +28,10 @@ def n_weights(
     image_shape: tuple[int, ...] | None = None,
 ) -> int:
     """Return how many numbers the named network learns, those of its pixel model apart; none is made."""
-    return NETWORKS[network].n_weights(Sizes(n_pixels, n_classes, n_latents, hidden, image_shape), prior)
+    n_outputs = pixel_model(likelihood, image_shape).n_outputs(n_pixels)
+    return NETWORKS[network].n_weights(
+        Sizes(n_pixels, n_outputs, n_classes, n_latents, hidden, image_shape), prior
+    )
 
 
 def build(
@@ -46,5 +50,6 @@ def build(
 
     It is in evaluation mode, which training leaves for the length of an epoch.
     """
-    sizes = Sizes(n_pixels, n_classes, n_latents, hidden, image_shape)
-    return NETWORKS[network](sizes, prior, LIKELIHOODS[likelihood](), generator).eval()
+    pixels = pixel_model(likelihood, image_shape)
+    sizes = Sizes(n_pixels, pixels.n_outputs(n_pixels), n_classes, n_latents, hidden, image_shape)
+    return NETWORKS[network](sizes, prior, pixels, generator).eval()

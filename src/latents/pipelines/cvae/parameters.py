@@ -29,7 +29,7 @@ class FitParameters(Parameters):
 
     network: Literal["ladder", "reference"]
     prior: Literal["standard", "per_class"]
-    likelihood: Literal["bernoulli", "gaussian"]
+    likelihood: Literal["bernoulli", "discretised", "gaussian"]
     objective: Literal["elbo", "iwae"]
     n_particles: PositiveInt
     n_latents: PositiveInt
