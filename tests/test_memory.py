@@ -75,6 +75,22 @@ def test_a_vae_of_any_size_is_refused_by_the_name_of_the_size(parameters, named)
         ConditionalVAE(device="cpu", **parameters).fit(*IMAGES)
 
 
+def test_a_step_has_all_numbers_of_a_pixel(monkeypatch):
+    """So many particles of 5 pixels fit, and of 75 numbers that describe these they do not."""
+    small = {
+        "n_latents": 2,
+        "hidden": (3, 3),
+        "epochs": 1,
+        "random_state": 0,
+        "n_particles": 4000,
+        "device": "cpu",
+    }
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 4 * 4000 * 8 * 20)
+    ConditionalVAE(**small).fit(*IMAGES)
+    with pytest.raises(ValueError, match=r"n_particles=4000 needs too much memory: a step of training would"):
+        ConditionalVAE(**small, likelihood="discretised").fit(*IMAGES)
+
+
 def test_a_batch_is_no_larger_than_the_images_are():
     small = {"n_latents": 2, "hidden": (3, 3), "epochs": 1, "random_state": 0}
     bounds = [

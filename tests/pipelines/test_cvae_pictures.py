@@ -193,6 +193,8 @@ def test_grey_values_and_colours_are_measured_in_bits(tmp_path, caplog, shape):
     assert metrics["bits_per_dimension"] == pytest.approx(bits)
     assert 0 < bits < 8
     assert f"test bound {bits:.3f} bits per dimension" in caplog.text
+    last = f"{metrics['lower_bound_test']:.2f} on test images (nats per image), {bits:.3f} bits per dimension"
+    assert last in caplog.text
     assert outcome.model.network_.pixels.n_channels == (3 if len(shape) == 3 else 1)
     for likelihood in ("bernoulli", "gaussian"):
         others = run(tmp_path, made_up(shape), likelihood=likelihood, epochs=1).results["metrics"]
