@@ -1,7 +1,10 @@
-"""The mixture of multinomials by enumeration: plain loops over documents, components and words."""
+"""Answers by brute force: the mixture of multinomials in plain loops, and masses of grey values one by one."""
 
 from itertools import product
 from math import exp, fsum, lgamma, log
+
+import numpy as np
+from scipy.stats import logistic
 
 
 def log_coefficient(document):
@@ -51,3 +54,36 @@ def documents_of_length(n, n_words):
 def perplexity(documents, pi, mu):
     total = fsum(log(fsum(joint(d, pi, mu))) for d in documents)
     return exp(-total / sum(sum(d) for d in documents))
+
+
+def discretised_logistic_masses(mean, scale):
+    """P(k) of the grey values 0, ..., 255: black has all below it, white all above it."""
+    low, high = (np.arange(256) - 0.5) / 255, (np.arange(256) + 0.5) / 255
+    low[0], high[-1] = -np.inf, np.inf
+    # By the tail that is small, or the difference would be of numbers near one.
+    below = logistic.cdf(high, mean, scale) - logistic.cdf(low, mean, scale)
+    above = logistic.sf(low, mean, scale) - logistic.sf(high, mean, scale)
+    return np.where(low > mean, above, below)
+
+
+def discretised_mixture_masses(shares, means, scales):
+    return sum(
+        share * discretised_logistic_masses(mean, scale)
+        for share, mean, scale in zip(shares, means, scales, strict=True)
+    )
+
+
+def discretised_colour_masses(shares, means, scales, coefficients, red):
+    """P(red, green, blue) of all greens (rows) and blues (columns); the parameters are of shape (3, K)."""
+    total = np.zeros((256, 256))
+    for k, share in enumerate(shares):
+        off_red = red / 255 - means[0, k]
+        of_red = discretised_logistic_masses(means[0, k], scales[0, k])[red]
+        of_green = discretised_logistic_masses(means[1, k] + coefficients[0, k] * off_red, scales[1, k])
+        for green in range(256):
+            off_green = green / 255 - means[1, k]
+            m_blue = means[2, k] + coefficients[1, k] * off_red + coefficients[2, k] * off_green
+            total[green] += (
+                share * of_red * of_green[green] * discretised_logistic_masses(m_blue, scales[2, k])
+            )
+    return total

@@ -9,6 +9,7 @@ from scipy import sparse
 from latents import memory
 from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture
 from latents.estimators.conditional_vae.networks import NETWORKS, build, n_weights
+from latents.estimators.conditional_vae.pixels import LIKELIHOODS
 from latents.memory import check_memory, memory_bytes
 from tests.estimators.conditional_vae.test_training import seeded
 
@@ -32,16 +33,20 @@ def test_what_would_help_most_is_named():
 @given(
     network=st.sampled_from(sorted(NETWORKS)),
     prior=st.sampled_from(["standard", "per_class"]),
-    n_pixels=st.integers(1, 9),
+    likelihood=st.sampled_from(sorted(LIKELIHOODS)),
+    n_pixels=st.integers(1, 3).map(lambda n: 3 * n),
+    is_coloured=st.booleans(),
     n_classes=st.integers(1, 4),
     n_latents=st.integers(5, 12),
     n_layers=st.integers(1, 5),
     width=st.integers(1, 7),
 )
-def test_weights_are_counted_without_being_made(network, prior, n_layers, width, **sizes):
-    hidden = [width] * n_layers
-    made = build(network, prior, hidden=hidden, generator=seeded(), **sizes)
-    assert n_weights(network, prior, hidden=hidden, **sizes) == sum(w.numel() for w in made.parameters())
+def test_weights_are_counted_without_being_made(network, prior, n_layers, width, is_coloured, **sizes):
+    sizes["hidden"] = [width] * n_layers
+    sizes["image_shape"] = (sizes["n_pixels"] // 3, 1, 3) if is_coloured else None
+    made = build(network, prior, generator=seeded(), **sizes)
+    of_pixels = sum(w.numel() for w in made.pixels.parameters())
+    assert n_weights(network, prior, **sizes) == sum(w.numel() for w in made.parameters()) - of_pixels
 
 
 def test_the_reference_has_layers_of_any_widths():
@@ -68,6 +73,22 @@ def test_a_vae_of_any_size_is_refused_by_the_name_of_the_size(parameters, named)
         ValueError, match=rf"{named}\S* needs too much memory: .* would take .* GiB; there are"
     ):
         ConditionalVAE(device="cpu", **parameters).fit(*IMAGES)
+
+
+def test_a_step_has_all_numbers_of_a_pixel(monkeypatch):
+    """So many particles of 5 pixels fit, and of 75 numbers that describe these they do not."""
+    small = {
+        "n_latents": 2,
+        "hidden": (3, 3),
+        "epochs": 1,
+        "random_state": 0,
+        "n_particles": 4000,
+        "device": "cpu",
+    }
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 4 * 4000 * 8 * 20)
+    ConditionalVAE(**small).fit(*IMAGES)
+    with pytest.raises(ValueError, match=r"n_particles=4000 needs too much memory: a step of training would"):
+        ConditionalVAE(**small, likelihood="discretised").fit(*IMAGES)
 
 
 def test_a_batch_is_no_larger_than_the_images_are():

@@ -47,6 +47,7 @@ KEY_NUMBERS = {
     "kl_standard_prior": KeyNumber("KL to N(0, I)", rounding.nats, _NATS),
     "log_likelihood_test": KeyNumber("log p(x | y)", rounding.nats, _NATS),
     "log_marginal_test": KeyNumber("log p(x)", rounding.nats, _NATS),
+    "bits_per_dimension": KeyNumber("Bits per dimension", lambda value: f"{value:.3f}"),
     "accuracy_bayes": KeyNumber("Accuracy of p(y | x)", rounding.share),
     "active_units": KeyNumber("Active units", rounding.whole),
     "seconds_per_epoch": KeyNumber("Epoch", rounding.seconds),

@@ -144,6 +144,7 @@ def trained(tmp_path_factory):
         ((6, 5), {"network": "ladder", "n_latents": 4, "hidden": [8, 8], "prior": "per_class"}),
         ((6, 5), {"network": "ladder", "n_latents": 2, "hidden": [8, 8], "prior": "per_class"}),
         ((6, 5, 3), {"likelihood": "gaussian", "objective": "iwae", "n_particles": 3}),
+        ((6, 5, 3), {"likelihood": "discretised", "prior": "per_class"}),
         ((70, 40), {"n_latents": 1, "prior": "per_class"}),
         ((6, 5), {"n_latents": 1}),
         ((6, 5), {"n_latents": 2, "prior": "per_class", "likelihood": "gaussian"}),
@@ -167,6 +168,8 @@ def test_every_kind_of_model_and_image_is_drawn(tmp_path, shape, fit):
     assert ("kl_standard_prior" in results["metrics"]) == learned
     assert ("The priors of the classes" in page.text) == learned
     assert ("log densities of grey values" in page.text) == (fit.get("likelihood") == "gaussian")
+    for text in ("256 grey values", "Bits per dimension"):
+        assert (text in page.text) == (fit.get("likelihood") == "discretised")
     assert ("importance-weighted bound of 3 draws" in page.text) == ("n_particles" in fit)
     assert list(drawn["confusion"].data[0].x) == ["bar", "cross &lt;b&gt;", "frame"]
 
@@ -178,6 +181,24 @@ def test_continuous_pixels_are_not_binarised(tmp_path, trained):
     np.testing.assert_allclose(test["X"], data["images"].reshape(90, -1)[test["rows"]] / 255, rtol=1e-6)
     assert not model.network_.pixels.is_binary
     assert set(np.unique(trained.test["X"])) == {0, 1}
+
+
+@pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3)])
+def test_grey_values_and_colours_are_measured_in_bits(tmp_path, caplog, shape):
+    caplog.set_level("INFO", logger="latents")
+    outcome = run(tmp_path, made_up(shape), likelihood="discretised")
+    metrics, test = outcome.results["metrics"], outcome.test
+    assert len(np.unique(test["X"])) > 50
+    bits = -metrics["lower_bound_test"] / (np.prod(shape) * np.log(2))
+    assert metrics["bits_per_dimension"] == pytest.approx(bits)
+    assert 0 < bits < 8
+    assert f"test bound {bits:.3f} bits per dimension" in caplog.text
+    last = f"{metrics['lower_bound_test']:.2f} on test images (nats per image), {bits:.3f} bits per dimension"
+    assert last in caplog.text
+    assert outcome.model.network_.pixels.n_channels == (3 if len(shape) == 3 else 1)
+    for likelihood in ("bernoulli", "gaussian"):
+        others = run(tmp_path, made_up(shape), likelihood=likelihood, epochs=1).results["metrics"]
+        assert "bits_per_dimension" not in others
 
 
 def test_the_half_trained_model_is_looked_at(tmp_path, caplog):

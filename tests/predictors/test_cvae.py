@@ -48,9 +48,10 @@ def test_grey_pixels_are_1_from_half_of_white(cvae_predictor, digits):
     np.testing.assert_array_equal(cvae_predictor.pixels(images), (images >= 8).reshape(50, 64))
 
 
-def test_continuous_pixels_stay_grey():
+@pytest.mark.parametrize("likelihood", ["gaussian", "discretised"])
+def test_grey_pixels_of_other_likelihoods_stay_grey(likelihood):
     X = np.random.default_rng(0).random((6, 4))
-    predictor = trained(X, [0, 1] * 3, 255.0, likelihood="gaussian")
+    predictor = trained(X, [0, 1] * 3, 255.0, likelihood=likelihood)
     np.testing.assert_allclose(predictor.pixels(255 * X.reshape(6, 2, 2)), X, rtol=1e-6)
     assert len(predictor.predict(255 * X.reshape(6, 2, 2), n_importance_samples=5)) == 6
 

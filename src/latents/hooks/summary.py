@@ -26,7 +26,10 @@ logger = logging.getLogger(__name__)
 _SHOWN = {
     "clustering": ("heldout_perplexity", "nmi", "accuracy", "heldout_accuracy", "npmi"),
     "pca": ("distortion", "heldout_distortion", "explained_variance_ratio"),
-    "cvae": ("lower_bound_test", "log_likelihood_test", "log_marginal_test", "accuracy_bayes"),
+    "cvae": (
+        *("lower_bound_test", "bits_per_dimension", "log_likelihood_test", "log_marginal_test"),
+        "accuracy_bayes",
+    ),
 }
 # What a pipeline makes of new data (a table), what its rows are, and the figure beside it.
 _RESULTS = {

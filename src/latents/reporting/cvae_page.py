@@ -25,6 +25,10 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
         metrics,
         [
             ("lower_bound_test", "Lower bound of log p(x | y), one sample of z an image; higher is better."),
+            (
+                "bits_per_dimension",
+                "The same in bits per pixel and colour; lower is better. All models of 8-bit images compare.",
+            ),
             ("lower_bound_train", "Mean over the last epoch, while the weights still move."),
             (
                 "reconstruction",
@@ -151,12 +155,13 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
                 figures["priors"],
             )
         )
-    pixels = (
-        "Test bounds and likelihoods are of images binarised once with a fixed seed"
-        if fit["likelihood"] == "bernoulli"
-        else "Pixels are continuous: bounds and likelihoods are log densities of grey values from 0 to 1, which "
-        "may be positive and compare only with those of the same images"
-    )
+    pixels = {
+        "bernoulli": "Test bounds and likelihoods are of images binarised once with a fixed seed",
+        "discretised": "Pixels are of the 256 grey values of 8 bits, each taken for the nearest: bounds and "
+        "likelihoods are log probabilities",
+        "gaussian": "Pixels are continuous: bounds and likelihoods are log densities of grey values from 0 to 1, "
+        "which may be positive and compare only with those of the same images",
+    }[fit["likelihood"]]
     trained = (
         ""
         if fit["objective"] == "elbo"

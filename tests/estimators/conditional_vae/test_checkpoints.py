@@ -79,7 +79,13 @@ def test_state_of_any_shape_comes_back():
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"prior": "per_class"}, {"likelihood": "gaussian"}, {"objective": "iwae", "n_particles": 2}],
+    [
+        {},
+        {"prior": "per_class"},
+        {"likelihood": "gaussian"},
+        {"likelihood": "discretised"},
+        {"objective": "iwae", "n_particles": 2},
+    ],
 )
 @pytest.mark.parametrize("every", [1, 2, 3])
 def test_a_fit_goes_on_and_ends_bit_for_bit(images, path, changes, every):

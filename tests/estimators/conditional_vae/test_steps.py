@@ -67,7 +67,7 @@ def state_of(learner):
 @pytest.mark.parametrize("network", ["reference", "ladder"])
 @pytest.mark.parametrize(
     ("objective", "n_particles", "likelihood"),
-    [("elbo", 1, "bernoulli"), ("iwae", 3, "bernoulli"), ("elbo", 1, "gaussian")],
+    [("elbo", 1, "bernoulli"), ("iwae", 3, "bernoulli"), ("elbo", 1, "gaussian"), ("iwae", 2, "discretised")],
 )
 def test_one_graph_makes_the_steps_of_torchs_adam(uncompiled, network, objective, n_particles, likelihood):
     courses, learners = [], []

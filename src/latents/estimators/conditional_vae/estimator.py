@@ -29,7 +29,7 @@ from latents.estimators.conditional_vae.ladder import check_levels
 from latents.estimators.conditional_vae.latents import LatentMethods, posterior_means, to_numpy
 from latents.estimators.conditional_vae.networks import NETWORKS, POSTERIORS, build, n_weights
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
-from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels
+from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels, pixel_model
 from latents.estimators.conditional_vae.ranks import Ranks
 from latents.estimators.conditional_vae.steps import SCHEDULES, learner_with_adam
 from latents.estimators.conditional_vae.training import (
@@ -62,9 +62,9 @@ class ConditionalVAE(
     r"""Variational autoencoder with every distribution conditioned on a class y.
 
     The model draws latents z from p(z | y) and then each pixel of x from a Bernoulli distribution
-    whose logit is a network's output, p(x | z, y). A second network gives q(z | x, y), a diagonal
-    Gaussian (in a ladder, on each level given those above it). Both are trained by ascending the lower
-    bound (source, section 3), in nats per image,
+    whose logit is a network's output (or from another `likelihood`), p(x | z, y). A second network gives
+    q(z | x, y), a diagonal Gaussian (in a ladder, on each level given those above it). Both are trained by
+    ascending the lower bound (source, section 3), in nats per image,
 
     .. math::
 
@@ -72,8 +72,9 @@ class ConditionalVAE(
             - KL(q(z \mid x, y) \,\|\, p(z \mid y)) \le \log p(x \mid y)
 
     with one sample of z in the expectation and the KL term in closed form. Grey values are
-    probabilities: training binarises an image afresh each time it is drawn. With Gaussian pixels they
-    are taken as they are, and bounds are log densities, still in nats, which may be positive.
+    probabilities: training binarises an image afresh each time it is drawn. With discretised pixels they are
+    taken for the nearest of the 256 that 8 bits have, and with Gaussian ones as they are: bounds are then log
+    densities, still in nats, which may be positive.
 
     Parameters
     ----------
@@ -94,9 +95,12 @@ class ConditionalVAE(
     posterior : {"correlated", "diagonal"}, default="correlated"
         q(z_t | z_<t, x, y) on each level of a ladder: a Gaussian of any covariance, by its Cholesky factor, or
         one with independent latents. The reference's is diagonal, as the source's.
-    likelihood : {"bernoulli", "gaussian"}, default="bernoulli"
-        p(x | z, y): pixels of 0 and 1, or continuous ones with a mean for each and one learned
-        variance for all. Bounds of the latter compare only between models of the same grey values.
+    likelihood : {"bernoulli", "discretised", "gaussian"}, default="bernoulli"
+        p(x | z, y): pixels of 0 and 1; of the 256 grey values k / 255, by a mixture of five discretised logistic
+        distributions for each (Salimans et al. 2017), the colours of a place together where `image_shape` has
+        3 channels; or continuous ones with a mean for each and one learned variance for all. Bounds of the second
+        are log probabilities of 8-bit images, comparable between all models of such; those of the last are
+        densities, and compare only between models of the same grey values.
     objective : {"elbo", "iwae"}, default="elbo"
         What training ascends: the bound above, or the tighter importance-weighted one of Burda et al.,
         E log (1/K) sum_k p(x, z_k | y) / q(z_k | x, y). Evaluation reports the former in any case.
@@ -174,9 +178,10 @@ class ConditionalVAE(
     ----------
     Kingma, Welling (2014), "Auto-Encoding Variational Bayes". Sohn, Lee, Yan (2015), "Learning
     Structured Output Representation using Deep Conditional Generative Models". Burda, Grosse,
-    Salakhutdinov (2016), "Importance Weighted Autoencoders". Sonderby et al. (2016), "Ladder Variational
-    Autoencoders". Vahdat, Kautz (2020), "NVAE". Bowman et al. (2016), "Generating Sentences from a
-    Continuous Space" (the rising weight of the KL term).
+    Salakhutdinov (2016), "Importance Weighted Autoencoders". Salimans, Karpathy, Chen, Kingma (2017),
+    "PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture Likelihood". Sonderby et al. (2016),
+    "Ladder Variational Autoencoders". Vahdat, Kautz (2020), "NVAE". Bowman et al. (2016), "Generating
+    Sentences from a Continuous Space" (the rising weight of the KL term).
 
     Examples
     --------
@@ -409,6 +414,8 @@ class ConditionalVAE(
             # Those of earlier versions lack it.
             if parameters["posterior"] == "diagonal" or self.network == "reference":
                 del parameters["posterior"]
+            if network.pixels.n_channels > 1:
+                fingerprint["colours"] = network.pixels.n_channels
             if class_weights is not None:
                 fingerprint["class weights"] = class_weights.tolist()
             if ranks is not None:
@@ -674,6 +681,7 @@ class ConditionalVAE(
         return n_weights(
             self.network,
             self.prior,
+            likelihood=self.likelihood,
             n_pixels=n_pixels,
             n_classes=n_classes,
             image_shape=self._shape,
@@ -689,8 +697,10 @@ class ConditionalVAE(
         def of_weights(**sizes: Any) -> int:
             return _BYTES_PER_WEIGHT * self._n_weights(n_pixels, n_classes, **sizes)
 
+        n_outputs = pixel_model(self.likelihood, self._shape).n_outputs(n_pixels)
+
         def of_step(n_particles: int, batch_size: int) -> int:
-            return 4 * n_particles * min(batch_size, n_images) * (self.n_latents + n_pixels)
+            return 4 * n_particles * min(batch_size, n_images) * (self.n_latents + n_outputs)
 
         sizes = {"n_latents": self.n_latents, "hidden": self.hidden}
         check_memory(sizes, of_weights, "the training of such a network", available)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from latents.estimators.conditional_vae.interface import BoundTerms, ConditionalNetwork
 
-# Rows a network sees at once: enough for fast products, few enough to stay in cache.
+# Rows a network sees at once: enough for fast products, few enough to stay in cache. Of a model that says several
+# numbers of a pixel, fewer by so many.
 _ROWS = 4096
 # Of the noise, always the same: a model scores the same twice, and two models meet the same luck.
 _SEED = 0
@@ -75,8 +76,8 @@ def log_likelihood(
     Tensor of shape (N,), float64 on the CPU
     """
     generator = torch.Generator(network.device).manual_seed(_SEED)
-    n_rows = max(1, _ROWS // n_samples)
-    n_chunk = min(n_samples, _ROWS)
+    n_rows = max(1, rows_at_once(network) // n_samples)
+    n_chunk = min(n_samples, rows_at_once(network))
     parts: list[Tensor] = []
     done = 0
     for rows_x, rows_y in in_batches(network, x, y, n_rows):
@@ -95,9 +96,15 @@ def log_likelihood(
     return torch.cat(parts)
 
 
+def rows_at_once(network: ConditionalNetwork) -> int:
+    """Return how many images, or draws of one, a network is given together."""
+    return _ROWS * network.pixels.n_channels // network.pixels.n_per_place
+
+
 def in_batches(
-    network: ConditionalNetwork, x: Tensor, y: Tensor, size: int = _ROWS
+    network: ConditionalNetwork, x: Tensor, y: Tensor, size: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Cut x (N, ...) and y (N, ...) alike, and bring each piece to the network's device."""
+    size = rows_at_once(network) if size is None else size
     for rows_x, rows_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
         yield rows_x.to(network.device), rows_y.to(network.device)

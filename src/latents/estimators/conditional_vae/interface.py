@@ -21,12 +21,14 @@ from latents.estimators.conditional_vae.pixels import PixelModel
 class Sizes(NamedTuple):
     """How large a network is: what every architecture is built by.
 
+    `n_outputs` are the numbers that the pixel model is told of an image, those for each place side by side.
     `hidden` are widths, of what is for the architecture to say. `image_shape` is (height, width) or (height,
     width, channels) of the images whose pixels come row by row, channels last; None where it is not known.
     `is_correlated` says whether q, where it has levels, is a Gaussian of any covariance on each.
     """
 
     n_pixels: int
+    n_outputs: int
     n_classes: int
     n_latents: int
     hidden: Sequence[int]

@@ -155,7 +155,7 @@ class LadderNetwork(ConditionalNetwork):
     """
 
     def __init__(self, sizes: Sizes, prior: str, pixels: PixelModel, generator: torch.Generator) -> None:
-        n_pixels, n_classes, n_latents, hidden, _, is_correlated = sizes
+        n_pixels, n_outputs, n_classes, n_latents, hidden, _, is_correlated = sizes
         super().__init__(n_latents, pixels)
         n_levels, width = len(hidden), hidden[0]
         self.has_standard_prior = prior == "standard"
@@ -168,12 +168,12 @@ class LadderNetwork(ConditionalNetwork):
             Level(size, width, generator, is_correlated=is_correlated) for size in self.sizes
         )
         self.norm = Normalise(width)
-        self.outputs = linear(width, n_pixels, generator, gain=0.5)
+        self.outputs = linear(width, n_outputs, generator, gain=0.5)
 
     @staticmethod
     def n_weights(sizes: Sizes, prior: str) -> int:  # noqa: ARG004
         """See ``ConditionalNetwork``."""
-        n_pixels, n_classes, n_latents, hidden, _, is_correlated = sizes
+        n_pixels, n_outputs, n_classes, n_latents, hidden, _, is_correlated = sizes
         n_levels, width = len(hidden), max(hidden)
         n_ascents = -(-n_levels // 2)
         n_features = _UNITS_PER_LATENT * n_latents
@@ -188,7 +188,7 @@ class LadderNetwork(ConditionalNetwork):
         if is_correlated:
             of_each = ((per_level + 1, extra), (per_level, n_levels - extra))
             levels += _UNITS_PER_LATENT * sum(n * size**3 for size, n in of_each if size > 1)
-        return ascent + levels + n_classes * width + 2 * width + (width + 1) * n_pixels
+        return ascent + levels + n_classes * width + 2 * width + (width + 1) * n_outputs
 
     def passage(
         self, y: Tensor, *, x: Tensor | None = None, noise: Tensor | None = None, z: Tensor | None = None

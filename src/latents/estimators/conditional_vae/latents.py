@@ -52,7 +52,7 @@ class LatentMethods:
         Returns
         -------
         ndarray of shape (N, p)
-            In [0, 1]: probabilities of Bernoulli pixels, means of Gaussian ones.
+            In [0, 1]: probabilities of Bernoulli pixels, means of others.
 
         Raises
         ------
@@ -330,7 +330,8 @@ def pixel_means(network: ConditionalNetwork, z: Tensor, y: Tensor) -> Tensor:
 @torch.inference_mode()
 def drawn_images(network: ConditionalNetwork, noise: Tensor, y: Tensor) -> Tensor:
     """Return ``pixel_means`` at the draws of p(z | y) that standard normal noise (N, L) stands for."""
-    return pixel_means(network, network.passage(y.to(network.device), noise=noise.to(network.device)).z, y)
+    through = (network.passage(rows_y, noise=rows) for rows, rows_y in in_batches(network, noise, y))
+    return torch.cat([network.pixels.means(passage.outputs).cpu() for passage in through])
 
 
 def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 
 from latents.estimators.conditional_vae.interface import ConditionalNetwork, Sizes
 from latents.estimators.conditional_vae.ladder import LadderNetwork
-from latents.estimators.conditional_vae.pixels import LIKELIHOODS
+from latents.estimators.conditional_vae.pixels import pixel_model
 from latents.estimators.conditional_vae.reference import ReferenceNetwork
 
 POSTERIORS = ("correlated", "diagonal")
@@ -22,6 +22,7 @@ def n_weights(
     network: str,
     prior: str,
     *,
+    likelihood: str = "bernoulli",
     n_pixels: int,
     n_classes: int,
     n_latents: int,
@@ -30,8 +31,10 @@ def n_weights(
     posterior: str = "diagonal",
 ) -> int:
     """Return how many numbers the named network learns, those of its pixel model apart; none is made."""
+    n_outputs = pixel_model(likelihood, image_shape).n_outputs(n_pixels)
+    is_correlated = posterior == "correlated"
     return NETWORKS[network].n_weights(
-        Sizes(n_pixels, n_classes, n_latents, hidden, image_shape, posterior == "correlated"), prior
+        Sizes(n_pixels, n_outputs, n_classes, n_latents, hidden, image_shape, is_correlated), prior
     )
 
 
@@ -52,5 +55,7 @@ def build(
 
     It is in evaluation mode, which training leaves for the length of an epoch.
     """
-    sizes = Sizes(n_pixels, n_classes, n_latents, hidden, image_shape, posterior == "correlated")
-    return NETWORKS[network](sizes, prior, LIKELIHOODS[likelihood](), generator).eval()
+    pixels = pixel_model(likelihood, image_shape)
+    n_outputs, is_correlated = pixels.n_outputs(n_pixels), posterior == "correlated"
+    sizes = Sizes(n_pixels, n_outputs, n_classes, n_latents, hidden, image_shape, is_correlated)
+    return NETWORKS[network](sizes, prior, pixels, generator).eval()

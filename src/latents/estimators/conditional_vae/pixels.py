@@ -1,24 +1,45 @@
-"""The distributions of pixels, p(x | z, y): Bernoulli and Gaussian; and drawing binary images of grey ones."""
+"""The distributions of pixels, p(x | z, y), by name; and drawing binary images of grey ones."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, softplus
+
+from latents.estimators.conditional_vae.logistics import clipped_mean, levels_of, log_mass
 
 # Standard deviation of what rounding to 256 levels leaves out, 1 / (256 sqrt(12)): no 8-bit image says more.
 _LEAST_VARIANCE = 1 / (256**2 * 12)
 
+# Logistic distributions that are mixed in a discretised pixel.
+_N_COMPONENTS = 5
+# Of these the narrowest, a tenth of half a step of 8 bits: it has all but a ten-thousandth on one grey value.
+_LEAST_LOG_SCALE = -math.log(10 * 2 * 255)
+_LARGEST_LOG_SCALE = 5.0  # far outside what training reaches; it keeps one bad step from ending in infinities
+# How far an output of 1 moves a mean: what a network says before it has learned anything, it says of neighbours.
+_REACH = 0.1
+# Images that are looked at for the values that outputs are relative to.
+_IMAGES_LOOKED_AT = 1000
+
 
 class PixelModel(nn.Module, ABC):
-    """p(x | z, y), given what the decoder says of each pixel, ``outputs`` (..., p)."""
+    """p(x | z, y), given what the decoder says of the pixels, ``outputs`` (..., n_outputs).
+
+    The numbers for one place of the image, of one pixel or of all its colours, stand side by side.
+    """
 
     is_binary: bool
+    n_channels = 1  # pixels that are described together
+    n_per_place = 1  # numbers that describe them
+
+    def n_outputs(self, n_pixels: int) -> int:
+        """Return how many numbers a decoder has to give for an image of p pixels."""
+        return n_pixels // self.n_channels * self.n_per_place
 
     @abstractmethod
     def log_likelihood(self, x: Tensor, outputs: Tensor) -> Tensor:
@@ -85,8 +106,124 @@ class GaussianPixels(PixelModel):
             self.log_excess.copy_(torch.log(variance))
 
 
-# Name -> p(x | z, y)
-LIKELIHOODS: dict[str, Callable[[], PixelModel]] = {"bernoulli": BernoulliPixels, "gaussian": GaussianPixels}
+class DiscretisedPixels(PixelModel):
+    r"""Pixels of the 256 grey values of 8 bits, by mixtures of discretised logistic distributions.
+
+    For each place of the image, of one pixel or of its C colours x_1, ..., x_C,
+
+    .. math::
+
+        p(x \mid z, y) = \sum_k w_k
+            \prod_c P\Big(x_c;\; m_{kc} + \sum_{d < c} a_{kcd} (x_d - m_{kd}),\; s_{kc}\Big)
+
+    with P the mass of a grey value under a mean and a scale (see ``logistics``). The decoder tells shares w, means
+    m and scales s; of colours also coefficients a, by which green follows red, and blue both, while one component
+    is drawn for all three (Salimans et al. 2017, "PixelCNN++"; there a multiplies x_d, which is the same family).
+
+    What it tells is relative to numbers that are the same for all places. They are learned like any weight, and
+    begin at what the training images have.
+
+    Parameters
+    ----------
+    n_channels : int
+        Values of each place that stand side by side in x: 1, or 3 colours.
+    """
+
+    is_binary = False
+
+    def __init__(self, n_channels: int = 1) -> None:
+        super().__init__()
+        self.n_channels = n_channels
+        n_pairs = n_channels * (n_channels - 1) // 2
+        self._sizes = [_N_COMPONENTS * n for n in (1, n_channels, n_channels, n_pairs)]
+        self.n_per_place = sum(self._sizes)
+        self.start = nn.Parameter(torch.zeros(self.n_per_place))
+
+    def _split(self, numbers: Tensor) -> Sequence[Tensor]:
+        """Return shares (..., K, places), means and log scales (..., C, K, places) and coefficients in pairs.
+
+        `numbers` are (..., n_per_place, places): places are the longest of the axes, and lie close together.
+        """
+        shares, *parts = torch.split(numbers, self._sizes, dim=-2)
+        return [
+            shares,
+            *(part.reshape(*part.shape[:-2], -1, _N_COMPONENTS, part.shape[-1]) for part in parts),
+        ]
+
+    def _mixture(self, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return log w, m, log s and a, of shapes as from ``_split``."""
+        by_place = outputs.reshape(*outputs.shape[:-1], -1, self.n_per_place)
+        said = self._split(by_place.transpose(-1, -2).contiguous())
+        begun = self._split(self.start.unsqueeze(-1))
+        # A floor that gradients pass through.
+        above = softplus((begun[2] + said[2]).clamp(max=_LARGEST_LOG_SCALE) - _LEAST_LOG_SCALE)
+        return (
+            log_softmax(begun[0] + said[0], dim=-2),
+            begun[1] + _REACH * said[1],
+            _LEAST_LOG_SCALE + above,
+            begun[3] + said[3],
+        )
+
+    def _following(self, means: Tensor, coefficients: Tensor, values: Tensor) -> Tensor:
+        """Return the means of the colours once those before have `values`; all (..., C, K, places)."""
+        if self.n_channels == 1:
+            return means
+        off = values - means
+        red, green, _ = off.unbind(-3)
+        of_green, *of_blue = coefficients.unbind(-3)
+        moved = (torch.zeros_like(red), of_green * red, of_blue[0] * red + of_blue[1] * green)
+        return means + torch.stack(moved, dim=-3)
+
+    def log_likelihood(self, x: Tensor, outputs: Tensor) -> Tensor:
+        """Return log p(x | z, y) in nats, summed over the pixels of x (..., p).
+
+        A pixel between two of the grey values is taken for the nearer one.
+        """
+        log_shares, means, log_scales, coefficients = self._mixture(outputs)
+        by_place = levels_of(x).reshape(*x.shape[:-1], -1, self.n_channels)
+        levels = by_place.transpose(-1, -2).contiguous().unsqueeze(-2)
+        means = self._following(means, coefficients, levels / 255)
+        of_components = log_shares + log_mass(levels, means, log_scales).sum(-3)
+        return of_components.logsumexp(-2).sum(-1)
+
+    def means(self, outputs: Tensor) -> Tensor:
+        """Return the means of the pixels, in [0, 1], of each component as if its draws were not rounded.
+
+        They are exact to half a grey value, 1/510; but for green and blue of components that reach beyond black or
+        white, where they are the means given the mean of the colours before.
+        """
+        log_shares, means, log_scales, coefficients = self._mixture(outputs)
+        found = clipped_mean(means, log_scales)
+        for _ in range(1, self.n_channels):  # green follows red, and then blue both
+            found = clipped_mean(self._following(means, coefficients, found), log_scales)
+        return (log_shares.exp().unsqueeze(-3) * found).sum(-2).transpose(-1, -2).flatten(-2)
+
+    def begin(self, grey: Tensor) -> None:
+        """Begin with a component for each range of grey values: their share in all images, mean and spread."""
+        with torch.no_grad():
+            some = grey[:: -(-len(grey) // _IMAGES_LOOKED_AT)].reshape(-1, self.n_channels)
+            ranges = (some.mean(1) * _N_COMPONENTS).long().clamp(max=_N_COMPONENTS - 1)
+            shares, means, log_scales, _ = (part[..., 0] for part in self._split(self.start.unsqueeze(-1)))
+            for k in range(_N_COMPONENTS):
+                own = some[ranges == k]
+                shares[k] = math.log((len(own) + 1) / (len(some) + _N_COMPONENTS))
+                means[:, k] = own.mean(0) if len(own) else (k + 0.5) / _N_COMPONENTS
+                spread = own.std(0, correction=0) if len(own) else some.new_full((1,), 1 / _N_COMPONENTS)
+                log_scales[:, k] = torch.log(spread.clamp(min=1 / 510) * math.sqrt(3) / math.pi)
+
+
+# Name -> p(x | z, y), built of the number of colours that stand side by side
+LIKELIHOODS: dict[str, Callable[[int], PixelModel]] = {
+    "bernoulli": lambda _: BernoulliPixels(),
+    "gaussian": lambda _: GaussianPixels(),
+    "discretised": DiscretisedPixels,
+}
+
+
+def pixel_model(likelihood: str, image_shape: Sequence[int] | None = None) -> PixelModel:
+    """Return the named pixel model for images of a shape, (height, width) or (height, width, channels)."""
+    n_channels = 1 if image_shape is None or len(image_shape) == 2 else image_shape[2]
+    return LIKELIHOODS[likelihood](n_channels)
 
 
 def binarise(X: ArrayLike, random_state: int | np.random.RandomState | None = None) -> NDArray[np.uint8]:

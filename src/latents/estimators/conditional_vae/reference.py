@@ -31,16 +31,16 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """What p(x | z, y) is made of: one-hot class beside the latents, ReLU layers, one number a pixel."""
+    """What p(x | z, y) is made of: one-hot class beside the latents, ReLU layers, the numbers for the pixels."""
 
     def __init__(self, sizes: Sizes, generator: torch.Generator) -> None:
         super().__init__()
         self.n_classes = sizes.n_classes
         n_in = sizes.n_latents + sizes.n_classes
-        self.layers = perceptron([n_in, *reversed(sizes.hidden), sizes.n_pixels], generator)
+        self.layers = perceptron([n_in, *reversed(sizes.hidden), sizes.n_outputs], generator)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the numbers (..., n, p) for latents z (..., n, L) and classes y (see ``beside``)."""
+        """Return the numbers (..., n, n_outputs) for latents z (..., n, L) and classes y (see ``beside``)."""
         outputs: Tensor = self.layers(beside(z, y, self.n_classes)).float()
         return outputs
 
@@ -68,10 +68,10 @@ class ReferenceNetwork(ConditionalNetwork):
     @staticmethod
     def n_weights(sizes: Sizes, prior: str) -> int:
         """See ``ConditionalNetwork``."""
-        n_pixels, n_classes, n_latents, hidden, *_ = sizes
+        n_pixels, n_outputs, n_classes, n_latents, hidden, *_ = sizes
         ways = (
             [n_pixels + n_classes, *hidden, 2 * n_latents],
-            [n_latents + n_classes, *reversed(hidden), n_pixels],
+            [n_latents + n_classes, *reversed(hidden), n_outputs],
         )
         layers = sum((n_in + 1) * n_out for widths in ways for n_in, n_out in pairwise(widths))
         return layers + (2 * n_classes * n_latents if prior == "per_class" else 0)

@@ -88,6 +88,16 @@ def carried_over(mean_bound: float, likelihoods: ArrayLike, bounds: ArrayLike) -
     return float(mean_bound + np.mean(np.asarray(likelihoods) - np.asarray(bounds)))
 
 
+def bits_per_dimension(model: estimators.ConditionalVAE, bound: float) -> dict[str, float]:
+    """Return what a bound in nats per image comes to in bits per pixel and colour, -L / (p ln 2), by its name.
+
+    Of discretised pixels only: any model of 8-bit images can be held against it. Others have nothing of the kind.
+    """
+    if model.likelihood != "discretised":
+        return {}
+    return {"bits_per_dimension": -bound / (model.n_features_in_ * np.log(2))}
+
+
 def by_class(table: pd.DataFrame, model: estimators.ConditionalVAE) -> pd.DataFrame:
     """Return a row for each class that has test images: means over them, and their standard errors.
 

@@ -83,7 +83,7 @@ def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParam
     split : mapping
         Rows ``train`` and ``held_out``.
     test : mapping
-        ``X`` (0 or 1, or grey for a Gaussian likelihood), ``y`` and ``rows`` of the held-out images.
+        ``X`` (0 or 1 for a Bernoulli likelihood, or else grey), ``y`` and ``rows`` of the held-out images.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def evaluate(
     metrics : mapping
         Flat names and numbers; bounds and likelihoods in nats per image. Those that are importance-sampled, on
         ``n_likelihood_images`` and ``n_marginal_images`` test images spread evenly, are carried over to all of
-        them: see ``measuring.likelihoods``.
+        them: see ``measuring.likelihoods``. ``bits_per_dimension`` is the test bound of discretised pixels.
     """
     X, y = test["X"], test["y"]
     shape = images["images"].shape[1:]
@@ -198,6 +198,7 @@ def evaluate(
         "n_marginal_images": len(known),
         "active_units": int(model.active_units(X, y).sum()),
         "accuracy_bayes": float((known["predicted"] == known["label"]).mean()),
+        **measuring.bits_per_dimension(model, float(table["lower_bound"].mean())),
         "epochs": n_epochs,
         "seconds_per_epoch": fit_record["fit_seconds"] / n_epochs,
     }
@@ -208,6 +209,8 @@ def evaluate(
         *(metrics[name] for name in ("lower_bound_test", "log_likelihood_test", "log_marginal_test")),
         *(len(X), metrics["n_likelihood_images"], metrics["n_marginal_images"]),
     )
+    if "bits_per_dimension" in metrics:
+        logger.info("test bound %.3f bits per dimension", metrics["bits_per_dimension"])
 
     n_drawn = params.n_generated
     drawn = model.sample(np.repeat(model.classes_, n_drawn), random_state=params.random_state)

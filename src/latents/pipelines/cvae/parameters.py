@@ -30,7 +30,7 @@ class FitParameters(Parameters):
     network: Literal["ladder", "reference"]
     prior: Literal["standard", "per_class"]
     posterior: Literal["correlated", "diagonal"]
-    likelihood: Literal["bernoulli", "gaussian"]
+    likelihood: Literal["bernoulli", "discretised", "gaussian"]
     objective: Literal["elbo", "iwae"]
     n_particles: PositiveInt
     n_latents: PositiveInt

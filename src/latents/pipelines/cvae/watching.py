@@ -60,10 +60,12 @@ def look_on(
             snapshots.clear()
         bounds = {name: model.history_[name][-1] for name in ("lower_bound", "lower_bound_test")}
         if epoch % params.log_every == 0:
+            bits = measuring.bits_per_dimension(model, bounds["lower_bound_test"])
             logger.info(
-                "epoch %d: bound %.2f in training, %.2f on test images (nats per image)",
+                "epoch %d: bound %.2f in training, %.2f on test images (nats per image)%s",
                 epoch,
                 *bounds.values(),
+                "".join(f", {value:.3f} bits per dimension" for value in bits.values()),
             )
         if params.every is None or epoch % params.every:
             return {}
