@@ -29,6 +29,10 @@ class PixelModel(nn.Module, ABC):
         return torch.sigmoid(outputs)
 
     @abstractmethod
+    def draw(self, means: NDArray[np.float32], state: np.random.RandomState) -> NDArray[np.float32]:
+        """Draw images of p(x | z, y) whose means (N, p) are given."""
+
+    @abstractmethod
     def begin(self, grey: Tensor) -> None:
         """Look at the training images (N, p) before the first step."""
 
@@ -44,6 +48,10 @@ class BernoulliPixels(PixelModel):
         A pixel between 0 and 1 gives x log s(o) + (1 - x) log(1 - s(o)), the expectation over its binarisations.
         """
         return -binary_cross_entropy_with_logits(outputs, x.expand_as(outputs), reduction="none").sum(-1)
+
+    def draw(self, means: NDArray[np.float32], state: np.random.RandomState) -> NDArray[np.float32]:
+        """Draw images of 0 and 1: the means are probabilities."""
+        return binarise(means, state).astype(np.float32)
 
     def begin(self, grey: Tensor) -> None:
         """Do nothing: there is nothing to learn here."""
@@ -77,6 +85,11 @@ class GaussianPixels(PixelModel):
         squares = (x - torch.sigmoid(outputs)).square().sum(-1)
         constant = outputs.shape[-1] * (math.log(2 * math.pi) + log_variance)
         return -0.5 * (constant + squares * torch.exp(-log_variance))
+
+    def draw(self, means: NDArray[np.float32], state: np.random.RandomState) -> NDArray[np.float32]:
+        """Draw images with sigma of noise, which may leave [0, 1]."""
+        sigma = torch.exp(0.5 * self.log_variance).item()
+        return means + (sigma * state.standard_normal(means.shape)).astype(np.float32)
 
     def begin(self, grey: Tensor) -> None:
         """Begin at the variance of the pixels about their means: what a model that knows nothing is off by."""
