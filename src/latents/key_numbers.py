@@ -49,6 +49,9 @@ KEY_NUMBERS = {
     "log_marginal_test": KeyNumber("log p(x)", rounding.nats, _NATS),
     "bits_per_dimension": KeyNumber("Bits per dimension", lambda value: f"{value:.3f}"),
     "accuracy_bayes": KeyNumber("Accuracy of p(y | x)", rounding.share),
+    "accuracy_drawn": KeyNumber("Drawings recognised", rounding.share),
+    "accuracy_classifier": KeyNumber("Test images recognised", rounding.share),
+    "nearest_distance_ratio": KeyNumber("Distance to training images", rounding.score, "times test images'"),
     "active_units": KeyNumber("Active units", rounding.whole),
     "seconds_per_epoch": KeyNumber("Epoch", rounding.seconds),
 }

@@ -83,6 +83,7 @@ from latents.hooks.configuration import check_parameter_names
         ("pca.fit.max_distortion", 3.0, ["n_components=4 and max_distortion=3.0 given"]),
         ("pca.fit.max_distortion_share", 1.0, ["less than 1"]),
         ("pca.evaluate.n_worst", 0, ["greater than or equal to 1"]),
+        ("cvae.evaluate.n_drawn", 0, ["greater than or equal to 1"]),
         ("cvae.fit.device", "gpuu", ["'gpuu'", "auto|cpu"]),
         ("cvae.features.white", 0.0, ["input_value=0.0", "greater than 0"]),
     ],

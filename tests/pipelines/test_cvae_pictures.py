@@ -23,6 +23,7 @@ from latents.pipelines.cvae.parameters import (
     ReportParameters,
     WatchParameters,
 )
+from latents.pipelines.cvae.pipeline import RESULTS
 from latents.pipelines.shared import EngineParameters, SplitParameters
 from tests.reporting.test_report import Page
 
@@ -60,6 +61,9 @@ EVALUATE = EvaluateParameters(
     n_likelihood_images=None,
     n_marginal_images=12,
     n_generated=2,
+    n_drawn=60,
+    n_classifier_steps=150,
+    n_nearest_classes=10,
     n_reconstructions=5,
     n_paths=4,
     n_steps=3,
@@ -106,8 +110,7 @@ class Outcome:
 
     @cached_property
     def drawn(self):
-        names = ["latents", "class_table", "generated", "reconstructions", "hardest", "hardest_table"]
-        results = [self.results[name] for name in [*names, "paths", "traversals", "metrics"]]
+        results = [self.results[name] for name in RESULTS]
         parameters = ReportParameters(n_scatter_points=10)
         figures = drawing.draw(self.model, *results, self.snapshots, parameters)
         page = nodes.report(self.results["metrics"], {"fit": self.fit}, **figures)
@@ -126,7 +129,7 @@ def run(tmp_path, data, watch=None, **fit):
     model, record = nodes.fit(
         pixels, split, test, images, params, watching, monitor, snapshots, EngineParameters(name="local")
     )
-    results = nodes.evaluate(model, test, images, record, EVALUATE, monitor)
+    results = nodes.evaluate(model, pixels, split, test, images, record, EVALUATE, monitor)
     return Outcome(model, test, snapshots, results, monitor, FIT | fit)
 
 
@@ -154,11 +157,11 @@ def test_every_kind_of_model_and_image_is_drawn(tmp_path, shape, fit):
     outcome = run(tmp_path, made_up(shape), **fit)
     results, drawn = outcome.results, outcome.drawn
     pictures = ["generated", "learning", "interpolations", "class_paths", "styles", "traversals"]
-    pictures += ["reconstructions", "hardest"]
+    pictures += ["reconstructions", "hardest", "nearest"]
     for name in pictures:
         assert isinstance(drawn[name], matplotlib.figure.Figure)
         drawn[name].canvas.draw()
-    charts = ["bound", "class_bounds", "confusion", "latents", "priors"]
+    charts = ["bound", "class_bounds", "confusion", "latents", "priors", "nearest_distances"]
     for name in charts:
         assert isinstance(drawn[name], go.Figure)
     assert set(drawn) == {*pictures, *charts, "page"}
@@ -382,7 +385,8 @@ def test_many_classes(tmp_path):
     outcome = run(tmp_path, data, epochs=1)
     results, drawn = outcome.results, outcome.drawn
     assert results["traversals"]["grids"].shape[1] == 10
-    for name in ("generated", "styles", "traversals", "learning"):
+    assert len(results["drawings"]["classes"]) == 10
+    for name in ("generated", "styles", "traversals", "learning", "nearest"):
         drawn[name].canvas.draw()
 
 

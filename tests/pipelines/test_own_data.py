@@ -220,6 +220,8 @@ def test_a_local_override_of_the_base_environment(project):
 FEW = {"n_importance_samples": 5, "n_likelihood_images": 10}
 FEW_PICTURES = {
     "n_generated": 2,
+    "n_drawn": 20,
+    "n_classifier_steps": 20,
     "n_reconstructions": 3,
     "n_paths": 2,
     "n_steps": 3,

@@ -18,8 +18,8 @@ FIGURES = {
     ],
     "cvae": [
         *("generated.png", "learning.png", "styles.png", "class_paths.png", "interpolations.png"),
-        *("traversals.png", "hardest.png", "reconstructions.png"),
-        *("bound.json", "class_bounds.json", "confusion.json", "latents.json"),
+        *("traversals.png", "hardest.png", "reconstructions.png", "nearest.png"),
+        *("bound.json", "class_bounds.json", "confusion.json", "latents.json", "nearest_distances.json"),
     ],
 }
 METRICS = {
@@ -29,7 +29,8 @@ METRICS = {
     "heldout_distortion fit_seconds",
     "cvae": "lower_bound_train lower_bound_test reconstruction kl log_likelihood_test log_marginal_test "
     "n_importance_samples n_likelihood_images n_marginal_images active_units accuracy_bayes epochs "
-    "seconds_per_epoch",
+    "seconds_per_epoch n_drawn accuracy_drawn accuracy_classifier nearest_distance_ratio "
+    "nearest_distance_ratio_copies",
 }
 
 

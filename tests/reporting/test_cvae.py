@@ -93,6 +93,49 @@ def test_latent_scatter_draws_the_points():
     assert "prior of its own" in apart.layout.title.subtitle.text
 
 
+def test_the_nearest_training_image_stands_below_its_drawing():
+    rng = np.random.default_rng(0)
+    drawings, nearest = rng.random((2, 3, 5, 4)) > 0.5, rng.random((2, 3, 5, 4))
+    own = np.array([[True, True, True], [True, False, True]])
+    figure = cvae.nearest(drawings, nearest, ["a", "b"], own, [0.973, None])
+    shown = np.stack(tiles(figure)).reshape(2, 2, 3, 5, 4)
+    np.testing.assert_array_equal(shown[:, 0], drawings)
+    np.testing.assert_array_equal(shown[:, 1], nearest)
+    said = texts(figure)
+    assert [text for text in said if text in ("a", "b", "nearest")] == ["a", "nearest", "b", "nearest"]
+    assert [text for text in said if "recognised" in text] == ["97.3% recognised"]
+    assert any("1 of 6 are of another class" in text for text in said)
+    # The frame is about the one of another class.
+    (frame,) = figure.axes[0].patches
+    left, right, bottom, top = figure.axes[0].images[10].get_extent()
+    assert frame.get_x() < left < right < frame.get_x() + frame.get_width()
+    assert frame.get_y() < top < bottom < frame.get_y() + frame.get_height()
+    alike = cvae.nearest(drawings, nearest, ["a", "b"], np.ones((2, 3)), [None, None])
+    assert not alike.axes[0].patches
+
+
+def test_distances_of_drawings_stand_beside_those_of_test_images_and_copies():
+    rng = np.random.default_rng(0)
+    distances = {"drawings": rng.gamma(5, 2, 300), "test": rng.gamma(5, 1, 200), "copies": np.zeros(100)}
+    figure = cvae.nearest_distances(**distances)
+    for trace, (name, key) in zip(
+        figure.data,
+        [("copies", "copies"), ("test images", "test"), ("drawings", "drawings")],
+        strict=True,
+    ):
+        median = np.median(distances[key])
+        assert trace.name.startswith(f"{name}, median ")
+        edges, share = trace.x[::2], np.array(trace.y[1:-1:2])
+        np.testing.assert_allclose(share * len(distances[key]), np.histogram(distances[key], edges)[0])
+        assert share.sum() == pytest.approx(1)
+        assert float(trace.name.split()[-1]) == pytest.approx(median, rel=0.01)
+    ratio = np.median(distances["drawings"]) / np.median(distances["test"])
+    assert f"{ratio:.2f} times as far" in figure.layout.title.text
+    assert "0.00 times" in figure.layout.title.subtitle.text
+    same = cvae.nearest_distances([1.0], [0.0], [0.0])
+    assert same.layout.title.text == "Half of the test images are training images"
+
+
 ZEROS = np.zeros((2, 3, 4, 4))
 
 
@@ -119,6 +162,12 @@ ZEROS = np.zeros((2, 3, 4, 4))
         (lambda: cvae.styles(ZEROS[:, 0], ZEROS, ["a", "b"], ["a", "b"]), "class_names has 2"),
         (lambda: cvae.traversals(ZEROS[None], [1, 2], [0.5], ["a", "b"], [-1, 0, 1]), "latents has 2"),
         (lambda: cvae.traversals(ZEROS[None], [1], [0.5], ["a", "b"], [-1, 1]), "values has 2"),
+        (
+            lambda: cvae.nearest(ZEROS, ZEROS[:, :1], ["a", "b"], np.ones((2, 3)), [None] * 2),
+            "drawings' shape",
+        ),
+        (lambda: cvae.nearest(ZEROS, ZEROS, ["a"], np.ones((2, 3)), [None] * 2), "class_names has 1"),
+        (lambda: cvae.nearest_distances([1.0], [], [1.0]), "test images must have at least one"),
         (lambda: cvae.class_bounds(pd.DataFrame(columns=["label"])), "at least one class"),
         (lambda: cvae.confusion(["a", "a"], ["a"], ["a"]), "predicted has 1"),
         (lambda: cvae.confusion([], [], ["a"]), "at least one image"),

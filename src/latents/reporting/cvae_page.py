@@ -3,7 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
+from latents import rounding
 from latents.reporting.report import Section, chosen, render_report
+
+
+def _recognised(metrics: Mapping[str, float]) -> str:
+    """Say what a classifier makes of drawings, and how sure that is."""
+    if "accuracy_drawn" not in metrics:
+        return "All training images are of one class, so that no classifier can be asked what drawings show."
+    share, n = metrics["accuracy_drawn"], metrics["n_drawn"]
+    error = rounding.share((share * (1 - share) / n) ** 0.5)
+    return (
+        f"A classifier (a network of one hidden layer) that saw real training images alone takes "
+        f"{rounding.share(share)} of {n:,} drawings for their class (standard error {error}), and "
+        f"{rounding.share(metrics['accuracy_classifier'])} of the test images; on the right the share by class."
+    )
 
 
 def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: Mapping[str, Any]) -> str:
@@ -12,8 +26,9 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
     Parameters
     ----------
     figures : mapping
-        ``generated``, ``learning``, ``bound``, ``class_bounds``, ``confusion``, ``reconstructions``, ``hardest``,
-        ``styles``, ``class_paths``, ``interpolations``, ``traversals``, ``latents`` and ``priors``.
+        ``generated``, ``nearest``, ``nearest_distances``, ``learning``, ``bound``, ``class_bounds``,
+        ``confusion``, ``reconstructions``, ``hardest``, ``styles``, ``class_paths``, ``interpolations``,
+        ``traversals``, ``latents`` and ``priors``.
     metrics : mapping
         The numbers of ``metrics.json``.
     parameters : mapping
@@ -49,6 +64,20 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
                 f"The class summed out: log p(x | y), and what {marginal:,} test images add to it.",
             ),
             ("accuracy_bayes", f"Test images, of {marginal:,}, whose likeliest class by Bayes is their own."),
+            (
+                "accuracy_drawn",
+                f"Of {metrics['n_drawn']:,} drawings, those that a classifier trained on real images alone takes "
+                "for their class: a low share means that they cannot be told for what they are meant.",
+            ),
+            (
+                "accuracy_classifier",
+                "What the same classifier makes of test images: drawings like real ones come near it.",
+            ),
+            (
+                "nearest_distance_ratio",
+                "Distance of drawings to the nearest training image, over that of test images: well below 1, "
+                "they are copies, or vary less than real images.",
+            ),
             ("active_units", f"Latents that tell anything, of {fit['n_latents']}."),
             ("seconds_per_epoch", "Wall time of one pass over the training images."),
         ],
@@ -59,6 +88,22 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
             "Each row is one class y: z is drawn from p(z | y) and decoded to pixel means. Nothing here is a "
             "training image. Variety within a row is what z knows; what the row has in common is y.",
             figures["generated"],
+        ),
+        Section(
+            "Drawings and the training images nearest to them",
+            "The drawings above once more, their pixels drawn too, as the model has it that images are. Below "
+            "each the training image that is nearest. A model that has learned "
+            f"its images by heart shows the same image twice. {_recognised(metrics)}",
+            figures["nearest"],
+        ),
+        Section(
+            "Are drawings copies?",
+            "How far drawings lie from the nearest training image. The model has not seen the test images: they "
+            "are what new images look like. Drawings that lie nearer copy, or the model draws only the commonest "
+            "images; those that lie farther have something odd to them. Copies are training images in the form of "
+            "drawings: where they lie as far as test images, as small ones may that are binarised, copying cannot "
+            "be seen.",
+            figures["nearest_distances"],
         ),
         Section(
             "How it learned to draw",

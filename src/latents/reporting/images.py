@@ -16,12 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 
 from latents.reporting import fonts, style
 
 INK = "#1f2933"
 MUTED = "#5b6875"
-MARK = to_rgb(style.ORANGE)  # of what is missing
+MARK = to_rgb(style.ORANGE)  # of what is missing, or to be noted
 MARGIN = 0.3
 TITLE_HEIGHT = 0.85
 GAP = 0.06
@@ -119,6 +120,21 @@ class Sheet:
         )
         self._axes.set(xlim=(0.0, self.width), ylim=(self.height, 0.0))
         return picture
+
+    def frame(self, x: float, y: float, size: tuple[float, float]) -> None:
+        """Mark the image of a size whose top left corner is at (x, y) by a frame around it."""
+        width, height = size
+        outset = GAP / 4
+        self._axes.add_patch(
+            Rectangle(
+                (x - outset, y - outset),
+                width + 2 * outset,
+                height + 2 * outset,
+                fill=False,
+                edgecolor=MARK,
+                linewidth=2,
+            )
+        )
 
 
 def absent_picture(title: str, reason: str) -> Figure:

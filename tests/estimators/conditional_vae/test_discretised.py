@@ -76,6 +76,39 @@ def test_the_mean_is_that_of_the_grey_values_to_half_a_step(mean, log_scale):
 # Mixtures
 
 
+@pytest.mark.parametrize("scale", [0.0, 1.0, 10.0])
+def test_grey_pixels_are_drawn_as_often_as_their_masses_say(scale):
+    pixels, outputs = made_up(1, 1, scale=scale)
+    n = 100_000
+    drawn = pixels.draw(outputs.expand(n, -1), np.random.RandomState(0))
+    levels = np.rint(255 * drawn.detach().numpy()[:, 0]).astype(int)
+    np.testing.assert_allclose(drawn[:, 0].detach(), levels / 255, atol=1e-6)
+    masses = pixels.log_likelihood(LEVELS[:, None] / 255, outputs).exp().detach().numpy()
+    counts = np.bincount(levels, minlength=256)
+    # Five standard deviations of the binomial distribution, and one draw.
+    assert (np.abs(counts - n * masses) < 5 * np.sqrt(n * masses) + 1).all()
+
+
+@torch.no_grad()
+def test_colours_are_drawn_as_often_as_their_masses_say():
+    """Of the commonest reds all greens and blues, in sixteen parts so that many fall in each."""
+    pixels, outputs = made_up(3, 1, scale=2.0)
+    n = 200_000
+    drawn = (255 * pixels.draw(outputs.expand(n, -1), np.random.RandomState(1))).round().long()
+    others = torch.cartesian_prod(torch.arange(256), torch.arange(256))
+    for red in torch.bincount(drawn[:, 0]).topk(5).indices.tolist():
+        colours = torch.cat((torch.full((len(others), 1), red), others), dim=1)
+        masses = pixels.log_likelihood(colours / 255.0, outputs.expand(len(colours), -1)).exp()
+        expected = n * masses.new_zeros(16).index_add_(0, _part(others), masses)
+        counts = torch.bincount(_part(drawn[drawn[:, 0] == red, 1:]), minlength=16)
+        assert ((counts - expected).abs() < 5 * expected.sqrt() + 1).all()
+        assert expected.sum() > 100
+
+
+def _part(colours):
+    return colours[:, 0] // 64 * 4 + colours[:, 1] // 64
+
+
 @pytest.mark.parametrize("scale", [0.0, 1.0, 30.0])
 def test_grey_pixels_have_the_masses_of_the_oracle(scale):
     pixels, outputs = made_up(1, 3, scale=scale)

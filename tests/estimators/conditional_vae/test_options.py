@@ -154,6 +154,30 @@ def test_gaussian_pixels_have_the_density_of_torch():
     torch.testing.assert_close(pixels.means(outputs), torch.sigmoid(outputs))
 
 
+def test_pixels_are_drawn_about_their_means(digits):
+    y = np.repeat(["nil", "one"], 500)
+    for likelihood in ("bernoulli", "gaussian", "discretised"):
+        model = ConditionalVAE(**SMALL, likelihood=likelihood).fit(*digits)
+        means = model.sample(y, random_state=3)
+        drawn = model.sample(y, pixels="drawn", random_state=3)  # of the same z
+        assert drawn.shape == means.shape
+        assert drawn.dtype == means.dtype
+        if likelihood == "bernoulli":
+            assert set(np.unique(drawn)) == {0, 1}
+            variance = float((means * (1 - means)).mean())
+        elif likelihood == "discretised":  # how widely they spread, another test says
+            np.testing.assert_allclose(255 * drawn, np.rint(255 * drawn), atol=1e-4)
+            variance = float(np.mean((drawn - means) ** 2))
+        else:
+            variance = torch.exp(model.network_.pixels.log_variance).item()
+        assert np.mean((drawn - means) ** 2) == pytest.approx(variance, rel=0.05)
+        # Five standard errors of the mean over all pixels.
+        assert abs(np.mean(drawn - means)) < 5 * np.sqrt(variance / means.size)
+        np.testing.assert_array_equal(drawn, model.sample(y, pixels="drawn", random_state=3))
+    with pytest.raises(ValueError, match="pixels is 'mean'; allowed are 'means' and 'drawn'"):
+        model.sample(y, pixels="mean")
+
+
 def test_gaussian_pixels_begin_at_the_spread_of_the_images_and_stay_above_that_of_rounding():
     grey = torch.rand(50, 7, generator=seeded())
     pixels = GaussianPixels()

@@ -17,6 +17,7 @@ from torch.nn.functional import normalize
 from latents.estimators.conditional_vae.evaluation import in_batches
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.memory import check_memory
+from latents.messages import shown
 
 # Sine of the angle up to which both ends point the same way, or opposite ways.
 _FLAT = 1e-4
@@ -82,34 +83,46 @@ class LatentMethods:
         return to_numpy(pixel_means(self.network_, posterior_means(self.network_, x, codes), codes))
 
     def sample(
-        self, y: ArrayLike, *, random_state: int | np.random.RandomState | None = None
+        self,
+        y: ArrayLike,
+        *,
+        pixels: str = "means",
+        random_state: int | np.random.RandomState | None = None,
     ) -> NDArray[np.float32]:
-        """Generate one image for each entry of `y`: z from p(z | y), then the means of the pixels.
+        """Generate one image for each entry of `y`: z from p(z | y), then its pixels or their means.
 
         Parameters
         ----------
         y : array-like of shape (N,)
             Labels out of ``classes_``.
+        pixels : {"means", "drawn"}, default="means"
+            The means of p(x | z, y), or draws of it, which is what the model says images are like:
+            binary, of 256 grey values, or with Gaussian noise. The same seed gives both from the same z.
         random_state : int, RandomState instance or None, default=None
-            Where z comes from; None is the estimator's own `random_state`, as in scikit-learn's
-            mixtures.
+            Where z and the pixels come from; None is the estimator's own `random_state`, as in
+            scikit-learn's mixtures.
 
         Returns
         -------
         ndarray of shape (N, p)
-            In [0, 1]. Of Bernoulli pixels these are probabilities, and ``binarise`` draws binary
-            images from them.
+            Means, in [0, 1], of Bernoulli pixels the probabilities; or draws, 0 and 1, grey values,
+            or Gaussian ones, which may leave [0, 1].
 
         Raises
         ------
         ValueError
-            If a label is unknown.
+            If a label is unknown, or `pixels` is neither.
         """
         check_is_fitted(self)
+        if pixels not in ("means", "drawn"):
+            raise ValueError(f"pixels is {shown(pixels)}; allowed are 'means' and 'drawn'")
         codes = self._encode(y)
         state = check_random_state(self.random_state if random_state is None else random_state)
         noise = state.standard_normal((len(codes), self.network_.n_latents)).astype(np.float32)
-        return to_numpy(drawn_images(self.network_, torch.from_numpy(noise), codes))
+        drawn = drawn_images(
+            self.network_, torch.from_numpy(noise), codes, state if pixels == "drawn" else None
+        )
+        return to_numpy(drawn)
 
     def interpolate(
         self, X_from: ArrayLike, y_from: ArrayLike, X_to: ArrayLike, y_to: ArrayLike, *, steps: int = 9
@@ -328,10 +341,20 @@ def pixel_means(network: ConditionalNetwork, z: Tensor, y: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def drawn_images(network: ConditionalNetwork, noise: Tensor, y: Tensor) -> Tensor:
-    """Return ``pixel_means`` at the draws of p(z | y) that standard normal noise (N, L) stands for."""
+def drawn_images(
+    network: ConditionalNetwork, noise: Tensor, y: Tensor, state: np.random.RandomState | None = None
+) -> Tensor:
+    """Return images of the draws of p(z | y) that standard normal noise (N, L) stands for, (N, p) on the CPU.
+
+    They are the means of the pixels, or draws of them by `state`.
+    """
     through = (network.passage(rows_y, noise=rows) for rows, rows_y in in_batches(network, noise, y))
-    return torch.cat([network.pixels.means(passage.outputs).cpu() for passage in through])
+    pixels = network.pixels
+    images = (
+        pixels.means(passage.outputs) if state is None else pixels.draw(passage.outputs, state)
+        for passage in through
+    )
+    return torch.cat([rows.cpu() for rows in images])
 
 
 def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:

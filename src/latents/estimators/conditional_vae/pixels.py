@@ -50,6 +50,10 @@ class PixelModel(nn.Module, ABC):
         return torch.sigmoid(outputs)
 
     @abstractmethod
+    def draw(self, outputs: Tensor, state: np.random.RandomState) -> Tensor:
+        """Draw images of p(x | z, y), (n, p), for outputs (n, n_outputs)."""
+
+    @abstractmethod
     def begin(self, grey: Tensor) -> None:
         """Look at the training images (N, p) before the first step."""
 
@@ -65,6 +69,10 @@ class BernoulliPixels(PixelModel):
         A pixel between 0 and 1 gives x log s(o) + (1 - x) log(1 - s(o)), the expectation over its binarisations.
         """
         return -binary_cross_entropy_with_logits(outputs, x.expand_as(outputs), reduction="none").sum(-1)
+
+    def draw(self, outputs: Tensor, state: np.random.RandomState) -> Tensor:
+        """Draw images of 0 and 1, (n, p): the means are probabilities."""
+        return torch.from_numpy(binarise(self.means(outputs).cpu().numpy(), state).astype(np.float32))
 
     def begin(self, grey: Tensor) -> None:
         """Do nothing: there is nothing to learn here."""
@@ -98,6 +106,12 @@ class GaussianPixels(PixelModel):
         squares = (x - torch.sigmoid(outputs)).square().sum(-1)
         constant = outputs.shape[-1] * (math.log(2 * math.pi) + log_variance)
         return -0.5 * (constant + squares * torch.exp(-log_variance))
+
+    def draw(self, outputs: Tensor, state: np.random.RandomState) -> Tensor:
+        """Draw images, (n, p), whose pixels may leave [0, 1]."""
+        means = self.means(outputs)
+        noise = state.standard_normal(means.shape).astype(np.float32)
+        return means + torch.exp(0.5 * self.log_variance) * torch.from_numpy(noise).to(means.device)
 
     def begin(self, grey: Tensor) -> None:
         """Begin at the variance of the pixels about their means: what a model that knows nothing is off by."""
@@ -197,6 +211,27 @@ class DiscretisedPixels(PixelModel):
         for _ in range(1, self.n_channels):  # green follows red, and then blue both
             found = clipped_mean(self._following(means, coefficients, found), log_scales)
         return (log_shares.exp().unsqueeze(-3) * found).sum(-2).transpose(-1, -2).flatten(-2)
+
+    def draw(self, outputs: Tensor, state: np.random.RandomState) -> Tensor:
+        """Draw images of the 256 grey values, (n, p): of each place a component, and then its colours in turn."""
+        log_shares, *parts = self._mixture(outputs)
+
+        def uniform(shape: Sequence[int]) -> Tensor:
+            # Inside (0, 1), since logarithms follow.
+            drawn = state.uniform(np.finfo(np.float32).tiny, 1, size=tuple(shape)).astype(np.float32)
+            return torch.from_numpy(drawn).clamp(max=1 - 2**-24).to(outputs.device)
+
+        # The largest of log w - log(-log u) is that of component k with probability w_k.
+        chosen = (log_shares - torch.log(-torch.log(uniform(log_shares.shape)))).argmax(-2, keepdim=True)
+        means, log_scales, coefficients = (
+            part.gather(-2, chosen.unsqueeze(-3).expand(*part.shape[:-2], 1, -1)) for part in parts
+        )
+        noise = torch.exp(log_scales) * torch.logit(uniform(means.shape))
+        values = means.clone()
+        for c in range(self.n_channels):  # green follows red, and then blue both
+            own = self._following(means, coefficients, values)[..., c, :, :] + noise[..., c, :, :]
+            values[..., c, :, :] = levels_of(own.clamp(0, 1)) / 255
+        return values.squeeze(-2).transpose(-1, -2).flatten(-2)
 
     def begin(self, grey: Tensor) -> None:
         """Begin with a component for each range of grey values: their share in all images, mean and spread."""

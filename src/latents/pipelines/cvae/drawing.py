@@ -22,6 +22,7 @@ def draw(
     latents: pd.DataFrame,
     class_table: pd.DataFrame,
     generated: Arrays,
+    drawings: Arrays,
     reconstructions: Arrays,
     hardest: Arrays,
     hardest_table: pd.DataFrame,
@@ -36,9 +37,10 @@ def draw(
     Returns
     -------
     mapping
-        ``bound``, ``class_bounds``, ``confusion``, ``latents`` and ``priors`` (Plotly figures), ``generated``,
-        ``learning``, ``interpolations``, ``class_paths``, ``styles``, ``traversals``, ``reconstructions`` and
-        ``hardest`` (Matplotlib figures). Those that the model does not allow say why.
+        ``bound``, ``class_bounds``, ``confusion``, ``nearest_distances``, ``latents`` and ``priors`` (Plotly
+        figures), ``generated``, ``nearest``, ``learning``, ``interpolations``, ``class_paths``, ``styles``,
+        ``traversals``, ``reconstructions`` and ``hardest`` (Matplotlib figures). Those that the model does not
+        allow say why.
     """
     classes = model.classes_.tolist()
     shape = generated["images"].shape[2:]
@@ -69,6 +71,16 @@ def draw(
         "bound": reporting.cvae.bound_per_epoch(model.history_),
         "learning": learning,
         "generated": reporting.cvae.generated_grid(generated["images"], classes),
+        "nearest": reporting.cvae.nearest(
+            as_images(drawings["images"]),
+            as_images(drawings["nearest"]),
+            drawings["classes"].tolist(),
+            drawings["nearest_labels"] == drawings["classes"][:, np.newaxis],
+            _recognised(drawings),
+        ),
+        "nearest_distances": reporting.cvae.nearest_distances(
+            drawings["distances"], drawings["test_distances"], drawings["copy_distances"]
+        ),
         "interpolations": reporting.cvae.interpolations(
             as_images(paths["between_images"]), as_images(paths["images"]), paths["labels"].tolist()
         ),
@@ -104,6 +116,19 @@ def draw(
         ),
         **_latents_and_priors(model, latents, metrics, params.n_scatter_points),
     }
+
+
+def _recognised(drawings: Arrays) -> list[float | None]:
+    """Return for the classes that are shown the share of their drawings that is taken for them, where known."""
+    if "taken_for" not in drawings:
+        return [None] * len(drawings["classes"])
+    own = [drawings["labels"] == label for label in drawings["classes"].tolist()]
+    return [
+        float(np.mean(drawings["taken_for"][of_class] == drawings["labels"][of_class]))
+        if of_class.any()
+        else None
+        for of_class in own
+    ]
 
 
 def _latents_and_priors(

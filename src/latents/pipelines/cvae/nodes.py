@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from latents import estimators, reporting
 from latents.features.images import flatten, scale_to_white
 from latents.messages import some_of
-from latents.pipelines.cvae import measuring
+from latents.pipelines.cvae import judging, measuring
 from latents.pipelines.cvae.parameters import (
     EvaluateParameters,
     FeaturesParameters,
@@ -155,13 +155,15 @@ def fit(
 
 def evaluate(
     model: estimators.ConditionalVAE,
+    pixels: Arrays,
+    split: Rows,
     test: Arrays,
     images: Images,
     fit_record: dict[str, float],
     params: EvaluateParameters,
     monitor: Monitor,
 ) -> dict[str, Any]:
-    """Measure the bound, its terms and the likelihoods on the test images, draw new ones and ways between.
+    """Measure the bound, its terms and the likelihoods on the test images, draw new ones and judge them.
 
     Returns
     -------
@@ -171,6 +173,8 @@ def evaluate(
         One row per class, see ``measuring.by_class``.
     generated : mapping
         ``images`` (C, n, height, width), pixel means drawn for every class.
+    drawings : mapping
+        What drawings are taken for, and how far they are from training images, see ``judging.judge``.
     reconstructions : mapping
         A few ``originals``, what the model makes of them, and their ``labels``.
     hardest, hardest_table : mapping, DataFrame
@@ -180,7 +184,8 @@ def evaluate(
     metrics : mapping
         Flat names and numbers; bounds and likelihoods in nats per image. Those that are importance-sampled, on
         ``n_likelihood_images`` and ``n_marginal_images`` test images spread evenly, are carried over to all of
-        them: see ``measuring.likelihoods``. ``bits_per_dimension`` is the test bound of discretised pixels.
+        them: see ``measuring.likelihoods``. ``bits_per_dimension`` is the test bound of discretised pixels. Those
+        of drawings: see ``judging.judge``.
     """
     X, y = test["X"], test["y"]
     shape = images["images"].shape[1:]
@@ -212,6 +217,7 @@ def evaluate(
     if "bits_per_dimension" in metrics:
         logger.info("test bound %.3f bits per dimension", metrics["bits_per_dimension"])
 
+    judgement, drawings = judging.judge(model, pixels, split, test, params, monitor)
     n_drawn = params.n_generated
     drawn = model.sample(np.repeat(model.classes_, n_drawn), random_state=params.random_state)
     shown = evenly(len(X), params.n_reconstructions)
@@ -220,6 +226,7 @@ def evaluate(
         "latents": table,
         "class_table": measuring.by_class(table, model),
         "generated": {"images": drawn.reshape(len(model.classes_), n_drawn, *shape)},
+        "drawings": drawings,
         "reconstructions": {
             "originals": X[shown].reshape(-1, *shape),
             "reconstructions": model.reconstruct(X[shown], y[shown]).reshape(-1, *shape),
@@ -229,7 +236,7 @@ def evaluate(
         "hardest_table": hardest_table,
         "paths": measuring.paths(model, test, params),
         "traversals": measuring.traversals(model, test, params),
-        "metrics": metrics,
+        "metrics": metrics | judgement,
     }
 
 

@@ -76,6 +76,9 @@ class EvaluateParameters(Parameters):
     n_likelihood_images: PositiveInt | None
     n_marginal_images: PositiveInt | None
     n_generated: PositiveInt
+    n_drawn: PositiveInt
+    n_classifier_steps: PositiveInt
+    n_nearest_classes: PositiveInt
     n_reconstructions: PositiveInt
     n_paths: PositiveInt
     n_steps: Annotated[int, Field(ge=2)]

@@ -8,6 +8,7 @@ RESULTS = (
     "latents",
     "class_table",
     "generated",
+    "drawings",
     "reconstructions",
     "hardest",
     "hardest_table",
@@ -20,6 +21,7 @@ FIGURES = {
     for name in (
         *("generated", "learning", "bound", "class_bounds", "confusion", "reconstructions", "hardest"),
         *("interpolations", "class_paths", "styles", "traversals", "latents", "priors"),
+        *("nearest", "nearest_distances"),
     )
 }
 
@@ -55,7 +57,16 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.evaluate,
-                ["model", "test", "images", "fit_record", "params:evaluate", "monitor"],
+                [
+                    "model",
+                    "pixels",
+                    "split",
+                    "test",
+                    "images",
+                    "fit_record",
+                    "params:evaluate",
+                    "monitor",
+                ],
                 {name: name for name in RESULTS},
                 name="evaluate",
             ),

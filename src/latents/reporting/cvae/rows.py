@@ -25,11 +25,14 @@ class Row:
         In [0, 1].
     before, after : object
         What stands on the left and on the right of them.
+    framed : collection of int
+        Which images have a frame.
     """
 
     tiles: npt.NDArray[np.floating]
     before: object = ""
     after: object = ""
+    framed: Collection[int] = ()
 
 
 def sheet_of_rows(
@@ -79,6 +82,8 @@ def sheet_of_rows(
     for y, row, name, remark in zip(tops, rows, before, after, strict=True):
         sheet.text(left - 0.15, y + tile[1] / 2, name, size=10, align="right")
         sheet.text(right, y + tile[1] / 2, remark, size=8, colour=images.MUTED)
-        for x, image in zip(lefts, row.tiles, strict=True):
+        for i, (x, image) in enumerate(zip(lefts, row.tiles, strict=True)):
             sheet.image(x, y, tile, image, (0.0, 1.0))
+            if i in row.framed:
+                sheet.frame(x, y, tile)
     return sheet.figure
