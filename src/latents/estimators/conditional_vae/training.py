@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -229,7 +230,8 @@ def train(
         with normalised_over(ranks, learner.network):
             # Looked at once an epoch, not once a step: reading a value makes a GPU wait.
             share = None if ranks is None else ranks.rows
-            sums = torch.stack([step(batch) for batch in batches.epoch(share)])
+            with closing(batches.epoch(share)) as drawn:  # whatever ends it, nothing is read any more
+                sums = torch.stack([step(batch) for batch in drawn])
         learner.network.eval()
         if ranks is not None:
             sums = ranks.total(sums)
