@@ -45,8 +45,8 @@ from latents.estimators.conditional_vae.windows import (
     are_read,
     as_pixels,
     batches_of,
+    begin,
     fingerprint_of,
-    typical,
 )
 from latents.memory import check_memory
 from latents.messages import printable, shown, some_of
@@ -368,7 +368,7 @@ class ConditionalVAE(
         if ranks is not None:
             weight_seed, training_seed = ranks.of_first((weight_seed, training_seed))
         network = self._build_network(torch.Generator().manual_seed(weight_seed)).to(device)
-        network.pixels.begin(typical(grey))
+        begin(network.pixels, grey)
         generator = torch.Generator(device).manual_seed(training_seed)
         n_steps = self.epochs * -(-len(codes) // self.batch_size)
         learner = learner_with_adam(

@@ -24,7 +24,7 @@ from latents.estimators.common.blocks import NO_BLOCKS, Blocks, are_blocks, in_b
 from latents.estimators.common.threads import alone
 from latents.estimators.conditional_vae.batches import Batches, Form, GreyLevels, Pool, pixels_of
 from latents.estimators.conditional_vae.checkpoints import RunningDigest, digest_of
-from latents.estimators.conditional_vae.pixels import check_pixels
+from latents.estimators.conditional_vae.pixels import PixelModel, check_pixels
 
 # Bytes of a mapped array that are read at a time: as long as a disk takes to find the next ones.
 _BLOCK = 1 << 20
@@ -332,6 +332,12 @@ def typical(images: Tensor | ReadImages) -> Tensor:
     if isinstance(images, Tensor):
         return images
     return images.kept if images.is_one_window else images.alike
+
+
+def begin(pixels: PixelModel, images: Tensor | ReadImages) -> None:
+    """Let a pixel model look at the training images; what it learns nothing from is not read for it."""
+    if isinstance(images, Tensor) or not pixels.is_binary:
+        pixels.begin(typical(images))
 
 
 def fingerprint_of(images: Tensor | ReadImages, y: Tensor) -> str:
