@@ -337,7 +337,7 @@ class TestNpyFolder:
             yield X[:5]
             raise ValueError("the disk is full of it")
 
-        with pytest.raises(ValueError, match="full of it"):
+        with pytest.raises(DatasetError, match="full of it"):
             entry.save({"X": MadeRows((12, 5), dtype, broken)})
         np.testing.assert_array_equal(entry.load()["X"], X)
 

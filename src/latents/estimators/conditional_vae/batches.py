@@ -127,25 +127,30 @@ class GreyLevels:
     def __init__(self) -> None:
         self.fewest: int | None = 1
         self._values = torch.empty(0)  # all that have come, each once
+        self._has_all = False  # levels of m
 
     def add(self, grey: Tensor) -> None:
         """Look at some more values in [0, 1], of any shape."""
         flat = grey.reshape(-1)
         while self.fewest is not None:
-            fits = _fit(flat, self.fewest)
+            nearest = _levels(flat, self.fewest)
+            # Most lie on a level exactly, and others that pass for one are a few numbers beside it.
+            beside = flat[flat != nearest / self.fewest]
+            fits = _fit(beside, self.fewest)
             if fits.all():
-                # Whatever does not lie on a level exactly is one of a few numbers beside it.
-                levels = torch.arange(self.fewest + 1, dtype=flat.dtype, device=flat.device) / self.fewest
-                nearest = _levels(flat, self.fewest)
-                there = torch.bincount(nearest, minlength=len(levels)).bool()
-                beside = flat[flat != levels.index_select(0, nearest.int())]
-                self._remember(levels[there], beside)
+                if not self._has_all:
+                    there = torch.unique(nearest)
+                    self._has_all = len(there) > self.fewest
+                    self._remember(there / self.fewest)
+                if len(beside):
+                    self._remember(beside)
                 return
-            self._remember(flat[~fits][:1000])  # enough to speak against most m
+            self._remember(beside[~fits][:1000])  # enough to speak against most m
             self.fewest = next((m for m in range(self.fewest + 1, 256) if _fit(self._values, m).all()), None)
+            self._has_all = False
 
-    def _remember(self, *values: Tensor) -> None:
-        self._values = torch.unique(torch.cat((self._values.to(values[0].device), *values)))
+    def _remember(self, values: Tensor) -> None:
+        self._values = torch.unique(torch.cat((self._values.to(values.device), values)))
 
 
 def _levels(grey: Tensor, m: int) -> Tensor:
