@@ -120,7 +120,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--images", type=positive, default=27_000_000, help="of 784 bytes; 20 GiB by default")
-    parser.add_argument("--window", type=positive, default=2**28, help="bytes that are shuffled together")
+    parser.add_argument("--window", type=positive, default=2**27, help="bytes that are shuffled together")
     parser.add_argument("--output", type=Path, default=OUTPUT / "cvae_scale")
     parser.add_argument("--fit-here", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)

@@ -401,8 +401,8 @@ else:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel for what a process holds")
 def test_no_copy_of_a_mapped_array_is_made_and_there_would_be_no_room(tmp_path):
-    images = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.uint8, (150_000, 784))
-    images[:, 300:310] = np.random.default_rng(0).integers(0, 2, (150_000, 10))
+    images = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.uint8, (300_000, 784))
+    images[:, 300:310] = np.random.default_rng(0).integers(0, 2, (300_000, 10))
     images.flush()
     for kind, said in [("mapped", ""), ("copied", "MemoryError")]:
         ran = subprocess.run(

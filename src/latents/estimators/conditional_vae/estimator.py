@@ -140,7 +140,7 @@ class ConditionalVAE(
         Where to train: a torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where
         there is one. A fitted model stays there. A loaded one goes there too, or to the CPU, with a
         warning, where torch cannot use that device.
-    window : int, default=2**28
+    window : int, default=2**27
         Bytes of images that are shuffled together where X is read as batches need it (a mapped array, or
         blocks); grey levels of Bernoulli pixels take a byte each, other values four. One more window is read
         ahead, so that memory is asked for two. Images that fit into one are kept, and shuffled as in memory.
@@ -217,7 +217,7 @@ class ConditionalVAE(
         "random_state": ["random_state"],
     }
 
-    _added_params: ClassVar = {"class_weight": None, "window": 2**28}
+    _added_params: ClassVar = {"class_weight": None, "window": 2**27}
 
     _learned: ClassVar = {
         "classes_": Learned("bifU", ("C",)),
@@ -247,7 +247,7 @@ class ConditionalVAE(
         precision: str = "auto",
         compiled: bool | str = "auto",
         device: str = "auto",
-        window: int = 2**28,
+        window: int = 2**27,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_latents = n_latents
@@ -721,12 +721,12 @@ class ConditionalVAE(
             labels = validate_data(self, y=y)
             check_classification_targets(labels)
             is_binary = LIKELIHOODS[self.likelihood]().is_binary
-            images = ReadImages(X, self._check_block, binarise=is_binary, window=self.window)
+            images = ReadImages(X, self._check_block, self._to_pixels, binarise=is_binary, window=self.window)
             check_consistent_length(images, labels)
             return images, labels
         X, labels = validate_data(self, X, y)
         check_classification_targets(labels)
-        return as_pixels(X), labels
+        return self._to_pixels(X), labels
 
     def _check_block(self, block: Any, is_first: bool) -> NDArray[Any]:
         # Not finite is not in [0, 1] either, and of that the row is named.
@@ -741,8 +741,11 @@ class ConditionalVAE(
 
     def _check_images(self, X: Any) -> Tensor | ReadImages:
         if are_read(X):
-            return ReadImages(X, lambda block, _: self._check_block(block, False))
-        return as_pixels(validate_data(self, X, reset=False))
+            return ReadImages(X, lambda block, _: self._check_block(block, False), self._to_pixels)
+        return self._to_pixels(validate_data(self, X, reset=False))
+
+    def _to_pixels(self, X: Any, first: int = 0) -> Tensor:
+        return as_pixels(X, first)
 
     def _encode(self, y: ArrayLike) -> Tensor:
         if y is None:

@@ -95,6 +95,8 @@ class ReadImages:
         The same at every iteration. Where it has ``len`` and items by number these are read in any order.
     checked : callable
         Given a block and whether it is the first, returns it as an array of numbers, or refuses it.
+    to_pixels : callable
+        ``as_pixels``, or what does as it does.
     binarise : bool, default=False
         Whether they are kept to be binarised.
     window : int
@@ -106,7 +108,16 @@ class ReadImages:
         If there is no block, one is refused, or a value lies outside [0, 1]; names block or row.
     """
 
-    def __init__(self, X: Any, checked: Checked, *, binarise: bool = False, window: int = 1 << 28) -> None:
+    def __init__(
+        self,
+        X: Any,
+        checked: Checked,
+        to_pixels: Callable[[Any, int], Tensor] = as_pixels,
+        *,
+        binarise: bool = False,
+        window: int = 1 << 27,
+    ) -> None:
+        self._to_pixels = to_pixels
         self._is_mapped = _is_mapped(X)
         if self._is_mapped and X.ndim != 2:
             checked(X, True)  # which says what is wrong
@@ -116,7 +127,7 @@ class ReadImages:
         sizes, levels, n_features = [], GreyLevels(), 0
         for number, block in enumerate(self._blocks):
             with self._naming(number):
-                grey = as_pixels(checked(block, number == 0), self._first_row(number))
+                grey = to_pixels(checked(block, number == 0), self._first_row(number))
             if binarise:
                 levels.add(grey)
             sizes.append(len(grey))
@@ -251,7 +262,7 @@ class ReadImages:
             shape, expected = np.shape(block), (self.sizes[number], self.shape[1])
             if shape != expected:
                 raise ValueError(f"its shape is {shape}, and was {expected} when it was read first")
-            return as_pixels(block, self._first_row(number))
+            return self._to_pixels(block, self._first_row(number))
 
     def _first_row(self, number: int) -> int:
         return number * self._blocks.n_rows if isinstance(self._blocks, _MappedBlocks) else 0

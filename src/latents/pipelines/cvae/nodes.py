@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray[Any]]
 
-_IN_MEMORY = 1 << 24  # pixels of images that are held as a whole
+_IN_MEMORY = 1 << 26  # pixels of images that are held as a whole
 _BLOCK = 1 << 20  # and of those that are read together where there are more
 
 
