@@ -670,3 +670,18 @@ def test_robustness_reads_outputs_to_their_end(program, finished, tmp_path):
         half = tmp_path / f"half{suffix}"
         half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
         assert disturbed.unread(half)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel for what is resident")
+def test_a_vae_of_many_images_is_trained_from_a_map(program, tmp_path, capsys):
+    scale = program("cvae_scale")
+    small = ["--images", "30000", "--window", str(2**22), "--output", str(tmp_path)]
+    scale.main(small)
+    said = capsys.readouterr().out
+    assert re.search(r"fit: an epoch in windows of 4 MiB, \d+ s \([\d,]+ images a second\)", said)
+    assert "(target below 1.0: met)" in said
+    written = (tmp_path / "images.npy").stat().st_mtime_ns
+    scale.main(small)
+    assert "is there" in capsys.readouterr().out
+    assert (tmp_path / "images.npy").stat().st_mtime_ns == written

@@ -173,7 +173,12 @@ def digest_of(arrays: Mapping[str, NDArray[Any]], text: str = "") -> str:
     digest = hashlib.blake2b(text.encode(), digest_size=16)
     for name in sorted(arrays):
         array = np.asarray(arrays[name], order="C")
-        # Types are named as the first checkpoints did, by torch.
-        digest.update(f"{name} torch.{array.dtype.name} {array.shape} ".encode())
+        digest.update(head_of(name, array.dtype.name, array.shape))
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def head_of(name: str, kind: str, shape: tuple[int, ...]) -> bytes:
+    """Return what ``digest_of`` puts before the bytes of an array; `kind` is its type."""
+    # Types are named as the first checkpoints did, by torch.
+    return f"{name} torch.{kind} {shape} ".encode()

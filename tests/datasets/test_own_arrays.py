@@ -11,6 +11,7 @@ from kedro.io import DatasetError
 
 from latents.datasets import IdxDataset, NpyDataset, NpyFolderDataset, NpzDataset
 from latents.datasets.idx import read_idx
+from latents.features.rows import MadeRows
 from latents.pipelines.images import check_images
 
 RNG = np.random.default_rng(0)
@@ -308,6 +309,37 @@ class TestNpyFolder:
             images.save({"images": IMAGES + 1})  # as the next run does
             assert lies_on_the_disk(rows.load()["X"])
             np.testing.assert_array_equal(rows.load()["X"], expected)
+
+    def test_what_is_no_matrix_stays_as_it_is_beside_rows(self, tmp_path):
+        images = NpyFolderDataset(str(tmp_path / "images"))
+        rows = NpyFolderDataset(str(tmp_path / "rows"), rows_of={"filepath": str(tmp_path / "images")})
+        images.save({"images": IMAGES, "labels": np.array(list("aabbcc"))})
+        found = images.load()
+        rows.save({"X": found["images"].reshape(6, -1), "y": found["labels"], "white": np.array(16.0)})
+        again = rows.load()
+        assert again["X"].shape == (6, IMAGES[0].size)
+        assert again["y"].tolist() == list("aabbcc")
+        assert again["white"].shape == ()
+        assert float(again["white"]) == 16
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+    def test_rows_that_are_made_are_written_as_they_come(self, tmp_path, dtype):
+        X = np.arange(60).reshape(12, 5)
+        entry = NpyFolderDataset(str(tmp_path / "a"))
+        made = MadeRows((12, 5), dtype, lambda: (X[start : start + 5].astype(dtype) for start in (0, 5, 10)))
+        for _ in range(2):
+            entry.save({"X": made, "y": np.arange(12)})
+            np.testing.assert_array_equal(entry.load()["X"], X)
+            assert entry.load()["X"].dtype == dtype
+        np.testing.assert_array_equal(np.asarray(made), X)
+
+        def broken():
+            yield X[:5]
+            raise ValueError("the disk is full of it")
+
+        with pytest.raises(DatasetError, match="full of it"):
+            entry.save({"X": MadeRows((12, 5), dtype, broken)})
+        np.testing.assert_array_equal(entry.load()["X"], X)
 
     def test_rows_of_nothing_but_a_whole_file_of_that_folder_are_written(self, tmp_path, monkeypatch):
         images, own = (NpyFolderDataset(str(tmp_path / name)) for name in ("images", "own"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from latents.features import images as module
-from latents.features.images import image_array, images_of_shape, scale_to_white
+from latents.features.images import ScaledRows, check_white, image_array, images_of_shape, scale_to_white
 
 
 def test_one_image_is_enough():
@@ -61,3 +61,25 @@ def test_grey_values_are_scaled_to_white(caplog):
 def test_grey_values_outside_are_refused(value):
     with pytest.raises(ValueError, match=rf"pixel 1 of image 2 is {value}; allowed are 0 to 16.0"):
         scale_to_white(np.array([[0, 1], [2, 3], [4, value]]), 16.0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("white", [1.0, 16.0, 255.0])
+def test_rows_are_scaled_to_the_same_bits_however_they_are_read(dtype, white):
+    X = np.random.default_rng(0).integers(0, int(white) + 1, (40, 7)).astype(dtype)
+    expected = (X / white).astype(np.float32)
+    rows = ScaledRows(X, white)
+    assert (rows.shape, len(rows), rows.dtype) == ((40, 7), 40, np.float32)
+    np.testing.assert_array_equal(scale_to_white(X, white), expected)
+    np.testing.assert_array_equal(rows[3:9], expected[3:9])
+    np.testing.assert_array_equal(rows[np.array([8, 2])], expected[[8, 2]])
+
+
+def test_what_lies_outside_is_named_by_its_image_whichever_piece_it_is_in(monkeypatch):
+    monkeypatch.setattr(module, "_PIECE", 5 * 4)
+    X = np.full((40, 5), 3, dtype=np.int32)
+    X[31, 2], X[36, 1] = 17, -4
+    said = r"pixel 2 of image 31 is 17; allowed are 0 to 16.0 \(of all the darkest is -4, the brightest 17\)"
+    with pytest.raises(ValueError, match=said):
+        check_white(X, 16.0)
+    check_white(X[:31], 16.0)

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
+from latents.features.images import ScaledRows, scale_to_white
 from latents.features.rows import RowBlocks
 
 
@@ -31,3 +32,15 @@ def test_blocks_are_the_rows_wherever_they_are_read(tmp_path, kind):
         assert len(pickle.dumps(big)) < X.nbytes
     with pytest.raises(IndexError):
         blocks[len(blocks)]
+
+
+def test_scaled_rows_are_scaled_where_they_are_read(tmp_path):
+    X = np.arange(60 * 4, dtype=np.uint8).reshape(60, 4)
+    np.save(tmp_path / "X.npy", X)
+    expected = scale_to_white(X, 255.0)[::2]
+    for given in (X, np.load(tmp_path / "X.npy", mmap_mode="r")):
+        blocks = RowBlocks(ScaledRows(given, 255.0), np.arange(60)[::2], 28)
+        for each in (blocks, pickle.loads(pickle.dumps(blocks))):
+            for _ in range(2):  # they can be had again
+                np.testing.assert_array_equal(np.concatenate(list(each)), expected)
+            assert each[0].dtype == np.float32

@@ -85,6 +85,8 @@ from latents.hooks.configuration import check_parameter_names
         ("pca.evaluate.n_worst", 0, ["greater than or equal to 1"]),
         ("cvae.evaluate.n_drawn", 0, ["greater than or equal to 1"]),
         ("cvae.fit.device", "gpuu", ["'gpuu'", "auto|cpu"]),
+        ("cvae.fit.window", "256 megs", ["'256 megs' is no size; allowed are such as 256 MiB, or bytes"]),
+        ("cvae.fit.window", 0, ["input_value=0", "greater than or equal to 1"]),
         ("cvae.features.white", 0.0, ["input_value=0.0", "greater than 0"]),
     ],
 )

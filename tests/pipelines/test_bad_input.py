@@ -430,7 +430,8 @@ class TestImages:
             cvae.scale_pixels(images, CvaeFeatures(white=16.0))
 
     def test_a_class_only_among_the_held_out(self, caplog):
-        pixels = {"X": np.ones((4, 4), np.float32), "y": np.array(["a", "b", "c", "a"])}
+        y = np.array(["a", "b", "c", "a"])
+        pixels = {"X": np.ones((4, 4), np.float32), "y": y, "white": np.array(1.0)}
         rows, test = cvae.split(pixels, {"held_out": np.array([False, False, True, True])}, SPLIT, FIT)
         assert rows["train"].tolist() == [0, 1]
         assert rows["held_out"].tolist() == test["rows"].tolist() == [3]
@@ -442,7 +443,7 @@ class TestImages:
     @pytest.mark.parametrize("seed", range(5))
     @pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
     def test_few_images_are_measured_on_one_at_least(self, seed, share):
-        pixels = {"X": np.ones((3, 4), np.float32), "y": np.array(["a", "b", "b"])}
+        pixels = {"X": np.ones((3, 4), np.float32), "y": np.array(["a", "b", "b"]), "white": np.array(1.0)}
         params = SPLIT.model_copy(update={"random_state": seed, "held_out_fraction": share})
         rows, test = cvae.split(pixels, {}, params, FIT)
         assert set(pixels["y"][rows["train"]]) == {"a", "b"}
@@ -451,18 +452,18 @@ class TestImages:
     @pytest.mark.parametrize("seed", range(9))
     def test_classes_of_few_images(self, seed):
         y = np.array([0] * 30 + [1] * 3 + [2])
-        pixels = {"X": np.random.default_rng(0).random((34, 4), np.float32), "y": y}
+        pixels = {"X": np.random.default_rng(0).random((34, 4), np.float32), "y": y, "white": np.array(1.0)}
         rows, test = cvae.split(pixels, {}, SPLIT.model_copy(update={"random_state": seed}), FIT)
         assert set(y[rows["train"]]) == {0, 1, 2}
         assert 2 not in test["y"]
 
     def test_only_classes_of_one_image(self):
-        pixels = {"X": np.ones((3, 4), np.float32), "y": np.array([0, 1, 2])}
+        pixels = {"X": np.ones((3, 4), np.float32), "y": np.array([0, 1, 2]), "white": np.array(1.0)}
         with pytest.raises(ValueError, match="of 3 images in 3 classes one of each is trained on"):
             cvae.split(pixels, {}, SPLIT, FIT)
 
     def test_nothing_held_out_to_measure_on(self):
-        pixels = {"X": np.ones((3, 4), np.float32), "y": np.array([0, 1, 1])}
+        pixels = {"X": np.ones((3, 4), np.float32), "y": np.array([0, 1, 1]), "white": np.array(1.0)}
         with pytest.raises(ValueError, match="no image is held out"):
             cvae.split(pixels, {}, SPLIT.model_copy(update={"held_out_fraction": 0.0}), FIT)
 

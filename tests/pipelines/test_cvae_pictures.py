@@ -45,6 +45,7 @@ FIT = {
     "precision": "auto",
     "compiled": "auto",
     "device": "cpu",
+    "window": 2**28,
     "checkpoint_every": 1,
     "random_state": 0,
 }

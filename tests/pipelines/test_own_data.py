@@ -309,8 +309,8 @@ def test_another_of_torchvisions_sets_by_one_parameter(project, downloads):
     evaluate = {"n_marginal_images": 10, **FEW, **FEW_PICTURES}
     params = {"cvae": {"fit": fit, "evaluate": evaluate}, "dataset": "KMNIST"}
     project.run("cvae", env="benchmark", params=params, until="features")
-    with np.load(project.path / "data/benchmark/02_intermediate/cvae/images.npz") as images:
-        assert images["images"].shape == (60, 28, 28)
+    images = np.load(project.path / "data/benchmark/02_intermediate/cvae/images/images.npy")
+    assert images.shape == (60, 28, 28)
     with pytest.raises(DatasetError, match="'ImageNet'; allowed are MNIST, FashionMNIST, KMNIST"):
         project.run("cvae", env="benchmark", params={"dataset": "ImageNet"})
     # Where no entry takes it, it would do nothing.

@@ -40,7 +40,7 @@ def raw_data(project, pipeline):
         return pd.read_parquet(folder / "clustering/documents.parquet")[["text"]][:5]
     if pipeline == "pca":
         return np.load(folder / "pca/images/images.npy")[:5]
-    return np.load(folder / "cvae/images.npz")["images"][:5]
+    return np.load(folder / "cvae/images/images.npy")[:5]
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES)

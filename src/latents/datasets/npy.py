@@ -15,6 +15,7 @@ from latents.datasets.image_shapes import check_labels, image_shape_of, images_o
 from latents.datasets.placed import Placed
 from latents.datasets.read_only import ReadOnlyDataset
 from latents.datasets.unpacking import NO_HEADER, npy_header
+from latents.features.rows import MadeRows
 from latents.files import restore, whole_folder
 from latents.places import Access, Place, Remote, here, place
 
@@ -63,7 +64,9 @@ class NpyDataset(ReadOnlyDataset[dict[str, NDArray[Any]]]):
         return data
 
 
-class NpyFolderDataset(Placed, AbstractDataset[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]):
+class NpyFolderDataset(
+    Placed, AbstractDataset[Mapping[str, NDArray[Any] | MadeRows], dict[str, NDArray[Any]]]
+):
     """A mapping of names to arrays as a folder of ``.npy`` files, each mapped into memory when it is loaded.
 
     Memory so holds no more of the arrays than is in use; what they were saved from may itself be mapped.
@@ -75,7 +78,7 @@ class NpyFolderDataset(Placed, AbstractDataset[dict[str, NDArray[Any]], dict[str
     rows_of : mapping, optional
         The ``filepath`` of another such entry, whose arrays are saved here as rows, (N, p). They take no disk of
         their own: the file there gets a second name here (a hard link, where the file system has such), and is
-        read as rows.
+        read as rows. What has one number for each row, or one in all, stays as it is.
     credentials, fs_args : mapping, optional
         What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional
@@ -102,25 +105,23 @@ class NpyFolderDataset(Placed, AbstractDataset[dict[str, NDArray[Any]], dict[str
         paths: list[Place] = sorted(folder.glob("*.npy"), key=str)
         arrays = {path.stem: _mapped(path) for path in paths}
         if self._rows_of is not None:
-            arrays = {name: array.reshape(len(array), -1) for name, array in arrays.items()}
+            arrays = {
+                name: array.reshape(len(array), -1) if array.ndim > 1 else array
+                for name, array in arrays.items()
+            }
         return arrays
 
-    def save(self, data: dict[str, NDArray[Any]]) -> None:
+    def save(self, data: Mapping[str, NDArray[Any] | MadeRows]) -> None:
         """Write the arrays in the place of those that were there, whole or not at all."""
         for path in self._place.glob("*") if isinstance(self._place, Path) else ():
             if path.suffix != ".npy":
                 raise DatasetError(f"{path} is none of the arrays that are to be replaced; move it elsewhere")
-        try:
-            with whole_folder(self._place) as folder:
-                for name, array in data.items():
-                    if not self._is_linked(array, folder / f"{name}.npy"):
-                        np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        except ValueError as error:
-            raise DatasetError(
-                f"array {name!r:.80} holds Python objects; allowed are numbers, truth values and strings"
-            ) from error
+        with whole_folder(self._place) as folder:
+            for name, array in data.items():
+                if not self._is_linked(array, folder / f"{name}.npy"):
+                    _save(folder / f"{name}.npy", array)
 
-    def _is_linked(self, array: NDArray[Any], path: Place) -> bool:
+    def _is_linked(self, array: NDArray[Any] | MadeRows, path: Place) -> bool:
         """Let a file of `rows_of` that an array is the whole of have a second name; files there never change."""
         if not isinstance(self._rows_of, Path) or not isinstance(array, np.memmap) or not array.filename:
             return False
@@ -144,6 +145,22 @@ class NpyFolderDataset(Placed, AbstractDataset[dict[str, NDArray[Any]], dict[str
     def _exists(self) -> bool:
         restore(self._place)
         return self._place.is_dir()
+
+
+def _save(path: Place, array: NDArray[Any] | MadeRows) -> None:
+    if not isinstance(array, MadeRows):
+        try:
+            np.save(path, array, allow_pickle=False)
+        except ValueError as error:
+            raise DatasetError(
+                f"array {path.stem!r:.80} holds Python objects; allowed are numbers, truth values and strings"
+            ) from error
+        return
+    header = {"descr": np.dtype(array.dtype).str, "fortran_order": False, "shape": array.shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for piece in array.pieces():
+            file.write(np.ascontiguousarray(piece, array.dtype).data)
 
 
 def _mapped(path: Place) -> NDArray[Any]:

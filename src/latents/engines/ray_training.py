@@ -26,6 +26,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sklearn.utils import check_random_state
 
 from latents.estimators import ConditionalVAE
+from latents.estimators.common.blocks import are_blocks
 from latents.estimators.conditional_vae.estimator import OnEpoch
 from latents.estimators.conditional_vae.training import Callback
 from latents.places import Remote
@@ -66,7 +67,8 @@ def train(
         Its parameters; it is left as it is.
     X, y : array-like or path-like
         As for ``ConditionalVAE.fit``. Of a path, a .npy file which every machine sees there, each process maps
-        what it needs; an array is sent once to each machine.
+        what it needs; an array is sent once to each machine, and so are blocks as they are, which should name
+        files rather than hold what is in them. Each process reads all of those.
     n_processes : int
         Each takes its share of every batch. Where the cluster has a CUDA device for each and the model's
         ``device`` lets it, each trains on one, and they speak by NCCL; else by gloo.
@@ -274,7 +276,9 @@ def _as_bytes(model: ConditionalVAE) -> bytes:
 
 
 def _kept(part: Data) -> Any:
-    return Path(part).absolute() if isinstance(part, os.PathLike) else ray.put(np.asarray(part))
+    if isinstance(part, os.PathLike):
+        return Path(part).absolute()
+    return ray.put(part if are_blocks(part, reread=True) else np.asarray(part))
 
 
 def _loaded(part: Any) -> Any:

@@ -137,14 +137,68 @@ def scale_to_white(X: NDArray[Any], white: float) -> NDArray[np.float32]:
     ValueError
         If a pixel lies outside; names it.
     """
-    outside = (X < 0) | (white < X)
-    if outside.any():
-        row, pixel = np.argwhere(outside)[0]
+    check_white(X, white)
+    return _scaled(X, white)
+
+
+def check_white(X: NDArray[Any], white: float) -> None:
+    """Refuse rows of grey values (N, p) outside [0, white], read piece by piece; tell of images that are all dark.
+
+    Raises
+    ------
+    ValueError
+        If a pixel lies outside; names it.
+    """
+    first, darkest, brightest = None, np.inf, -np.inf
+    for rows in gen_batches(len(X), max(1, _PIECE // max(X[:1].nbytes, 1))):
+        piece = X[rows]
+        darkest, brightest = min(darkest, piece.min()), max(brightest, piece.max())
+        if first is None and not (darkest >= 0 and brightest <= white):
+            row, pixel = np.argwhere((piece < 0) | (white < piece))[0]
+            first = f"pixel {pixel} of image {rows.start + row} is {piece[row, pixel]}"
+    if first is not None:
         raise ValueError(
-            f"pixel {pixel} of image {row} is {X[row, pixel]}; allowed are 0 to {white} (of all the darkest is "
-            f"{X.min()}, the brightest {X.max()})"
+            f"{first}; allowed are 0 to {white} (of all the darkest is {darkest}, the brightest {brightest})"
         )
-    if X.max() < white / 2:
-        logger.warning("the brightest pixel is %s, far below white = %s: all images are dark", X.max(), white)
-    scaled: NDArray[np.float32] = (X / white).astype(np.float32)
+    if brightest < white / 2:
+        logger.warning(
+            "the brightest pixel is %s, far below white = %s: all images are dark", brightest, white
+        )
+
+
+class ScaledRows:
+    """Rows of grey values, (N, p), that are numbers from 0 (black) to 1 (white) wherever they are read.
+
+    Parameters
+    ----------
+    X : array of shape (N, p)
+        From 0 to `white`; it may be mapped into memory.
+    white : float
+        The grey value that becomes 1.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, X: NDArray[Any], white: float) -> None:
+        self.X, self.white = X, white
+
+    @property
+    def shape(self) -> Shape:
+        """N and p."""
+        return self.X.shape
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        """Return some rows."""
+        return _scaled(self.X[rows], self.white)
+
+
+def _scaled(X: NDArray[Any], white: float) -> NDArray[np.float32]:
+    if X.dtype == np.uint8:  # there are few numbers to be divided
+        table = (np.arange(256) / white).astype(np.float32)
+        scaled: NDArray[np.float32] = table[X]
+    else:
+        scaled = np.asarray(X / white).astype(np.float32)
     return scaled

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import gen_batches
 
+from latents.features.images import ScaledRows
+
 _BLOCK = 2**22  # numbers of the set that are looked at at a time
 
 
@@ -27,7 +29,7 @@ class NearestImages(NamedTuple):
 
 def nearest_images(
     asked: NDArray[Any],
-    X: NDArray[Any],
+    X: NDArray[Any] | ScaledRows,
     rows: NDArray[np.intp],
     callback: Callable[[str, float, int], None] | None = None,
 ) -> NearestImages:
@@ -36,7 +38,7 @@ def nearest_images(
     Parameters
     ----------
     asked : ndarray of shape (n_asked, p)
-    X : ndarray of shape (N, p)
+    X : ndarray of shape (N, p), or ScaledRows
         In memory, or mapped from a file.
     rows : ndarray of int
         Which of them are sought among; one at least.

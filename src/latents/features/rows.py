@@ -1,9 +1,13 @@
-"""Rows of a matrix in blocks, which are read where they are worked on."""
+"""Rows of a matrix in blocks, which are read where they are worked on, and rows that are made piece by piece."""
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
+
+from latents.features.images import ScaledRows
 
 
 class RowBlocks:
@@ -13,14 +17,16 @@ class RowBlocks:
 
     Parameters
     ----------
-    X : ndarray of shape (N, p)
+    X : ndarray of shape (N, p), or ScaledRows
     rows : ndarray of int
         Which ones, rising.
     size : int
         Numbers of a block.
     """
 
-    def __init__(self, X: NDArray[Any], rows: NDArray[np.intp], size: int) -> None:
+    def __init__(self, X: NDArray[Any] | ScaledRows, rows: NDArray[np.intp], size: int) -> None:
+        self._white = X.white if isinstance(X, ScaledRows) else None
+        X = X.X if isinstance(X, ScaledRows) else X
         self._X: NDArray[Any] | None = X
         self._rows, self._n = rows, max(1, size // X.shape[1])
         self._file: tuple[Any, ...] | None = None
@@ -41,7 +47,38 @@ class RowBlocks:
             name, dtype, offset, shape = self._file
             self._X = np.memmap(name, dtype, "r", offset, shape)
         assert self._X is not None  # noqa: S101  (what is sent without it has a file)
-        return np.asarray(self._X[rows])
+        block = np.asarray(self._X[rows])
+        return block if self._white is None else ScaledRows(block, self._white)[:]
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return map(self.__getitem__, range(len(self)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_X": self._X if self._file is None else None}
+
+
+@dataclass(frozen=True)
+class MadeRows:
+    """Rows that are made anew, piece by piece, whenever they are asked for.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of all together.
+    dtype : dtype
+    pieces : callable
+        Returns the pieces in their order.
+    """
+
+    shape: tuple[int, ...]
+    dtype: DTypeLike
+    pieces: Callable[[], Iterable[NDArray[Any]]]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return all of them."""
+        made = np.empty(self.shape, self.dtype)
+        start = 0
+        for piece in self.pieces():
+            made[start : start + len(piece)] = piece
+            start += len(piece)
+        return made if dtype is None else made.astype(dtype)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from latents.features.block_counts import BlockCounts
+from latents.features.images import ScaledRows
 from latents.predictors import Headline
 
 _PIECE = 1 << 24  # bytes
@@ -60,19 +61,20 @@ def check_measured(pipeline: str, metrics: Mapping[str, float], name: str, value
         )
 
 
-def digest(*arrays: NDArray[Any]) -> str:
+def digest(*arrays: NDArray[Any] | ScaledRows) -> str:
     """Return a fingerprint of arrays: of their types, shapes and values.
 
     What is mapped into memory is read in pieces, once.
 
     Parameters
     ----------
-    arrays : arrays
+    arrays : arrays or ScaledRows
         Of numbers or texts.
     """
     found = hashlib.blake2b(digest_size=16)
     for array in arrays:
-        values = array.astype(np.str_) if array.dtype.kind == "O" else array
+        is_objects = isinstance(array, np.ndarray) and array.dtype.kind == "O"
+        values = np.asarray(array, np.str_) if is_objects else array
         found.update(f"{values.dtype.str} {values.shape} ".encode())
         n_rows = max(1, _PIECE // max(values[:1].nbytes, 1))
         for start in range(0, len(values), n_rows):

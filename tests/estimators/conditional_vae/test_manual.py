@@ -50,7 +50,8 @@ def test_the_options_are_parameters():
 
 def test_the_benchmark_has_our_defaults():
     defaults = ConditionalVAE().get_params()
-    for name, value in (parameters("base")["fit"] | parameters("benchmark")["fit"]).items():
+    given = FitParameters(**parameters("base")["fit"] | parameters("benchmark")["fit"]).model_dump()
+    for name, value in given.items():
         if name not in {"checkpoint_every", "random_state"}:
             assert value == (list(defaults[name]) if name == "hidden" else defaults[name]), name
 

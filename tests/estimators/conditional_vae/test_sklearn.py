@@ -21,8 +21,8 @@ TINY = {"n_latents": 2, "hidden": (8,), "epochs": 2}
 class CheckedVAE(ConditionalVAE):
     """Takes what the checks feed: real values instead of pixels, and X without classes after fit."""
 
-    def _to_pixels(self, X):
-        return super()._to_pixels(expit(X))
+    def _to_pixels(self, X, first=0):
+        return super()._to_pixels(expit(X), first)
 
     def transform(self, X, y=None):
         return super().transform(X, self._classes_for(X, y))

@@ -4,7 +4,9 @@ Grey images stay in memory as the bytes they came as, and random numbers are dra
 once: a step that takes milliseconds has no time for more.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -36,32 +38,54 @@ class Draw(Protocol):
         """Draw."""
 
 
-def pixels_of(grey: Tensor, *, binarise: bool) -> Draw:
-    """Return what draws images of grey ones (N, p) in [0, 1], float32, in the fastest way.
+@dataclass(frozen=True)
+class Form:
+    """How grey images in [0, 1] are kept, and drawn from what is kept.
 
     Binary images are drawn afresh each time, grey values g being probabilities: a pixel is 1 where a uniform
     number u in [0, 1) lies below g. Grey values k / m, m at most 255, are compared in whole numbers: exact, and a
     quarter of the memory. With q = floor(255 / m), u uniform on the whole numbers 0, ..., m q - 1, and the byte
     k q for each pixel, P(u < k q) = k q / (m q) = k / m. Levels from 0 to 255 are compared with u on 0 to 254.
+
+    Parameters
+    ----------
+    binarise : bool
+    n_levels : int, optional
+        m, where images are binarised and their values are such.
     """
-    if not binarise:
-        return lambda rows, _, places=None: grey.index_select(0, _at(places, rows))
-    if (found := grey_levels(grey)) is None:
 
-        def draw(rows: Tensor, generator: torch.Generator, places: Tensor | None = None) -> Tensor:
+    binarise: bool
+    n_levels: int | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of what is kept."""
+        return torch.float32 if self.n_levels is None else torch.uint8
+
+    def keep(self, grey: Tensor) -> Tensor:
+        """Return what is kept of images (n, p), float32."""
+        return grey if self.n_levels is None else _levels(grey, self.n_levels) * (255 // self.n_levels)
+
+    def draw(
+        self, kept: Tensor, rows: Tensor, generator: torch.Generator, places: Tensor | None = None
+    ) -> Tensor:
+        """Draw as ``Draw`` says, from images (N, p) that were kept."""
+        if not self.binarise:
+            return kept.index_select(0, _at(places, rows))
+        if self.n_levels is None:
             # u < 0 never and u < 1 always: black and white stay. bernoulli() takes four times as long.
-            u = torch.rand((len(rows), *grey.shape[1:]), generator=generator, device=grey.device)
-            return _at(places, u) < grey.index_select(0, _at(places, rows))
+            u = torch.rand((len(rows), *kept.shape[1:]), generator=generator, device=kept.device)
+        else:
+            bound = self.n_levels * (255 // self.n_levels)
+            u = uniform_bytes(len(rows) * kept[0].numel(), bound, generator).view(len(rows), -1)
+        return _at(places, u) < kept.index_select(0, _at(places, rows))
 
-        return draw
-    levels, m = found
-    thresholds, bound = levels * (255 // m), m * (255 // m)
 
-    def draw_bytes(rows: Tensor, generator: torch.Generator, places: Tensor | None = None) -> Tensor:
-        u = uniform_bytes(len(rows) * thresholds[0].numel(), bound, generator).view(len(rows), -1)
-        return _at(places, u) < thresholds.index_select(0, _at(places, rows))
-
-    return draw_bytes
+def pixels_of(grey: Tensor, *, binarise: bool) -> Draw:
+    """Return what draws images of grey ones (N, p) in [0, 1], float32, in the fastest way (``Form``)."""
+    found = grey_levels(grey) if binarise else None
+    form = Form(binarise, None if found is None else found[1])
+    return partial(form.draw, grey if found is None else found[0] * (255 // found[1]))
 
 
 def _at(places: Tensor | None, rows: Tensor) -> Tensor:
@@ -84,20 +108,53 @@ def grey_levels(grey: Tensor) -> tuple[Tensor, int] | None:
         m.
     None where there is no such m.
     """
-    flat = grey.reshape(-1)
-    blocks = torch.split(flat, _PIXELS_AT_ONCE)
-    misfits = flat[:0]  # values that have spoken against some m, asked first about the next
-    for m in range(1, 256):
-        if not _fit(misfits, m).all():
-            continue
-        for block in blocks:
-            fits = _fit(block, m)
-            if not fits.all():
-                misfits = torch.cat((misfits, block[~fits][:1000]))
-                break
-        else:
-            return torch.cat([(block * m).round().byte() for block in blocks]).view_as(grey), m
-    return None
+    found, blocks = GreyLevels(), torch.split(grey.reshape(-1), _PIXELS_AT_ONCE)
+    for block in blocks:
+        found.add(block)
+    m = found.fewest
+    return None if m is None else (torch.cat([_levels(block, m) for block in blocks]).view_as(grey), m)
+
+
+class GreyLevels:
+    """Finds the m of ``grey_levels`` while grey values come piece by piece.
+
+    Attributes
+    ----------
+    fewest : int or None
+        m, of the values so far.
+    """
+
+    def __init__(self) -> None:
+        self.fewest: int | None = 1
+        self._values = torch.empty(0)  # all that have come, each once
+        self._has_all = False  # levels of m
+
+    def add(self, grey: Tensor) -> None:
+        """Look at some more values in [0, 1], of any shape."""
+        flat = grey.reshape(-1)
+        while self.fewest is not None:
+            nearest = _levels(flat, self.fewest)
+            # Most lie on a level exactly, and others that pass for one are a few numbers beside it.
+            beside = flat[flat != nearest / self.fewest]
+            fits = _fit(beside, self.fewest)
+            if fits.all():
+                if not self._has_all:
+                    there = torch.unique(nearest)
+                    self._has_all = len(there) > self.fewest
+                    self._remember(there / self.fewest)
+                if len(beside):
+                    self._remember(beside)
+                return
+            self._remember(beside[~fits][:1000])  # enough to speak against most m
+            self.fewest = next((m for m in range(self.fewest + 1, 256) if _fit(self._values, m).all()), None)
+            self._has_all = False
+
+    def _remember(self, values: Tensor) -> None:
+        self._values = torch.unique(torch.cat((self._values.to(values.device), values)))
+
+
+def _levels(grey: Tensor, m: int) -> Tensor:
+    return (grey * m).round().byte()
 
 
 def _fit(grey: Tensor, m: int) -> Tensor:
@@ -130,6 +187,28 @@ def _random_bytes(n: int, generator: torch.Generator) -> Tensor:
     # One call of torch's generator gives 64 bits, whatever the type that is asked for.
     words = torch.empty(-(-n // 8), dtype=torch.int64).random_(-(2**63), None, generator=generator)
     return words.view(torch.uint8)[:n]
+
+
+@dataclass
+class Pool:
+    """Images that are shuffled together.
+
+    Parameters
+    ----------
+    pixels : callable
+        Draws them.
+    y : Tensor of shape (n,)
+        Class codes.
+    n_left : int
+        How many of them are left for the next pool.
+    rest : Tensor of shape (n_left,), optional
+        Which ones, as soon as that is known.
+    """
+
+    pixels: Draw
+    y: Tensor
+    n_left: int = 0
+    rest: Tensor | None = None
 
 
 class Batches:
@@ -172,18 +251,29 @@ class Batches:
         """N."""
         return len(self._y)
 
-    def epoch(self, share: Callable[[int], slice] | None = None) -> Iterator[Batch]:
+    def epoch(self, share: Callable[[int], slice] | None = None) -> Generator[Batch, None, None]:
         """Give each image once, in a new order; or of each batch `share`, which tells what to take of n images."""
-        device = self._y.device
-        order = torch.randperm(self.n_images, generator=self.generator, device=device)
+        for pool in self._pools():
+            order = torch.randperm(len(pool.y), generator=self.generator, device=pool.y.device)
+            used = len(order) - pool.n_left
+            pool.rest = order[used:]
+            if used:
+                yield from self._in_order(pool, order[:used], share)
+
+    def _pools(self) -> Iterator[Pool]:
+        """Give the images of an epoch in parts that are shuffled by themselves: here all are one."""
+        yield Pool(self._pixels, self._y)
+
+    def _in_order(self, pool: Pool, order: Tensor, share: Callable[[int], slice] | None) -> Iterator[Batch]:
+        device = order.device
         for rows in torch.split(order, _BATCHES_AT_ONCE * self.batch_size):
             wholes = parts = torch.split(torch.arange(len(rows), device=device), self.batch_size)
             places = None
             if share is not None:
                 parts = tuple(whole[share(len(whole))] for whole in wholes)
                 places = torch.cat(parts)
-            images = self._pixels(rows, self.generator, places)
-            codes = self._y.index_select(0, _at(places, rows))
+            images = pool.pixels(rows, self.generator, places)
+            codes = pool.y.index_select(0, _at(places, rows))
             normal = torch.randn(len(rows), *self._noise_shape, generator=self.generator, device=device)
             sizes = [*map(len, parts)]
             drawn = (torch.split(values, sizes) for values in (images, codes, _at(places, normal)))

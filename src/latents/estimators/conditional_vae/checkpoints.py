@@ -3,12 +3,14 @@
 Numbers and names are JSON in the file's header, tensors follow it; nothing is pickled.
 """
 
+import hashlib
 import json
 import logging
 import os
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -130,6 +132,27 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Tensor
 def digest_of(*parts: Tensor) -> str:
     """Return a fingerprint of tensors: of their types, shapes and bytes."""
     return sealed.digest_of({str(place): part.cpu().numpy() for place, part in enumerate(parts)})
+
+
+class RunningDigest:
+    """``digest_of`` of up to ten tensors that come one after the other, each in pieces."""
+
+    def __init__(self) -> None:
+        self._digest, self._n_parts = hashlib.blake2b(digest_size=16), 0
+
+    def begin(self, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+        """Begin the next tensor."""
+        kind = str(dtype).removeprefix("torch.")
+        self._digest.update(sealed.head_of(str(self._n_parts), kind, shape))
+        self._n_parts += 1
+
+    def add(self, piece: Tensor) -> None:
+        """Add the next values of a tensor, on the CPU."""
+        self._digest.update(piece.contiguous().view(-1).numpy().view(np.uint8).data)
+
+    def hexdigest(self) -> str:
+        """Return the digest of all that was added."""
+        return self._digest.hexdigest()
 
 
 def _build() -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import Tags, check_consistent_length, check_random_state, column_or_1d, gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -21,15 +21,14 @@ from torch.distributed import ProcessGroup
 from latents.estimators.common.devices import device_of_fitted, resolve_device
 from latents.estimators.common.persistence import Learned, PersistentEstimator, check_learned
 from latents.estimators.conditional_vae import evaluation
-from latents.estimators.conditional_vae.batches import Batches, pixels_of
-from latents.estimators.conditional_vae.checkpoints import Checkpoints, differences, digest_of
+from latents.estimators.conditional_vae.checkpoints import Checkpoints, differences
 from latents.estimators.conditional_vae.distributions import PRIORS
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.estimators.conditional_vae.ladder import check_levels
 from latents.estimators.conditional_vae.latents import LatentMethods, posterior_means, to_numpy
 from latents.estimators.conditional_vae.networks import NETWORKS, POSTERIORS, build, n_weights
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
-from latents.estimators.conditional_vae.pixels import LIKELIHOODS, check_pixels, pixel_model
+from latents.estimators.conditional_vae.pixels import LIKELIHOODS, pixel_model
 from latents.estimators.conditional_vae.ranks import Ranks
 from latents.estimators.conditional_vae.steps import SCHEDULES, learner_with_adam
 from latents.estimators.conditional_vae.training import (
@@ -41,6 +40,14 @@ from latents.estimators.conditional_vae.training import (
     carry_out,
     choose_pace,
 )
+from latents.estimators.conditional_vae.windows import (
+    ReadImages,
+    are_read,
+    as_pixels,
+    batches_of,
+    begin,
+    fingerprint_of,
+)
 from latents.memory import check_memory
 from latents.messages import printable, shown, some_of
 
@@ -50,6 +57,7 @@ _NETWORK = "network_."
 _HISTORY = "history_."
 # Of a number that is learned: itself, its gradient, and what Adam remembers of it, all in float32.
 _BYTES_PER_WEIGHT = 16
+_LABELS_AT_ONCE = 1 << 20
 
 
 class ConditionalVAE(
@@ -142,6 +150,10 @@ class ConditionalVAE(
     image_shape : sequence of int or None, default=None
         (height, width) or (height, width, channels), with 1 or 3 channels, of the images whose pixels the columns
         of X are, row by row, channels last; None where it is not known.
+    window : int, default=2**27
+        Bytes of images that are shuffled together where X is read as batches need it (a mapped array, or
+        blocks); grey levels of Bernoulli pixels take a byte each, other values four. One more window is read
+        ahead, so that memory is asked for two. Images that fit into one are kept, and shuffled as in memory.
     random_state : int, RandomState instance or None, default=None
         Gives initial weights, the order of the images, their binarisations and the noise. An int
         repeats a fit exactly on the same machine with the same number of threads. Torch's global
@@ -214,10 +226,16 @@ class ConditionalVAE(
         "compiled": [StrOptions({"auto"}), "boolean"],
         "device": [str],
         "image_shape": [list, tuple, None],
+        "window": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
 
-    _added_params: ClassVar = {"class_weight": None, "image_shape": None, "posterior": "diagonal"}
+    _added_params: ClassVar = {
+        "class_weight": None,
+        "image_shape": None,
+        "posterior": "diagonal",
+        "window": 2**27,
+    }
 
     _learned: ClassVar = {
         "classes_": Learned("bifU", ("C",)),
@@ -249,6 +267,7 @@ class ConditionalVAE(
         compiled: bool | str = "auto",
         device: str = "auto",
         image_shape: Sequence[int] | None = None,
+        window: int = 2**27,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_latents = n_latents
@@ -270,14 +289,15 @@ class ConditionalVAE(
         self.compiled = compiled
         self.device = device
         self.image_shape = image_shape
+        self.window = window
         self.random_state = random_state
 
     def fit(
         self,
-        X: ArrayLike,
+        X: Any,
         y: ArrayLike,
         *,
-        validation: tuple[ArrayLike, ArrayLike] | None = None,
+        validation: tuple[Any, ArrayLike] | None = None,
         callback: Callback | None = None,
         on_epoch: OnEpoch | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -288,10 +308,15 @@ class ConditionalVAE(
 
         Parameters
         ----------
-        X : array-like of shape (N, p)
-            Grey values in [0, 1], of any real type.
+        X : array-like of shape (N, p), or iterable of array-likes of shape (n, p)
+            Grey values in [0, 1], of any real type. A memory map, or a view of one, and blocks are never held
+            whole unless they fit into a `window`: they are read in every epoch, the next images while others
+            are trained on, as are those of `validation` and of every method that takes images. Blocks are the
+            same each time they are iterated over; where they come by number too, as those of a list do (and
+            rows of a memory map), an epoch begins with them in a new order. Within a window images are
+            shuffled.
         y : array-like of shape (N,)
-            Class labels, numbers or strings.
+            Class labels, numbers or strings, of all images in their order.
         validation : (X_test, y_test), optional
             Images whose single-sample bound is measured after each epoch, used as given
             (``binarise`` them first). They influence nothing.
@@ -329,9 +354,9 @@ class ConditionalVAE(
         ------
         ValueError
             If a parameter is impossible, or so large that there is not the memory for it; if y is missing, or a
-            value of X lies outside [0, 1]; if `image_shape` is no shape of p pixels; if `class_weight` names a
-            label that y lacks; if processes that train together are given different data or parameters, or are
-            more than the images of a batch.
+            value of X lies outside [0, 1]; if blocks of X cannot be iterated over anew, or differ then; if
+            `image_shape` is no shape of p pixels; if `class_weight` names a label that y lacks; if processes that
+            train together are given different data or parameters, or are more than the images of a batch.
         FloatingPointError
             If the bound or a weight stops being finite, or an epoch's mean bound falls below that of the
             untrained network by more than its magnitude; names epoch, step and the last good checkpoint.
@@ -350,13 +375,12 @@ class ConditionalVAE(
             if not ranks.is_first:
                 validation = callback = on_epoch = checkpoint = None
         device = resolve_device(self.device)
-        images, labels = validate_data(self, X, y)
-        self._validate_shape(self.n_features_in_)
-        check_classification_targets(labels)
-        grey = self._to_pixels(images).to(device)
+        grey, labels = self._check_training(X, y)
+        grey = grey.to(device)
         # A fit that is interrupted must not leave older weights beside newer classes.
         self.__dict__.pop("network_", None)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
+        self.classes_ = np.unique(labels)
+        codes = _codes_of(labels, self.classes_)
         self.class_prior_ = np.bincount(codes) / len(codes)
         class_weights = _weights_of_classes(self.class_weight, self.classes_, self.class_prior_)
         test = None if validation is None else self._check(*validation)
@@ -366,7 +390,7 @@ class ConditionalVAE(
         if ranks is not None:
             weight_seed, training_seed = ranks.of_first((weight_seed, training_seed))
         network = self._build_network(torch.Generator().manual_seed(weight_seed)).to(device)
-        network.pixels.begin(grey)
+        begin(network.pixels, grey)
         generator = torch.Generator(device).manual_seed(training_seed)
         n_steps = self.epochs * -(-len(codes) // self.batch_size)
         learner = learner_with_adam(
@@ -401,13 +425,14 @@ class ConditionalVAE(
         checkpoints = None
         if checkpoint is not None or ranks is not None:
             parameters = {**self.get_params(), "hidden": list(self.hidden), "device": device.type}
-            del parameters["random_state"], parameters["class_weight"], parameters["image_shape"]
+            for name in ("random_state", "class_weight", "image_shape", "window"):
+                del parameters[name]
             fingerprint = {
                 "parameters": parameters,
                 "seeds": [weight_seed, training_seed],  # drawn from random_state, which need not be a number
                 "classes": self.classes_.tolist(),
-                "training data": digest_of(grey, torch.from_numpy(codes)),
-                "validation data": None if test is None else digest_of(*test),
+                "training data": fingerprint_of(grey, torch.from_numpy(codes)),
+                "validation data": None if test is None else fingerprint_of(*test),
                 "precision": str(pace.precision),
                 "compiled": pace.is_compiled,
             }
@@ -418,6 +443,8 @@ class ConditionalVAE(
                 fingerprint["colours"] = network.pixels.n_channels
             if class_weights is not None:
                 fingerprint["class weights"] = class_weights.tolist()
+            if isinstance(grey, ReadImages) and not grey.is_one_window:
+                fingerprint["window"] = grey.order
             if ranks is not None:
                 fingerprint["processes"] = ranks.size
                 _check_alike(ranks, {**fingerprint, "validation data": None})
@@ -425,9 +452,10 @@ class ConditionalVAE(
                 checkpoints = Checkpoints(checkpoint, fingerprint, checkpoint_every)
         carry_out(
             progress,
-            Batches(
-                pixels_of(grey, binarise=network.pixels.is_binary),
-                torch.from_numpy(codes).to(device),
+            batches_of(
+                grey,
+                torch.from_numpy(codes),
+                binarise=network.pixels.is_binary,
                 batch_size=min(self.batch_size, len(codes) + 1),  # torch counts to 2^63
                 n_latents=network.n_latents,
                 n_particles=self.n_particles,
@@ -749,21 +777,39 @@ class ConditionalVAE(
         if self.network == "ladder":
             check_levels(self.hidden, self.n_latents)
 
-    def _check(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
+    def _check_training(self, X: Any, y: ArrayLike) -> tuple[Tensor | ReadImages, NDArray[Any]]:
+        if are_read(X):
+            labels = validate_data(self, y=y)
+            check_classification_targets(labels)
+            is_binary = pixel_model(self.likelihood).is_binary
+            images = ReadImages(X, self._check_block, self._to_pixels, binarise=is_binary, window=self.window)
+            check_consistent_length(images, labels)
+            return images, labels
+        X, labels = validate_data(self, X, y)
+        self._validate_shape(self.n_features_in_)
+        check_classification_targets(labels)
+        return self._to_pixels(X), labels
+
+    def _check_block(self, block: Any, is_first: bool) -> NDArray[Any]:
+        # Not finite is not in [0, 1] either, and of that the row is named.
+        found: NDArray[Any] = validate_data(self, block, reset=is_first, ensure_all_finite=False)
+        if is_first:
+            self._validate_shape(self.n_features_in_)
+        return found
+
+    def _check(self, X: Any, y: ArrayLike) -> tuple[Tensor | ReadImages, Tensor]:
         x = self._check_images(X)
         codes = self._encode(y)
         check_consistent_length(x, codes)
         return x, codes
 
-    def _check_images(self, X: ArrayLike) -> Tensor:
+    def _check_images(self, X: Any) -> Tensor | ReadImages:
+        if are_read(X):
+            return ReadImages(X, lambda block, _: self._check_block(block, False), self._to_pixels)
         return self._to_pixels(validate_data(self, X, reset=False))
 
-    def _to_pixels(self, X: NDArray[Any]) -> Tensor:
-        # A copy, always: torch wants writable memory, and X may be a read-only map of a file.
-        with np.errstate(over="ignore"):  # what float32 does not hold is above 1
-            pixels = np.array(X, dtype=np.float32)
-        check_pixels(pixels)
-        return torch.from_numpy(pixels)
+    def _to_pixels(self, X: Any, first: int = 0) -> Tensor:
+        return as_pixels(X, first)
 
     def _encode(self, y: ArrayLike) -> Tensor:
         if y is None:
@@ -781,7 +827,7 @@ class ConditionalVAE(
         return torch.tensor([known[label] for label in labels], dtype=torch.int64)
 
     def _log_likelihood(
-        self, x: Tensor, codes: Tensor, n_samples: int, on_progress: Callable[[int], None] | None
+        self, x: Tensor | ReadImages, codes: Tensor, n_samples: int, on_progress: Callable[[int], None] | None
     ) -> NDArray[np.float64]:
         if not isinstance(n_samples, Integral) or n_samples < 1:
             raise ValueError(f"n_samples is {n_samples}, but must be a whole number of at least 1")
@@ -791,6 +837,14 @@ class ConditionalVAE(
                 self.network_, x, codes, n_samples, precision=precision, on_progress=on_progress
             )
         )
+
+
+def _codes_of(labels: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the place of each label among the classes, which are sorted."""
+    codes = np.empty(len(labels), np.int64)
+    for rows in gen_batches(len(labels), _LABELS_AT_ONCE):  # or sorting would take several times the memory
+        codes[rows] = np.searchsorted(classes, labels[rows])
+    return codes
 
 
 def _weights_of_classes(

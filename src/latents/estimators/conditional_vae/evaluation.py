@@ -4,7 +4,8 @@ Images, latents and class codes may lie on any device. Memory beyond the results
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,14 +19,24 @@ _ROWS = 4096
 _SEED = 0
 
 
+class Rows(Protocol):
+    """Rows (N, ...) of a tensor, or what is read as they are needed."""
+
+    def __len__(self) -> int:
+        """Return N."""
+
+    def split(self, size: int, /) -> Iterable[Tensor]:
+        """Give so many at a time."""
+
+
 @torch.inference_mode()
-def bound(network: ConditionalNetwork, x: Tensor, y: Tensor) -> BoundTerms:
+def bound(network: ConditionalNetwork, x: Rows, y: Tensor) -> BoundTerms:
     """Both terms of the single-sample bound for every image, in nats.
 
     Parameters
     ----------
     network : ConditionalNetwork
-    x : Tensor of shape (N, p)
+    x : Rows of shape (N, p)
         Pixels.
     y : Tensor of shape (N,)
         Class codes.
@@ -47,7 +58,7 @@ def bound(network: ConditionalNetwork, x: Tensor, y: Tensor) -> BoundTerms:
 @torch.inference_mode()
 def log_likelihood(
     network: ConditionalNetwork,
-    x: Tensor,
+    x: Rows,
     y: Tensor,
     n_samples: int,
     *,
@@ -102,9 +113,9 @@ def rows_at_once(network: ConditionalNetwork) -> int:
 
 
 def in_batches(
-    network: ConditionalNetwork, x: Tensor, y: Tensor, size: int | None = None
+    network: ConditionalNetwork, x: Rows, y: Tensor, size: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Cut x (N, ...) and y (N, ...) alike, and bring each piece to the network's device."""
     size = rows_at_once(network) if size is None else size
-    for rows_x, rows_y in zip(torch.split(x, size), torch.split(y, size), strict=True):
+    for rows_x, rows_y in zip(x.split(size), torch.split(y, size), strict=True):
         yield rows_x.to(network.device), rows_y.to(network.device)

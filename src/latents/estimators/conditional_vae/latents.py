@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latents.estimators.conditional_vae.evaluation import in_batches
+from latents.estimators.conditional_vae.evaluation import Rows, in_batches
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.memory import check_memory
 from latents.messages import shown
@@ -35,7 +35,7 @@ class LatentMethods:
         n_features_in_: int
         random_state: int | np.random.RandomState | None
 
-        def _check(self, X: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]: ...
+        def _check(self, X: Any, y: ArrayLike) -> tuple[Rows, Tensor]: ...
         def _encode(self, y: ArrayLike) -> Tensor: ...
 
     def inverse_transform(self, Z: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
@@ -320,13 +320,13 @@ class LatentMethods:
 
 
 @torch.inference_mode()
-def posterior_means(network: ConditionalNetwork, x: Tensor, y: Tensor) -> Tensor:
+def posterior_means(network: ConditionalNetwork, x: Rows, y: Tensor) -> Tensor:
     """Return the means of q(z | x, y), (N, L), on the network's device, for pixels x and class codes y."""
     return torch.cat([network.code(*rows) for rows in in_batches(network, x, y)])
 
 
 @torch.inference_mode()
-def standard_codes(network: ConditionalNetwork, x: Tensor, y: Tensor) -> Tensor:
+def standard_codes(network: ConditionalNetwork, x: Rows, y: Tensor) -> Tensor:
     """Return the means of q(z | x, y) in units of p(z | y), (N, L), on the network's device."""
     return torch.cat(
         [network.standardise(network.code(*rows), rows[1]) for rows in in_batches(network, x, y)]

@@ -291,8 +291,8 @@ def binarise(X: ArrayLike, random_state: int | np.random.RandomState | None = No
     return (uniform < grey).astype(np.uint8)
 
 
-def check_pixels(X: NDArray[np.number]) -> None:
-    """Refuse values outside [0, 1], NaN included, and name the first place that holds one.
+def check_pixels(X: NDArray[np.number], first: int = 0) -> None:
+    """Refuse values outside [0, 1], NaN included, and name the first place that holds one, rows from `first`.
 
     Raises
     ------
@@ -301,7 +301,8 @@ def check_pixels(X: NDArray[np.number]) -> None:
     """
     if X.size and not (X.min() >= 0 and X.max() <= 1):
         place = tuple(int(i) for i in np.argwhere(~((X >= 0) & (X <= 1)))[0])
+        named = (first + place[0], *place[1:])
         raise ValueError(
-            f"X[{', '.join(map(str, place))}] is {X[place]}, but pixels must lie in [0, 1]: "
+            f"X[{', '.join(map(str, named))}] is {X[place]}, but pixels must lie in [0, 1]: "
             "scale grey values (divide by 255, say) first"
         )

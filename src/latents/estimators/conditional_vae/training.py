@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -224,12 +225,17 @@ def train(
         # first step is the optimiser's own, since torch's schedules warn of one that never makes any.
         return (compiled if batch.n_images == batches.batch_size and learner.n_steps else plain)(batch)
 
+    device = learner.network.device
     for epoch in range(epochs_done + 1, epochs + 1):
         learner.network.train()
         with normalised_over(ranks, learner.network):
             # Looked at once an epoch, not once a step: reading a value makes a GPU wait.
             share = None if ranks is None else ranks.rows
-            sums = torch.stack([step(batch) for batch in batches.epoch(share)])
+            with closing(batches.epoch(share)) as drawn:  # whatever ends it, nothing is read any more
+                # In one place: kept one by one among what comes and goes, they would let memory fall to pieces.
+                sums = torch.empty((-(-batches.n_images // batches.batch_size), 3), device=device)
+                for place, batch in enumerate(drawn):
+                    sums[place] = step(batch)
         learner.network.eval()
         if ranks is not None:
             sums = ranks.total(sums)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import gen_batches
 
 from latents import estimators
 from latents.estimators.common.threads import one_blas_thread
@@ -23,7 +24,7 @@ from latents.pipelines.shared import Monitor, Rows
 
 logger = logging.getLogger(__name__)
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, Any]  # of images, (N, p), arrays or ``ScaledRows``
 
 _HIDDEN = 256  # units of the classifier's hidden layer
 _BATCH = 200
@@ -157,5 +158,7 @@ class _Classifier:
 
     def __call__(self, images: NDArray[Any]) -> NDArray[Any]:
         """Return the classes that images (n, p) are taken for."""
-        taken_for: NDArray[Any] = self._classes[self._network.predict(images.astype(np.float32))]
+        parts = gen_batches(len(images), max(1, _PIECE // images.shape[1]))
+        codes = [self._network.predict(np.asarray(images[part], np.float32)) for part in parts]
+        taken_for: NDArray[Any] = self._classes[np.concatenate(codes)]
         return taken_for

@@ -3,13 +3,16 @@
 from __future__ import annotations  # so that naming ConditionalVAE in a signature does not import torch
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state, gen_batches
 
 from latents import estimators, reporting
-from latents.features.images import flatten, scale_to_white
+from latents.features.images import ScaledRows, check_white, flatten
+from latents.features.rows import MadeRows, RowBlocks
 from latents.messages import some_of
 from latents.pipelines.cvae import judging, measuring
 from latents.pipelines.cvae.parameters import (
@@ -27,6 +30,9 @@ from latents.predictors import Candidate, CVAEPredictor
 logger = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray[Any]]
+
+_IN_MEMORY = 1 << 26  # pixels of images that are held as a whole
+_BLOCK = 1 << 20  # and of those that are read together where there are more
 
 
 def ingest(raw_images: dict[str, Any]) -> Images:
@@ -58,21 +64,29 @@ def ingest(raw_images: dict[str, Any]) -> Images:
 
 
 def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
-    """Turn grey values into probabilities: ``X`` (N, p) in [0, 1], of which 1 was ``white``, and classes ``y``.
+    """Return rows of pixels ``X``, (N, p), as they came in, of which ``white`` is to be 1, and classes ``y``.
 
     Raises
     ------
     ValueError
         If a pixel lies outside [0, white].
     """
+    X = flatten(images["images"])
     try:
-        X = scale_to_white(flatten(images["images"]), params.white)
+        check_white(X, params.white)
     except ValueError as error:
         raise ValueError(f"{error} (parameter cvae.features.white)") from error
     return {"X": X, "y": images["labels"], "white": np.array(params.white)}
 
 
-def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParameters) -> tuple[Rows, Arrays]:
+def _probabilities(pixels: Arrays) -> ScaledRows:
+    """Return the rows of pixels as numbers from 0 to 1."""
+    return ScaledRows(pixels["X"], float(pixels["white"]))
+
+
+def split(
+    pixels: Arrays, images: Images, params: SplitParameters, fit: FitParameters
+) -> tuple[Rows, dict[str, Any]]:
     """Divide the images into training and held-out rows, and binarise the latter once for Bernoulli pixels.
 
     Where rows are held out at random, one image of each class at least is trained on. Where the data say which,
@@ -83,7 +97,8 @@ def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParam
     split : mapping
         Rows ``train`` and ``held_out``.
     test : mapping
-        ``X`` (0 or 1 for a Bernoulli likelihood, or else grey), ``y`` and ``rows`` of the held-out images.
+        ``X`` (0 or 1 for a Bernoulli likelihood, or else grey; many are made as they are written), ``y`` and
+        ``rows`` of the held-out images.
 
     Raises
     ------
@@ -106,11 +121,30 @@ def split(pixels: Arrays, images: Images, params: SplitParameters, fit: FitParam
             f"of each is trained on, and {params.held_out_fraction:g} of all are to be held out; raise "
             "cvae.split.held_out_fraction, or bring more images"
         )
-    X_test = pixels["X"][rows["held_out"]]
-    if fit.likelihood == "bernoulli":
+    X_test = _test_images(_probabilities(pixels), rows["held_out"], params, fit)
+    is_small = X_test.shape[0] * X_test.shape[1] <= _IN_MEMORY
+    return rows, {
+        "X": np.asarray(X_test) if is_small else X_test,
+        "y": y[rows["held_out"]],
+        "rows": rows["held_out"],
+    }
+
+
+def _test_images(
+    grey: ScaledRows, held_out: NDArray[np.intp], params: SplitParameters, fit: FitParameters
+) -> MadeRows:
+    shape = len(held_out), grey.shape[1]
+    parts = list(gen_batches(len(held_out), max(1, _BLOCK // shape[1])))
+    if fit.likelihood != "bernoulli":
+        return MadeRows(shape, np.float32, lambda: (grey[held_out[part]] for part in parts))
+
+    def binarised() -> Iterator[NDArray[np.uint8]]:
         # scikit-learn's seeds and the split's own generator differ, so one seed serves both.
-        X_test = estimators.binarise(X_test, params.random_state)
-    return rows, {"X": X_test, "y": y[rows["held_out"]], "rows": rows["held_out"]}
+        state = check_random_state(params.random_state)
+        for part in parts:
+            yield estimators.binarise(grey[held_out[part]], state)
+
+    return MadeRows(shape, np.uint8, binarised)
 
 
 def fit(
@@ -135,7 +169,9 @@ def fit(
     fit_record : mapping
         ``fit_seconds``, those before an interruption included.
     """
-    X, y = pixels["X"][split["train"]], pixels["y"][split["train"]]
+    grey, train = _probabilities(pixels), split["train"]
+    is_small = len(train) * grey.shape[1] <= _IN_MEMORY
+    X, y = grey[train] if is_small else RowBlocks(grey, train, _BLOCK), pixels["y"][train]
     shape = images["images"].shape[1:]
     model = estimators.ConditionalVAE(**params.model_dump(exclude={"checkpoint_every"}), image_shape=shape)
     look = look_on(test, shape, watch, monitor, snapshots)
@@ -217,7 +253,8 @@ def evaluate(
     if "bits_per_dimension" in metrics:
         logger.info("test bound %.3f bits per dimension", metrics["bits_per_dimension"])
 
-    judgement, drawings = judging.judge(model, pixels, split, test, params, monitor)
+    real = {"X": _probabilities(pixels), "y": pixels["y"]}
+    judgement, drawings = judging.judge(model, real, split, test, params, monitor)
     n_drawn = params.n_generated
     drawn = model.sample(np.repeat(model.classes_, n_drawn), random_state=params.random_state)
     shown = evenly(len(X), params.n_reconstructions)
@@ -269,7 +306,7 @@ def export(
         {"lower_bound_test": "highest"},
         {
             "likelihood": model.likelihood,
-            "pixels": digest(pixels["X"], pixels["y"]),
+            "pixels": digest(_probabilities(pixels), pixels["y"]),
             "split": digest(split["train"], split["held_out"]),
             "test pixels": digest(test["X"]),
         },

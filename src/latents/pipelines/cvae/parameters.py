@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from latents.memory import parsed_size
 from latents.messages import shown
 from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed, Text
 
@@ -16,6 +17,18 @@ ClassWeight = Annotated[
     | Annotated[dict[_Label, Annotated[float, Field(gt=0)]], Tag("by class")],
     Discriminator(lambda value: "name" if isinstance(value, str) else "by class"),
 ]
+
+
+def _in_bytes(value: object) -> object:
+    size = parsed_size(value) if isinstance(value, str) else value
+    if size is None:
+        raise ValueError(
+            f"{shown(value)} is no size; allowed are such as 256 MiB, or bytes as a whole number"
+        )
+    return size
+
+
+Bytes = Annotated[PositiveInt, BeforeValidator(_in_bytes)]
 
 
 class FeaturesParameters(Parameters):
@@ -45,6 +58,7 @@ class FitParameters(Parameters):
     precision: Literal["auto", "float32", "bfloat16"]
     compiled: Literal["auto"] | bool
     device: Device
+    window: Bytes
     checkpoint_every: PositiveInt
     random_state: Seed
 
