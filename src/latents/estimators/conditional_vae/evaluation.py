@@ -47,12 +47,14 @@ def bound(network: ConditionalNetwork, x: Rows, y: Tensor) -> BoundTerms:
         Each (N,), float64 on the CPU.
     """
     generator = torch.Generator(network.device).manual_seed(_SEED)
-    parts = []
-    for rows_x, rows_y in in_batches(network, x, y):
-        size = (len(rows_x), network.n_latents)
-        noise = torch.randn(size, generator=generator, device=network.device)
-        parts.append(torch.stack(network.infer(rows_x, rows_y, noise)).double().cpu())
-    return BoundTerms(*torch.cat(parts, dim=1))
+
+    def terms() -> Iterator[Tensor]:
+        for rows_x, rows_y in in_batches(network, x, y):
+            size = (len(rows_x), network.n_latents)
+            noise = torch.randn(size, generator=generator, device=network.device)
+            yield torch.stack(network.infer(rows_x, rows_y, noise), dim=1).double().cpu()
+
+    return BoundTerms(*one_below_the_other(terms(), len(x)).unbind(1))
 
 
 @torch.inference_mode()
@@ -89,7 +91,7 @@ def log_likelihood(
     generator = torch.Generator(network.device).manual_seed(_SEED)
     n_rows = max(1, rows_at_once(network) // n_samples)
     n_chunk = min(n_samples, rows_at_once(network))
-    parts: list[Tensor] = []
+    estimates = torch.empty(len(x), dtype=torch.float64)
     done = 0
     for rows_x, rows_y in in_batches(network, x, y, n_rows):
         log_sum = torch.full((len(rows_x),), -torch.inf, dtype=torch.float64)
@@ -100,11 +102,11 @@ def log_likelihood(
                 log_likelihoods, log_ratios = network.weigh(rows_x, rows_y, noise)
                 weights = log_likelihoods + log_ratios
             log_sum = torch.logaddexp(log_sum, weights.double().logsumexp(0).cpu())
-        parts.append(log_sum - math.log(n_samples))
+        estimates[done : done + len(rows_x)] = log_sum - math.log(n_samples)
         done += len(rows_x)
         if on_progress is not None:
             on_progress(done)
-    return torch.cat(parts)
+    return estimates
 
 
 def rows_at_once(network: ConditionalNetwork) -> int:
@@ -119,3 +121,18 @@ def in_batches(
     size = rows_at_once(network) if size is None else size
     for rows_x, rows_y in zip(x.split(size), torch.split(y, size), strict=True):
         yield rows_x.to(network.device), rows_y.to(network.device)
+
+
+def one_below_the_other(parts: Iterable[Tensor], n_rows: int) -> Tensor:
+    """Return parts as one tensor of so many rows, one at least, put there as they come.
+
+    Kept until the last is there, small ones would lie scattered among what was large and is gone, whose memory
+    could not be used again.
+    """
+    whole, begin = torch.empty(0), 0
+    for part in parts:
+        if not begin:
+            whole = part.new_empty(n_rows, *part.shape[1:])
+        whole[begin : begin + len(part)] = part
+        begin += len(part)
+    return whole

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from latents.estimators.conditional_vae.evaluation import Rows, in_batches
+from latents.estimators.conditional_vae.evaluation import Rows, in_batches, one_below_the_other
 from latents.estimators.conditional_vae.interface import ConditionalNetwork
 from latents.memory import check_memory
 from latents.messages import shown
@@ -322,22 +322,22 @@ class LatentMethods:
 @torch.inference_mode()
 def posterior_means(network: ConditionalNetwork, x: Rows, y: Tensor) -> Tensor:
     """Return the means of q(z | x, y), (N, L), on the network's device, for pixels x and class codes y."""
-    return torch.cat([network.code(*rows) for rows in in_batches(network, x, y)])
+    return one_below_the_other((network.code(*rows) for rows in in_batches(network, x, y)), len(x))
 
 
 @torch.inference_mode()
 def standard_codes(network: ConditionalNetwork, x: Rows, y: Tensor) -> Tensor:
     """Return the means of q(z | x, y) in units of p(z | y), (N, L), on the network's device."""
-    return torch.cat(
-        [network.standardise(network.code(*rows), rows[1]) for rows in in_batches(network, x, y)]
-    )
+    codes = (network.standardise(network.code(*rows), rows[1]) for rows in in_batches(network, x, y))
+    return one_below_the_other(codes, len(x))
 
 
 @torch.inference_mode()
 def pixel_means(network: ConditionalNetwork, z: Tensor, y: Tensor) -> Tensor:
     """Return the means of the pixels, (N, p) on the CPU, for latents z (N, L) and classes y."""
     through = (network.passage(rows_y, z=rows_z) for rows_z, rows_y in in_batches(network, z, y))
-    return torch.cat([network.pixels.means(passage.outputs).cpu() for passage in through])
+    means = (network.pixels.means(passage.outputs).cpu() for passage in through)
+    return one_below_the_other(means, len(z))
 
 
 @torch.inference_mode()
@@ -354,7 +354,7 @@ def drawn_images(
         pixels.means(passage.outputs) if state is None else pixels.draw(passage.outputs, state)
         for passage in through
     )
-    return torch.cat([rows.cpu() for rows in images])
+    return one_below_the_other((rows.cpu() for rows in images), len(noise))
 
 
 def arc(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
