@@ -30,6 +30,7 @@ from tests.reporting.test_report import Page
 FIT = {
     "network": "reference",
     "prior": "standard",
+    "posterior": "correlated",
     "likelihood": "bernoulli",
     "objective": "elbo",
     "n_particles": 1,
@@ -114,7 +115,7 @@ class Outcome:
         results = [self.results[name] for name in RESULTS]
         parameters = ReportParameters(n_scatter_points=10)
         figures = drawing.draw(self.model, *results, self.snapshots, parameters)
-        page = nodes.report(self.results["metrics"], {"fit": self.fit}, **figures)
+        page = nodes.report(self.results["metrics"], {"fit": self.fit}, {}, **figures)
         return {**figures, "page": page}
 
 
@@ -124,14 +125,16 @@ def run(tmp_path, data, watch=None, **fit):
     params = FitParameters(**FIT | fit)
     images = nodes.ingest(data)
     pixels = nodes.scale_pixels(images, FeaturesParameters(white=255.0))
-    split, test = nodes.split(pixels, images, SplitParameters(held_out_fraction=0.3, random_state=0), params)
+    choice = nodes.choose(pixels, images, params)
+    split, test = nodes.split(pixels, images, SplitParameters(held_out_fraction=0.3, random_state=0), choice)
     snapshots = SnapshotsDataset(path=str(tmp_path / "epochs"), artifact_path="cvae").load()
     watching = WatchParameters(**WATCH | (watch or {}))
     model, record = nodes.fit(
-        pixels, split, test, images, params, watching, monitor, snapshots, EngineParameters(name="local")
+        *(pixels, split, test, images, choice, params, watching, monitor, snapshots),
+        EngineParameters(name="local"),
     )
     results = nodes.evaluate(model, pixels, split, test, images, record, EVALUATE, monitor)
-    return Outcome(model, test, snapshots, results, monitor, FIT | fit)
+    return Outcome(model, test, snapshots, results, monitor, FIT | fit | choice)
 
 
 @pytest.fixture(scope="module")

@@ -166,6 +166,29 @@ def check_white(X: NDArray[Any], white: float) -> None:
         )
 
 
+def white_of(X: NDArray[Any]) -> float:
+    """Return the grey value that is likely to be white among rows (N, p), read piece by piece.
+
+    It is the first of 1, 16 (where all are whole numbers), 255 and 65535 that no pixel exceeds.
+
+    Raises
+    ------
+    ValueError
+        If one exceeds them all.
+    """
+    brightest, are_whole = -np.inf, True
+    for rows in gen_batches(len(X), max(1, _PIECE // max(X[:1].nbytes, 1))):
+        piece = X[rows]
+        brightest = max(brightest, float(piece.max()))
+        are_whole = are_whole and (piece.dtype.kind in "bui" or bool((piece == np.rint(piece)).all()))
+    for white in (1.0, 16.0, 255.0, 65535.0):
+        if brightest <= white and (are_whole or white != 16):
+            return white
+    raise ValueError(
+        f"the brightest pixel is {brightest:g}, above 65535, the largest white that is known; say which it is"
+    )
+
+
 class ScaledRows:
     """Rows of grey values, (N, p), that are numbers from 0 (black) to 1 (white) wherever they are read.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Protocol, Self
 import numpy as np
 from kedro.pipeline.preview_contract import MermaidPreview
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from latents.engines import Engine, named
 from latents.features.labels import truth_of
@@ -19,6 +19,10 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 Rows = dict[str, NDArray[np.intp]]
+
+# A number, or the name of what chooses it: tagged, so that an error speaks of the one that was meant.
+NAME_OR_NUMBER = Discriminator(lambda value: "name" if isinstance(value, str) else "number")
+Auto = Annotated[Literal["auto"], Tag("name")]
 
 
 def _in_quotes(value: Any) -> Any:

@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from latents.features.tokens import ANY_LANGUAGE, compiled
-from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed, Text
+from latents.pipelines.shared import NAME_OR_NUMBER, Auto, Device, Parameters, PositiveInt, Seed, Text
 from latents.reporting.selection import CRITERIA
 
 # Tagged, so that an error speaks of the one that was meant.
@@ -34,10 +34,8 @@ StopWords = Annotated[
     Discriminator(lambda value: "list" if isinstance(value, list) else "name"),
 ]
 
-_NAME_OR_NUMBER = Discriminator(lambda value: "name" if isinstance(value, str) else "number")
-_Auto = Annotated[Literal["auto"], Tag("name")]
-NumberOfStarts = Annotated[_Auto | Annotated[PositiveInt, Tag("number")], _NAME_OR_NUMBER]
-PseudoCount = Annotated[_Auto | Annotated[float, Field(ge=0), Tag("number")], _NAME_OR_NUMBER]
+NumberOfStarts = Annotated[Auto | Annotated[PositiveInt, Tag("number")], NAME_OR_NUMBER]
+PseudoCount = Annotated[Auto | Annotated[float, Field(ge=0), Tag("number")], NAME_OR_NUMBER]
 
 # An integer counts documents, a fraction is a share of them.
 Frequency = Annotated[int, Field(ge=1)] | Annotated[float, Field(ge=0, le=1)]

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state, gen_batches
 
 from latents import estimators, reporting
-from latents.features.images import ScaledRows, check_white, flatten
+from latents.features.images import ScaledRows, check_white, flatten, white_of
 from latents.features.rows import MadeRows, RowBlocks
 from latents.messages import some_of
-from latents.pipelines.cvae import judging, measuring
+from latents.pipelines.cvae import choosing, judging, measuring
+from latents.pipelines.cvae.choosing import Choice
 from latents.pipelines.cvae.parameters import (
     EvaluateParameters,
     FeaturesParameters,
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 Arrays = dict[str, NDArray[Any]]
 
 _IN_MEMORY = 1 << 26  # pixels of images that are held as a whole
+_LOOKED_AT = 1000  # images that tell whether all are ink
 _BLOCK = 1 << 20  # and of those that are read together where there are more
 
 
@@ -66,6 +68,8 @@ def ingest(raw_images: dict[str, Any]) -> Images:
 def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
     """Return rows of pixels ``X``, (N, p), as they came in, of which ``white`` is to be 1, and classes ``y``.
 
+    Where the parameter is ``auto``, white is found by the brightest pixel (``white_of``).
+
     Raises
     ------
     ValueError
@@ -73,10 +77,19 @@ def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
     """
     X = flatten(images["images"])
     try:
-        check_white(X, params.white)
+        white = white_of(X) if params.white == "auto" else params.white
+        check_white(X, white)
     except ValueError as error:
         raise ValueError(f"{error} (parameter cvae.features.white)") from error
-    return {"X": X, "y": images["labels"], "white": np.array(params.white)}
+    return {"X": X, "y": images["labels"], "white": np.array(white)}
+
+
+def choose(pixels: Arrays, images: Images, params: FitParameters) -> Choice:
+    """Say what is fitted: what was asked for, and in place of ``auto`` what suits the images."""
+    grey = _probabilities(pixels)
+    some = grey[evenly(len(grey), _LOOKED_AT)]
+    greyness = float(np.mean(4 * some * (1 - some)))
+    return choosing.choose(len(grey), images["images"].shape[1:], greyness, pixels["y"], params)
 
 
 def _probabilities(pixels: Arrays) -> ScaledRows:
@@ -85,7 +98,7 @@ def _probabilities(pixels: Arrays) -> ScaledRows:
 
 
 def split(
-    pixels: Arrays, images: Images, params: SplitParameters, fit: FitParameters
+    pixels: Arrays, images: Images, params: SplitParameters, choice: Choice
 ) -> tuple[Rows, dict[str, Any]]:
     """Divide the images into training and held-out rows, and binarise the latter once for Bernoulli pixels.
 
@@ -121,7 +134,7 @@ def split(
             f"of each is trained on, and {params.held_out_fraction:g} of all are to be held out; raise "
             "cvae.split.held_out_fraction, or bring more images"
         )
-    X_test = _test_images(_probabilities(pixels), rows["held_out"], params, fit)
+    X_test = _test_images(_probabilities(pixels), rows["held_out"], params, choice)
     is_small = X_test.shape[0] * X_test.shape[1] <= _IN_MEMORY
     return rows, {
         "X": np.asarray(X_test) if is_small else X_test,
@@ -131,11 +144,11 @@ def split(
 
 
 def _test_images(
-    grey: ScaledRows, held_out: NDArray[np.intp], params: SplitParameters, fit: FitParameters
+    grey: ScaledRows, held_out: NDArray[np.intp], params: SplitParameters, choice: Choice
 ) -> MadeRows:
     shape = len(held_out), grey.shape[1]
     parts = list(gen_batches(len(held_out), max(1, _BLOCK // shape[1])))
-    if fit.likelihood != "bernoulli":
+    if choice["likelihood"] != "bernoulli":
         return MadeRows(shape, np.float32, lambda: (grey[held_out[part]] for part in parts))
 
     def binarised() -> Iterator[NDArray[np.uint8]]:
@@ -152,6 +165,7 @@ def fit(
     split: Rows,
     test: Arrays,
     images: Images,
+    choice: Choice,
     params: FitParameters,
     watch: WatchParameters,
     monitor: Monitor,
@@ -173,9 +187,10 @@ def fit(
     is_small = len(train) * grey.shape[1] <= _IN_MEMORY
     X, y = grey[train] if is_small else RowBlocks(grey, train, _BLOCK), pixels["y"][train]
     shape = images["images"].shape[1:]
-    model = estimators.ConditionalVAE(**params.model_dump(exclude={"checkpoint_every"}), image_shape=shape)
+    parameters = {**params.model_dump(exclude={"checkpoint_every"}), **choice, "image_shape": shape}
+    model = estimators.ConditionalVAE(**parameters)
     look = look_on(test, shape, watch, monitor, snapshots)
-    with monitor.watch("VAE epochs", total=params.epochs) as callback:
+    with monitor.watch("VAE epochs", total=choice["epochs"]) as callback:
         model = engine.begun().train(
             model,
             X,
@@ -315,6 +330,7 @@ def export(
     return Candidate(predictor, example, headline)
 
 
-def report(metrics: dict[str, float], parameters: dict[str, Any], **figures: Any) -> str:
-    """Write the report of the figures that `draw` has left (HTML)."""
-    return reporting.pages.cvae(figures, metrics, plain(parameters))
+def report(metrics: dict[str, float], parameters: dict[str, Any], choice: Choice, **figures: Any) -> str:
+    """Write the report of the figures that `draw` has left (HTML); of parameters it tells what was fitted."""
+    asked = plain(parameters)
+    return reporting.pages.cvae(figures, metrics, {**asked, "fit": {**asked["fit"], **choice}})

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from latents.memory import parsed_size
 from latents.messages import shown
-from latents.pipelines.shared import Device, Parameters, PositiveInt, Seed, Text
+from latents.pipelines.shared import NAME_OR_NUMBER, Auto, Device, Parameters, PositiveInt, Seed, Text
 
 _Label = Annotated[
     Annotated[int | float, Tag("number")] | Annotated[Text, Tag("text")],
@@ -31,25 +31,31 @@ def _in_bytes(value: object) -> object:
 Bytes = Annotated[PositiveInt, BeforeValidator(_in_bytes)]
 
 
+Count = Annotated[Auto | Annotated[PositiveInt, Tag("number")], NAME_OR_NUMBER]
+
+
 class FeaturesParameters(Parameters):
     """How pixels become probabilities."""
 
-    white: Annotated[float, Field(gt=0)]
+    white: Annotated[Auto | Annotated[float, Field(gt=0), Tag("number")], NAME_OR_NUMBER]
 
 
 class FitParameters(Parameters):
-    """The arguments of ``ConditionalVAE``, and how often its training is written down."""
+    """The arguments of ``ConditionalVAE``, and how often its training is written down.
+
+    What is ``auto`` here and a number or a name there follows from the images (``choosing``).
+    """
 
     network: Literal["ladder", "reference"]
     prior: Literal["standard", "per_class"]
     posterior: Literal["correlated", "diagonal"]
-    likelihood: Literal["bernoulli", "discretised", "gaussian"]
+    likelihood: Literal["auto", "bernoulli", "discretised", "gaussian"]
     objective: Literal["elbo", "iwae"]
     n_particles: PositiveInt
-    n_latents: PositiveInt
-    hidden: list[PositiveInt]
-    epochs: PositiveInt
-    batch_size: PositiveInt
+    n_latents: Count
+    hidden: Annotated[Auto | Annotated[list[PositiveInt], Tag("number")], NAME_OR_NUMBER]
+    epochs: Count
+    batch_size: Count
     learning_rate: Annotated[float, Field(gt=0)]
     beta_2: Annotated[float, Field(ge=0, lt=1)]
     schedule: Literal["constant", "cosine"]
@@ -64,7 +70,10 @@ class FitParameters(Parameters):
 
     @model_validator(mode="after")
     def _levels_of_a_ladder(self) -> Self:
-        if self.network == "ladder" and (len(set(self.hidden)) != 1 or len(self.hidden) > self.n_latents):
+        if self.network != "ladder" or self.hidden == "auto":
+            return self
+        n_latents = len(self.hidden) if self.n_latents == "auto" else self.n_latents
+        if len(set(self.hidden)) != 1 or len(self.hidden) > n_latents:
             raise ValueError(
                 f"hidden is {shown(self.hidden)}, but a ladder has a level for each entry, all of the same "
                 f"width, and at least one of the {self.n_latents} latents on each"

@@ -32,9 +32,10 @@ def create_pipeline() -> Pipeline:
         [
             node(nodes.ingest, "raw_images", "images", name="ingest"),
             node(nodes.scale_pixels, ["images", "params:features"], "pixels", name="features"),
+            node(nodes.choose, ["pixels", "images", "params:fit"], "choice", name="choose"),
             node(
                 nodes.split,
-                ["pixels", "images", "params:split", "params:fit"],
+                ["pixels", "images", "params:split", "choice"],
                 ["split", "test"],
                 name="split",
             ),
@@ -45,6 +46,7 @@ def create_pipeline() -> Pipeline:
                     "split",
                     "test",
                     "images",
+                    "choice",
                     "params:fit",
                     "params:watch",
                     "monitor",
@@ -84,7 +86,7 @@ def create_pipeline() -> Pipeline:
             ),
             node(
                 nodes.report,
-                {"metrics": "metrics", "parameters": "params:cvae", **FIGURES},
+                {"metrics": "metrics", "parameters": "params:cvae", "choice": "choice", **FIGURES},
                 "report",
                 name="report",
             ),
