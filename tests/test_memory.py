@@ -8,7 +8,7 @@ from scipy import sparse
 
 from latents import memory
 from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture
-from latents.estimators.conditional_vae.networks import NETWORKS, build, n_weights
+from latents.estimators.conditional_vae.networks import NETWORKS, POSTERIORS, build, n_weights
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS
 from latents.memory import check_memory, memory_bytes
 from tests.estimators.conditional_vae.test_training import seeded
@@ -34,6 +34,7 @@ def test_what_would_help_most_is_named():
     network=st.sampled_from(sorted(NETWORKS)),
     prior=st.sampled_from(["standard", "per_class"]),
     likelihood=st.sampled_from(sorted(LIKELIHOODS)),
+    posterior=st.sampled_from(POSTERIORS),
     n_pixels=st.integers(1, 3).map(lambda n: 3 * n),
     is_coloured=st.booleans(),
     n_classes=st.integers(1, 4),

@@ -19,11 +19,13 @@ from latents.pipelines.clustering import corpus
 from latents.pipelines.clustering.parameters import FeaturesParameters, FitParameters
 from latents.pipelines.cvae import nodes as cvae
 from latents.pipelines.cvae.parameters import FeaturesParameters as CvaeFeatures
+from latents.pipelines.cvae.parameters import FitParameters as CvaeFit
 from latents.pipelines.documents import IngestParameters, read_documents
 from latents.pipelines.images import as_rows, check_images
 from latents.pipelines.pca import nodes as pca
 from latents.pipelines.pca.parameters import FitParameters as PcaFit
 from latents.pipelines.shared import SplitParameters, split_rows
+from tests.pipelines.test_cvae_pictures import FIT as CVAE_FIT
 from tests.pipelines.test_pca_pictures import FIT as PCA_FIT
 from tests.tables import write_table
 
@@ -39,7 +41,14 @@ FEATURES = FeaturesParameters(
     max_features=None,
 )
 SPLIT = SplitParameters(held_out_fraction=0.25, random_state=0)
-CHOICE = {"likelihood": "bernoulli"}
+
+
+def divided(pixels, params=SPLIT, **marks):
+    """Rows of pixels, of images of two lines, as the pipeline cvae divides them."""
+    images = {"images": pixels["X"].reshape(len(pixels["X"]), 2, -1), **marks}
+    return cvae.split(pixels, images, params, CvaeFit(**CVAE_FIT))
+
+
 IMAGES = np.random.default_rng(0).random((3, 2, 2))
 
 
@@ -430,20 +439,20 @@ class TestImages:
     def test_a_class_only_among_the_held_out(self, caplog):
         y = np.array(["a", "b", "c", "a"])
         pixels = {"X": np.ones((4, 4), np.float32), "y": y, "white": np.array(1.0)}
-        rows, test = cvae.split(pixels, {"held_out": np.array([False, False, True, True])}, SPLIT, CHOICE)
+        rows, _, test = divided(pixels, held_out=np.array([False, False, True, True]))
         assert rows["train"].tolist() == [0, 1]
         assert rows["held_out"].tolist() == test["rows"].tolist() == [3]
         assert test["y"].tolist() == ["a"]
         assert "no image of class 'c' is trained on: 1 of the 2 that are held out are left out" in caplog.text
         with pytest.raises(ValueError, match="no image is held out"):
-            cvae.split(pixels, {"held_out": np.array([False, False, True, False])}, SPLIT, CHOICE)
+            divided(pixels, held_out=np.array([False, False, True, False]))
 
     @pytest.mark.parametrize("seed", range(5))
     @pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
     def test_few_images_are_measured_on_one_at_least(self, seed, share):
         pixels = {"X": np.ones((3, 4), np.float32), "y": np.array(["a", "b", "b"]), "white": np.array(1.0)}
         params = SPLIT.model_copy(update={"random_state": seed, "held_out_fraction": share})
-        rows, test = cvae.split(pixels, {}, params, CHOICE)
+        rows, _, test = divided(pixels, params)
         assert set(pixels["y"][rows["train"]]) == {"a", "b"}
         assert test["y"].tolist() == ["b"]
 
@@ -451,19 +460,19 @@ class TestImages:
     def test_classes_of_few_images(self, seed):
         y = np.array([0] * 30 + [1] * 3 + [2])
         pixels = {"X": np.random.default_rng(0).random((34, 4), np.float32), "y": y, "white": np.array(1.0)}
-        rows, test = cvae.split(pixels, {}, SPLIT.model_copy(update={"random_state": seed}), CHOICE)
+        rows, _, test = divided(pixels, SPLIT.model_copy(update={"random_state": seed}))
         assert set(y[rows["train"]]) == {0, 1, 2}
         assert 2 not in test["y"]
 
     def test_only_classes_of_one_image(self):
         pixels = {"X": np.ones((3, 4), np.float32), "y": np.array([0, 1, 2]), "white": np.array(1.0)}
         with pytest.raises(ValueError, match="of 3 images in 3 classes one of each is trained on"):
-            cvae.split(pixels, {}, SPLIT, CHOICE)
+            divided(pixels)
 
     def test_nothing_held_out_to_measure_on(self):
         pixels = {"X": np.ones((3, 4), np.float32), "y": np.array([0, 1, 1]), "white": np.array(1.0)}
         with pytest.raises(ValueError, match="no image is held out"):
-            cvae.split(pixels, {}, SPLIT.model_copy(update={"held_out_fraction": 0.0}), CHOICE)
+            divided(pixels, SPLIT.model_copy(update={"held_out_fraction": 0.0}))
 
 
 class TestFeatures:

@@ -7,10 +7,11 @@ import pytest
 from sklearn.datasets import load_digits
 
 from latents.estimators import ConditionalVAE
-from latents.features.images import white_of
+from latents.features.images import ScaledRows, check_white
 from latents.pipelines.cvae import nodes
 from latents.pipelines.cvae.choosing import choose
 from latents.pipelines.cvae.parameters import FeaturesParameters, FitParameters
+from latents.pipelines.shared import SplitParameters
 from tests.pipelines.test_cvae_pictures import FIT, made_up
 
 AUTO = dict.fromkeys(("likelihood", "n_latents", "hidden", "epochs", "batch_size"), "auto")
@@ -20,7 +21,8 @@ LADDER = FIT | {"network": "ladder"}
 def chosen(data, **asked):
     images = nodes.ingest(data)
     pixels = nodes.scale_pixels(images, FeaturesParameters(white="auto"))
-    return nodes.choose(pixels, images, FitParameters(**LADDER | AUTO | asked))
+    split = SplitParameters(held_out_fraction=0.2, random_state=0)
+    return nodes.split(pixels, images, split, FitParameters(**LADDER | AUTO | asked))[1]
 
 
 def labelled(n, n_classes=10):
@@ -38,7 +40,8 @@ def test_the_digits_are_ink_and_few(caplog):
         "epochs": 100,
         "batch_size": 128,
     }
-    assert "1797 ink images of 8 x 8 in 10 classes of 174 to 183: bernoulli pixels, 12 latents" in caplog.text
+    assert "1437 ink images of 8 x 8, 133 to 150 of each of 10 classes: bernoulli pixels" in caplog.text
+    assert "white is 16" in caplog.text
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (6, 5, 3)])
@@ -79,14 +82,14 @@ def test_what_is_asked_for_stays_and_the_rest_goes_with_it(asked):
     ("n_images", "hidden", "n_latents", "epochs", "batch_size"),
     [
         (6, [128] * 3, 12, 300, 16),
-        (420, [128] * 3, 12, 162, 32),
-        (10_000, [192] * 4, 24, 56, 256),
-        (70_000, [320] * 6, 48, 30, 256),
-        (30_000_000, [320] * 6, 48, 20, 256),
+        (400, [128] * 3, 12, 155, 32),
+        (10_000, [192] * 4, 24, 50, 256),
+        (60_000, [288] * 6, 48, 30, 256),
+        (3_000_000, [288] * 6, 48, 20, 256),
     ],
 )
 def test_more_images_bear_a_larger_network_and_fewer_passes(n_images, hidden, n_latents, epochs, batch_size):
-    found = choose(n_images, (28, 28), 0.1, labelled(100), FitParameters(**LADDER | AUTO))
+    found = choose((28, 28), 0.1, labelled(n_images), FitParameters(**LADDER | AUTO))
     assert found == {
         "likelihood": "bernoulli",
         "hidden": hidden,
@@ -98,7 +101,7 @@ def test_more_images_bear_a_larger_network_and_fewer_passes(n_images, hidden, n_
 
 def test_classes_of_few_images_are_named(caplog):
     data = made_up()
-    data["labels"] = np.where(np.arange(90) < 3, "rare", data["labels"])
+    data["labels"] = np.where(np.arange(90) < 5, "rare", data["labels"])
     chosen(data)
     assert "of 'rare' there are fewer than 10 images" in caplog.text
     caplog.clear()
@@ -117,10 +120,14 @@ def test_classes_of_few_images_are_named(caplog):
         (np.array([[0, 17]], np.uint8), 255),
         (np.array([[0.0, 254.5]], np.float32), 255),
         (np.array([[0, 4000]], np.uint16), 65535),
+        (np.array([[0, 4000]], np.float16), 65535),
     ],
 )
 def test_white_is_told_by_the_brightest_pixel(images, white):
-    assert white_of(images) == white
+    assert check_white(images) == white
+    scaled = ScaledRows(images, white)[:]
+    assert scaled.dtype == np.float32
+    np.testing.assert_allclose(scaled, images.astype(float) / white, rtol=1e-6)
 
 
 def test_a_white_that_is_not_known_is_asked_for():

@@ -109,13 +109,14 @@ class Outcome:
     results: dict
     monitor: Watching
     fit: dict
+    choice: dict
 
     @cached_property
     def drawn(self):
         results = [self.results[name] for name in RESULTS]
         parameters = ReportParameters(n_scatter_points=10)
         figures = drawing.draw(self.model, *results, self.snapshots, parameters)
-        page = nodes.report(self.results["metrics"], {"fit": self.fit}, {}, **figures)
+        page = nodes.report(self.results["metrics"], {"fit": self.fit}, self.choice, **figures)
         return {**figures, "page": page}
 
 
@@ -125,8 +126,8 @@ def run(tmp_path, data, watch=None, **fit):
     params = FitParameters(**FIT | fit)
     images = nodes.ingest(data)
     pixels = nodes.scale_pixels(images, FeaturesParameters(white=255.0))
-    choice = nodes.choose(pixels, images, params)
-    split, test = nodes.split(pixels, images, SplitParameters(held_out_fraction=0.3, random_state=0), choice)
+    how = SplitParameters(held_out_fraction=0.3, random_state=0)
+    split, choice, test = nodes.split(pixels, images, how, params)
     snapshots = SnapshotsDataset(path=str(tmp_path / "epochs"), artifact_path="cvae").load()
     watching = WatchParameters(**WATCH | (watch or {}))
     model, record = nodes.fit(
@@ -134,7 +135,7 @@ def run(tmp_path, data, watch=None, **fit):
         EngineParameters(name="local"),
     )
     results = nodes.evaluate(model, pixels, split, test, images, record, EVALUATE, monitor)
-    return Outcome(model, test, snapshots, results, monitor, FIT | fit | choice)
+    return Outcome(model, test, snapshots, results, monitor, FIT | fit, choice)
 
 
 @pytest.fixture(scope="module")

@@ -141,52 +141,48 @@ def scale_to_white(X: NDArray[Any], white: float) -> NDArray[np.float32]:
     return _scaled(X, white)
 
 
-def check_white(X: NDArray[Any], white: float) -> None:
-    """Refuse rows of grey values (N, p) outside [0, white], read piece by piece; tell of images that are all dark.
+def check_white(X: NDArray[Any], white: float | None = None) -> float:
+    """Return the grey value that is white, once it is sure that rows (N, p) lie in [0, white].
+
+    Where none is given it is the first of 1, 16 (where all are whole numbers), 255 and 65535 that no pixel
+    exceeds. Rows are read piece by piece. A warning tells of images that are all dark.
 
     Raises
     ------
     ValueError
-        If a pixel lies outside; names it.
+        If a pixel lies outside, which is named, or is brighter than any of these.
     """
-    first, darkest, brightest = None, np.inf, -np.inf
-    for rows in gen_batches(len(X), max(1, _PIECE // max(X[:1].nbytes, 1))):
-        piece = X[rows]
-        darkest, brightest = min(darkest, piece.min()), max(brightest, piece.max())
-        if first is None and not (darkest >= 0 and brightest <= white):
-            row, pixel = np.argwhere((piece < 0) | (white < piece))[0]
-            first = f"pixel {pixel} of image {rows.start + row} is {piece[row, pixel]}"
-    if first is not None:
-        raise ValueError(
-            f"{first}; allowed are 0 to {white} (of all the darkest is {darkest}, the brightest {brightest})"
-        )
+    darkest, brightest, are_whole = np.inf, -np.inf, True
+    for _, piece in _pieces(X):
+        darkest, brightest = min(darkest, float(piece.min())), max(brightest, float(piece.max()))
+        if white is None and are_whole:
+            are_whole = piece.dtype.kind in "bui" or bool((piece == np.rint(piece)).all())
+    if white is None:
+        known = [w for w in (1.0, 16.0, 255.0, 65535.0) if brightest <= w and (are_whole or w != 16)]
+        if not known:
+            raise ValueError(
+                f"the brightest pixel is {brightest:g}, above 65535, the largest white that is known; say "
+                "which it is"
+            )
+        white = known[0]
+    if not (darkest >= 0 and brightest <= white):
+        for start, piece in _pieces(X):
+            if ((piece < 0) | (white < piece)).any():
+                row, pixel = np.argwhere((piece < 0) | (white < piece))[0]
+                raise ValueError(
+                    f"pixel {pixel} of image {start + row} is {piece[row, pixel]}; allowed are 0 to {white} (of "
+                    f"all the darkest is {darkest:g}, the brightest {brightest:g})"
+                )
     if brightest < white / 2:
         logger.warning(
             "the brightest pixel is %s, far below white = %s: all images are dark", brightest, white
         )
+    return white
 
 
-def white_of(X: NDArray[Any]) -> float:
-    """Return the grey value that is likely to be white among rows (N, p), read piece by piece.
-
-    It is the first of 1, 16 (where all are whole numbers), 255 and 65535 that no pixel exceeds.
-
-    Raises
-    ------
-    ValueError
-        If one exceeds them all.
-    """
-    brightest, are_whole = -np.inf, True
+def _pieces(X: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
     for rows in gen_batches(len(X), max(1, _PIECE // max(X[:1].nbytes, 1))):
-        piece = X[rows]
-        brightest = max(brightest, float(piece.max()))
-        are_whole = are_whole and (piece.dtype.kind in "bui" or bool((piece == np.rint(piece)).all()))
-    for white in (1.0, 16.0, 255.0, 65535.0):
-        if brightest <= white and (are_whole or white != 16):
-            return white
-    raise ValueError(
-        f"the brightest pixel is {brightest:g}, above 65535, the largest white that is known; say which it is"
-    )
+        yield rows.start, X[rows]
 
 
 class ScaledRows:
@@ -222,6 +218,8 @@ def _scaled(X: NDArray[Any], white: float) -> NDArray[np.float32]:
     if X.dtype == np.uint8:  # there are few numbers to be divided
         table = (np.arange(256) / white).astype(np.float32)
         scaled: NDArray[np.float32] = table[X]
+    elif X.dtype == np.float16:  # which may not hold white
+        scaled = np.asarray(X.astype(np.float32) / np.float32(white))
     else:
         scaled = np.asarray(X / white).astype(np.float32)
     return scaled

@@ -68,7 +68,7 @@ def test_the_larger_network_is_the_benchmarks_but_for_its_size():
 
 @pytest.mark.parametrize("hidden", [[], [8, 6], [4] * 13])
 def test_an_impossible_ladder_is_refused_with_the_parameters(hidden):
-    base = parameters("base")["fit"]
+    base = parameters("base")["fit"] | {"n_latents": 12}
     with pytest.raises(ValueError, match="a ladder has a level for each entry"):
         FitParameters(**base | {"hidden": hidden})
     FitParameters(**base | {"hidden": hidden, "network": "reference"})

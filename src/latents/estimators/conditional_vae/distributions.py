@@ -18,6 +18,10 @@ class Gaussian(NamedTuple):
         """Return mean + sigma * noise, (..., n, L), differentiable in the parameters."""
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
+    def log_density_of_draw(self, z: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the log density of z = ``draw(noise)`` in nats, (..., n)."""
+        return gaussian_log_density(z, self)
+
     def divergence(self, p: "Gaussian") -> Tensor:
         """KL(q || p) of this q in nats, summed over the last axis.
 
@@ -50,6 +54,10 @@ class CorrelatedGaussian(NamedTuple):
         scaled = torch.exp(0.5 * self.log_variance) * noise
         return self.mean + scaled + (self.below * noise.unsqueeze(-2)).sum(-1)
 
+    def log_density_of_draw(self, z: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the log density of z = ``draw(noise)`` in nats, (..., n): log N(noise; 0, I) - log |F|."""
+        return -0.5 * (math.log(2 * math.pi) + self.log_variance + noise.square()).sum(-1)
+
     def divergence(self, p: Gaussian) -> Tensor:
         """KL(q || p) of this q from a diagonal p, in nats: that of F's diagonal, and 1/2 sum of (F_ij / s_i)^2."""
         between = self.below.square().sum(-1) * torch.exp(-p.log_variance)
@@ -57,14 +65,6 @@ class CorrelatedGaussian(NamedTuple):
 
 
 Posterior = Gaussian | CorrelatedGaussian
-
-
-def log_density_of_draw(posterior: Posterior, noise: Tensor) -> Tensor:
-    """Return log q(z) of z = ``posterior.draw(noise)`` in nats, (..., n), summed over the last axis of (..., L).
-
-    log q(z) = log N(noise; 0, I) - log |F|, and F has its determinant on its diagonal.
-    """
-    return -0.5 * (math.log(2 * math.pi) + posterior.log_variance + noise.square()).sum(-1)
 
 
 def gaussian_log_density(z: Tensor, gaussian: Gaussian) -> Tensor:

@@ -88,7 +88,7 @@ class ConditionalVAE(
     ----------
     n_latents : int, default=48
         Dimension L of z, of all levels together.
-    hidden : sequence of int, default=(256,) * 6
+    hidden : sequence of int, default=(288,) * 6
         Of a ladder, a level for each entry, the width of its state, which is the same for all. Of the
         reference, the widths of the encoder's hidden layers, which the decoder has in reverse; empty:
         linear networks.
@@ -118,7 +118,7 @@ class ConditionalVAE(
         Passes over the training images.
     batch_size : int, default=256
         Images per step of the optimiser; the last batch of an epoch may be smaller.
-    learning_rate : float, default=3e-3
+    learning_rate : float, default=5e-3
         Adam's; of a cosine, the highest.
     beta_2 : float, default=0.99
         Adam's decay of the mean of squared gradients, in [0, 1).
@@ -249,7 +249,7 @@ class ConditionalVAE(
         self,
         *,
         n_latents: int = 48,
-        hidden: Sequence[int] = (256,) * 6,
+        hidden: Sequence[int] = (288,) * 6,
         network: str = "ladder",
         prior: str = "standard",
         posterior: str = "correlated",
@@ -258,7 +258,7 @@ class ConditionalVAE(
         n_particles: int = 1,
         epochs: int = 30,
         batch_size: int = 256,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 5e-3,
         beta_2: float = 0.99,
         schedule: str = "cosine",
         kl_warm_up: float = 0.6,

@@ -15,6 +15,8 @@ from latents.estimators.conditional_vae.interface import BoundTerms, Conditional
 # Rows a network sees at once: enough for fast products, few enough to stay in cache. Of a model that says several
 # numbers of a pixel, fewer by so many.
 _ROWS = 4096
+# Of what several numbers tell of each place so many at once, as of that many rows of 28 x 28 pixels.
+_NUMBERS = _ROWS * 28 * 28
 # Of the noise, always the same: a model scores the same twice, and two models meet the same luck.
 _SEED = 0
 
@@ -111,7 +113,9 @@ def log_likelihood(
 
 def rows_at_once(network: ConditionalNetwork) -> int:
     """Return how many images, or draws of one, a network is given together."""
-    return _ROWS * network.pixels.n_channels // network.pixels.n_per_place
+    if network.pixels.n_per_place == 1:
+        return _ROWS
+    return max(1, min(_ROWS, _NUMBERS // network.n_outputs))
 
 
 def in_batches(

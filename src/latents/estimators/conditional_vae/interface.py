@@ -13,7 +13,6 @@ from latents.estimators.conditional_vae.distributions import (
     Gaussian,
     Posterior,
     gaussian_log_density,
-    log_density_of_draw,
 )
 from latents.estimators.conditional_vae.pixels import PixelModel
 
@@ -93,13 +92,16 @@ class ConditionalNetwork(nn.Module, ABC):
     ----------
     n_latents : int
         L.
+    n_outputs : int
+        What the pixel model is told of an image.
     pixels : PixelModel
         p(x | z, y), given the outputs.
     """
 
-    def __init__(self, n_latents: int, pixels: PixelModel) -> None:
+    def __init__(self, n_latents: int, n_outputs: int, pixels: PixelModel) -> None:
         super().__init__()
         self.n_latents = n_latents
+        self.n_outputs = n_outputs
         self.pixels = pixels
 
     @staticmethod
@@ -155,7 +157,8 @@ class ConditionalNetwork(nn.Module, ABC):
         log_ratio = reduce(
             add,
             (
-                gaussian_log_density(level.z, level.prior) - log_density_of_draw(_of_image(level), part)
+                gaussian_log_density(level.z, level.prior)
+                - _of_image(level).log_density_of_draw(level.z, part)
                 for level, part in zip(through.levels, parts, strict=True)
             ),
         )

@@ -156,7 +156,7 @@ class LadderNetwork(ConditionalNetwork):
 
     def __init__(self, sizes: Sizes, prior: str, pixels: PixelModel, generator: torch.Generator) -> None:
         n_pixels, n_outputs, n_classes, n_latents, hidden, _, is_correlated = sizes
-        super().__init__(n_latents, pixels)
+        super().__init__(n_latents, n_outputs, pixels)
         n_levels, width = len(hidden), hidden[0]
         self.has_standard_prior = prior == "standard"
         self.sizes = [n_latents // n_levels + (level < n_latents % n_levels) for level in range(n_levels)]

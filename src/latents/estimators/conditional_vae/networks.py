@@ -28,7 +28,7 @@ def n_weights(
     n_latents: int,
     hidden: Sequence[int],
     image_shape: tuple[int, ...] | None = None,
-    posterior: str = "diagonal",
+    posterior: str = "correlated",
 ) -> int:
     """Return how many numbers the named network learns, those of its pixel model apart; none is made."""
     n_outputs = pixel_model(likelihood, image_shape).n_outputs(n_pixels)
@@ -48,7 +48,7 @@ def build(
     n_latents: int,
     hidden: Sequence[int],
     image_shape: tuple[int, ...] | None = None,
-    posterior: str = "diagonal",
+    posterior: str = "correlated",
     generator: torch.Generator,
 ) -> ConditionalNetwork:
     """Build the named network, prior and pixel model, initialised from `generator` (on the CPU).

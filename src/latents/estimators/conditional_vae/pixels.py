@@ -23,8 +23,6 @@ _LEAST_LOG_SCALE = -math.log(10 * 2 * 255)
 _LARGEST_LOG_SCALE = 5.0  # far outside what training reaches; it keeps one bad step from ending in infinities
 # How far an output of 1 moves a mean: what a network says before it has learned anything, it says of neighbours.
 _REACH = 0.1
-# Images that are looked at for the values that outputs are relative to.
-_IMAGES_LOOKED_AT = 1000
 
 
 class PixelModel(nn.Module, ABC):
@@ -34,6 +32,9 @@ class PixelModel(nn.Module, ABC):
     """
 
     is_binary: bool
+    n_looked_at: int | None = (
+        0  # images, evenly spread, by which it begins; None: the means and variances of all
+    )
     n_channels = 1  # pixels that are described together
     n_per_place = 1  # numbers that describe them
 
@@ -90,6 +91,7 @@ class GaussianPixels(PixelModel):
     """
 
     is_binary = False
+    n_looked_at = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,6 +146,7 @@ class DiscretisedPixels(PixelModel):
     """
 
     is_binary = False
+    n_looked_at = 1000
 
     def __init__(self, n_channels: int = 1) -> None:
         super().__init__()
@@ -210,7 +213,9 @@ class DiscretisedPixels(PixelModel):
         found = clipped_mean(means, log_scales)
         for _ in range(1, self.n_channels):  # green follows red, and then blue both
             found = clipped_mean(self._following(means, coefficients, found), log_scales)
-        return (log_shares.exp().unsqueeze(-3) * found).sum(-2).transpose(-1, -2).flatten(-2)
+        # Shares add up to one but for rounding.
+        mixed = (log_shares.exp().unsqueeze(-3) * found).sum(-2).clamp(max=1)
+        return mixed.transpose(-1, -2).flatten(-2)
 
     def draw(self, outputs: Tensor, state: np.random.RandomState) -> Tensor:
         """Draw images of the 256 grey values, (n, p): of each place a component, and then its colours in turn."""
@@ -236,7 +241,7 @@ class DiscretisedPixels(PixelModel):
     def begin(self, grey: Tensor) -> None:
         """Begin with a component for each range of grey values: their share in all images, mean and spread."""
         with torch.no_grad():
-            some = grey[:: -(-len(grey) // _IMAGES_LOOKED_AT)].reshape(-1, self.n_channels)
+            some = grey[:: -(-len(grey) // self.n_looked_at)].reshape(-1, self.n_channels)
             ranges = (some.mean(1) * _N_COMPONENTS).long().clamp(max=_N_COMPONENTS - 1)
             shares, means, log_scales, _ = (part[..., 0] for part in self._split(self.start.unsqueeze(-1)))
             for k in range(_N_COMPONENTS):

@@ -60,7 +60,7 @@ class ReferenceNetwork(ConditionalNetwork):
     """
 
     def __init__(self, sizes: Sizes, prior: str, pixels: PixelModel, generator: torch.Generator) -> None:
-        super().__init__(sizes.n_latents, pixels)
+        super().__init__(sizes.n_latents, sizes.n_outputs, pixels)
         self.encoder = Encoder(sizes, generator)
         self.decoder = Decoder(sizes, generator)
         self.prior = PRIORS[prior](sizes.n_classes, sizes.n_latents)

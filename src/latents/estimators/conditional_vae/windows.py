@@ -177,6 +177,14 @@ class ReadImages:
         s = (squares / n).sqrt()
         return torch.stack((mean - s, mean + s)).float().to(self.device)
 
+    def every(self, step: int) -> Tensor:
+        """Return one image of so many, beginning with the first, (n, p)."""
+        chosen, begun = [], 0
+        for grey in self._in_order():
+            chosen.append(grey[-begun % step :: step].clone())
+            begun += len(grey)
+        return torch.cat(chosen).to(self.device)
+
     def digest(self, *parts: Tensor) -> str:
         """Return ``digest_of`` the images, as if they were in memory, and further tensors."""
         digest = RunningDigest()
@@ -338,17 +346,18 @@ def batches_of(images: Tensor | ReadImages, y: Tensor, *, binarise: bool, **how:
     return WindowBatches(images, y, **how)
 
 
-def typical(images: Tensor | ReadImages) -> Tensor:
-    """Return the images, or of more than one window two, whose pixels have the means and variances of all."""
-    if isinstance(images, Tensor):
-        return images
-    return images.kept if images.is_one_window else images.alike
-
-
 def begin(pixels: PixelModel, images: Tensor | ReadImages) -> None:
     """Let a pixel model look at the training images; what it learns nothing from is not read for it."""
-    if isinstance(images, Tensor) or not pixels.is_binary:
-        pixels.begin(typical(images))
+    if isinstance(images, Tensor):
+        pixels.begin(images)
+    elif pixels.n_looked_at != 0:
+        pixels.begin(_looked_at(images, pixels.n_looked_at))
+
+
+def _looked_at(images: ReadImages, most: int | None) -> Tensor:
+    if images.is_one_window:
+        return images.kept
+    return images.alike if most is None else images.every(-(-len(images) // most))
 
 
 def fingerprint_of(images: Tensor | ReadImages, y: Tensor) -> str:

@@ -16,11 +16,11 @@ logger = logging.getLogger(__name__)
 _GREYEST_INK = 0.3
 # Sets of fewer images than the first, or the second: levels of a ladder, their width, and latents on each.
 _SIZES = ((5_000, 3, 128, 4), (20_000, 4, 192, 6))
-_LARGE = (6, 320, 8)
-_EPOCHS = 100, 1800  # passes that do for so many images; of more, fewer make as many steps
+_LARGE = (6, 288, 8)
+_EPOCHS = 100, 1437  # passes that do for so many images; of more, fewer make as many steps
 _FEWEST_EPOCHS, _MOST_EPOCHS = 20, 300
 _SMALLEST_BATCH, _LARGEST_BATCH = 16, 256
-_STEPS_PER_EPOCH = 12  # at least, of batches larger than the smallest
+_STEPS_PER_EPOCH = 11  # at least, of batches larger than the smallest
 _FEW = 10  # images of a class, from which hardly anything can be learned of it
 
 
@@ -34,26 +34,24 @@ class Choice(TypedDict):
     batch_size: int
 
 
-def choose(
-    n_images: int, shape: Sequence[int], greyness: float, labels: NDArray[Any], params: FitParameters
-) -> Choice:
-    """Return what was asked for, and in place of ``auto`` what suits the images; tell of it in a line of the log.
+def choose(shape: Sequence[int], greyness: float, labels: NDArray[Any], params: FitParameters) -> Choice:
+    """Return what was asked for, and in place of ``auto`` what suits the images; say so in the log.
 
     Ink, near black and white, has Bernoulli pixels, and all else, colours too, discretised ones. More images bear
     a larger network, and fewer passes over them.
 
     Parameters
     ----------
-    n_images : int
-        All of them, those that are held out included.
     shape : sequence of int
         Of an image: height, width and, of colours, 3.
     greyness : float
-        Mean of 4 g (1 - g) over pixels g in [0, 1]: 0 of black and white, 1 of a medium grey.
+        Mean of 4 g (1 - g) over the pixels g, in [0, 1], of training images: 0 of black and white, 1 of a
+        medium grey.
     labels : ndarray of shape (N,)
-        The classes.
+        The classes of the training images.
     params : FitParameters
     """
+    n_images = len(labels)
     is_ink = len(shape) == 2 and greyness <= _GREYEST_INK
     n_levels, width, n_each = next((size for most, *size in _SIZES if n_images < most), _LARGE)
     if params.hidden != "auto":
@@ -64,7 +62,7 @@ def choose(
     hidden = [500, 500] if is_source else [width] * n_levels
     n_latents = 40 if is_source else n_each * n_levels
     passes, of_images = _EPOCHS
-    epochs = round(passes * (of_images / n_images) ** (1 / 3))
+    epochs = 5 * round(passes / 5 * (of_images / n_images) ** (1 / 3))
     batch_size = 2 ** int(np.log2(max(1, n_images / _STEPS_PER_EPOCH)))
     choice: Choice = {
         "likelihood": _asked(params.likelihood, "bernoulli" if is_ink else "discretised"),
@@ -76,10 +74,10 @@ def choose(
     classes, sizes = np.unique(labels, return_counts=True)
     kind = "colour" if len(shape) == 3 else "ink" if is_ink else "grey"
     logger.info(
-        "%d %s images of %s in %d classes of %d to %d: %s pixels, %d latents, hidden %s, %d passes in batches "
-        "of %d",
-        *(n_images, kind, " x ".join(map(str, shape)), len(classes), sizes.min(), sizes.max()),
-        *choice.values(),
+        "to train on there are %d %s images of %s, %d to %d of each of %d classes: %s pixels, %d latents, hidden "
+        "%s, %d passes in batches of %d",
+        *(n_images, kind, " x ".join(map(str, shape)), sizes.min(), sizes.max(), len(classes)),
+        *(choice[name] for name in ("likelihood", "n_latents", "hidden", "epochs", "batch_size")),
     )
     if (sizes < _FEW).any():
         logger.warning(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state, gen_batches
 
 from latents import estimators, reporting
-from latents.features.images import ScaledRows, check_white, flatten, white_of
+from latents.features.images import ScaledRows, check_white, flatten
 from latents.features.rows import MadeRows, RowBlocks
 from latents.messages import some_of
 from latents.pipelines.cvae import choosing, judging, measuring
@@ -68,7 +68,7 @@ def ingest(raw_images: dict[str, Any]) -> Images:
 def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
     """Return rows of pixels ``X``, (N, p), as they came in, of which ``white`` is to be 1, and classes ``y``.
 
-    Where the parameter is ``auto``, white is found by the brightest pixel (``white_of``).
+    Where the parameter is ``auto``, white follows from the brightest pixel (``check_white``).
 
     Raises
     ------
@@ -77,19 +77,12 @@ def scale_pixels(images: Images, params: FeaturesParameters) -> Arrays:
     """
     X = flatten(images["images"])
     try:
-        white = white_of(X) if params.white == "auto" else params.white
-        check_white(X, white)
+        white = check_white(X, None if params.white == "auto" else params.white)
     except ValueError as error:
         raise ValueError(f"{error} (parameter cvae.features.white)") from error
+    if params.white == "auto":
+        logger.info("white is %g", white)
     return {"X": X, "y": images["labels"], "white": np.array(white)}
-
-
-def choose(pixels: Arrays, images: Images, params: FitParameters) -> Choice:
-    """Say what is fitted: what was asked for, and in place of ``auto`` what suits the images."""
-    grey = _probabilities(pixels)
-    some = grey[evenly(len(grey), _LOOKED_AT)]
-    greyness = float(np.mean(4 * some * (1 - some)))
-    return choosing.choose(len(grey), images["images"].shape[1:], greyness, pixels["y"], params)
 
 
 def _probabilities(pixels: Arrays) -> ScaledRows:
@@ -98,9 +91,11 @@ def _probabilities(pixels: Arrays) -> ScaledRows:
 
 
 def split(
-    pixels: Arrays, images: Images, params: SplitParameters, choice: Choice
-) -> tuple[Rows, dict[str, Any]]:
+    pixels: Arrays, images: Images, params: SplitParameters, fit: FitParameters
+) -> tuple[Rows, Choice, dict[str, Any]]:
     """Divide the images into training and held-out rows, and binarise the latter once for Bernoulli pixels.
+
+    What is fitted is chosen by the former alone, where parameters say ``auto``.
 
     Where rows are held out at random, one image of each class at least is trained on. Where the data say which,
     those of classes that none is trained on are left out: there is no bound to measure on them.
@@ -109,6 +104,8 @@ def split(
     -------
     split : mapping
         Rows ``train`` and ``held_out``.
+    choice : mapping
+        What is fitted (``choosing.choose``).
     test : mapping
         ``X`` (0 or 1 for a Bernoulli likelihood, or else grey; many are made as they are written), ``y`` and
         ``rows`` of the held-out images.
@@ -134,13 +131,21 @@ def split(
             f"of each is trained on, and {params.held_out_fraction:g} of all are to be held out; raise "
             "cvae.split.held_out_fraction, or bring more images"
         )
-    X_test = _test_images(_probabilities(pixels), rows["held_out"], params, choice)
+    grey, train = _probabilities(pixels), rows["train"]
+    some = grey[train[evenly(len(train), _LOOKED_AT)]]
+    greyness = float(np.mean(4 * some * (1 - some)))
+    choice = choosing.choose(images["images"].shape[1:], greyness, y[train], fit)
+    X_test = _test_images(grey, rows["held_out"], params, choice)
     is_small = X_test.shape[0] * X_test.shape[1] <= _IN_MEMORY
-    return rows, {
-        "X": np.asarray(X_test) if is_small else X_test,
-        "y": y[rows["held_out"]],
-        "rows": rows["held_out"],
-    }
+    return (
+        rows,
+        choice,
+        {
+            "X": np.asarray(X_test) if is_small else X_test,
+            "y": y[rows["held_out"]],
+            "rows": rows["held_out"],
+        },
+    )
 
 
 def _test_images(

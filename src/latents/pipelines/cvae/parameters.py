@@ -72,11 +72,12 @@ class FitParameters(Parameters):
     def _levels_of_a_ladder(self) -> Self:
         if self.network != "ladder" or self.hidden == "auto":
             return self
-        n_latents = len(self.hidden) if self.n_latents == "auto" else self.n_latents
-        if len(set(self.hidden)) != 1 or len(self.hidden) > n_latents:
+        n_latents = None if self.n_latents == "auto" else self.n_latents
+        if len(set(self.hidden)) != 1 or (n_latents is not None and len(self.hidden) > n_latents):
             raise ValueError(
-                f"hidden is {shown(self.hidden)}, but a ladder has a level for each entry, all of the same "
-                f"width, and at least one of the {self.n_latents} latents on each"
+                f"hidden is {shown(self.hidden)}, but a ladder has a level for each entry, one at least, all of the "
+                "same width, and a latent or more on each"
+                + ("" if n_latents is None else f"; n_latents is {n_latents}")
             )
         return self
 

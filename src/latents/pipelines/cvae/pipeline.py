@@ -32,11 +32,10 @@ def create_pipeline() -> Pipeline:
         [
             node(nodes.ingest, "raw_images", "images", name="ingest"),
             node(nodes.scale_pixels, ["images", "params:features"], "pixels", name="features"),
-            node(nodes.choose, ["pixels", "images", "params:fit"], "choice", name="choose"),
             node(
                 nodes.split,
-                ["pixels", "images", "params:split", "choice"],
-                ["split", "test"],
+                ["pixels", "images", "params:split", "params:fit"],
+                ["split", "choice", "test"],
                 name="split",
             ),
             node(
