@@ -40,7 +40,7 @@ def test_the_digits_are_ink_and_few(caplog):
         "epochs": 100,
         "batch_size": 128,
     }
-    assert "1437 ink images of 8 x 8, 133 to 150 of each of 10 classes: bernoulli pixels" in caplog.text
+    assert "1438 ink images of 8 x 8, 133 to 150 of each of 10 classes: bernoulli pixels" in caplog.text
     assert "white is 16" in caplog.text
 
 

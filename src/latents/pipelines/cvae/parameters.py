@@ -75,8 +75,8 @@ class FitParameters(Parameters):
         n_latents = None if self.n_latents == "auto" else self.n_latents
         if len(set(self.hidden)) != 1 or (n_latents is not None and len(self.hidden) > n_latents):
             raise ValueError(
-                f"hidden is {shown(self.hidden)}, but a ladder has a level for each entry, one at least, all of the "
-                "same width, and a latent or more on each"
+                f"hidden is {shown(self.hidden)}, but a ladder has a level for each entry, one at least, all of "
+                "the same width, and a latent or more on each"
                 + ("" if n_latents is None else f"; n_latents is {n_latents}")
             )
         return self
