@@ -101,8 +101,8 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
             "How far drawings lie from the nearest training image. The model has not seen the test images: they "
             "are what new images look like. Drawings that lie nearer copy, or the model draws only the commonest "
             "images; those that lie farther have something odd to them. Copies are training images in the form of "
-            "drawings: where they lie as far as test images, as small ones may that are binarised, copying cannot "
-            "be seen.",
+            "drawings: where even these lie as far as test images, as of small binarised images, copying cannot be "
+            "seen.",
             figures["nearest_distances"],
         ),
         Section(
@@ -113,16 +113,16 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
         ),
         Section(
             "One style in every class",
-            "The code of a test image says how it is written, not what: with the same z, in units of p(z | y), "
-            "the model writes every class. Rows that look as if by one hand show that "
-            "z and y have parted their work.",
+            "The code of a test image says how it looks, not what it is: with the same z, in units of p(z | y), "
+            "the model draws every class. Rows of one style, as if by one hand, show that z and y have parted "
+            "their work.",
             figures["styles"],
         ),
         Section(
             "Between classes",
             "The weight of one class goes down, that of the next up, while z, in units of p(z | y), "
             "stays. The model has seen nothing but pure classes, so the middle is its own idea; "
-            "strokes that both share stay where they are.",
+            "what both share stays where it is.",
             figures["class_paths"],
         ),
         Section(
@@ -143,7 +143,7 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
         Section(
             "Class by class",
             "Classes from the hardest down. A low bound with a low reconstruction has shapes that the code does "
-            "not catch; a high KL means many ways to write it. The gap from the bound to log p(x | y) is what a "
+            "not catch; a high KL means many ways to look. The gap from the bound to log p(x | y) is what a "
             "better q(z | x, y) could gain. A class of few training images (right) is often described worse: "
             "cvae.fit.class_weight lets it count for more. classes.csv has the numbers.",
             figures["class_bounds"],
@@ -163,8 +163,8 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
         ),
         Section(
             "Test images and what comes back",
-            "Test images as the model saw them above, pixel means decoded from their codes below. Strokes that "
-            "the code has no room for come back blurred or straightened.",
+            "Test images as the model saw them above, pixel means decoded from their codes below. What the "
+            "code has no room for comes back blurred or straightened.",
             figures["reconstructions"],
         ),
         Section(

@@ -58,8 +58,8 @@ def test_the_benchmark_has_our_defaults():
 
 def test_the_larger_network_is_the_benchmarks_but_for_its_size():
     benchmark, large = parameters("benchmark"), parameters("large")
-    differ = {name for name in benchmark["fit"] if benchmark["fit"][name] != large["fit"].get(name)}
-    assert differ == {"hidden", "n_latents", "learning_rate"}
+    differ = {name for name in large["fit"] if benchmark["fit"].get(name) != large["fit"][name]}
+    assert differ == {"hidden", "n_latents", "learning_rate", "posterior"}
     assert {**large, "fit": None} == {**benchmark, "fit": None}
     assert FitParameters(**parameters("base")["fit"] | large["fit"]).n_latents == 64
     for name in ("catalog_cvae.yml", "catalog_cvae_inference.yml"):

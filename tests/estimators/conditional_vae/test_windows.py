@@ -14,8 +14,8 @@ from latents.engines import LocalEngine
 from latents.estimators import ConditionalVAE
 from latents.estimators.conditional_vae.batches import Batches, grey_levels
 from latents.estimators.conditional_vae.checkpoints import digest_of, read
-from latents.estimators.conditional_vae.pixels import binarise
-from latents.estimators.conditional_vae.windows import ReadImages, batches_of, fingerprint_of, typical
+from latents.estimators.conditional_vae.pixels import DiscretisedPixels, binarise
+from latents.estimators.conditional_vae.windows import ReadImages, batches_of, begin, fingerprint_of
 from tests.estimators.conditional_vae.test_checkpoints import Stop, assert_same, stop_at
 from tests.estimators.conditional_vae.test_objective import seeded
 
@@ -70,6 +70,7 @@ def read_of(X, **how):
         {},
         {"network": "reference", "hidden": (8,)},
         {"likelihood": "gaussian"},
+        {"likelihood": "discretised"},
         {"objective": "iwae", "n_particles": 2},
     ],
 )
@@ -84,13 +85,22 @@ def test_all_that_fit_into_a_window_give_the_fit_of_memory_bit_for_bit(images, m
         assert_same(model, expected)
 
 
+@pytest.mark.parametrize(("n", "size"), [(1, 1), (20, 7), (2500, 300), (1999, 1999)])
+def test_discretised_pixels_begin_alike_whether_images_are_read_or_held(n, size):
+    X = np.random.default_rng(2).random((n, 3), np.float32)
+    held, read = DiscretisedPixels(), DiscretisedPixels()
+    held.begin(torch.from_numpy(X))
+    begin(read, read_of(cut(X, size), window=12))  # an image at a time
+    assert torch.equal(read.start, held.start)
+
+
 def test_grey_values_that_are_no_levels_are_read_as_well(images):
     X, y = np.random.default_rng(1).random((N, P)), images[1]
     expected = ConditionalVAE(**SMALL).fit(X, y)
     assert_same(ConditionalVAE(**SMALL).fit(cut(X, 40), y), expected)
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "discretised"])
 @pytest.mark.parametrize("n_window", [20, 64])
 def test_a_mapped_array_gives_the_fit_of_its_blocks(images, mapped, likelihood, n_window):
     model = ConditionalVAE(**SMALL, likelihood=likelihood, window=n_window * P)
@@ -195,10 +205,10 @@ def test_digest_and_variances_are_those_of_memory(images):
         blocks = cut(X.numpy(), size)
         several, one = read_of(blocks, window=4), read_of(blocks)
         assert fingerprint_of(several, y) == fingerprint_of(one, y) == digest_of(X, y)
-        assert torch.equal(typical(one), X)
-        assert len(typical(several)) == 2
+        assert torch.equal(one.kept, X)
+        assert len(several.alike) == 2
         for moment in (torch.mean, lambda x, dim: x.var(dim=dim, correction=0)):
-            torch.testing.assert_close(moment(typical(several), dim=0), moment(X, dim=0))
+            torch.testing.assert_close(moment(several.alike, dim=0), moment(X, dim=0))
 
 
 # Checkpoints

@@ -71,7 +71,7 @@ class ConditionalVAE(
 
     The model draws latents z from p(z | y) and then each pixel of x from a Bernoulli distribution
     whose logit is a network's output (or from another `likelihood`), p(x | z, y). A second network gives
-    q(z | x, y), a diagonal Gaussian (in a ladder, on each level given those above it). Both are trained by
+    q(z | x, y), a Gaussian (in a ladder, on each level given those above it). Both are trained by
     ascending the lower bound (source, section 3), in nats per image,
 
     .. math::
@@ -81,8 +81,8 @@ class ConditionalVAE(
 
     with one sample of z in the expectation and the KL term in closed form. Grey values are
     probabilities: training binarises an image afresh each time it is drawn. With discretised pixels they are
-    taken for the nearest of the 256 that 8 bits have, and with Gaussian ones as they are: bounds are then log
-    densities, still in nats, which may be positive.
+    taken for the nearest of the 256 that 8 bits have, and with Gaussian ones as they are: bounds of the latter
+    are log densities, still in nats, which may be positive.
 
     Parameters
     ----------
