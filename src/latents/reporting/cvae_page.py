@@ -101,8 +101,8 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
             "How far drawings lie from the nearest training image. The model has not seen the test images: they "
             "are what new images look like. Drawings that lie nearer copy, or the model draws only the commonest "
             "images; those that lie farther have something odd to them. Copies are training images in the form of "
-            "drawings: where even these lie as far as test images, as of small binarised images, copying cannot be "
-            "seen.",
+            "drawings: where even these lie as far as test images, as small binarised ones do, copying cannot "
+            "be seen.",
             figures["nearest_distances"],
         ),
         Section(
