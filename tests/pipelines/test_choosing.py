@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from latents.estimators import ConditionalVAE
 from latents.features.images import ScaledRows, check_white
 from latents.pipelines.cvae import nodes
-from latents.pipelines.cvae.choosing import choose
+from latents.pipelines.cvae.choosing import choose, settled
 from latents.pipelines.cvae.parameters import FeaturesParameters, FitParameters
 from latents.pipelines.shared import SplitParameters
 from tests.pipelines.test_cvae_pictures import FIT, made_up
@@ -76,6 +76,12 @@ def test_what_is_asked_for_stays_and_the_rest_goes_with_it(asked):
     images = nodes.ingest(made_up())
     model.fit(images["images"].reshape(90, -1) / 255, images["labels"])
     assert np.isfinite(model.score([[0.5] * 30], ["bar"]))
+
+
+def test_of_an_earlier_choice_only_what_is_auto_is_taken():
+    choice = {"likelihood": "bernoulli", "n_latents": 12, "hidden": [128], "epochs": 100, "batch_size": 64}
+    asked = {"epochs": 3, "batch_size": "auto", "precision": "auto", "random_state": 0}
+    assert settled(asked, choice) == {**asked, "batch_size": 64}
 
 
 @pytest.mark.parametrize(

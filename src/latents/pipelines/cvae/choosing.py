@@ -1,7 +1,7 @@
 """What suits a set of images, where parameters say ``auto``: it follows from the images alone."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -86,6 +86,14 @@ def choose(shape: Sequence[int], greyness: float, labels: NDArray[Any], params: 
             *(some_of(classes[sizes < _FEW].tolist()), _FEW),
         )
     return choice
+
+
+def settled(parameters: Mapping[str, Any], choice: Choice) -> dict[str, Any]:
+    """Return parameters of a fit with what was chosen in place of ``auto``.
+
+    A choice may be of an earlier run, with other parameters: what they say themselves stays.
+    """
+    return {name: _asked(value, choice.get(name, value)) for name, value in parameters.items()}
 
 
 def _asked(asked: Any, chosen: Any) -> Any:

@@ -192,10 +192,10 @@ def fit(
     is_small = len(train) * grey.shape[1] <= _IN_MEMORY
     X, y = grey[train] if is_small else RowBlocks(grey, train, _BLOCK), pixels["y"][train]
     shape = images["images"].shape[1:]
-    parameters = {**params.model_dump(exclude={"checkpoint_every"}), **choice, "image_shape": shape}
-    model = estimators.ConditionalVAE(**parameters)
+    parameters = choosing.settled(params.model_dump(exclude={"checkpoint_every"}), choice)
+    model = estimators.ConditionalVAE(**parameters, image_shape=shape)
     look = look_on(test, shape, watch, monitor, snapshots)
-    with monitor.watch("VAE epochs", total=choice["epochs"]) as callback:
+    with monitor.watch("VAE epochs", total=model.epochs) as callback:
         model = engine.begun().train(
             model,
             X,
@@ -338,4 +338,5 @@ def export(
 def report(metrics: dict[str, float], parameters: dict[str, Any], choice: Choice, **figures: Any) -> str:
     """Write the report of the figures that `draw` has left (HTML); of parameters it tells what was fitted."""
     asked = plain(parameters)
-    return reporting.pages.cvae(figures, metrics, {**asked, "fit": {**asked["fit"], **choice}})
+    fitted = choosing.settled(asked["fit"], choice)
+    return reporting.pages.cvae(figures, metrics, {**asked, "fit": fitted})
