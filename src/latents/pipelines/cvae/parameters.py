@@ -31,6 +31,10 @@ def _in_bytes(value: object) -> object:
 Bytes = Annotated[PositiveInt, BeforeValidator(_in_bytes)]
 
 
+Widths = Annotated[
+    Auto | Annotated[list[PositiveInt], Tag("list")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "list"),
+]
 Count = Annotated[Auto | Annotated[PositiveInt, Tag("number")], NAME_OR_NUMBER]
 
 
@@ -53,7 +57,7 @@ class FitParameters(Parameters):
     objective: Literal["elbo", "iwae"]
     n_particles: PositiveInt
     n_latents: Count
-    hidden: Annotated[Auto | Annotated[list[PositiveInt], Tag("number")], NAME_OR_NUMBER]
+    hidden: Widths
     epochs: Count
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0)]
