@@ -267,7 +267,7 @@ def test_the_other_environments_on_small_data_in_the_same_layouts(project, env):
     assert (pca["n_samples"], pca["n_components"]) == (600, 50)
     assert project.metrics("cvae", env)["epochs"] == 1
     model, network = (project.predictor(name, env).model for name in ("clustering", "cvae"))
-    expected = ("reference", 40, [500, 500], 128) if env == "reference" else ("ladder", 48, [256] * 6, 256)
+    expected = ("reference", 40, [500, 500], 128) if env == "reference" else ("ladder", 48, [288] * 6, 256)
     assert (network.network, network.n_latents, list(network.hidden), network.batch_size) == expected
     assert (project.path / f"data/{env}/07_model_output/cvae/epochs/epoch_0001.png").is_file()
     if env == "reference":  # the source to the letter
