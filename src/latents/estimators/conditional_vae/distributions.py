@@ -18,9 +18,14 @@ class Gaussian(NamedTuple):
         """Return mean + sigma * noise, (..., n, L), differentiable in the parameters."""
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
+    def log_density(self, z: Tensor) -> Tensor:
+        """Return log N(z; mean, diag sigma^2) of z (..., L) in nats, summed over the last axis."""
+        scaled = (z - self.mean).square() * torch.exp(-self.log_variance)
+        return -0.5 * (math.log(2 * math.pi) + self.log_variance + scaled).sum(-1)
+
     def log_density_of_draw(self, z: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG002
         """Return the log density of z = ``draw(noise)`` in nats, (..., n)."""
-        return gaussian_log_density(z, self)
+        return self.log_density(z)
 
     def divergence(self, p: "Gaussian") -> Tensor:
         """KL(q || p) of this q in nats, summed over the last axis.
@@ -65,13 +70,6 @@ class CorrelatedGaussian(NamedTuple):
 
 
 Posterior = Gaussian | CorrelatedGaussian
-
-
-def gaussian_log_density(z: Tensor, gaussian: Gaussian) -> Tensor:
-    """Return log N(z; mean, diag sigma^2) of z (..., L) in nats, summed over the last axis."""
-    mean, log_variance = gaussian
-    scaled = (z - mean).square() * torch.exp(-log_variance)
-    return -0.5 * (math.log(2 * math.pi) + log_variance + scaled).sum(-1)
 
 
 class StandardPrior(nn.Module):

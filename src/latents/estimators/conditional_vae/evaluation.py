@@ -12,10 +12,9 @@ from torch import Tensor
 
 from latents.estimators.conditional_vae.interface import BoundTerms, ConditionalNetwork
 
-# Rows a network sees at once: enough for fast products, few enough to stay in cache. Of a model that says several
-# numbers of a pixel, fewer by so many.
+# Rows a network sees at once: enough for fast products, few enough to stay in cache.
 _ROWS = 4096
-# Of what several numbers tell of each place so many at once, as of that many rows of 28 x 28 pixels.
+# Outputs at once of pixel models that take several numbers for a place: as many as so many rows of MNIST have.
 _NUMBERS = _ROWS * 28 * 28
 # Of the noise, always the same: a model scores the same twice, and two models meet the same luck.
 _SEED = 0

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from latents.estimators.conditional_vae.distributions import (
     Gaussian,
     Posterior,
-    gaussian_log_density,
 )
 from latents.estimators.conditional_vae.pixels import PixelModel
 
@@ -21,9 +20,8 @@ class Sizes(NamedTuple):
     """How large a network is: what every architecture is built by.
 
     `n_outputs` are the numbers that the pixel model is told of an image, those for each place side by side.
-    `hidden` are widths, of what is for the architecture to say. `image_shape` is (height, width) or (height,
-    width, channels) of the images whose pixels come row by row, channels last; None where it is not known.
-    `is_correlated` says whether q, where it has levels, is a Gaussian of any covariance on each.
+    `hidden` are widths, of what is for the architecture to say. `is_correlated` says whether q, where it has
+    levels, is a Gaussian of any covariance on each.
     """
 
     n_pixels: int
@@ -31,8 +29,7 @@ class Sizes(NamedTuple):
     n_classes: int
     n_latents: int
     hidden: Sequence[int]
-    image_shape: tuple[int, ...] | None = None
-    is_correlated: bool = False
+    is_correlated: bool
 
 
 class LatentLevel(NamedTuple):
@@ -157,8 +154,7 @@ class ConditionalNetwork(nn.Module, ABC):
         log_ratio = reduce(
             add,
             (
-                gaussian_log_density(level.z, level.prior)
-                - _of_image(level).log_density_of_draw(level.z, part)
+                level.prior.log_density(level.z) - _of_image(level).log_density_of_draw(level.z, part)
                 for level, part in zip(through.levels, parts, strict=True)
             ),
         )

@@ -155,7 +155,7 @@ class LadderNetwork(ConditionalNetwork):
     """
 
     def __init__(self, sizes: Sizes, prior: str, pixels: PixelModel, generator: torch.Generator) -> None:
-        n_pixels, n_outputs, n_classes, n_latents, hidden, _, is_correlated = sizes
+        n_pixels, n_outputs, n_classes, n_latents, hidden, is_correlated = sizes
         super().__init__(n_latents, n_outputs, pixels)
         n_levels, width = len(hidden), hidden[0]
         self.has_standard_prior = prior == "standard"
@@ -173,7 +173,7 @@ class LadderNetwork(ConditionalNetwork):
     @staticmethod
     def n_weights(sizes: Sizes, prior: str) -> int:  # noqa: ARG004
         """See ``ConditionalNetwork``."""
-        n_pixels, n_outputs, n_classes, n_latents, hidden, _, is_correlated = sizes
+        n_pixels, n_outputs, n_classes, n_latents, hidden, is_correlated = sizes
         n_levels, width = len(hidden), max(hidden)
         n_ascents = -(-n_levels // 2)
         n_features = _UNITS_PER_LATENT * n_latents

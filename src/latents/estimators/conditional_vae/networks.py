@@ -1,12 +1,13 @@
 """The architectures by name. To add one, write a ``ConditionalNetwork`` and enter it here."""
 
 from collections.abc import Sequence
+from typing import Required, TypedDict, Unpack
 
 import torch
 
 from latents.estimators.conditional_vae.interface import ConditionalNetwork, Sizes
 from latents.estimators.conditional_vae.ladder import LadderNetwork
-from latents.estimators.conditional_vae.pixels import pixel_model
+from latents.estimators.conditional_vae.pixels import PixelModel, pixel_model
 from latents.estimators.conditional_vae.reference import ReferenceNetwork
 
 POSTERIORS = ("correlated", "diagonal")
@@ -18,44 +19,42 @@ NETWORKS: dict[str, type[ReferenceNetwork] | type[LadderNetwork]] = {
 }
 
 
-def n_weights(
-    network: str,
-    prior: str,
-    *,
-    likelihood: str = "bernoulli",
-    n_pixels: int,
-    n_classes: int,
-    n_latents: int,
-    hidden: Sequence[int],
-    image_shape: tuple[int, ...] | None = None,
-    posterior: str = "correlated",
-) -> int:
+class Options(TypedDict, total=False):
+    """What a network is built by, beside name and prior: sizes of the data, arguments of ``ConditionalVAE``."""
+
+    n_pixels: Required[int]
+    n_classes: Required[int]
+    n_latents: Required[int]
+    hidden: Required[Sequence[int]]
+    likelihood: str  # by default bernoulli
+    posterior: str  # by default correlated
+    image_shape: tuple[int, ...] | None
+
+
+def n_weights(network: str, prior: str, **options: Unpack[Options]) -> int:
     """Return how many numbers the named network learns, those of its pixel model apart; none is made."""
-    n_outputs = pixel_model(likelihood, image_shape).n_outputs(n_pixels)
-    is_correlated = posterior == "correlated"
-    return NETWORKS[network].n_weights(
-        Sizes(n_pixels, n_outputs, n_classes, n_latents, hidden, image_shape, is_correlated), prior
-    )
+    return NETWORKS[network].n_weights(_sizes_and_pixels(options)[0], prior)
 
 
 def build(
-    network: str,
-    prior: str,
-    *,
-    likelihood: str = "bernoulli",
-    n_pixels: int,
-    n_classes: int,
-    n_latents: int,
-    hidden: Sequence[int],
-    image_shape: tuple[int, ...] | None = None,
-    posterior: str = "correlated",
-    generator: torch.Generator,
+    network: str, prior: str, *, generator: torch.Generator, **options: Unpack[Options]
 ) -> ConditionalNetwork:
     """Build the named network, prior and pixel model, initialised from `generator` (on the CPU).
 
     It is in evaluation mode, which training leaves for the length of an epoch.
     """
-    pixels = pixel_model(likelihood, image_shape)
-    n_outputs, is_correlated = pixels.n_outputs(n_pixels), posterior == "correlated"
-    sizes = Sizes(n_pixels, n_outputs, n_classes, n_latents, hidden, image_shape, is_correlated)
+    sizes, pixels = _sizes_and_pixels(options)
     return NETWORKS[network](sizes, prior, pixels, generator).eval()
+
+
+def _sizes_and_pixels(options: Options) -> tuple[Sizes, PixelModel]:
+    pixels = pixel_model(options.get("likelihood", "bernoulli"), options.get("image_shape"))
+    sizes = Sizes(
+        n_pixels=options["n_pixels"],
+        n_outputs=pixels.n_outputs(options["n_pixels"]),
+        n_classes=options["n_classes"],
+        n_latents=options["n_latents"],
+        hidden=options["hidden"],
+        is_correlated=options.get("posterior", "correlated") == "correlated",
+    )
+    return sizes, pixels

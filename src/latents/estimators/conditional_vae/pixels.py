@@ -21,7 +21,7 @@ _N_COMPONENTS = 5
 # Of these the narrowest, a tenth of half a step of 8 bits: it has all but a ten-thousandth on one grey value.
 _LEAST_LOG_SCALE = -math.log(10 * 2 * 255)
 _LARGEST_LOG_SCALE = 5.0  # far outside what training reaches; it keeps one bad step from ending in infinities
-# How far an output of 1 moves a mean: what a network says before it has learned anything, it says of neighbours.
+# How far an output of 1 moves a mean: what a network says before it has learned anything moves it little.
 _REACH = 0.1
 
 
@@ -32,9 +32,8 @@ class PixelModel(nn.Module, ABC):
     """
 
     is_binary: bool
-    n_looked_at: int | None = (
-        0  # images, evenly spread, by which it begins; None: the means and variances of all
-    )
+    # Images, evenly spread, by which it begins; None: the means and variances of all.
+    n_looked_at: int | None = 0
     n_channels = 1  # pixels that are described together
     n_per_place = 1  # numbers that describe them
 
