@@ -41,10 +41,18 @@ def test_what_would_help_most_is_named():
     n_latents=st.integers(5, 12),
     n_layers=st.integers(1, 5),
     width=st.integers(1, 7),
+    n_spatial=st.integers(0, 3),
+    side=st.sampled_from([1, 9]),
 )
-def test_weights_are_counted_without_being_made(network, prior, n_layers, width, is_coloured, **sizes):
+def test_weights_are_counted_without_being_made(
+    network, prior, n_layers, width, is_coloured, n_spatial, side, **sizes
+):
     sizes["hidden"] = [width] * n_layers
-    sizes["image_shape"] = (sizes["n_pixels"] // 3, 1, 3) if is_coloured else None
+    sizes["spatial"] = [width] * n_spatial
+    sizes["n_pixels"] *= side
+    sizes["image_shape"] = (
+        (sizes["n_pixels"] // 3, 1, 3) if is_coloured else (side, sizes["n_pixels"] // side)
+    )
     made = build(network, prior, generator=seeded(), **sizes)
     of_pixels = sum(w.numel() for w in made.pixels.parameters())
     assert n_weights(network, prior, **sizes) == sum(w.numel() for w in made.parameters()) - of_pixels
@@ -67,6 +75,7 @@ def test_the_reference_has_layers_of_any_widths():
         ({"network": "reference", "n_latents": HUGE, "hidden": (500,)}, "n_latents=1000000000"),
         ({"network": "reference", "hidden": (500, HUGE)}, r"hidden=\(500, 1000000000\)"),
         ({"n_particles": HUGE * 100}, "n_particles=1000"),
+        ({"spatial": (HUGE,), "image_shape": (5, 1)}, r"spatial=\(1000000000,\)"),
     ],
 )
 def test_a_vae_of_any_size_is_refused_by_the_name_of_the_size(parameters, named):

@@ -36,6 +36,7 @@ FIT = {
     "n_particles": 1,
     "n_latents": 3,
     "hidden": [16],
+    "spatial": [],
     "epochs": 4,
     "batch_size": 32,
     "learning_rate": 1e-2,

@@ -78,7 +78,7 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
                 "Distance of drawings to the nearest training image, over that of test images: well below 1, "
                 "they are copies, or vary less than real images.",
             ),
-            ("active_units", f"Latents that tell anything, of {fit['n_latents']}."),
+            ("active_units", f"Latents that tell anything, of {metrics['n_latents']}."),
             ("seconds_per_epoch", "Wall time of one pass over the training images."),
         ],
     )

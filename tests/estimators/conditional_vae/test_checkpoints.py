@@ -85,6 +85,7 @@ def test_state_of_any_shape_comes_back():
         {"likelihood": "gaussian"},
         {"likelihood": "discretised"},
         {"objective": "iwae", "n_particles": 2},
+        {"spatial": (4,), "image_shape": (3, 4)},
     ],
 )
 @pytest.mark.parametrize("every", [1, 2, 3])
@@ -133,6 +134,7 @@ def test_a_finished_training_is_not_trained_again(images, path):
         ({"learning_rate": 2e-2}, r"parameters.learning_rate 0.01 there, 0.02 here"),
         ({"hidden": (9, 9)}, r"parameters.hidden \[8, 8\] there, \[9, 9\] here"),
         ({"epochs": 5}, r"parameters.epochs 4 there, 5 here"),
+        ({"spatial": (4,), "image_shape": (3, 4)}, r"spatial levels"),
         ({"random_state": 1}, r"seeds "),
         ({"random_state": None}, r"seeds "),
     ],

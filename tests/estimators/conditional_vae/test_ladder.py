@@ -25,7 +25,9 @@ MODELS = [
     ("per_class", {"hidden": (6,)}),
     ("standard", {"hidden": (6,)}),
     ("standard", {"hidden": (6,), "posterior": "diagonal"}),
+    ("standard", {"hidden": (6,), "n_latents": 1, "spatial": (4,), "image_shape": (2, 1), "n_pixels": 2}),
 ]
+SPATIAL = {"hidden": (6, 6), "spatial": (4, 4), "image_shape": (1, 5)}  # on five cells
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +53,8 @@ def whole(gaussian):
     return MultivariateNormal(gaussian.mean, scale_tril=factor)
 
 
-def images(n=4):
-    return torch.randint(0, 2, (n, N_PIXELS), generator=seeded(3)).float(), torch.arange(n) % N_CLASSES
+def images(n=4, n_pixels=N_PIXELS):
+    return torch.randint(0, 2, (n, n_pixels), generator=seeded(3)).float(), torch.arange(n) % N_CLASSES
 
 
 def normal_grid(n_latents):
@@ -74,7 +76,7 @@ def exact_log_likelihood(network, x, y):
 @torch.no_grad()
 def test_importance_sampling_is_quadrature(prior, changes):
     network = ladder(prior, **changes)
-    x, y = images()
+    x, y = images(n_pixels=network.n_outputs)
     noise = torch.randn(30_000, len(x), network.n_latents, generator=seeded())
     weights = sum(network.weigh(x, y, noise)).double().exp()
     error = weights.std(dim=0) / weights.mean(dim=0) / math.sqrt(len(weights))
@@ -89,7 +91,7 @@ def test_importance_sampling_is_quadrature(prior, changes):
 def test_the_bound_is_the_exact_one_on_average(prior, changes):
     """E_q log p(x | z, y) - KL by quadrature over q, the divergences of the levels by torch."""
     network = ladder(prior, **changes)
-    x, y = images()
+    x, y = images(n_pixels=network.n_outputs)
     points, log_weights = normal_grid(network.n_latents)
     through = network.passage(y, x=x, noise=points[:, None].expand(-1, len(y), -1))
     kl = sum(torch_kl(whole(level.posterior), whole(level.prior)) for level in through.levels)
@@ -105,11 +107,12 @@ def test_the_bound_is_the_exact_one_on_average(prior, changes):
     assert (exact < exact_log_likelihood(network, x, y)).all()
 
 
+@pytest.mark.parametrize("changes", [{"n_latents": 5, "hidden": (6, 6, 6)}, SPATIAL])
 @torch.no_grad()
-def test_the_divergence_is_that_of_the_draws():
-    network = ladder(n_latents=5, hidden=(6, 6, 6))
+def test_the_divergence_is_that_of_the_draws(changes):
+    network = ladder(**changes)
     x, y = images()
-    noise = torch.randn(40_000, len(x), 5, generator=seeded())
+    noise = torch.randn(40_000, len(x), network.n_latents, generator=seeded())
     kl = network.infer(x, y, noise)[1]
     log_ratio = network.weigh(x, y, noise)[1]
     difference = kl + log_ratio
@@ -121,6 +124,8 @@ def test_latents_are_dealt_out_from_the_top():
     assert ladder(n_latents=5, hidden=(6, 6, 6)).sizes == [2, 2, 1]
     assert ladder(n_latents=8, hidden=(6,)).sizes == [8]
     assert ladder(n_latents=6, hidden=(6, 6, 6)).sizes == [2, 2, 2]
+    assert ladder(n_latents=3, **SPATIAL).sizes == [2, 1, 5, 5]
+    assert ladder(n_latents=3, **SPATIAL).n_latents == 13
 
 
 def test_an_impossible_ladder_is_refused_and_leaves_a_model_as_it_was(digits):
@@ -137,12 +142,13 @@ def test_a_passage_needs_a_way():
         ladder().passage(torch.tensor([0]))
 
 
+@pytest.mark.parametrize("changes", [{"n_latents": 5, "hidden": (6, 6, 6)}, {"n_latents": 3, **SPATIAL}])
 @pytest.mark.parametrize("prior", ["standard", "per_class"])
 @torch.no_grad()
-def test_noise_and_latents_are_two_names_of_one_thing(prior):
-    network = ladder(prior, n_latents=5, hidden=(6, 6, 6))
+def test_noise_and_latents_are_two_names_of_one_thing(prior, changes):
+    network = ladder(prior, **changes)
     y = torch.tensor([2, 0, 1])
-    noise = torch.randn(7, 3, 5, generator=seeded())
+    noise = torch.randn(7, 3, network.n_latents, generator=seeded())
     drawn = network.passage(y, noise=noise)
     torch.testing.assert_close(network.standardise(drawn.z, y), noise, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(network.passage(y, z=drawn.z).outputs, drawn.outputs, atol=1e-4, rtol=1e-4)
@@ -168,11 +174,12 @@ def test_another_prior_changes_the_divergence_of_the_top_level_alone():
     assert not network.has_standard_prior
 
 
+@pytest.mark.parametrize("changes", [{"n_latents": 4, "hidden": (6, 6)}, SPATIAL])
 @pytest.mark.parametrize("prior", ["standard", "per_class"])
-def test_every_weight_has_a_part_in_the_bound(prior):
-    network = ladder(prior, n_latents=4, hidden=(6, 6)).train()
+def test_every_weight_has_a_part_in_the_bound(prior, changes):
+    network = ladder(prior, **changes).train()
     x, y = images(9)
-    reconstruction, kl = network.infer(x, y, torch.randn(9, 4, generator=seeded()))
+    reconstruction, kl = network.infer(x, y, torch.randn(9, network.n_latents, generator=seeded()))
     (reconstruction - kl).sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad.abs().max() > 1e-6, name

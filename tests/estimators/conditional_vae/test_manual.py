@@ -38,14 +38,15 @@ def test_both_ways_between_images_and_latents():
 
 def test_the_options_are_parameters():
     blocks = re.findall(r"```yaml\n(cvae:\n  fit:\n.*?)```", MANUAL, flags=re.DOTALL)
-    of_model, of_classes = (yaml.safe_load(block)["cvae"]["fit"] for block in blocks)
-    (by_class,) = re.findall(r"or by class, ({.*}):", blocks[1])
+    of_model, with_places, of_classes = (yaml.safe_load(block)["cvae"]["fit"] for block in blocks)
+    (by_class,) = re.findall(r"or by class, ({.*}):", blocks[2])
     for class_weight in (of_classes["class_weight"], yaml.safe_load(by_class)):
         fit = FitParameters(**parameters("base")["fit"] | {"class_weight": class_weight})
         small = {"n_latents": 2, "hidden": (8,), "epochs": 1, "class_weight": fit.class_weight}
         ConditionalVAE(**small).fit(load_digits().data / 16, load_digits().target)
     fit = FitParameters(**parameters("base")["fit"] | of_model)
     assert (fit.prior, fit.likelihood, fit.objective, fit.n_particles) == ("per_class", "gaussian", "iwae", 5)
+    assert len(FitParameters(**parameters("base")["fit"] | with_places).spatial) == 4
 
 
 def test_the_benchmark_has_our_defaults():
@@ -53,7 +54,7 @@ def test_the_benchmark_has_our_defaults():
     given = FitParameters(**parameters("base")["fit"] | parameters("benchmark")["fit"]).model_dump()
     for name, value in given.items():
         if name not in {"checkpoint_every", "random_state"}:
-            assert value == (list(defaults[name]) if name == "hidden" else defaults[name]), name
+            assert value == (list(defaults[name]) if name in {"hidden", "spatial"} else defaults[name]), name
 
 
 def test_the_larger_network_is_the_benchmarks_but_for_its_size():

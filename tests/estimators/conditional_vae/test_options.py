@@ -220,7 +220,14 @@ def test_grey_values_are_learned_as_they_are(noisy):
     assert (model.predict(held_out[0], n_samples=5) == held_out[1]).mean() > 0.95
 
 
-@pytest.mark.parametrize("network", [{}, {"network": "ladder", "n_latents": 4, "hidden": (8, 8)}])
+@pytest.mark.parametrize(
+    "network",
+    [
+        {},
+        {"network": "ladder", "n_latents": 4, "hidden": (8, 8)},
+        {"network": "ladder", "hidden": (8,), "spatial": (4,), "image_shape": (8, 8)},
+    ],
+)
 @pytest.mark.parametrize("changes", [{"likelihood": "gaussian"}, {"objective": "iwae", "n_particles": 3}])
 def test_options_learn_on_either_network_and_are_saved(digits, tmp_path, network, changes):
     model = ConditionalVAE(**SMALL | network | changes)

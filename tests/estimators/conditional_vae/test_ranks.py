@@ -33,13 +33,16 @@ CASES = [
     for objective in ("elbo", "iwae")
     for n_images in (29, 25)
     for kind in ("plain", "graph")
-]
+] + [("spatial", "elbo", 29, kind) for kind in ("plain", "graph")]
 
 
 def state_after(network, objective, n_images, kind, hidden=(8, 8), ranks=None):
     """Two epochs of a small training: all that it remembers by name, and what it told of."""
+    sizes = {"n_pixels": 9, "n_classes": 2, "n_latents": 4, "hidden": hidden}
+    if network == "spatial":
+        network, sizes = "ladder", {**sizes, "spatial": (4,), "image_shape": (3, 3)}
     learner = learner_with_adam(
-        build(network, "per_class", n_pixels=9, n_classes=2, n_latents=4, hidden=hidden, generator=seeded()),
+        build(network, "per_class", generator=seeded(), **sizes),
         *(16,),
         **{"learning_rate": 1e-3, "beta_2": 0.99, "schedule": "cosine", "kl_warm_up": 0.5},
     )
@@ -48,7 +51,7 @@ def state_after(network, objective, n_images, kind, hidden=(8, 8), ranks=None):
         pixels_of(grey, binarise=True),
         torch.arange(n_images) % 2,
         batch_size=8,
-        n_latents=4,
+        n_latents=learner.network.n_latents,
         n_particles=3 if objective == "iwae" else 1,
         generator=seeded(3),
     )

@@ -31,8 +31,10 @@ def uncompiled(monkeypatch):
 
 def learner_of(network, likelihood="bernoulli", beta_2=0.99):
     network = build(
-        network,
+        "ladder" if network == "spatial" else network,
         "per_class",
+        spatial=(4,) if network == "spatial" else (),
+        image_shape=(3, 3),
         likelihood=likelihood,
         n_pixels=9,
         n_classes=2,
@@ -51,7 +53,7 @@ def batches_of(learner, n_particles=1):
         pixels_of(grey, binarise=learner.network.pixels.is_binary),
         torch.arange(N_IMAGES) % 2,
         batch_size=BATCH_SIZE,
-        n_latents=4,
+        n_latents=learner.network.n_latents,
         n_particles=n_particles,
         generator=seeded(3),
     )
@@ -64,7 +66,7 @@ def state_of(learner):
     return {**learner.network.state_dict(), **flat}
 
 
-@pytest.mark.parametrize("network", ["reference", "ladder"])
+@pytest.mark.parametrize("network", ["reference", "ladder", "spatial"])
 @pytest.mark.parametrize(
     ("objective", "n_particles", "likelihood"),
     [("elbo", 1, "bernoulli"), ("iwae", 3, "bernoulli"), ("elbo", 1, "gaussian"), ("iwae", 2, "discretised")],
@@ -139,7 +141,7 @@ def test_what_torch_compiles_is_the_same_training_however_many_there_were(monkey
         np.testing.assert_allclose(*courses, rtol=1e-4)
 
 
-@pytest.mark.parametrize("network", ["reference", "ladder"])
+@pytest.mark.parametrize("network", ["reference", "ladder", "spatial"])
 def test_a_training_that_is_taken_up_goes_on_bit_for_bit(uncompiled, network):
     whole, half = learner_of(network), learner_of(network)
     batches, its_batches = batches_of(whole), batches_of(half)

@@ -72,6 +72,7 @@ def read_of(X, **how):
         {"likelihood": "gaussian"},
         {"likelihood": "discretised"},
         {"objective": "iwae", "n_particles": 2},
+        {"spatial": (4,), "image_shape": (4, 3)},
     ],
 )
 def test_all_that_fit_into_a_window_give_the_fit_of_memory_bit_for_bit(images, mapped, changes):

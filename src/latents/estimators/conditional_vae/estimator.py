@@ -30,6 +30,7 @@ from latents.estimators.conditional_vae.networks import NETWORKS, POSTERIORS, bu
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS, pixel_model
 from latents.estimators.conditional_vae.ranks import Ranks
+from latents.estimators.conditional_vae.spatial import Grid
 from latents.estimators.conditional_vae.steps import SCHEDULES, learner_with_adam
 from latents.estimators.conditional_vae.training import (
     PRECISIONS,
@@ -87,11 +88,16 @@ class ConditionalVAE(
     Parameters
     ----------
     n_latents : int, default=48
-        Dimension L of z, of all levels together.
+        Dimension L of z, of all levels of `hidden` together; those of `spatial` come on top.
     hidden : sequence of int, default=(288,) * 6
         Of a ladder, a level for each entry, the width of its state, which is the same for all. Of the
         reference, the widths of the encoder's hidden layers, which the decoder has in reverse; empty:
         linear networks.
+    spatial : sequence of int, default=()
+        Of a ladder, a level for each entry below those of `hidden`, whose latents have places: one in each cell
+        of a grid of at most 8 x 8 over images of `image_shape` (7 x 7 of 28 x 28 pixels). An entry is the width of
+        a cell's state, which is the same for all. What such levels learn of one cell they know of all: the bound
+        rises well above that of wider levels without places, and a step takes two to five times as long.
     network : {"ladder", "reference"}, default="ladder"
         The architecture. ``"ladder"`` has its latents in levels, each drawn given those above it
         (``LadderNetwork``). ``"reference"`` is the source's: ReLU layers, y one-hot beside x in the
@@ -209,6 +215,7 @@ class ConditionalVAE(
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_latents": [Interval(Integral, 1, None, closed="left")],
         "hidden": [list, tuple],
+        "spatial": [list, tuple],
         "network": [StrOptions(set(NETWORKS))],
         "prior": [StrOptions(set(PRIORS))],
         "posterior": [StrOptions(set(POSTERIORS))],
@@ -234,6 +241,7 @@ class ConditionalVAE(
         "class_weight": None,
         "image_shape": None,
         "posterior": "diagonal",
+        "spatial": (),
         "window": 2**27,
     }
 
@@ -250,6 +258,7 @@ class ConditionalVAE(
         *,
         n_latents: int = 48,
         hidden: Sequence[int] = (288,) * 6,
+        spatial: Sequence[int] = (),
         network: str = "ladder",
         prior: str = "standard",
         posterior: str = "correlated",
@@ -272,6 +281,7 @@ class ConditionalVAE(
     ) -> None:
         self.n_latents = n_latents
         self.hidden = hidden
+        self.spatial = spatial
         self.network = network
         self.prior = prior
         self.posterior = posterior
@@ -425,7 +435,7 @@ class ConditionalVAE(
         checkpoints = None
         if checkpoint is not None or ranks is not None:
             parameters = {**self.get_params(), "hidden": list(self.hidden), "device": device.type}
-            for name in ("random_state", "class_weight", "image_shape", "window"):
+            for name in ("random_state", "class_weight", "image_shape", "spatial", "window"):
                 del parameters[name]
             fingerprint = {
                 "parameters": parameters,
@@ -441,6 +451,8 @@ class ConditionalVAE(
                 del parameters["posterior"]
             if network.pixels.n_channels > 1:
                 fingerprint["colours"] = network.pixels.n_channels
+            if self.spatial:
+                fingerprint["spatial levels"] = [*self.spatial, self._shape]
             if class_weights is not None:
                 fingerprint["class weights"] = class_weights.tolist()
             if isinstance(grey, ReadImages) and not grey.is_one_window:
@@ -705,7 +717,7 @@ class ConditionalVAE(
             raise ValueError(f"there are {n_numbers} weights, fewer than the network of its parameters has")
 
     def _n_weights(self, n_pixels: int, n_classes: int, **changes: Any) -> int:
-        sizes = {"n_latents": self.n_latents, "hidden": self.hidden, **changes}
+        sizes = {"n_latents": self.n_latents, "hidden": self.hidden, "spatial": self.spatial, **changes}
         return n_weights(
             self.network,
             self.prior,
@@ -727,10 +739,14 @@ class ConditionalVAE(
 
         n_outputs = pixel_model(self.likelihood, self._shape).n_outputs(n_pixels)
 
-        def of_step(n_particles: int, batch_size: int) -> int:
-            return 4 * n_particles * min(batch_size, n_images) * (self.n_latents + n_outputs)
+        # A gradient goes by the state of each cell on each level.
+        n_of_cells = Grid(*self._shape[:2]).n_cells * sum(self.spatial) if self.spatial and self._shape else 0
 
-        sizes = {"n_latents": self.n_latents, "hidden": self.hidden}
+        def of_step(n_particles: int, batch_size: int) -> int:
+            of_image = self.n_latents + n_outputs + n_of_cells
+            return 4 * n_particles * min(batch_size, n_images) * of_image
+
+        sizes = {"n_latents": self.n_latents, "hidden": self.hidden, "spatial": self.spatial}
         check_memory(sizes, of_weights, "the training of such a network", available)
         sizes = {"n_particles": self.n_particles, "batch_size": self.batch_size}
         check_memory(sizes, of_step, "a step of training", available)
@@ -744,6 +760,7 @@ class ConditionalVAE(
             n_classes=len(self.classes_),
             n_latents=self.n_latents,
             hidden=self.hidden,
+            spatial=self.spatial,
             image_shape=self._shape,
             posterior=self.posterior,
             generator=generator,
@@ -769,13 +786,18 @@ class ConditionalVAE(
             raise ValueError(f"{given}, which makes {math.prod(shape)} pixels; X has {n_pixels}")
 
     def _validate_widths(self) -> None:
-        for width in self.hidden:
-            if not isinstance(width, Integral) or width < 1:
-                raise ValueError(
-                    f"hidden is {shown(self.hidden)}, but every width must be an integer of at least 1"
-                )
+        for name, widths in (("hidden", self.hidden), ("spatial", self.spatial)):
+            for width in widths:
+                if not isinstance(width, Integral) or width < 1:
+                    raise ValueError(
+                        f"{name} is {shown(widths)}, but every width must be an integer of at least 1"
+                    )
         if self.network == "ladder":
-            check_levels(self.hidden, self.n_latents)
+            check_levels(self.hidden, self.n_latents, self.spatial, self.image_shape)
+        elif self.spatial:
+            raise ValueError(
+                f"spatial is {shown(self.spatial)}, but network is {self.network!r}, which has no levels"
+            )
 
     def _check_training(self, X: Any, y: ArrayLike) -> tuple[Tensor | ReadImages, NDArray[Any]]:
         if are_read(X):

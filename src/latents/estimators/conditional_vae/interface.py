@@ -21,7 +21,8 @@ class Sizes(NamedTuple):
 
     `n_outputs` are the numbers that the pixel model is told of an image, those for each place side by side.
     `hidden` are widths, of what is for the architecture to say. `is_correlated` says whether q, where it has
-    levels, is a Gaussian of any covariance on each.
+    levels, is a Gaussian of any covariance on each. `spatial` are widths of what lies on a grid over images of
+    `image_shape`, if anything does.
     """
 
     n_pixels: int
@@ -30,6 +31,8 @@ class Sizes(NamedTuple):
     n_latents: int
     hidden: Sequence[int]
     is_correlated: bool
+    spatial: Sequence[int] = ()
+    image_shape: Sequence[int] | None = None
 
 
 class LatentLevel(NamedTuple):

@@ -17,10 +17,12 @@ et al. 2016, "Ladder Variational Autoencoders"), and it is told relative to the 
 Within a level q is a Gaussian of any covariance, given by its Cholesky factor, or a diagonal one: what the
 latents of an image are unsure of together, independent ones can only be sure of, or unsure of each alone. The
 KL term has a closed form in either case.
+
+The lowest levels may have their latents on a grid over the image (see ``spatial``): the state is then a vector for
+each cell, all of which begin as what the levels above say of them.
 """
 
 import copy
-import math
 from collections.abc import Sequence
 from typing import Self, cast
 
@@ -28,19 +30,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from latents.estimators.conditional_vae.distributions import (
-    CorrelatedGaussian,
-    Gaussian,
-    Posterior,
-    rows_of,
-)
+from latents.estimators.conditional_vae.distributions import Gaussian, rows_of
 from latents.estimators.conditional_vae.interface import ConditionalNetwork, LatentLevel, Passage, Sizes
+from latents.estimators.conditional_vae.levels import UNITS_PER_LATENT, Level, linear
 from latents.estimators.conditional_vae.normalisation import Normalise
 from latents.estimators.conditional_vae.pixels import PixelModel
+from latents.estimators.conditional_vae.spatial import Cells, SpatialLevel, grid_of
 from latents.messages import shown
-
-# Latents of a posterior are compared with its prior through so many hidden units for each of them.
-_UNITS_PER_LATENT = 8
 
 
 class Ascent(nn.Module):
@@ -76,65 +72,20 @@ class Ascent(nn.Module):
         return features[::-1]
 
 
-class Level(nn.Module):
-    """One rung: prior and posterior of its latents, and what they add to the state.
-
-    s <- s + F z_t + W_2 silu(W_1 norm(s) + E z_t).
-    """
-
-    factor: nn.Linear | None
-
-    def __init__(
-        self, n_latents: int, width: int, generator: torch.Generator, *, is_correlated: bool
-    ) -> None:
-        super().__init__()
-        self.sizes = [width, _UNITS_PER_LATENT * n_latents, 2 * n_latents]
-        self.norm = Normalise(width)
-        self.widen = linear(width, sum(self.sizes), generator, gain=1.4)
-        self.posterior = linear(self.sizes[1], 2 * n_latents, generator, gain=0.3)
-        self.enter = linear(n_latents, 2 * width, generator, bias=False)
-        self.narrow = linear(width, width, generator, gain=0.3, bias=False)
-        # Of its l x l numbers those below the diagonal are read.
-        n_factor = n_latents**2 if is_correlated and n_latents > 1 else 0
-        self.factor = linear(self.sizes[1], n_factor, generator, gain=0.05, bias=False) if n_factor else None
-        with torch.no_grad():  # so that the prior begins near N(0, I)
-            self.widen.weight[width : -2 * n_latents] *= 0.5
-            self.widen.weight[-2 * n_latents :] *= 0.07
-
-    def read(self, state: Tensor, feature: Tensor | None) -> tuple[Tensor, Gaussian, Posterior | None]:
-        """Look at the state once: W_1 norm(s), p(z_t | z_<t, y) and, given the image's feature, q."""
-        hidden, compared, prior_parts = torch.split(self.widen(self.norm(state)), self.sizes, dim=-1)
-        # In single precision whatever the products were in, since exponentials follow. The limits lie far
-        # outside what training reaches, and keep one bad step from ending in infinities.
-        mean, log_variance = prior_parts.float().chunk(2, dim=-1)
-        prior = Gaussian(mean, log_variance.clamp(-8, 8))
-        return hidden, prior, None if feature is None else self._posterior(prior, compared + feature)
-
-    def _posterior(self, prior: Gaussian, compared: Tensor) -> Posterior:
-        # In standard deviations of what is expected without the image: zero says that it adds nothing.
-        seen = silu(compared)
-        deviation = torch.exp(0.5 * prior.log_variance)
-        shift, log_ratio = self.posterior(seen).float().chunk(2, dim=-1)
-        mean, log_variance = prior.mean + deviation * shift, prior.log_variance + log_ratio.clamp(-10, 6)
-        if self.factor is None:
-            return Gaussian(mean, log_variance)
-        n = mean.shape[-1]
-        below = self.factor(seen).float().unflatten(-1, (n, n)).tril(-1)
-        return CorrelatedGaussian(mean, log_variance, deviation.unsqueeze(-1) * below)
-
-    def forward(self, state: Tensor, hidden: Tensor, z: Tensor) -> Tensor:
-        """Return the state (..., n, width) below latents z (..., n, l)."""
-        inside, past = self.enter(z).chunk(2, dim=-1)
-        below: Tensor = state + past + self.narrow(silu(hidden + inside))
-        return below
-
-
-def check_levels(hidden: Sequence[int], n_latents: int) -> None:
-    """Refuse what makes no ``LadderNetwork``: no level, one without latents, or widths that differ."""
+def check_levels(
+    hidden: Sequence[int], n_latents: int, spatial: Sequence[int], image_shape: Sequence[int] | None
+) -> None:
+    """Refuse what makes no ``LadderNetwork``: no level, one without latents or places, or widths that differ."""
     if len(set(hidden)) != 1 or len(hidden) > n_latents:
         raise ValueError(
             f"hidden is {shown(list(hidden))}, but a ladder has a level for each entry, all of the same width, "
             f"and at least one of the {n_latents} latents on each"
+        )
+    if len(set(spatial)) > 1:
+        raise ValueError(f"spatial is {shown(list(spatial))}, but these levels are all of the same width")
+    if spatial and image_shape is None:
+        raise ValueError(
+            f"spatial is {shown(list(spatial))}, but where pixels lie is not known: image_shape is None"
         )
 
 
@@ -144,8 +95,10 @@ class LadderNetwork(ConditionalNetwork):
     Parameters
     ----------
     sizes : Sizes
-        `n_latents` are those of all levels together, dealt out evenly; what is left over goes to the levels
-        at the top. `hidden` has an entry for each level: the width of the states, the same for all.
+        `n_latents` are those of the levels of `hidden` together, dealt out evenly; what is left over goes to
+        those at the top. `hidden` has an entry for each of them: the width of their states, the same for all.
+        `spatial` has one for each level below them, with a latent for each cell of the image: the width of a
+        cell's state, the same for all.
     prior : {"standard", "per_class"}
         Of the top level: N(0, I), or a Gaussian read off the class's own state. The levels below it have
         theirs by class, and by the latents above, in either case.
@@ -155,46 +108,59 @@ class LadderNetwork(ConditionalNetwork):
     """
 
     def __init__(self, sizes: Sizes, prior: str, pixels: PixelModel, generator: torch.Generator) -> None:
-        n_pixels, n_outputs, n_classes, n_latents, hidden, is_correlated = sizes
-        super().__init__(n_latents, n_outputs, pixels)
-        n_levels, width = len(hidden), hidden[0]
+        n_levels, width, grid = len(sizes.hidden), sizes.hidden[0], grid_of(sizes)
+        per_level, extra = divmod(sizes.n_latents, n_levels)
+        of_levels = [per_level + (level < extra) for level in range(n_levels)]
+        of_cells = [] if grid is None else [grid.n_cells] * len(sizes.spatial)
+        super().__init__(sizes.n_latents + sum(of_cells), sizes.n_outputs, pixels)
         self.has_standard_prior = prior == "standard"
-        self.sizes = [n_latents // n_levels + (level < n_latents % n_levels) for level in range(n_levels)]
-        self.ascent = Ascent(
-            n_pixels, n_classes, width, [_UNITS_PER_LATENT * n for n in reversed(self.sizes)], generator
-        )
-        self.classes = nn.Parameter(torch.randn(n_classes, width, generator=generator))
+        self.n_dense = n_levels
+        self.sizes = of_levels + of_cells
+        features = [UNITS_PER_LATENT * n for n in reversed(of_levels)]
+        self.ascent = Ascent(sizes.n_pixels, sizes.n_classes, width, features, generator)
+        self.classes = nn.Parameter(torch.randn(sizes.n_classes, width, generator=generator))
         self.levels = nn.ModuleList(
-            Level(size, width, generator, is_correlated=is_correlated) for size in self.sizes
+            Level(size, width, generator, is_correlated=sizes.is_correlated) for size in of_levels
         )
         self.norm = Normalise(width)
-        self.outputs = linear(width, n_outputs, generator, gain=0.5)
+        self.cells = None
+        if grid is None:
+            self.outputs = linear(width, sizes.n_outputs, generator, gain=0.5)
+        else:
+            self.outputs = linear(width, grid.n_cells * sizes.spatial[0], generator)
+            self.levels.extend(SpatialLevel(grid, n, generator) for n in sizes.spatial)
+            self.cells = Cells(grid, sizes, generator)
 
     @staticmethod
     def n_weights(sizes: Sizes, prior: str) -> int:  # noqa: ARG004
         """See ``ConditionalNetwork``."""
-        n_pixels, n_outputs, n_classes, n_latents, hidden, is_correlated = sizes
-        n_levels, width = len(hidden), max(hidden)
+        n_pixels, n_outputs, n_classes, n_latents, hidden, is_correlated, spatial, _ = sizes
+        n_levels, width, grid = len(hidden), max(hidden), grid_of(sizes)
         n_ascents = -(-n_levels // 2)
-        n_features = _UNITS_PER_LATENT * n_latents
+        n_features = UNITS_PER_LATENT * n_latents
         ascent = n_pixels * width + n_classes * width + (n_ascents + 1) * 2 * width
         ascent += n_ascents * (2 * width + 1) * width + (width + 1) * n_features
         # What goes by the latents of a level is the same for all of them together, but for the squares.
         per_level, extra = divmod(n_latents, n_levels)
         squares = n_levels * per_level**2 + extra * (2 * per_level + 1)
         levels = n_levels * (2 * width + (width + 1) * width + width**2)
-        levels += n_latents * ((width + 1) * (_UNITS_PER_LATENT + 2) + 2 * width + 2)
-        levels += 2 * _UNITS_PER_LATENT * squares
+        levels += n_latents * ((width + 1) * (UNITS_PER_LATENT + 2) + 2 * width + 2)
+        levels += 2 * UNITS_PER_LATENT * squares
         if is_correlated:
             of_each = ((per_level + 1, extra), (per_level, n_levels - extra))
-            levels += _UNITS_PER_LATENT * sum(n * size**3 for size, n in of_each if size > 1)
-        return ascent + levels + n_classes * width + 2 * width + (width + 1) * n_outputs
+            levels += UNITS_PER_LATENT * sum(n * size**3 for size, n in of_each if size > 1)
+        n_below, cells = n_outputs, 0
+        if grid is not None:
+            n_below, cells = grid.n_cells * max(spatial), Cells.n_weights(grid, sizes)
+        return ascent + levels + n_classes * width + 2 * width + (width + 1) * n_below + cells
 
     def passage(
         self, y: Tensor, *, x: Tensor | None = None, noise: Tensor | None = None, z: Tensor | None = None
     ) -> Passage:
         """See ``ConditionalNetwork``."""
-        features: Sequence[Tensor | None] = [None] * len(self.sizes) if x is None else self.ascent(x, y)
+        features: Sequence[Tensor | None] = [None] * len(self.sizes)
+        if x is not None:
+            features = self.ascent(x, y) + ([] if self.cells is None else self.cells.ascent(x))
         state = rows_of(self.classes, y)
         entering = noise if z is None else z
         if entering is None:
@@ -203,6 +169,8 @@ class LadderNetwork(ConditionalNetwork):
         for level, feature, part in zip(
             self._levels, features, torch.split(entering, self.sizes, dim=-1), strict=True
         ):
+            if len(levels) == self.n_dense:
+                state = self._below(state)
             hidden, prior, posterior = level.read(state, feature)
             if not levels and self.has_standard_prior:
                 # What the posterior was told relative to stays as it is; the prior is another then.
@@ -210,7 +178,13 @@ class LadderNetwork(ConditionalNetwork):
             drawn = part if z is not None else (posterior or prior).draw(part)
             state = level(state, hidden, drawn)
             levels.append(LatentLevel(drawn, prior, posterior))
-        return Passage(levels, self.outputs(silu(self.norm(state))).float())
+        outputs = self._below(state) if self.cells is None else self.cells(state)
+        return Passage(levels, outputs.float())
+
+    def _below(self, state: Tensor) -> Tensor:
+        """Return what the dense levels leave: the numbers for the pixels, or the state of cells."""
+        below: Tensor = self.outputs(silu(self.norm(state)))
+        return below if self.cells is None else below.view(*below.shape[:-1], *self.cells.shape)
 
     @property
     def _levels(self) -> Sequence[Level]:
@@ -226,20 +200,6 @@ class LadderNetwork(ConditionalNetwork):
         other = copy.copy(self)
         other.has_standard_prior = True
         return other
-
-
-def linear(
-    n_in: int, n_out: int, generator: torch.Generator, *, gain: float = 1.0, bias: bool = True
-) -> nn.Linear:
-    """Make a linear layer with weights N(0, gain^2 / n_in), drawn from `generator`, and zero biases.
-
-    What is added to a state has none: all that reads a state takes its mean away first.
-    """
-    layer = nn.Linear(n_in, n_out, bias=bias, device="meta").to_empty(device="cpu")
-    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(n_in), generator=generator)
-    if bias:
-        nn.init.zeros_(layer.bias)
-    return layer
 
 
 def _standard(like: Gaussian) -> Gaussian:

@@ -28,6 +28,7 @@ class Options(TypedDict, total=False):
     hidden: Required[Sequence[int]]
     likelihood: str  # by default bernoulli
     posterior: str  # by default correlated
+    spatial: Sequence[int]  # by default none
     image_shape: tuple[int, ...] | None
 
 
@@ -56,5 +57,7 @@ def _sizes_and_pixels(options: Options) -> tuple[Sizes, PixelModel]:
         n_latents=options["n_latents"],
         hidden=options["hidden"],
         is_correlated=options.get("posterior", "correlated") == "correlated",
+        spatial=options.get("spatial", ()),
+        image_shape=options.get("image_shape"),
     )
     return sizes, pixels

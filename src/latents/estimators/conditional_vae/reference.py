@@ -68,7 +68,7 @@ class ReferenceNetwork(ConditionalNetwork):
     @staticmethod
     def n_weights(sizes: Sizes, prior: str) -> int:
         """See ``ConditionalNetwork``."""
-        n_pixels, n_outputs, n_classes, n_latents, hidden, _ = sizes
+        n_pixels, n_outputs, n_classes, n_latents, hidden, *_ = sizes
         ways = (
             [n_pixels + n_classes, *hidden, 2 * n_latents],
             [n_latents + n_classes, *reversed(hidden), n_outputs],

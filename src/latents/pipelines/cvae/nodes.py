@@ -257,6 +257,7 @@ def evaluate(
         "n_importance_samples": params.n_importance_samples,
         "n_likelihood_images": int(table["log_likelihood"].notna().sum()),
         "n_marginal_images": len(known),
+        "n_latents": model.network_.n_latents,
         "active_units": int(model.active_units(X, y).sum()),
         "accuracy_bayes": float((known["predicted"] == known["label"]).mean()),
         **measuring.bits_per_dimension(model, float(table["lower_bound"].mean())),

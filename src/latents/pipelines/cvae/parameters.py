@@ -58,6 +58,7 @@ class FitParameters(Parameters):
     n_particles: PositiveInt
     n_latents: Count
     hidden: Widths
+    spatial: list[PositiveInt]
     epochs: Count
     batch_size: Count
     learning_rate: Annotated[float, Field(gt=0)]
@@ -74,6 +75,11 @@ class FitParameters(Parameters):
 
     @model_validator(mode="after")
     def _levels_of_a_ladder(self) -> Self:
+        if self.spatial and (self.network != "ladder" or len(set(self.spatial)) != 1):
+            raise ValueError(
+                f"spatial is {shown(self.spatial)}, but a ladder alone has such levels, all of the same width; "
+                f"network is {self.network}"
+            )
         if self.network != "ladder" or self.hidden == "auto":
             return self
         n_latents = None if self.n_latents == "auto" else self.n_latents
