@@ -152,6 +152,8 @@ def trained(tmp_path_factory):
         ((6, 5), {"prior": "per_class"}),
         ((6, 5), {"network": "ladder", "n_latents": 4, "hidden": [8, 8], "prior": "per_class"}),
         ((6, 5), {"network": "ladder", "n_latents": 2, "hidden": [8, 8], "prior": "per_class"}),
+        ((6, 5), {"network": "ladder", "hidden": [8], "spatial": [4, 4]}),
+        ((9, 20, 3), {"network": "ladder", "hidden": [8], "spatial": [4], "likelihood": "discretised"}),
         ((6, 5, 3), {"likelihood": "gaussian", "objective": "iwae", "n_particles": 3}),
         ((6, 5, 3), {"likelihood": "discretised", "prior": "per_class"}),
         ((70, 40), {"n_latents": 1, "prior": "per_class"}),

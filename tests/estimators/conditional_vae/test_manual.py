@@ -73,3 +73,13 @@ def test_an_impossible_ladder_is_refused_with_the_parameters(hidden):
     with pytest.raises(ValueError, match="a ladder has a level for each entry"):
         FitParameters(**base | {"hidden": hidden})
     FitParameters(**base | {"hidden": hidden, "network": "reference"})
+
+
+@pytest.mark.parametrize(
+    "changes", [{"spatial": [8, 6]}, {"spatial": [8], "network": "reference", "hidden": [8]}]
+)
+def test_impossible_spatial_levels_are_refused_with_the_parameters(changes):
+    with pytest.raises(
+        ValueError, match=r"spatial is \[8.*a ladder alone has such levels, all of the same width"
+    ):
+        FitParameters(**parameters("base")["fit"] | changes)
