@@ -60,9 +60,9 @@ def test_the_benchmark_has_our_defaults():
 def test_the_larger_network_is_the_benchmarks_but_for_its_size():
     benchmark, large = parameters("benchmark"), parameters("large")
     differ = {name for name in large["fit"] if benchmark["fit"].get(name) != large["fit"][name]}
-    assert differ == {"hidden", "n_latents", "learning_rate", "posterior"}
+    assert differ == {"hidden", "n_latents", "spatial"}
     assert {**large, "fit": None} == {**benchmark, "fit": None}
-    assert FitParameters(**parameters("base")["fit"] | large["fit"]).n_latents == 64
+    assert FitParameters(**parameters("base")["fit"] | large["fit"]).spatial == [64] * 4
     for name in ("catalog_cvae.yml", "catalog_cvae_inference.yml"):
         assert (ROOT / "conf/large" / name).read_text() == (ROOT / "conf/benchmark" / name).read_text()
 
