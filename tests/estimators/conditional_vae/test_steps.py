@@ -130,8 +130,9 @@ def test_one_graph_weighs_classes_as_well(uncompiled):
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for the CPU by g++")
-def test_what_torch_compiles_is_the_same_training_however_many_there_were(monkeypatch):
+def test_what_torch_compiles_is_the_same_training_however_many_there_were(monkeypatch, tmp_path):
     monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     for beta_2 in (0.99, 0.9):
         courses = [
             list(train(learner, batches_of(learner), OBJECTIVES["elbo"], epochs=2, is_compiled=is_compiled))
@@ -139,6 +140,19 @@ def test_what_torch_compiles_is_the_same_training_however_many_there_were(monkey
             for learner in [learner_of("reference", beta_2=beta_2)]
         ]
         np.testing.assert_allclose(*courses, rtol=1e-4)
+    # Of each training all kernels lie in one file, since every file takes as long as dozens of them.
+    assert [path.read_text().count("extern") > 5 for path in tmp_path.rglob("*.optimized.cpp")] == [
+        True,
+        True,
+    ]
+
+
+def test_only_processors_are_compiled_for_by_options_of_ours():
+    known = torch._inductor.list_options()
+    options = steps._compiler_options(torch.device("cpu"))
+    assert options["cpp_wrapper"]
+    assert {*options} <= {*known}
+    assert not steps._compiler_options(torch.device("cuda"))
 
 
 @pytest.mark.parametrize("network", ["reference", "ladder", "spatial"])

@@ -147,7 +147,7 @@ class ConditionalVAE(
         processors that multiply them as such: ``"auto"`` is bfloat16 there, for networks of some size, and
         else float32. Other processors emulate bfloat16, ten times slower; asking for it warns of that.
     compiled : {"auto", True, False}, default="auto"
-        Whether torch compiles the training step, which takes about half a minute once and then saves a
+        Whether torch compiles the training step, which takes up to a minute once and then saves a
         part of each step. ``"auto"``: where there is a compiler and 5,000 steps or more to make.
     device : str, default="auto"
         Where to train: a torch device such as ``"cpu"`` or ``"cuda"``; ``"auto"`` is CUDA where

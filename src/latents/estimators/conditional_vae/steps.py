@@ -259,7 +259,11 @@ class CompiledStep:
         self._is_compiled = False
         # Apart from those of other trainings, of which torch would only keep so many.
         self._graph = torch.compile(  # type: ignore[call-overload]  # which lacks the last one
-            self._step, dynamic=False, fullgraph=True, isolate_recompiles=True, options=_compiler_options()
+            self._step,
+            dynamic=False,
+            fullgraph=True,
+            isolate_recompiles=True,
+            options=_compiler_options(self._weights.device),
         )
 
     @torch.no_grad()
@@ -314,14 +318,26 @@ class CompiledStep:
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
 
-def _compiler_options() -> dict[str, int]:
-    """Return what torch is told when it compiles: the width of vectors, which it would find out by itself.
+def _compiler_options(device: torch.device) -> dict[str, Any]:
+    """Return what torch is told when it compiles for a device.
 
-    It keeps what it has compiled on disk, and takes it up again by its options: without the width among them, what
-    was compiled for a wider processor, or a wider setting of ``ATEN_CPU_CAPABILITY``, would be taken up on a
-    narrower one, where it does not even compile.
+    For a processor it makes two files of C++, one of all kernels and one of what calls them. By itself it would
+    make one of each kernel, nine tenths of whose time goes into headers, and call them from Python. Two files do
+    not pay for headers that are translated beforehand, or for a trial of each width of vectors.
+
+    It is told that width, too, which it would find out by itself. It keeps what it has compiled on disk, and takes
+    it up again by its options: without the width among them, what was compiled for a wider processor, or a wider
+    setting of ``ATEN_CPU_CAPABILITY``, would be taken up on a narrower one, where it does not even compile.
     """
-    if platform.machine().lower() not in ("x86_64", "amd64"):
+    if device.type != "cpu":
         return {}
-    bits = _VECTOR_BITS.get(torch.backends.cpu.get_cpu_capability())
-    return {} if bits is None else {"cpp.simdlen": bits}
+    options: dict[str, Any] = {
+        "cpp_wrapper": True,
+        "cpp_wrapper_build_separate": True,
+        "cpp_cache_precompile_headers": False,
+    }
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        bits = _VECTOR_BITS.get(torch.backends.cpu.get_cpu_capability())
+        if bits is not None:
+            options |= {"cpp.simdlen": bits, "cpp.vec_isa_ok": True}
+    return options
