@@ -14,6 +14,8 @@ from latents.estimators.conditional_vae.interface import BoundTerms, Conditional
 
 # Rows a network sees at once: enough for fast products, few enough to stay in cache.
 _ROWS = 4096
+# Draws among these whose outputs are made and used while they are still in the cache next to the processor.
+_DRAWS = 2048
 # Outputs at once of pixel models that take several numbers for a place: as many as so many rows of MNIST have.
 _NUMBERS = _ROWS * 28 * 28
 # Of the noise, always the same: a model scores the same twice, and two models meet the same luck.
@@ -95,14 +97,18 @@ def log_likelihood(
     estimates = torch.empty(len(x), dtype=torch.float64)
     done = 0
     for rows_x, rows_y in in_batches(network, x, y, n_rows):
+        with torch.autocast(network.device.type, precision, enabled=precision != torch.float32):
+            draw = network.sampler(rows_x, rows_y)
         log_sum = torch.full((len(rows_x),), -torch.inf, dtype=torch.float64)
         for start in range(0, n_samples, n_chunk):
             size = (min(n_chunk, n_samples - start), len(rows_x), network.n_latents)
             noise = torch.randn(size, generator=generator, device=network.device)
-            with torch.autocast(network.device.type, precision, enabled=precision != torch.float32):
-                log_likelihoods, log_ratios = network.weigh(rows_x, rows_y, noise)
-                weights = log_likelihoods + log_ratios
-            log_sum = torch.logaddexp(log_sum, weights.double().logsumexp(0).cpu())
+            weights = []
+            for part in torch.split(noise, max(1, _DRAWS // len(rows_x))):
+                with torch.autocast(network.device.type, precision, enabled=precision != torch.float32):
+                    outputs, log_ratios = draw(part)
+                weights.append(network.pixels.log_likelihood_in_place(rows_x, outputs) + log_ratios)
+            log_sum = torch.logaddexp(log_sum, torch.cat(weights).double().logsumexp(0).cpu())
         estimates[done : done + len(rows_x)] = log_sum - math.log(n_samples)
         done += len(rows_x)
         if on_progress is not None:

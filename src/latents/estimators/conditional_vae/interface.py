@@ -1,7 +1,7 @@
 """What every network of a class-conditioned VAE can be asked: the interface between architectures and the rest."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
 from typing import NamedTuple, Self
@@ -75,6 +75,10 @@ class BoundTerms(NamedTuple):
     kl: Tensor
 
 
+# Noise (S, n, L) -> outputs (S, n, n_outputs), to overwrite at will, and log p(z | y) / q(z | x, y), (S, n)
+Sampler = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
 class ConditionalNetwork(nn.Module, ABC):
     """The model's distributions together: what is trained, evaluated and saved.
 
@@ -117,6 +121,13 @@ class ConditionalNetwork(nn.Module, ABC):
 
         The draw is of q(z | x, y) where pixels `x` (n, p) are given, and of p(z | y) where none are. The
         image is looked at once, however many draws (..., n, L) there are of it.
+        """
+
+    @abstractmethod
+    def sampler(self, x: Tensor, y: Tensor) -> Sampler:
+        """Look at images x (n, p) of classes y (n,) once, and return what draws from q(z | x, y), however often.
+
+        For a network in evaluation mode, and without gradients: what ``weigh`` gives, by what takes least time.
         """
 
     @abstractmethod

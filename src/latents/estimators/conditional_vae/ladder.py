@@ -28,13 +28,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from latents.estimators.conditional_vae.descent import Affine, DescentLevel
 from latents.estimators.conditional_vae.distributions import (
     CorrelatedGaussian,
     Gaussian,
     Posterior,
     rows_of,
 )
-from latents.estimators.conditional_vae.interface import ConditionalNetwork, LatentLevel, Passage, Sizes
+from latents.estimators.conditional_vae.interface import (
+    ConditionalNetwork,
+    LatentLevel,
+    Passage,
+    Sampler,
+    Sizes,
+)
 from latents.estimators.conditional_vae.normalisation import Normalise
 from latents.estimators.conditional_vae.pixels import PixelModel
 from latents.messages import shown
@@ -128,6 +135,32 @@ class Level(nn.Module):
         below: Tensor = state + past + self.narrow(silu(hidden + inside))
         return below
 
+    def prepared(self, dtype: torch.dtype) -> DescentLevel:
+        """Return the same, for products in a type, and without gradients."""
+        width = self.sizes[0]
+        scale, shift = self.norm.scale_and_shift()
+        weight, bias = self.widen.weight * scale, self.widen.bias + (self.widen.weight * shift).sum(1)
+        posterior = Affine(self.posterior.weight, self.posterior.bias)
+        if self.factor is not None:
+            n = self.enter.in_features
+            # Nothing but nought where nothing is read, so that draws need not be cleared of it.
+            is_read = torch.ones(n, n, device=weight.device).tril(-1).view(-1, 1)
+            factor = self.factor.weight * is_read
+            posterior = Affine(
+                torch.cat((posterior.weight, factor)),
+                torch.cat((self.posterior.bias, factor.new_zeros(n * n))),
+            )
+        inside, past = self.enter.weight.chunk(2)
+        level = DescentLevel(
+            hidden=Affine(weight[:width], None),
+            compared=Affine(weight[width:], bias[width:]),
+            posterior=posterior,
+            inside=Affine(torch.cat((inside, bias[:width, None]), dim=1), None),
+            past=Affine(past, None),
+            narrow=Affine(self.narrow.weight, None),
+        )
+        return DescentLevel(*(step.to(dtype) for step in level))
+
 
 def check_levels(hidden: Sequence[int], n_latents: int) -> None:
     """Refuse what makes no ``LadderNetwork``: no level, one without latents, or widths that differ."""
@@ -211,6 +244,28 @@ class LadderNetwork(ConditionalNetwork):
             state = level(state, hidden, drawn)
             levels.append(LatentLevel(drawn, prior, posterior))
         return Passage(levels, self.outputs(silu(self.norm(state))).float())
+
+    def sampler(self, x: Tensor, y: Tensor) -> Sampler:
+        """See ``ConditionalNetwork``."""
+        features = self.ascent(x, y)
+        dtype = features[0].dtype  # that products have here
+        levels = [level.prepared(dtype) for level in self._levels]
+        outputs = Affine(self.outputs.weight, self.outputs.bias).to(dtype)
+        scale, shift = self.norm.scale_and_shift()
+        top = rows_of(self.classes, y).float()
+
+        def draw(noise: Tensor) -> tuple[Tensor, Tensor]:
+            state, log_ratio = top.unsqueeze(0).clone(), noise.new_zeros(noise.shape[:-1])
+            for level, feature, part in zip(
+                levels, features, torch.split(noise, self.sizes, dim=-1), strict=True
+            ):
+                is_standard = level is levels[0] and self.has_standard_prior
+                state, of_level = level(state, feature, part, is_standard=is_standard)
+                log_ratio += of_level
+            seen = torch.addcmul(shift, state, scale).to(dtype)
+            return outputs(silu(seen, inplace=True)).float(), log_ratio
+
+        return draw
 
     @property
     def _levels(self) -> Sequence[Level]:
