@@ -240,8 +240,8 @@ def evaluate(
     metrics : mapping
         Flat names and numbers; bounds and likelihoods in nats per image. Those that are importance-sampled, on
         ``n_likelihood_images`` and ``n_marginal_images`` test images spread evenly, are carried over to all of
-        them: see ``measuring.likelihoods``. ``bits_per_dimension`` is the test bound of discretised pixels. Those
-        of drawings: see ``judging.judge``.
+        them, and have their standard errors over images: see ``measuring.likelihoods``. ``bits_per_dimension`` is
+        the test bound of discretised pixels. Those of drawings: see ``judging.judge``.
     """
     X, y = test["X"], test["y"]
     shape = images["images"].shape[1:]
