@@ -88,6 +88,9 @@ class Watching:
     def watch(self, task, total=None, log_metrics=True):
         yield lambda *call: self.told.append((task, *call))
 
+    def record_parameters(self, parameters, group):
+        self.parameters = {f"{group}.{name}": value for name, value in parameters.items()}
+
 
 def made_up(shape=(6, 5), n=90, n_classes=3, labels=LABELS):
     """Images of a bright bar in a place of its own for each class, and noise."""

@@ -95,6 +95,12 @@ def test_one_mlflow_run_holds_everything(finished):
     assert parameters["pca.fit.svd_solver"] == "auto"
     assert parameters["cvae.fit.hidden"] == "[32, 32]"
     assert "cvae.evaluate.n_importance_samples" in parameters
+    # What was asked for as auto, and what was chosen, are parameters of their own.
+    assert parameters["cvae.fit.likelihood"] == parameters["cvae.features.white"] == "auto"
+    assert parameters["cvae.choice.likelihood"] == "bernoulli"
+    assert parameters["cvae.choice.white"] == "16.0"
+    assert parameters["cvae.choice.hidden"] == "[32, 32]"
+    assert {f"cvae.choice.{name}" for name in ("n_latents", "epochs", "batch_size")} < parameters.keys()
 
 
 def test_mlflow_has_a_point_per_iteration_and_epoch(finished):

@@ -193,6 +193,8 @@ def fit(
     X, y = grey[train] if is_small else RowBlocks(grey, train, _BLOCK), pixels["y"][train]
     shape = images["images"].shape[1:]
     parameters = choosing.settled(params.model_dump(exclude={"checkpoint_every"}), choice)
+    chosen = {name: parameters[name] for name in choice}
+    monitor.record_parameters({**chosen, "white": float(pixels["white"])}, "choice")
     model = estimators.ConditionalVAE(**parameters, image_shape=shape)
     look = look_on(test, shape, watch, monitor, snapshots)
     with monitor.watch("VAE epochs", total=model.epochs) as callback:
