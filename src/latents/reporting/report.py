@@ -7,7 +7,7 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, TypeAlias
@@ -21,7 +21,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from latents import rounding
-from latents.key_numbers import KEY_NUMBERS
+from latents.key_numbers import KEY_NUMBERS, with_error
 from latents.reporting import style
 from latents.reporting.pca.slider import Slider
 from latents.reporting.shrinking import Thumbnails
@@ -138,14 +138,9 @@ def chosen(
     Those of labels or held-out rows may be absent. Their units are those of `KEY_NUMBERS`, or of `units`. A
     standard error, ``<name>_error``, stands beside its number.
     """
-
-    def value(key: str, write: Callable[[float], str]) -> str:
-        error = f"{key}_error"
-        return f"{write(metrics[key])} ± {write(metrics[error])}" if error in metrics else write(metrics[key])
-
     named = [(KEY_NUMBERS[key], key, meaning) for key, meaning in wanted if key in metrics]
     return [
-        KeyNumber(about.name, value(key, about.write), meaning, (units or {}).get(key, about.unit))
+        KeyNumber(about.name, with_error(metrics, key), meaning, (units or {}).get(key, about.unit))
         for about, key, meaning in named
     ]
 
