@@ -1,6 +1,6 @@
 """What the numbers in ``metrics.json`` are called, their units, and how they are rounded for people."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from latents import rounding
@@ -63,7 +63,22 @@ def written(metric: str, value: float) -> str:
     A minus is the character that one types.
     """
     write = KEY_NUMBERS[metric].write if metric in KEY_NUMBERS else rounding.number
-    return write(value).replace(rounding.MINUS, "-")
+    return typed(write(value))
+
+
+def with_error(metrics: Mapping[str, float], metric: str) -> str:
+    """Write one of `KEY_NUMBERS` for a page, beside it its standard error where there is one, ``<metric>_error``.
+
+    >>> with_error({"log_marginal_test": -82.5644, "log_marginal_test_error": 0.3149}, "log_marginal_test")
+    '−82.56 ± 0.31'
+    """
+    names = [name for name in (metric, f"{metric}_error") if name in metrics]
+    return " ± ".join(KEY_NUMBERS[metric].write(metrics[name]) for name in names)
+
+
+def typed(text: str) -> str:
+    """Return a text in characters that one types, as terminals and logs have them."""
+    return text.replace(rounding.MINUS, "-").replace("±", "+/-")
 
 
 def error_unit(shape: Sequence[int]) -> str:

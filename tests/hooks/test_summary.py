@@ -53,6 +53,12 @@ def log(finished):
     return path.read_text()
 
 
+def error_of(metric, metrics):
+    """Return what stands beside a number that has a standard error."""
+    error = f"{metric}_error"
+    return f" +/- {metrics[error]:.2f}" if error in metrics else ""
+
+
 @pytest.mark.parametrize("pipeline", ROWS)
 def test_the_table_has_the_key_figures_of_metrics_json_rounded(finished, log, pipeline):
     found, metrics = rows_of(log, pipeline), finished.metrics(pipeline)
@@ -62,7 +68,7 @@ def test_the_table_has_the_key_figures_of_metrics_json_rounded(finished, log, pi
     assert sorted(name.split()[0] for name in times) == sorted(NODES)
     assert all(re.fullmatch(r"\w+ (< 0\.01 s|[\d.]+ (s|min))", one) for one in times), times
     assert found == {
-        name: f"{written(metric, metrics[metric])}  {' '.join(unit)}".rstrip()
+        name: f"{written(metric, metrics[metric])}{error_of(metric, metrics)}  {' '.join(unit)}".rstrip()
         for name, (metric, *unit) in ((name, told.split()) for name, told in ROWS[pipeline].items())
     }
 
@@ -72,7 +78,7 @@ def test_the_report_has_the_same_figures(finished, log, pipeline):
     page = (finished.path / f"data/test/08_reporting/{pipeline}/report.html").read_text()
     rows = rows_of(log, pipeline)
     for name in set(rows) - {"report", "nodes"}:
-        value, *unit = rows[name].replace("-", MINUS).split("  ")
+        value, *unit = rows[name].replace("+/-", "±").replace("-", MINUS).split("  ")
         shown = f'<dt>{html.escape(name)}</dt>\n    <dd>\n      <div class="value">{value}'
         assert shown + "".join(f' <span class="unit">{one}</span>' for one in unit) in page, name
 

@@ -6,7 +6,8 @@ import pytest
 from latents import estimators
 from latents.pipelines.cvae import judging
 from latents.pipelines.images import evenly
-from tests.pipelines.test_cvae_pictures import EVALUATE, Watching
+from tests.pipelines.test_cvae_pictures import EVALUATE, Watching, run
+from tests.pipelines.test_cvae_pictures import made_up as made_up_images
 
 CLASSES = np.array(["bar", "frame"])
 
@@ -18,7 +19,10 @@ class Drawing:
         self.classes_, self.class_prior_, self.likelihood = classes, np.array(shares), likelihood
         self.draw, self.asked = draw, []
 
-    def sample(self, y, *, pixels, random_state):
+    n_latents = 2
+
+    def sample(self, y, *, pixels, random_state, noise=None):
+        assert noise is None or noise.shape == (len(y), self.n_latents)
         state = np.random.RandomState(random_state) if isinstance(random_state, int) else random_state
         self.asked.append((y, pixels))
         return np.array([self.draw(label, state) for label in y], np.float32)
@@ -149,3 +153,31 @@ def test_classes_are_drawn_as_often_as_they_are_trained_on():
         judging.in_proportion(Drawing(None, np.arange(3), [1 / 3] * 3), 10).tolist()
         == [0] * 3 + [1] * 4 + [2] * 3
     )
+
+
+def test_of_many_classes_only_those_shown_are_drawn_again_and_as_the_figure_of_all_has_them(
+    tmp_path, monkeypatch
+):
+    images = made_up_images()
+    outcome = run(tmp_path, images, epochs=1)
+    model = outcome.model
+    grey = {"X": images["images"].reshape(90, -1) / np.float32(255), "y": images["labels"]}
+    params = EVALUATE.model_copy(update={"n_nearest_classes": 2, "n_drawn": 7})
+    sample, asked = model.sample, []
+
+    def looking(y, **how):
+        asked.append((y, how.get("noise")))
+        return sample(y, **how)
+
+    monkeypatch.setattr(model, "sample", looking)
+    _, drawings = judging.judge(
+        model, grey, {"train": np.arange(60)}, outcome.test, params, Watching(tmp_path)
+    )
+    (_, none), (labels, noise) = asked
+    assert none is None
+    assert labels.tolist() == np.repeat(drawings["classes"], params.n_generated).tolist()
+    of_all = outcome.results["generated"]["images"]
+    rows = np.searchsorted(model.classes_, drawings["classes"])
+    assert len(rows) == 2 < len(of_all)
+    means = sample(labels, noise=noise).reshape(of_all[rows].shape)
+    np.testing.assert_array_equal(means, of_all[rows])

@@ -89,6 +89,9 @@ class Watching:
     def watch(self, task, total=None, log_metrics=True):
         yield lambda *call: self.told.append((task, *call))
 
+    def record_parameters(self, parameters, group):
+        self.parameters = {f"{group}.{name}": value for name, value in parameters.items()}
+
 
 def made_up(shape=(6, 5), n=90, n_classes=3, labels=LABELS):
     """Images of a bright bar in a place of its own for each class, and noise."""
@@ -284,6 +287,33 @@ def test_likelihoods_of_some_images_are_carried_over_to_all(tmp_path):
     carried = measuring.likelihoods(model, some)
     assert carried["log_likelihood_test"] == pytest.approx(metrics["log_likelihood_test"], abs=0.3)
     assert carried["log_likelihood_test"] != metrics["log_likelihood_test"]
+
+
+def test_the_error_of_a_mean_over_all_images_is_the_usual_one(trained):
+    table, metrics = trained.results["latents"], trained.results["metrics"]
+    assert metrics["log_likelihood_test_error"] == pytest.approx(table["log_likelihood"].sem())
+    whole = table.assign(log_marginal=table["lower_bound"] + 0.3, p_label=0.5, log_likelihood=table["kl"])
+    errors = measuring.likelihoods(trained.model, whole)
+    # log p(x) of an image, whose class says log p(y) - log p(y | x).
+    above = np.log(trained.model.class_prior_[np.searchsorted(trained.model.classes_, whole["label"])] / 0.5)
+    assert errors["log_marginal_test_error"] == pytest.approx((whole["kl"] + above).sem())
+    measuring_one = table.assign(log_likelihood=table["log_likelihood"].where(table.index == 0))
+    assert not [name for name in measuring.likelihoods(trained.model, measuring_one) if "error" in name]
+
+
+@pytest.mark.parametrize(("n_second", "n_third"), [(40, 40), (20, 5), (3, 40)])
+def test_the_error_of_a_sum_of_means_is_how_far_it_strays(n_second, n_third):
+    rng = np.random.default_rng(0)
+    # Bounds that differ much, what is added little, and against each other.
+    factor = np.array([[5.0, 0, 0], [-0.5, 1, 0], [0.3, -0.4, 0.6]])
+    sums, errors = [], []
+    for _ in range(2000):
+        values = pd.DataFrame(rng.standard_normal((40, 3)) @ factor.T)
+        values[1] = values[1].where(values.index < n_second)
+        values[2] = values[2].where(values.index % (40 // n_third) == 0)
+        sums.append(values.mean().sum())
+        errors.append(measuring.error_of_sum([values[i] for i in values]))
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(sums), rel=0.06)
 
 
 def test_classes_are_means_over_their_images(trained):

@@ -28,6 +28,7 @@ METRICS = {
     "pca": "n_samples n_features n_components distortion distortion_gap explained_variance_ratio "
     "heldout_distortion fit_seconds",
     "cvae": "lower_bound_train lower_bound_test reconstruction kl log_likelihood_test log_marginal_test "
+    "log_likelihood_test_error log_marginal_test_error "
     "n_importance_samples n_likelihood_images n_marginal_images n_latents active_units accuracy_bayes epochs "
     "seconds_per_epoch n_drawn accuracy_drawn accuracy_classifier nearest_distance_ratio "
     "nearest_distance_ratio_copies",
@@ -94,6 +95,12 @@ def test_one_mlflow_run_holds_everything(finished):
     assert parameters["pca.fit.svd_solver"] == "auto"
     assert parameters["cvae.fit.hidden"] == "[32, 32]"
     assert "cvae.evaluate.n_importance_samples" in parameters
+    # What was asked for as auto, and what was chosen, are parameters of their own.
+    assert parameters["cvae.fit.likelihood"] == parameters["cvae.features.white"] == "auto"
+    assert parameters["cvae.choice.likelihood"] == "bernoulli"
+    assert parameters["cvae.choice.white"] == "16.0"
+    assert parameters["cvae.choice.hidden"] == "[32, 32]"
+    assert {f"cvae.choice.{name}" for name in ("n_latents", "epochs", "batch_size")} < parameters.keys()
 
 
 def test_mlflow_has_a_point_per_iteration_and_epoch(finished):

@@ -18,6 +18,7 @@ from latents.datasets import MatplotlibDataset
 from latents.reporting import clustering, report
 from latents.reporting.images import absent_picture
 from latents.reporting.report import KeyNumber, Quotation, Quotations, Section, render_chart, render_report
+from latents.rounding import MINUS
 
 HOSTILE = '</script><script>alert("1")</script><img src="http://evil.example/x.png" onerror=alert(1)>&amp;'
 ADDRESSES = {"src", "href", "srcset", "data", "action", "poster", "background"}
@@ -93,6 +94,14 @@ def html():
 @pytest.fixture(scope="module")
 def page(html):
     return Page(html)
+
+
+def test_an_error_stands_beside_its_number():
+    metrics = {"log_marginal_test": -82.5644, "log_marginal_test_error": 0.3149, "kl": 24.991}
+    wanted = [("log_marginal_test", "Summed."), ("kl", "Cost."), ("log_likelihood_test", "Absent.")]
+    marginal, kl = report.chosen(metrics, wanted)
+    assert (marginal.value, marginal.unit) == (f"{MINUS}82.56 ± 0.31", "nats per image")
+    assert kl.value == "24.99"
 
 
 def test_everything_said_is_on_the_page(page):

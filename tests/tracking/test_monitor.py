@@ -93,6 +93,23 @@ def test_points_that_never_arrive_are_told_of(run, away, caplog):
     assert "1 metric points never reached MLflow" in caplog.text
 
 
+def test_what_was_chosen_are_parameters_beside_those_that_were_given(run, away, caplog):
+    client, run_id = mlflow.MlflowClient(), current_run.run_id
+    client.log_param(run_id, "pipe.fit.hidden", "auto")
+    FitMonitor("pipe").record_parameters({"hidden": [32, 32], "white": 16.0}, "choice")
+    found = client.get_run(run_id).data.params
+    assert found == {
+        "pipe.fit.hidden": "auto",
+        "pipe.choice.hidden": "[32, 32]",
+        "pipe.choice.white": "16.0",
+    }
+    away("log_batch", times=1)
+    FitMonitor("pipe").record_parameters({"epochs": 3}, "choice")  # it does not cost the fit
+    assert "MLflow took no parameters of pipe (away)" in caplog.text
+    current_run.end()
+    FitMonitor("pipe").record_parameters({"epochs": 3}, "choice")
+
+
 def test_other_threads_log_to_the_same_run(run):
     def fit():
         with FitMonitor("pipe").watch("fit") as callback:

@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 Shape = tuple[int, ...]
 
+_WHITES = (1.0, 16.0, 255.0, 65535.0)  # of images in floats, of scikit-learn's digits, of 8 bits and of 16
 _PIECE = 1 << 24  # bytes
 
 
@@ -136,8 +137,18 @@ def scale_to_white(X: NDArray[Any], white: float) -> NDArray[np.float32]:
     ------
     ValueError
         If a pixel lies outside; names it.
+
+    A warning tells of images that seem to have another white, one of those that are known.
     """
-    check_white(X, white)
+    _, brightest = _in_range(X, white)
+    # New images may be few, and dark: what should not pass unnoticed are units that are not those of training.
+    other = next((known for known in _WHITES if 0 < brightest <= known < white), None)
+    if other is not None:
+        logger.warning(
+            "no pixel is above %g, where the model was trained on images whose white is %g: where that of "
+            "these is %g, multiply them by %g",
+            *(brightest, white, other, white / other),
+        )
     return _scaled(X, white)
 
 
@@ -145,20 +156,32 @@ def check_white(X: NDArray[Any], white: float | None = None) -> float:
     """Return the grey value that is white, once it is sure that rows (N, p) lie in [0, white].
 
     Where none is given it is the first of 1, 16 (where all are whole numbers), 255 and 65535 that no pixel
-    exceeds. Rows are read piece by piece. A warning tells of images that are all dark.
+    exceeds. Rows are read piece by piece. A warning tells of images that are all dark, as those of a training
+    should not be.
 
     Raises
     ------
     ValueError
         If a pixel lies outside, which is named, or is brighter than any of these.
     """
+    white, brightest = _in_range(X, white)
+    if brightest < white / 2:
+        logger.warning(
+            "the brightest pixel is %s, far below white = %s: all images are dark, or white is another",
+            *(brightest, white),
+        )
+    return white
+
+
+def _in_range(X: NDArray[Any], white: float | None) -> tuple[float, float]:
+    """Return white, and the grey value of the brightest pixel."""
     darkest, brightest, are_whole = np.inf, -np.inf, True
     for _, piece in _pieces(X):
         darkest, brightest = min(darkest, float(piece.min())), max(brightest, float(piece.max()))
         if white is None and are_whole:
             are_whole = piece.dtype.kind in "bui" or bool((piece == np.rint(piece)).all())
     if white is None:
-        known = [w for w in (1.0, 16.0, 255.0, 65535.0) if brightest <= w and (are_whole or w != 16)]
+        known = [w for w in _WHITES if brightest <= w and (are_whole or w != 16)]
         if not known:
             raise ValueError(
                 f"the brightest pixel is {brightest:g}, above 65535, the largest white that is known; say "
@@ -173,11 +196,7 @@ def check_white(X: NDArray[Any], white: float | None = None) -> float:
                     f"pixel {pixel} of image {start + row} is {piece[row, pixel]}; allowed are 0 to {white} (of "
                     f"all the darkest is {darkest:g}, the brightest {brightest:g})"
                 )
-    if brightest < white / 2:
-        logger.warning(
-            "the brightest pixel is %s, far below white = %s: all images are dark", brightest, white
-        )
-    return white
+    return white, brightest
 
 
 def _pieces(X: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:

@@ -18,7 +18,7 @@ from rich.text import Text
 from latents import rounding
 from latents.hooks.locking import place_of
 from latents.hooks.run_log import RunLog, write_lines_where_there_is_no_terminal
-from latents.key_numbers import KEY_NUMBERS, error_unit, written
+from latents.key_numbers import KEY_NUMBERS, error_unit, typed, with_error
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ class SummaryHook:
                 about = KEY_NUMBERS[metric]
                 is_error = metric.endswith("distortion") and f"{pipeline}.images" in self._data
                 unit = error_unit(self._data[f"{pipeline}.images"]) if is_error else about.unit
-                yield Row(about.name, written(metric, metrics[metric]), unit)
+                yield Row(about.name, typed(with_error(metrics, metric)), unit)
         if pipeline in _RESULTS:
             table, noun, figure = _RESULTS[pipeline]
             if f"{pipeline}.{table}" in self._saved:

@@ -101,6 +101,9 @@ class Monitor(Protocol):
     def record(self, metrics: Mapping[str, float], step: int = 0, group: str | None = None) -> None:
         """Write metrics of what has been fitted, or points of their curves over `step`."""
 
+    def record_parameters(self, parameters: Mapping[str, Any], group: str) -> None:
+        """Write what a fit goes by that the run's own parameters do not say."""
+
 
 def split_rows(
     n_rows: int, held_out: NDArray[Any] | None, params: SplitParameters, labels: NDArray[Any] | None = None

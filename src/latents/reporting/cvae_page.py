@@ -57,11 +57,12 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
             ),
             (
                 "log_likelihood_test",
-                f"The bound, and what importance sampling of {likelihood:,} test images adds to it.",
+                f"The bound, and what importance sampling of {likelihood:,} test images adds to it; ± standard "
+                "error over images.",
             ),
             (
                 "log_marginal_test",
-                f"The class summed out: log p(x | y), and what {marginal:,} test images add to it.",
+                f"The class summed out: log p(x | y), and what {marginal:,} test images add to it; ± as above.",
             ),
             ("accuracy_bayes", f"Test images, of {marginal:,}, whose likeliest class by Bayes is their own."),
             (

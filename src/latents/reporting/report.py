@@ -21,7 +21,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from latents import rounding
-from latents.key_numbers import KEY_NUMBERS
+from latents.key_numbers import KEY_NUMBERS, with_error
 from latents.reporting import style
 from latents.reporting.pca.slider import Slider
 from latents.reporting.shrinking import Thumbnails
@@ -135,11 +135,12 @@ def chosen(
 ) -> list[KeyNumber]:
     """Return of the wanted numbers (their name in ``metrics.json``, meaning) those that a run has.
 
-    Those of labels or held-out rows may be absent. Their units are those of `KEY_NUMBERS`, or of `units`.
+    Those of labels or held-out rows may be absent. Their units are those of `KEY_NUMBERS`, or of `units`. A
+    standard error, ``<name>_error``, stands beside its number.
     """
     named = [(KEY_NUMBERS[key], key, meaning) for key, meaning in wanted if key in metrics]
     return [
-        KeyNumber(about.name, about.write(metrics[key]), meaning, (units or {}).get(key, about.unit))
+        KeyNumber(about.name, with_error(metrics, key), meaning, (units or {}).get(key, about.unit))
         for about, key, meaning in named
     ]
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import rich
 from mlflow import MlflowClient
-from mlflow.entities import Metric
+from mlflow.entities import Metric, Param
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from latents.key_numbers import written
@@ -134,6 +134,24 @@ class FitMonitor:
         with self._points(group) as add:
             for name, value in metrics.items():
                 add(name, value, step)
+
+    def record_parameters(self, parameters: Mapping[str, Any], group: str) -> None:
+        """Write what a fit goes by that the run's own parameters do not say, where these are ``auto``.
+
+        Parameters
+        ----------
+        parameters : mapping
+            Names and values.
+        group : str
+            Put between prefix and names, parted by dots as in the names of the run's own parameters, none of which
+            MLflow lets one write twice.
+        """
+        if (run_id := self._find_run()) is not None:
+            named = [Param(f"{self._prefix}.{group}.{key}", str(value)) for key, value in parameters.items()]
+            try:
+                MlflowClient().log_batch(run_id, params=named)
+            except Exception as error:  # which should not cost the fit
+                logger.warning("MLflow took no parameters of %s (%s)", self._prefix, reason(error))
 
     def _points(self, group: str | None) -> "_Points":
         prefix = f"{self._prefix}/{group}" if group else self._prefix

@@ -244,6 +244,22 @@ def test_samples_follow_class_and_seed(model):
     assert np.abs(nil - one).max() > 0.2
 
 
+@pytest.mark.parametrize("pixels", ["means", "drawn"])
+def test_samples_by_noise_that_is_given_are_those_of_the_seed_that_draws_it(model, pixels):
+    y = np.repeat(LABELS, 3)
+    noise = np.random.RandomState(7).standard_normal((len(y), model.n_latents))
+    np.testing.assert_array_equal(model.sample(y, noise=noise), model.sample(y, random_state=7))
+    of_one = model.sample(y[4:5], pixels=pixels, noise=noise[4:5], random_state=0)
+    assert of_one.shape == (1, model.n_features_in_)
+    np.testing.assert_array_equal(
+        of_one, model.sample(y[4:5], pixels=pixels, noise=noise[4:5].tolist(), random_state=0)
+    )
+    with pytest.raises(ValueError, match=r"noise is of shape \(8, \d+\), but must be \(9, \d+\)"):
+        model.sample(y, noise=noise[1:])
+    with pytest.raises(ValueError, match="NaN"):
+        model.sample(y, noise=np.full_like(noise, np.nan))
+
+
 def test_samples_of_a_learned_prior_use_its_class(digits):
     model = ConditionalVAE(**SMALL, prior="per_class").fit(*digits)
     with torch.no_grad():

@@ -86,6 +86,49 @@ def test_importance_sampling_is_quadrature(prior, changes):
     assert ((evaluation.log_likelihood(network, x, y, 30_000) - exact).abs() < 5 * error + 1e-4).all()
 
 
+def measured(network, x, y):
+    """The network after batches of which it keeps means and variances that are not 0 and 1."""
+    network.train()
+    for step in range(20):
+        network.passage(y, x=x, noise=torch.randn(len(x), network.n_latents, generator=seeded(step)))
+    return network.eval()
+
+
+@pytest.mark.parametrize(
+    ("prior", "changes"), [*MODELS, ("per_class", {"n_latents": 5}), ("per_class", SPATIAL)]
+)
+@torch.inference_mode()
+def test_the_sampler_draws_and_weighs_as_the_passage_does(prior, changes):
+    network = ladder(prior, **changes)
+    x, y = images(6, network.n_outputs)
+    network = measured(network, x, y)
+    noise = torch.randn(7, len(x), network.n_latents, generator=seeded(4))
+    through, (log_likelihood, log_ratio) = (
+        network.passage(y, x=x, noise=noise),
+        network.weigh(x, y, noise),
+    )
+    draw = network.sampler(x, y)
+    for part in (slice(0, 1), slice(1, 7)):  # one after the other, and of them a single draw
+        outputs, own_ratio = draw(noise[part])
+        torch.testing.assert_close(outputs, through.outputs[part], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(own_ratio, log_ratio[part], rtol=1e-5, atol=1e-5)
+        own = network.pixels.log_likelihood_in_place(x, outputs)
+        torch.testing.assert_close(own, log_likelihood[part], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("posterior", ["correlated", "diagonal"])
+def test_shorter_products_move_likelihoods_by_hundredths_of_a_nat(posterior):
+    x, y = images(20)
+    with torch.no_grad():
+        network = measured(ladder(posterior=posterior), x, y)
+    single, short = (
+        evaluation.log_likelihood(network, x, y, 500, precision=precision)
+        for precision in (torch.float32, torch.bfloat16)
+    )
+    assert 0 < (short - single).abs().max() < 0.1
+    assert (short - single).mean().abs() < 0.02
+
+
 @pytest.mark.parametrize(("prior", "changes"), MODELS)
 @torch.no_grad()
 def test_the_bound_is_the_exact_one_on_average(prior, changes):

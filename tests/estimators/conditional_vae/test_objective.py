@@ -147,6 +147,30 @@ def test_bernoulli_log_likelihood_of_extreme_logits_and_grey_pixels():
     torch.testing.assert_close(grey, 0.7 * black + 0.3 * white)
 
 
+@pytest.mark.parametrize("n_pixels", [1, 2, 5, 16, 31, 784])
+@pytest.mark.parametrize("scale", [0.1, 5.0, 1e4])
+@pytest.mark.parametrize("is_grey", [False, True])
+def test_bernoulli_log_likelihood_in_place_is_the_same(n_pixels, scale, is_grey):
+    x = torch.rand(3, n_pixels, generator=seeded())
+    x = x if is_grey else x.round()
+    outputs = scale * torch.randn(4, 3, n_pixels, generator=seeded(1))
+    expected = BernoulliPixels().log_likelihood(x.double(), outputs.double())
+    found = BernoulliPixels().log_likelihood_in_place(x, outputs.clone())
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-4)
+    same_image = BernoulliPixels().log_likelihood_in_place(x[0], outputs[:, 0].clone())
+    np.testing.assert_allclose(same_image, expected[:, 0], rtol=1e-6, atol=1e-4)
+
+
+@pytest.mark.parametrize("prior", ["standard", "per_class"])
+@torch.inference_mode()
+def test_the_sampler_draws_and_weighs_as_the_passage_does(prior):
+    network, (x, y) = small_network(2, prior), images()
+    noise = torch.randn(6, len(x), 2, generator=seeded(4), dtype=torch.float64)
+    outputs, log_ratio = network.sampler(x, y)(noise)
+    torch.testing.assert_close(outputs, network.passage(y, x=x, noise=noise).outputs, rtol=0, atol=0)
+    torch.testing.assert_close(log_ratio, network.weigh(x, y, noise)[1], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("prior", ["standard", "per_class"])
 def test_bound_is_the_exact_one_on_average(prior):
     network = small_network(prior=prior)

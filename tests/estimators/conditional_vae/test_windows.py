@@ -338,10 +338,13 @@ def test_values_that_cannot_be_are_named_by_their_place(images, tmp_path, value)
             call(cut(wrong, 10), y)
 
 
-def test_what_cannot_be_read_is_refused(images, mapped):
+def test_what_cannot_be_read_is_refused(images, mapped, tmp_path):
     X, y = images
     model = ConditionalVAE(**SMALL)
+    np.save(tmp_path / "none.npy", X[:0])
+    empty = np.load(tmp_path / "none.npy", mmap_mode="r")
     for wrong, said in [
+        (empty, r"^Found array with 0 sample\(s\) \(shape=\(0, 12\)\) while a minimum of 1 is required"),
         ((block for block in cut(X, 10)), "X can be iterated only once"),
         (Reread([]), "X has no blocks"),
         ([X[:100], X[100:, 1:]], "block 1: X has 11 features, but ConditionalVAE is expecting 12"),
@@ -430,4 +433,5 @@ def test_batches_in_memory_are_as_ever(images):
     X, y = torch.from_numpy(images[0]).float(), torch.from_numpy(images[1])
     how = {"binarise": True, "batch_size": 8, "n_latents": 2, "generator": seeded()}
     assert type(batches_of(X, y, **how)) is Batches
-    assert type(batches_of(read_of(cut(X, 40), binarise=True), y, **how)) is Batches
+    blocks = cut(X.numpy(), 40)  # of a tensor NumPy would ask for a copy in a way that torch does not know
+    assert type(batches_of(read_of(blocks, binarise=True), y, **how)) is Batches

@@ -14,7 +14,7 @@ from latents.estimators.conditional_vae.interface import BoundTerms, Conditional
 
 # Rows a network sees at once: enough for fast products, few enough to stay in cache.
 _ROWS = 4096
-# Outputs at once of pixel models that take several numbers for a place: as many as so many rows of MNIST have.
+# Numbers of a layer at once where it has several for a pixel: as many as so many rows of MNIST have.
 _NUMBERS = _ROWS * 28 * 28
 # Of the noise, always the same: a model scores the same twice, and two models meet the same luck.
 _SEED = 0
@@ -90,19 +90,25 @@ def log_likelihood(
     Tensor of shape (N,), float64 on the CPU
     """
     generator = torch.Generator(network.device).manual_seed(_SEED)
-    n_rows = max(1, rows_at_once(network) // n_samples)
-    n_chunk = min(n_samples, rows_at_once(network))
+    at_once = rows_at_once(network)
+    n_rows = max(1, at_once // n_samples)
+    n_chunk = min(n_samples, at_once)
     estimates = torch.empty(len(x), dtype=torch.float64)
     done = 0
     for rows_x, rows_y in in_batches(network, x, y, n_rows):
+        with torch.autocast(network.device.type, precision, enabled=precision != torch.float32):
+            draw = network.sampler(rows_x, rows_y)
         log_sum = torch.full((len(rows_x),), -torch.inf, dtype=torch.float64)
         for start in range(0, n_samples, n_chunk):
             size = (min(n_chunk, n_samples - start), len(rows_x), network.n_latents)
             noise = torch.randn(size, generator=generator, device=network.device)
-            with torch.autocast(network.device.type, precision, enabled=precision != torch.float32):
-                log_likelihoods, log_ratios = network.weigh(rows_x, rows_y, noise)
-                weights = log_likelihoods + log_ratios
-            log_sum = torch.logaddexp(log_sum, weights.double().logsumexp(0).cpu())
+            weights = []
+            # Half of them: outputs are used while they are still in the cache next to the processor.
+            for part in torch.split(noise, max(1, at_once // 2 // len(rows_x))):
+                with torch.autocast(network.device.type, precision, enabled=precision != torch.float32):
+                    outputs, log_ratios = draw(part)
+                weights.append(network.pixels.log_likelihood_in_place(rows_x, outputs) + log_ratios)
+            log_sum = torch.logaddexp(log_sum, torch.cat(weights).double().logsumexp(0).cpu())
         estimates[done : done + len(rows_x)] = log_sum - math.log(n_samples)
         done += len(rows_x)
         if on_progress is not None:
@@ -112,9 +118,9 @@ def log_likelihood(
 
 def rows_at_once(network: ConditionalNetwork) -> int:
     """Return how many images, or draws of one, a network is given together."""
-    if network.pixels.n_per_place == 1:
+    if network.pixels.n_per_place == 1 and network.widest == network.n_outputs:
         return _ROWS
-    return max(1, min(_ROWS, _NUMBERS // network.n_outputs))
+    return max(1, min(_ROWS, _NUMBERS // network.widest))
 
 
 def in_batches(

@@ -1,7 +1,7 @@
 """What every network of a class-conditioned VAE can be asked: the interface between architectures and the rest."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
 from typing import NamedTuple, Self
@@ -51,6 +51,20 @@ class LatentLevel(NamedTuple):
     prior: Gaussian
     posterior: Posterior | None
 
+    def divergence(self) -> Tensor:
+        """Return KL(q || p) in nats, (..., n)."""
+        return self._of_image.divergence(self.prior)
+
+    def log_ratio(self, noise: Tensor) -> Tensor:
+        """Return log p(z_t | z_<t, y) - log q(z_t | z_<t, x, y) in nats, (..., n), of what `noise` drew from q."""
+        return self.prior.log_density(self.z) - self._of_image.log_density_of_draw(self.z, noise)
+
+    @property
+    def _of_image(self) -> Posterior:
+        if self.posterior is None:
+            raise TypeError("a passage without an image has no posterior")
+        return self.posterior
+
 
 class Passage(NamedTuple):
     """One way through the model: the latents, level by level from the top, and what they give.
@@ -76,6 +90,10 @@ class BoundTerms(NamedTuple):
 
     reconstruction: Tensor
     kl: Tensor
+
+
+# Noise (S, n, L) -> outputs (S, n, n_outputs), to overwrite at will, and log p(z | y) / q(z | x, y), (S, n)
+Sampler = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class ConditionalNetwork(nn.Module, ABC):
@@ -123,12 +141,24 @@ class ConditionalNetwork(nn.Module, ABC):
         """
 
     @abstractmethod
+    def sampler(self, x: Tensor, y: Tensor) -> Sampler:
+        """Look at images x (n, p) of classes y (n,) once, and return what draws from q(z | x, y), however often.
+
+        For a network in evaluation mode, and without gradients: what ``weigh`` gives, by what takes least time.
+        """
+
+    @abstractmethod
     def top_prior(self, y: Tensor) -> Gaussian:
         """Return p(z | y), or of a hierarchy that of its top level, for y (n,) or (n, C)."""
 
     @abstractmethod
     def under_standard_prior(self) -> Self:
         """Return the same network, sharing its weights, with N(0, I) in place of ``top_prior``."""
+
+    @property
+    def widest(self) -> int:
+        """Numbers of an image in the widest layer."""
+        return self.n_outputs
 
     @property
     def device(self) -> torch.device:
@@ -142,7 +172,7 @@ class ConditionalNetwork(nn.Module, ABC):
         above it.
         """
         through = self.passage(y, x=x, noise=noise)
-        kl = reduce(add, (_of_image(level).divergence(level.prior) for level in through.levels))
+        kl = reduce(add, (level.divergence() for level in through.levels))
         return BoundTerms(self.pixels.log_likelihood(x, through.outputs), kl)
 
     def weigh(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,14 +184,8 @@ class ConditionalNetwork(nn.Module, ABC):
         """
         through = self.passage(y, x=x, noise=noise)
         parts = torch.split(noise, [level.z.shape[-1] for level in through.levels], dim=-1)
-        log_ratio = reduce(
-            add,
-            (
-                level.prior.log_density(level.z) - _of_image(level).log_density_of_draw(level.z, part)
-                for level, part in zip(through.levels, parts, strict=True)
-            ),
-        )
-        return self.pixels.log_likelihood(x, through.outputs), log_ratio
+        log_ratios = (level.log_ratio(part) for level, part in zip(through.levels, parts, strict=True))
+        return self.pixels.log_likelihood(x, through.outputs), reduce(add, log_ratios)
 
     def code(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the mean of q(z | x, y), (n, L): of a hierarchy, each level's given the means above."""
@@ -174,9 +198,3 @@ class ConditionalNetwork(nn.Module, ABC):
             (level.z - level.prior.mean) * torch.exp(-0.5 * level.prior.log_variance) for level in levels
         ]
         return torch.cat(noise, dim=-1)
-
-
-def _of_image(level: LatentLevel) -> Posterior:
-    if level.posterior is None:
-        raise TypeError("a passage without an image has no posterior")
-    return level.posterior

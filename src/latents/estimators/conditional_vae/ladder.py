@@ -30,8 +30,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from latents.estimators.conditional_vae.descent import Affine
 from latents.estimators.conditional_vae.distributions import Gaussian, rows_of
-from latents.estimators.conditional_vae.interface import ConditionalNetwork, LatentLevel, Passage, Sizes
+from latents.estimators.conditional_vae.interface import (
+    ConditionalNetwork,
+    LatentLevel,
+    Passage,
+    Sampler,
+    Sizes,
+)
 from latents.estimators.conditional_vae.levels import UNITS_PER_LATENT, Level, linear
 from latents.estimators.conditional_vae.normalisation import Normalise
 from latents.estimators.conditional_vae.pixels import PixelModel
@@ -185,6 +192,42 @@ class LadderNetwork(ConditionalNetwork):
         """Return what the dense levels leave: the numbers for the pixels, or the state of cells."""
         below: Tensor = self.outputs(silu(self.norm(state)))
         return below if self.cells is None else below.view(*below.shape[:-1], *self.cells.shape)
+
+    def sampler(self, x: Tensor, y: Tensor) -> Sampler:
+        """See ``ConditionalNetwork``."""
+        features = self.ascent(x, y)
+        of_cells = [] if self.cells is None else self.cells.ascent(x)
+        dtype = features[0].dtype  # that products have here
+        dense = [level.prepared(dtype) for level in self._levels[: self.n_dense]]
+        spatial = self._levels[self.n_dense :]
+        outputs = Affine(self.outputs.weight, self.outputs.bias).to(dtype)
+        scale, shift = self.norm.scale_and_shift()
+        top = rows_of(self.classes, y).float()
+
+        def draw(noise: Tensor) -> tuple[Tensor, Tensor]:
+            state, log_ratio = top.unsqueeze(0).clone(), noise.new_zeros(noise.shape[:-1])
+            parts = torch.split(noise, self.sizes, dim=-1)
+            for level, feature, part in zip(dense, features, parts[: self.n_dense], strict=True):
+                is_standard = level is dense[0] and self.has_standard_prior
+                state, of_level = level(state, feature, part, is_standard=is_standard)
+                log_ratio += of_level
+            below = outputs(silu(torch.addcmul(shift, state, scale).to(dtype), inplace=True))
+            if self.cells is None:
+                return below.float(), log_ratio
+            state = below.view(*below.shape[:-1], *self.cells.shape)
+            for rung, feature, part in zip(spatial, of_cells, parts[self.n_dense :], strict=True):
+                hidden, prior, posterior = rung.read(state, feature)
+                found = LatentLevel((posterior or prior).draw(part), prior, posterior)
+                log_ratio += found.log_ratio(part)
+                state = rung(state, hidden, found.z)
+            return self.cells(state).float(), log_ratio
+
+        return draw
+
+    @property
+    def widest(self) -> int:
+        """See ``ConditionalNetwork``."""
+        return self.n_outputs if self.cells is None else max(self.n_outputs, self.cells.widest)
 
     @property
     def _levels(self) -> Sequence[Level]:

@@ -87,6 +87,7 @@ class LatentMethods:
         y: ArrayLike,
         *,
         pixels: str = "means",
+        noise: ArrayLike | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> NDArray[np.float32]:
         """Generate one image for each entry of `y`: z from p(z | y), then its pixels or their means.
@@ -98,6 +99,9 @@ class LatentMethods:
         pixels : {"means", "drawn"}, default="means"
             The means of p(x | z, y), or draws of it, which is what the model says images are like:
             binary, of 256 grey values, or with Gaussian noise. The same seed gives both from the same z.
+        noise : array-like of shape (N, n_latents), optional
+            Standard normal numbers that z is the draw by, one style in every class; by default drawn as
+            `random_state` says.
         random_state : int, RandomState instance or None, default=None
             Where z and the pixels come from; None is the estimator's own `random_state`, as in
             scikit-learn's mixtures.
@@ -111,17 +115,20 @@ class LatentMethods:
         Raises
         ------
         ValueError
-            If a label is unknown, or `pixels` is neither.
+            If a label is unknown, `pixels` is neither, or `noise` is not of that shape or no numbers.
         """
         check_is_fitted(self)
         if pixels not in ("means", "drawn"):
             raise ValueError(f"pixels is {shown(pixels)}; allowed are 'means' and 'drawn'")
         codes = self._encode(y)
         state = check_random_state(self.random_state if random_state is None else random_state)
-        noise = state.standard_normal((len(codes), self.network_.n_latents)).astype(np.float32)
-        drawn = drawn_images(
-            self.network_, torch.from_numpy(noise), codes, state if pixels == "drawn" else None
-        )
+        shape = len(codes), self.network_.n_latents
+        if noise is None:
+            noise = state.standard_normal(shape)
+        elif np.shape(noise) != shape:
+            raise ValueError(f"noise is of shape {np.shape(noise)}, but must be {shape}")
+        rows = torch.from_numpy(_latents(check_array(noise, dtype="numeric"), "noise"))
+        drawn = drawn_images(self.network_, rows, codes, state if pixels == "drawn" else None)
         return to_numpy(drawn)
 
     def interpolate(

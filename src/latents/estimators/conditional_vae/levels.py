@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from latents.estimators.conditional_vae.descent import Affine, DescentLevel
 from latents.estimators.conditional_vae.distributions import CorrelatedGaussian, Gaussian, Posterior
 from latents.estimators.conditional_vae.normalisation import Normalise
 
@@ -76,6 +77,32 @@ class Level(nn.Module):
         inside, past = torch.split(self.enter(z), self.inside, dim=-1)
         below: Tensor = state + past + self.narrow(silu(hidden + inside))
         return below
+
+    def prepared(self, dtype: torch.dtype) -> DescentLevel:
+        """Return the same, for products in a type, and without gradients."""
+        width = self.sizes[0]
+        scale, shift = self.norm.scale_and_shift()
+        weight, bias = self.widen.weight * scale, self.widen.bias + (self.widen.weight * shift).sum(1)
+        posterior = Affine(self.posterior.weight, self.posterior.bias)
+        if self.factor is not None:
+            n = self.enter.in_features
+            # Nothing but nought where nothing is read, so that draws need not be cleared of it.
+            is_read = torch.ones(n, n, device=weight.device).tril(-1).view(-1, 1)
+            factor = self.factor.weight * is_read
+            posterior = Affine(
+                torch.cat((posterior.weight, factor)),
+                torch.cat((self.posterior.bias, factor.new_zeros(n * n))),
+            )
+        inside, past = torch.split(self.enter.weight, self.inside)
+        level = DescentLevel(
+            hidden=Affine(weight[:width], None),
+            compared=Affine(weight[width:], bias[width:]),
+            posterior=posterior,
+            inside=Affine(torch.cat((inside, bias[:width, None]), dim=1), None),
+            past=Affine(past, None),
+            narrow=Affine(self.narrow.weight, None),
+        )
+        return DescentLevel(*(step.to(dtype) for step in level))
 
 
 def linear(

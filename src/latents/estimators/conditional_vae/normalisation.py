@@ -37,6 +37,11 @@ class Normalise(nn.BatchNorm1d):
         alone = batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return alone.view(values.shape)
 
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Return by what evaluation multiplies the values, and what it adds then, (d,) each."""
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
+
     def _over(self, ranks: Ranks, rows: Tensor) -> Tensor:
         # In double precision, where E[s^2] - E[s]^2 loses nothing that single precision would keep.
         wide = rows.double()

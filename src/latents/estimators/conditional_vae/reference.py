@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from latents.estimators.conditional_vae.distributions import PRIORS, Gaussian, StandardPrior
-from latents.estimators.conditional_vae.interface import ConditionalNetwork, LatentLevel, Passage, Sizes
+from latents.estimators.conditional_vae.interface import (
+    ConditionalNetwork,
+    LatentLevel,
+    Passage,
+    Sampler,
+    Sizes,
+)
 from latents.estimators.conditional_vae.pixels import PixelModel
 
 
@@ -84,6 +90,17 @@ class ReferenceNetwork(ConditionalNetwork):
         posterior = None if x is None else self.encoder(x, y)
         z = (prior if posterior is None else posterior).draw(noise) if z is None else z
         return Passage([LatentLevel(z, prior, posterior)], self.decoder(z, y))
+
+    def sampler(self, x: Tensor, y: Tensor) -> Sampler:
+        """See ``ConditionalNetwork``."""
+        prior, posterior = self.prior(y), self.encoder(x, y)
+
+        def draw(noise: Tensor) -> tuple[Tensor, Tensor]:
+            z = posterior.draw(noise)
+            log_ratio = prior.log_density(z) - posterior.log_density_of_draw(z, noise)
+            return self.decoder(z, y), log_ratio
+
+        return draw
 
     def top_prior(self, y: Tensor) -> Gaussian:
         """Return p(z | y)."""

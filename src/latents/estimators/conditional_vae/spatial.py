@@ -176,6 +176,7 @@ class Cells(nn.Module):
         super().__init__()
         width = sizes.spatial[0]
         self.shape = (grid.n_cells, width)
+        self.widest = grid.n_cells * _EXPANSION * width  # numbers of an image
         self.ascent = SpatialAscent(grid, sizes, generator)
         self.block = SpatialBlock(grid, width, generator)
         self.norm = Normalise(width)

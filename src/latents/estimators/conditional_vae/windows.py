@@ -119,7 +119,7 @@ class ReadImages:
     ) -> None:
         self._to_pixels = to_pixels
         self._is_mapped = _is_mapped(X)
-        if self._is_mapped and X.ndim != 2:
+        if self._is_mapped and (X.ndim != 2 or not len(X)):
             checked(X, True)  # which says what is wrong
         self._blocks: Iterable[Any] = _MappedBlocks(X, window) if self._is_mapped else X
         self.is_by_number = hasattr(self._blocks, "__getitem__") and hasattr(self._blocks, "__len__")

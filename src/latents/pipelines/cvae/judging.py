@@ -62,10 +62,16 @@ def judge(
         copies = estimators.binarise(copies, state)
     labels = in_proportion(model, params.n_drawn)
     drawn = model.sample(labels, pixels="drawn", random_state=state)
-    some = classes[evenly(len(classes), params.n_nearest_classes)]
+    places = evenly(len(classes), params.n_nearest_classes)
+    some, size = classes[places], (len(classes), params.n_generated, model.n_latents)
+    # That of the figure of all classes, of which only some are drawn once more.
+    noise = np.random.RandomState(params.random_state).standard_normal(size)[places]
     shown = model.sample(
-        np.repeat(classes, params.n_generated), pixels="drawn", random_state=params.random_state
-    ).reshape(len(classes), params.n_generated, -1)[np.searchsorted(classes, some)]
+        np.repeat(some, params.n_generated),
+        pixels="drawn",
+        noise=noise.reshape(-1, size[2]),
+        random_state=params.random_state,
+    ).reshape(len(some), params.n_generated, -1)
     of_test = test["X"][evenly(len(test["X"]), params.n_drawn)]
 
     parts = [drawn, of_test, copies, shown.reshape(-1, X.shape[1])]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # so that naming ConditionalVAE in a signature does not import torch
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,17 +59,45 @@ def likelihoods(model: estimators.ConditionalVAE, table: pd.DataFrame) -> dict[s
     """Estimate the mean log p(x | y) and log p(x) of all test images, though only some are measured.
 
     The former by ``carried_over``. The latter in the same way: log p(x) lies above log p(x | y) by log p(y) -
-    log p(y | x), whose mean over the images that have it is added.
+    log p(y | x), whose mean over the images that have it is added. With each comes its standard error,
+    ``<name>_error``, unless a single image was measured: see ``error_of_sum``.
     """
     likely = table.dropna(subset="log_likelihood")
     known = table.dropna(subset="p_label")
     share_of_class = model.class_prior_[np.searchsorted(model.classes_, known["label"])]
     shares = np.maximum(known["p_label"], np.finfo(np.float64).tiny)
+    above = pd.Series(np.log(share_of_class) - np.log(shares), index=known.index)
     likelihood = carried_over(table["lower_bound"].mean(), likely["log_likelihood"], likely["lower_bound"])
+    of_bound = [table["lower_bound"], table["log_likelihood"] - table["lower_bound"]]
+    errors = {
+        "log_likelihood_test_error": error_of_sum(of_bound),
+        "log_marginal_test_error": error_of_sum([*of_bound, above.reindex(table.index)]),
+    }
     return {
         "log_likelihood_test": likelihood,
-        "log_marginal_test": likelihood + float(np.mean(np.log(share_of_class) - np.log(shares))),
+        "log_marginal_test": likelihood + float(above.mean()),
+        **{name: error for name, error in errors.items() if np.isfinite(error)},
     }
+
+
+def error_of_sum(columns: Sequence[pd.Series]) -> float:
+    r"""Return the standard error of a sum of means, each over those of the same N images that have a value.
+
+    With values v_ci of n_c images, and deviations 0 where there is none,
+
+    .. math::
+
+        \sqrt{\sum_i \Big(\sum_c \frac{v_{ci} - \bar v_c}{\sqrt{n_c (n_c - 1)}}\Big)^2},
+
+    which is s / sqrt(N) of the sums where all images have all values. NaN where a column has only one.
+    """
+    total = pd.Series(0.0, index=columns[0].index)
+    for column in columns:
+        n = column.count()
+        if n == 1:
+            return float("nan")
+        total += ((column - column.mean()) / np.sqrt(n * (n - 1))).fillna(0)
+    return float(np.sqrt(total.pow(2).sum()))
 
 
 def carried_over(mean_bound: float, likelihoods: ArrayLike, bounds: ArrayLike) -> float:

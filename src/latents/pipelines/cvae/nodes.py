@@ -193,6 +193,8 @@ def fit(
     X, y = grey[train] if is_small else RowBlocks(grey, train, _BLOCK), pixels["y"][train]
     shape = images["images"].shape[1:]
     parameters = choosing.settled(params.model_dump(exclude={"checkpoint_every"}), choice)
+    chosen = {name: parameters[name] for name in choice}
+    monitor.record_parameters({**chosen, "white": float(pixels["white"])}, "choice")
     model = estimators.ConditionalVAE(**parameters, image_shape=shape)
     look = look_on(test, shape, watch, monitor, snapshots)
     with monitor.watch("VAE epochs", total=model.epochs) as callback:
@@ -240,8 +242,8 @@ def evaluate(
     metrics : mapping
         Flat names and numbers; bounds and likelihoods in nats per image. Those that are importance-sampled, on
         ``n_likelihood_images`` and ``n_marginal_images`` test images spread evenly, are carried over to all of
-        them: see ``measuring.likelihoods``. ``bits_per_dimension`` is the test bound of discretised pixels. Those
-        of drawings: see ``judging.judge``.
+        them, and have their standard errors over images: see ``measuring.likelihoods``. ``bits_per_dimension`` is
+        the test bound of discretised pixels. Those of drawings: see ``judging.judge``.
     """
     X, y = test["X"], test["y"]
     shape = images["images"].shape[1:]
