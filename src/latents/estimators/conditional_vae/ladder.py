@@ -18,8 +18,8 @@ Within a level q is a Gaussian of any covariance, given by its Cholesky factor, 
 latents of an image are unsure of together, independent ones can only be sure of, or unsure of each alone. The
 KL term has a closed form in either case.
 
-The lowest levels may have their latents on a grid over the image (see ``spatial``): the state is then a vector for
-each cell, all of which begin as what the levels above say of them.
+The lowest levels may have their latents on a grid over the image (see ``spatial``). The state is then a vector
+for each cell; all begin as what the levels above say of them, and add to what these say of the pixels.
 """
 
 import copy
@@ -130,18 +130,16 @@ class LadderNetwork(ConditionalNetwork):
             Level(size, width, generator, is_correlated=sizes.is_correlated) for size in of_levels
         )
         self.norm = Normalise(width)
+        self.outputs = linear(width, sizes.n_outputs, generator, gain=0.5)
         self.cells = None
-        if grid is None:
-            self.outputs = linear(width, sizes.n_outputs, generator, gain=0.5)
-        else:
-            self.outputs = linear(width, grid.n_cells * sizes.spatial[0], generator)
+        if grid is not None:
             self.levels.extend(SpatialLevel(grid, n, generator) for n in sizes.spatial)
             self.cells = Cells(grid, sizes, generator)
 
     @staticmethod
     def n_weights(sizes: Sizes, prior: str) -> int:  # noqa: ARG004
         """See ``ConditionalNetwork``."""
-        n_pixels, n_outputs, n_classes, n_latents, hidden, is_correlated, spatial, _ = sizes
+        n_pixels, n_outputs, n_classes, n_latents, hidden, is_correlated, *_ = sizes
         n_levels, width, grid = len(hidden), max(hidden), grid_of(sizes)
         n_ascents = -(-n_levels // 2)
         n_features = UNITS_PER_LATENT * n_latents
@@ -156,10 +154,8 @@ class LadderNetwork(ConditionalNetwork):
         if is_correlated:
             of_each = ((per_level + 1, extra), (per_level, n_levels - extra))
             levels += UNITS_PER_LATENT * sum(n * size**3 for size, n in of_each if size > 1)
-        n_below, cells = n_outputs, 0
-        if grid is not None:
-            n_below, cells = grid.n_cells * max(spatial), Cells.n_weights(grid, sizes)
-        return ascent + levels + n_classes * width + 2 * width + (width + 1) * n_below + cells
+        cells = 0 if grid is None else Cells.n_weights(grid, sizes)
+        return ascent + levels + n_classes * width + 2 * width + (width + 1) * n_outputs + cells
 
     def passage(
         self, y: Tensor, *, x: Tensor | None = None, noise: Tensor | None = None, z: Tensor | None = None
@@ -168,30 +164,29 @@ class LadderNetwork(ConditionalNetwork):
         features: Sequence[Tensor | None] = [None] * len(self.sizes)
         if x is not None:
             features = self.ascent(x, y) + ([] if self.cells is None else self.cells.ascent(x))
-        state = rows_of(self.classes, y)
         entering = noise if z is None else z
         if entering is None:
             raise TypeError("a passage needs noise or z")
         levels: list[LatentLevel] = []
-        for level, feature, part in zip(
-            self._levels, features, torch.split(entering, self.sizes, dim=-1), strict=True
-        ):
-            if len(levels) == self.n_dense:
-                state = self._below(state)
-            hidden, prior, posterior = level.read(state, feature)
-            if not levels and self.has_standard_prior:
-                # What the posterior was told relative to stays as it is; the prior is another then.
-                prior = _standard(prior)
-            drawn = part if z is not None else (posterior or prior).draw(part)
-            state = level(state, hidden, drawn)
-            levels.append(LatentLevel(drawn, prior, posterior))
-        outputs = self._below(state) if self.cells is None else self.cells(state)
-        return Passage(levels, outputs.float())
 
-    def _below(self, state: Tensor) -> Tensor:
-        """Return what the dense levels leave: the numbers for the pixels, or the state of cells."""
-        below: Tensor = self.outputs(silu(self.norm(state)))
-        return below if self.cells is None else below.view(*below.shape[:-1], *self.cells.shape)
+        def descend(state: Tensor, rungs: Sequence[tuple[Level, Tensor | None, Tensor]]) -> Tensor:
+            for level, feature, part in rungs:
+                hidden, prior, posterior = level.read(state, feature)
+                if not levels and self.has_standard_prior:
+                    # What the posterior was told relative to stays as it is; the prior is another then.
+                    prior = _standard(prior)
+                drawn = part if z is not None else (posterior or prior).draw(part)
+                state = level(state, hidden, drawn)
+                levels.append(LatentLevel(drawn, prior, posterior))
+            return state
+
+        rungs = list(zip(self._levels, features, torch.split(entering, self.sizes, dim=-1), strict=True))
+        state = descend(rows_of(self.classes, y), rungs[: self.n_dense])
+        seen = silu(self.norm(state))
+        outputs = self.outputs(seen).float()
+        if self.cells is not None:
+            outputs = outputs + self.cells(descend(self.cells.begin(seen), rungs[self.n_dense :])).float()
+        return Passage(levels, outputs)
 
     def sampler(self, x: Tensor, y: Tensor) -> Sampler:
         """See ``ConditionalNetwork``."""
@@ -211,16 +206,17 @@ class LadderNetwork(ConditionalNetwork):
                 is_standard = level is dense[0] and self.has_standard_prior
                 state, of_level = level(state, feature, part, is_standard=is_standard)
                 log_ratio += of_level
-            below = outputs(silu(torch.addcmul(shift, state, scale).to(dtype), inplace=True))
+            seen = silu(torch.addcmul(shift, state, scale).to(dtype), inplace=True)
+            found = outputs(seen).float()
             if self.cells is None:
-                return below.float(), log_ratio
-            state = below.view(*below.shape[:-1], *self.cells.shape)
+                return found, log_ratio
+            state = self.cells.begin(seen)
             for rung, feature, part in zip(spatial, of_cells, parts[self.n_dense :], strict=True):
                 hidden, prior, posterior = rung.read(state, feature)
-                found = LatentLevel((posterior or prior).draw(part), prior, posterior)
-                log_ratio += found.log_ratio(part)
-                state = rung(state, hidden, found.z)
-            return self.cells(state).float(), log_ratio
+                drawn = LatentLevel((posterior or prior).draw(part), prior, posterior)
+                log_ratio += drawn.log_ratio(part)
+                state = rung(state, hidden, drawn.z)
+            return found.add_(self.cells(state)), log_ratio
 
         return draw
 

@@ -170,7 +170,7 @@ class SpatialAscent(nn.Module):
 
 
 class Cells(nn.Module):
-    """What spatial levels need of both ways: their features, and the numbers for the pixels of each cell."""
+    """What spatial levels need beside them: their features, how they begin, and what they add to the pixels."""
 
     def __init__(self, grid: Grid, sizes: Sizes, generator: torch.Generator) -> None:
         super().__init__()
@@ -178,12 +178,18 @@ class Cells(nn.Module):
         self.shape = (grid.n_cells, width)
         self.widest = grid.n_cells * _EXPANSION * width  # numbers of an image
         self.ascent = SpatialAscent(grid, sizes, generator)
+        self.spread = linear(sizes.hidden[0], grid.n_cells * width, generator)
         self.block = SpatialBlock(grid, width, generator)
         self.norm = Normalise(width)
         self.outputs = linear(width, grid.n_of_cell(sizes.n_outputs), generator, gain=0.5)
 
+    def begin(self, seen: Tensor) -> Tensor:
+        """Return the state of cells, (..., cells, width), given what is seen of the levels above, (..., n_in)."""
+        spread: Tensor = self.spread(seen)
+        return spread.view(*spread.shape[:-1], *self.shape)
+
     def forward(self, state: Tensor) -> Tensor:
-        """Return the numbers for the pixels, (..., n_outputs), below a state (..., cells, width)."""
+        """Return what a state (..., cells, width) adds to the numbers for the pixels, (..., n_outputs)."""
         return self.ascent.grid.join(self.outputs(silu(self.norm(self.block(state)))))
 
     @staticmethod
@@ -196,4 +202,5 @@ class Cells(nn.Module):
         ascent += (width + 1) * UNITS_PER_LATENT * n_levels
         levels = seen + (width + 1) * (e * width + UNITS_PER_LATENT + 2) + e * width**2
         levels += (e + 1) * width + 2 * (UNITS_PER_LATENT + 1)
+        blocks += (max(sizes.hidden) + 1) * grid.n_cells * width
         return blocks + ascent + n_levels * levels + 2 * width + (width + 1) * grid.n_of_cell(sizes.n_outputs)
