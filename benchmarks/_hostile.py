@@ -1067,6 +1067,8 @@ def values() -> Iterator[Case]:
         ("n_latents=10**30", fit_vae(n_latents=10**30), "n_latents"),
         ("hidden=(10**9, 10**9)", fit_vae(hidden=(10**9, 10**9)), "hidden"),
         ("hidden=(8,) * 10**6", fit_vae(hidden=(8,) * 10**6), "hidden"),
+        ("spatial=(8,)", fit_vae(spatial=(8,)), "spatial"),
+        ("spatial=(8, 6)", fit_vae(spatial=(8, 6), image_shape=(8, 8)), "spatial"),
         ("batch_size=0", fit_vae(batch_size=0), "batch_size"),
         ("epochs=-1", fit_vae(epochs=-1), "epochs"),
         ("learning_rate=nan", fit_vae(learning_rate=float("nan")), "learning_rate"),

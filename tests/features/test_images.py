@@ -57,7 +57,7 @@ def test_grey_values_are_scaled_to_white(caplog):
 
 @pytest.mark.parametrize(
     ("brightest", "white", "other", "factor"),
-    [(1.0, 255.0, 1, 255), (0.3, 16.0, 1, 16), (9.0, 255.0, 16, 15.9375), (200, 65535.0, 255, 257)],
+    [(1.0, 255.0, 1, 255), (0.3, 16.0, 1, 16), (200, 65535.0, 255, 257)],
 )
 def test_new_images_of_another_white_are_told(caplog, brightest, white, other, factor):
     scale_to_white(np.array([[0.0, brightest]]), white)
@@ -65,7 +65,7 @@ def test_new_images_of_another_white_are_told(caplog, brightest, white, other, f
     assert f"{said}: where that of these is {other}, multiply them by {factor}" in caplog.text
 
 
-@pytest.mark.parametrize(("brightest", "white"), [(0.0, 255.0), (60.0, 255.0), (0.1, 1.0), (3.0, 16.0)])
+@pytest.mark.parametrize(("brightest", "white"), [(0.0, 255.0), (10.0, 255.0), (0.1, 1.0), (3.0, 16.0)])
 def test_of_new_images_that_are_dark_nothing_is_said(caplog, brightest, white):
     scale_to_white(np.array([[0.0, brightest]]), white)
     assert caplog.text == ""

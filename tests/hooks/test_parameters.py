@@ -70,6 +70,7 @@ from latents.hooks.configuration import check_parameter_names
         ("pca.fit.svd_solver", "magic", ["'magic'", "'covariance_eigh'"]),
         ("pca.evaluate.reconstruct_from", [], ["at least 1 item"]),
         ("cvae.fit.prior", "flat", ["'flat'", "'per_class'"]),
+        ("cvae.fit.spatial", [8, 0], ["spatial.1", "input_value=0", "greater than or equal to 1"]),
         ("cvae.fit.hidden", [10, 0], ["hidden.list.1", "input_value=0", "greater than or equal to 1"]),
         ("cvae.fit.epochs", "30", ["input_value='30'", "'auto'"]),
         ("clustering.features.min_df", 0.9, ["min_df is 0.9 and max_df 0.5"]),

@@ -6,10 +6,12 @@ import pytest
 from latents import estimators
 from latents.pipelines.cvae import judging
 from latents.pipelines.images import evenly
+from tests.pipelines import test_cvae_pictures
 from tests.pipelines.test_cvae_pictures import EVALUATE, Watching, run
 from tests.pipelines.test_cvae_pictures import made_up as made_up_images
 
 CLASSES = np.array(["bar", "frame"])
+N_LATENTS = 2
 
 
 class Drawing:
@@ -19,10 +21,8 @@ class Drawing:
         self.classes_, self.class_prior_, self.likelihood = classes, np.array(shares), likelihood
         self.draw, self.asked = draw, []
 
-    n_latents = 2
-
     def sample(self, y, *, pixels, random_state, noise=None):
-        assert noise is None or noise.shape == (len(y), self.n_latents)
+        assert noise is None or noise.shape == (len(y), N_LATENTS)
         state = np.random.RandomState(random_state) if isinstance(random_state, int) else random_state
         self.asked.append((y, pixels))
         return np.array([self.draw(label, state) for label in y], np.float32)
@@ -50,7 +50,8 @@ def judged(draw, tmp_path, data=None, **model):
     params = EVALUATE.model_copy(update={"n_drawn": 200, "n_classifier_steps": 400})
     monitor = Watching(tmp_path)
     drawing = Drawing(draw, **model)
-    metrics, drawings = judging.judge(drawing, *(data or made_up()), params, monitor)
+    noise = np.zeros((len(drawing.classes_), params.n_generated, N_LATENTS))
+    metrics, drawings = judging.judge(drawing, *(data or made_up()), noise, params, monitor)
     return metrics, drawings, drawing, monitor
 
 
@@ -155,29 +156,23 @@ def test_classes_are_drawn_as_often_as_they_are_trained_on():
     )
 
 
+@pytest.mark.parametrize("spatial", [[], [3]])
 def test_of_many_classes_only_those_shown_are_drawn_again_and_as_the_figure_of_all_has_them(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, spatial
 ):
-    images = made_up_images()
-    outcome = run(tmp_path, images, epochs=1)
-    model = outcome.model
-    grey = {"X": images["images"].reshape(90, -1) / np.float32(255), "y": images["labels"]}
+    sample, asked = estimators.ConditionalVAE.sample, []
+
+    def looking(model, y, **how):
+        asked.append((np.asarray(y), how))
+        return sample(model, y, **how)
+
+    monkeypatch.setattr(estimators.ConditionalVAE, "sample", looking)
     params = EVALUATE.model_copy(update={"n_nearest_classes": 2, "n_drawn": 7})
-    sample, asked = model.sample, []
-
-    def looking(y, **how):
-        asked.append((y, how.get("noise")))
-        return sample(y, **how)
-
-    monkeypatch.setattr(model, "sample", looking)
-    _, drawings = judging.judge(
-        model, grey, {"train": np.arange(60)}, outcome.test, params, Watching(tmp_path)
-    )
-    (_, none), (labels, noise) = asked
-    assert none is None
-    assert labels.tolist() == np.repeat(drawings["classes"], params.n_generated).tolist()
-    of_all = outcome.results["generated"]["images"]
-    rows = np.searchsorted(model.classes_, drawings["classes"])
-    assert len(rows) == 2 < len(of_all)
-    means = sample(labels, noise=noise).reshape(of_all[rows].shape)
-    np.testing.assert_array_equal(means, of_all[rows])
+    monkeypatch.setattr(test_cvae_pictures, "EVALUATE", params)
+    outcome = run(tmp_path, made_up_images(), network="ladder", spatial=spatial, epochs=1)
+    classes = outcome.results["drawings"]["classes"]
+    *_, (some, how), (all_of_them, usual) = asked
+    assert 2 == len(classes) < len(outcome.model.classes_)
+    assert how["pixels"] == "drawn"
+    np.testing.assert_array_equal(some, np.repeat(classes, params.n_generated))
+    np.testing.assert_array_equal(how["noise"], usual["noise"][np.isin(all_of_them, classes)])

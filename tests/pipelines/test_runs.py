@@ -29,7 +29,7 @@ METRICS = {
     "heldout_distortion fit_seconds",
     "cvae": "lower_bound_train lower_bound_test reconstruction kl log_likelihood_test log_marginal_test "
     "log_likelihood_test_error log_marginal_test_error "
-    "n_importance_samples n_likelihood_images n_marginal_images n_latents active_units accuracy_bayes epochs "
+    "n_importance_samples n_likelihood_images n_marginal_images n_units active_units accuracy_bayes epochs "
     "seconds_per_epoch n_drawn accuracy_drawn accuracy_classifier nearest_distance_ratio "
     "nearest_distance_ratio_copies",
 }

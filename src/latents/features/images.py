@@ -138,11 +138,13 @@ def scale_to_white(X: NDArray[Any], white: float) -> NDArray[np.float32]:
     ValueError
         If a pixel lies outside; names it.
 
-    A warning tells of images that seem to have another white, one of those that are known.
+    Warns
+    -----
+    Of images that seem to have another white: 1, or 255 where training had 65535.
     """
     _, brightest = _in_range(X, white)
     # New images may be few, and dark: what should not pass unnoticed are units that are not those of training.
-    other = next((known for known in _WHITES if 0 < brightest <= known < white), None)
+    other = next((known for known in (1.0, 255.0) if 0 < brightest <= known < white), None)
     if other is not None:
         logger.warning(
             "no pixel is above %g, where the model was trained on images whose white is %g: where that of "

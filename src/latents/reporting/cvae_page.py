@@ -36,6 +36,7 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
     """
     fit, learned = parameters["fit"], "kl_standard_prior" in metrics
     likelihood, marginal = metrics["n_likelihood_images"], metrics["n_marginal_images"]
+    spread = "; ± standard error over images" if "log_likelihood_test_error" in metrics else ""
     numbers = chosen(
         metrics,
         [
@@ -57,12 +58,11 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
             ),
             (
                 "log_likelihood_test",
-                f"The bound, and what importance sampling of {likelihood:,} test images adds to it; ± standard "
-                "error over images.",
+                f"The bound, and what importance sampling of {likelihood:,} test images adds to it{spread}.",
             ),
             (
                 "log_marginal_test",
-                f"The class summed out: log p(x | y), and what {marginal:,} test images add to it; ± as above.",
+                f"The class summed out: log p(x | y), and what {marginal:,} test images add to it.",
             ),
             ("accuracy_bayes", f"Test images, of {marginal:,}, whose likeliest class by Bayes is their own."),
             (
@@ -79,7 +79,7 @@ def cvae(figures: Mapping[str, Any], metrics: Mapping[str, float], parameters: M
                 "Distance of drawings to the nearest training image, over that of test images: well below 1, "
                 "they are copies, or vary less than real images.",
             ),
-            ("active_units", f"Latents that tell anything, of {metrics['n_latents']}."),
+            ("active_units", f"Latents that tell anything, of {metrics.get('n_units', fit['n_latents'])}."),
             ("seconds_per_epoch", "Wall time of one pass over the training images."),
         ],
     )

@@ -149,7 +149,8 @@ class FitMonitor:
         if (run_id := self._find_run()) is not None:
             named = [Param(f"{self._prefix}.{group}.{key}", str(value)) for key, value in parameters.items()]
             try:
-                MlflowClient().log_batch(run_id, params=named)
+                with briefly():
+                    MlflowClient().log_batch(run_id, params=named)
             except Exception as error:  # which should not cost the fit
                 logger.warning("MLflow took no parameters of %s (%s)", self._prefix, reason(error))
 

@@ -116,11 +116,11 @@ def test_the_sampler_draws_and_weighs_as_the_passage_does(prior, changes):
         torch.testing.assert_close(own, log_likelihood[part], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("posterior", ["correlated", "diagonal"])
-def test_shorter_products_move_likelihoods_by_hundredths_of_a_nat(posterior):
+@pytest.mark.parametrize("changes", [{}, {"posterior": "diagonal"}, SPATIAL])
+def test_shorter_products_move_likelihoods_by_hundredths_of_a_nat(changes):
     x, y = images(20)
     with torch.no_grad():
-        network = measured(ladder(posterior=posterior), x, y)
+        network = measured(ladder(**changes), x, y)
     single, short = (
         evaluation.log_likelihood(network, x, y, 500, precision=precision)
         for precision in (torch.float32, torch.bfloat16)

@@ -76,10 +76,15 @@ def test_an_impossible_ladder_is_refused_with_the_parameters(hidden):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"spatial": [8, 6]}, {"spatial": [8], "network": "reference", "hidden": [8]}]
+    ("changes", "said"),
+    [
+        ({"spatial": [8, 6]}, r"spatial is \[8, 6\], but these levels are all of the same width"),
+        (
+            {"spatial": [8], "network": "reference", "hidden": [8]},
+            r"spatial is \[8\], but network is reference, which has no levels",
+        ),
+    ],
 )
-def test_impossible_spatial_levels_are_refused_with_the_parameters(changes):
-    with pytest.raises(
-        ValueError, match=r"spatial is \[8.*a ladder alone has such levels, all of the same width"
-    ):
+def test_impossible_spatial_levels_are_refused_with_the_parameters(changes, said):
+    with pytest.raises(ValueError, match=said):
         FitParameters(**parameters("base")["fit"] | changes)

@@ -33,7 +33,7 @@ CASES = [
     for objective in ("elbo", "iwae")
     for n_images in (29, 25)
     for kind in ("plain", "graph")
-] + [("spatial", "elbo", 29, kind) for kind in ("plain", "graph")]
+] + [("spatial", "elbo", n_images, kind) for n_images in (29, 25) for kind in ("plain", "graph")]
 
 
 def state_after(network, objective, n_images, kind, hidden=(8, 8), ranks=None):

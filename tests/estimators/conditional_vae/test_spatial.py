@@ -16,29 +16,30 @@ from tests.estimators.conditional_vae.test_objective import seeded
     height=st.integers(1, 40),
     width=st.integers(1, 40),
     d=st.integers(1, 3),
-    lead=st.lists(st.integers(1, 3), min_size=1, max_size=2),
+    lead=st.lists(st.integers(0, 3), min_size=1, max_size=2),
 )
 def test_an_image_is_cut_into_cells_and_joined_again(height, width, d, lead):
     grid = Grid(height, width)
-    (down, across), side = grid.shape, grid.side
+    (down, across), (high, wide) = grid.shape, grid.cell
     assert max(down, across) <= 8
-    assert (down - 1) * side < height <= down * side
-    assert (across - 1) * side < width <= across * side
+    assert (down - 1) * high < height <= down * high
+    assert (across - 1) * wide < width <= across * wide
+    assert high == wide or min(height, width) < max(high, wide)
     x = torch.randn(*lead, height * width * d, generator=seeded())
     cells = grid.cut(x)
     assert cells.shape == (*lead, grid.n_cells, grid.n_of_cell(height * width * d))
     assert torch.equal(grid.join(cells), x)
 
-    above, left = (down * side - height) // 2, (across * side - width) // 2
-    whole = np.zeros((down * side, across * side, d), np.float32)
-    first = x.reshape(-1, height, width, d)[0].numpy()
-    whole[above : above + height, left : left + width] = first
-    by_hand = [
-        whole[i * side : (i + 1) * side, j * side : (j + 1) * side].ravel()
-        for i in range(down)
-        for j in range(across)
-    ]
-    np.testing.assert_array_equal(cells.reshape(-1, *cells.shape[-2:])[0], by_hand)
+    above, left = (down * high - height) // 2, (across * wide - width) // 2
+    for image, its_cells in zip(x.reshape(-1, height, width, d), cells.flatten(0, -3), strict=True):
+        whole = np.zeros((down * high, across * wide, d), np.float32)
+        whole[above : above + height, left : left + width] = image
+        by_hand = [
+            whole[i * high : (i + 1) * high, j * wide : (j + 1) * wide].ravel()
+            for i in range(down)
+            for j in range(across)
+        ]
+        np.testing.assert_array_equal(its_cells, by_hand)
 
 
 @torch.no_grad()
@@ -74,7 +75,7 @@ def test_a_latent_of_a_cell_changes_the_image_about_it_alone():
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "discretised"])
-@pytest.mark.parametrize("shape", [(4, 6), (2, 4, 3), (10, 9)])
+@pytest.mark.parametrize("shape", [(4, 6), (2, 4, 3), (10, 9), (1, 24)])
 def test_images_of_any_shape_and_pixels(likelihood, shape):
     rng = np.random.default_rng(0)
     X, y = rng.random((30, int(np.prod(shape)))), np.arange(30) % 3
@@ -86,6 +87,14 @@ def test_images_of_any_shape_and_pixels(likelihood, shape):
     assert Z.shape[1] == len(model.get_feature_names_out()) == 2 + 2 * Grid(*shape[:2]).n_cells
     np.testing.assert_allclose(model.inverse_transform(Z, y), model.reconstruct(X, y), atol=1e-5)
     assert model.sample([0, 2]).shape == (2, X.shape[1])
+
+
+def test_a_last_batch_of_one_image_is_trained_on():
+    X, y = np.random.default_rng(0).random((9, 6)), np.arange(9) % 2
+    how = {"n_latents": 2, "hidden": (5,), "spatial": (3,), "image_shape": (2, 3), "batch_size": 4}
+    model = ConditionalVAE(**how, epochs=2, random_state=0).fit(X, y)
+    assert np.isfinite(model.history_["lower_bound"]).all()
+    assert np.isfinite(model.score(X, y))
 
 
 @pytest.mark.parametrize(

@@ -129,22 +129,30 @@ def test_one_graph_weighs_classes_as_well(uncompiled):
     assert abs(last.lower_bound - courses[0][-1].lower_bound) > 1e-3
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for the CPU by g++")
-def test_what_torch_compiles_is_the_same_training_however_many_there_were(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    for beta_2 in (0.99, 0.9):
-        courses = [
-            list(train(learner, batches_of(learner), OBJECTIVES["elbo"], epochs=2, is_compiled=is_compiled))
-            for is_compiled in (False, True)
-            for learner in [learner_of("reference", beta_2=beta_2)]
-        ]
-        np.testing.assert_allclose(*courses, rtol=1e-4)
-    # Of each training all kernels lie in one file, since every file takes as long as dozens of them.
-    assert [path.read_text().count("extern") > 5 for path in tmp_path.rglob("*.optimized.cpp")] == [
-        True,
-        True,
+COMPILED = pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for the CPU by g++")
+
+
+def courses_of(network, beta_2=0.99):
+    """Two epochs of a training, with steps as they are and compiled."""
+    return [
+        list(train(learner, batches_of(learner), OBJECTIVES["elbo"], epochs=2, is_compiled=is_compiled))
+        for is_compiled in (False, True)
+        for learner in [learner_of(network, beta_2=beta_2)]
     ]
+
+
+@COMPILED
+def test_what_torch_compiles_is_the_same_training_however_many_there_were(monkeypatch):
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
+    for beta_2 in (0.99, 0.9):
+        np.testing.assert_allclose(*courses_of("reference", beta_2), rtol=1e-4)
+
+
+@COMPILED
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["ladder", "spatial"])
+def test_levels_are_compiled_as_well(network):
+    np.testing.assert_allclose(*courses_of(network), rtol=1e-4)
 
 
 def test_only_processors_are_compiled_for_by_options_of_ours():

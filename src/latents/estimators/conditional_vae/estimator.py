@@ -30,7 +30,7 @@ from latents.estimators.conditional_vae.networks import NETWORKS, POSTERIORS, bu
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS, pixel_model
 from latents.estimators.conditional_vae.ranks import Ranks
-from latents.estimators.conditional_vae.spatial import Grid
+from latents.estimators.conditional_vae.spatial import of_levels
 from latents.estimators.conditional_vae.steps import SCHEDULES, learner_with_adam
 from latents.estimators.conditional_vae.training import (
     PRECISIONS,
@@ -88,7 +88,7 @@ class ConditionalVAE(
     Parameters
     ----------
     n_latents : int, default=48
-        Dimension L of z, of all levels of `hidden` together; those of `spatial` come on top.
+        Dimension of z, of all levels of `hidden` together; those of `spatial` come on top (``n_latents_``).
     hidden : sequence of int, default=(288,) * 6
         Of a ladder, a level for each entry, the width of its state, which is the same for all. Of the
         reference, the widths of the encoder's hidden layers, which the decoder has in reverse; empty:
@@ -97,7 +97,7 @@ class ConditionalVAE(
         Of a ladder, a level for each entry below those of `hidden`, whose latents have places: one in each cell
         of a grid of at most 8 x 8 over images of `image_shape` (7 x 7 of 28 x 28 pixels). An entry is the width of
         a cell's state, which is the same for all. What such levels learn of one cell they know of all: the bound
-        rises well above that of wider levels without places, and a step takes two to five times as long.
+        rises well above that of wider levels without places, and a step takes three to six times as long.
     network : {"ladder", "reference"}, default="ladder"
         The architecture. ``"ladder"`` has its latents in levels, each drawn given those above it
         (``LadderNetwork``). ``"reference"`` is the source's: ReLU layers, y one-hot beside x in the
@@ -155,7 +155,8 @@ class ConditionalVAE(
         warning, where torch cannot use that device.
     image_shape : sequence of int or None, default=None
         (height, width) or (height, width, channels), with 1 or 3 channels, of the images whose pixels the columns
-        of X are, row by row, channels last; None where it is not known.
+        of X are, row by row, channels last; None where it is not known. Spatial levels need it, and so do colours
+        of discretised pixels.
     window : int, default=2**27
         Bytes of images that are shuffled together where X is read as batches need it (a mapped array, or
         blocks); grey levels of Bernoulli pixels take a byte each, other values four. One more window is read
@@ -183,6 +184,8 @@ class ConditionalVAE(
         measuring bounds and of `on_epoch` not.
     n_features_in_ : int
         Number of pixels p.
+    n_latents_ : int
+        L, the latents of all levels together: `n_latents`, and those of the cells of `spatial` levels.
     feature_names_in_ : ndarray of shape (p,)
         Names of the pixels, where X had any.
 
@@ -637,7 +640,7 @@ class ConditionalVAE(
         return labels
 
     def transform(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
-        """Return the means of q(z | x, y), (N, n_latents); in a ladder each level's given the means above.
+        """Return the means of q(z | x, y), (N, n_latents_); in a ladder each level's given the means above.
 
         Unlike scikit-learn's other transformers this one needs the classes of the images.
 
@@ -650,12 +653,12 @@ class ConditionalVAE(
         return to_numpy(posterior_means(self.network_, *self._check(X, y)))
 
     def fit_transform(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> NDArray[np.float32]:
-        """Fit the model and return the means of q(z | x, y) of its images, (N, n_latents)."""
+        """Fit the model and return the means of q(z | x, y) of its images, (N, n_latents_)."""
         return self.fit(X, y, **fit_params).transform(X, y)
 
     @property
     def _n_features_out(self) -> int:
-        return self.network_.n_latents
+        return self.n_latents_
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
@@ -739,17 +742,14 @@ class ConditionalVAE(
 
         n_outputs = pixel_model(self.likelihood, self._shape).n_outputs(n_pixels)
 
-        # A gradient goes by the state of each cell on each level.
-        n_of_cells = Grid(*self._shape[:2]).n_cells * sum(self.spatial) if self.spatial and self._shape else 0
-
-        def of_step(n_particles: int, batch_size: int) -> int:
-            of_image = self.n_latents + n_outputs + n_of_cells
-            return 4 * n_particles * min(batch_size, n_images) * of_image
+        def of_step(n_particles: int, batch_size: int, spatial: Sequence[int]) -> int:
+            of_cells = of_levels(self._shape, spatial, n_outputs) if spatial and self._shape else 0
+            return 4 * n_particles * min(batch_size, n_images) * (self.n_latents + n_outputs + of_cells)
 
         sizes = {"n_latents": self.n_latents, "hidden": self.hidden, "spatial": self.spatial}
         check_memory(sizes, of_weights, "the training of such a network", available)
-        sizes = {"n_particles": self.n_particles, "batch_size": self.batch_size}
-        check_memory(sizes, of_step, "a step of training", available)
+        step = {"n_particles": self.n_particles, "batch_size": self.batch_size, "spatial": self.spatial}
+        check_memory(step, of_step, "a step of training", available)
 
     def _build_network(self, generator: torch.Generator) -> ConditionalNetwork:
         return build(

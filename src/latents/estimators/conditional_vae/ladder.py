@@ -39,7 +39,7 @@ from latents.estimators.conditional_vae.interface import (
     Sampler,
     Sizes,
 )
-from latents.estimators.conditional_vae.levels import UNITS_PER_LATENT, Level, linear
+from latents.estimators.conditional_vae.levels import UNITS_PER_LATENT, DenseLevel, Level, linear
 from latents.estimators.conditional_vae.normalisation import Normalise
 from latents.estimators.conditional_vae.pixels import PixelModel
 from latents.estimators.conditional_vae.spatial import Cells, SpatialLevel, grid_of
@@ -127,7 +127,7 @@ class LadderNetwork(ConditionalNetwork):
         self.ascent = Ascent(sizes.n_pixels, sizes.n_classes, width, features, generator)
         self.classes = nn.Parameter(torch.randn(sizes.n_classes, width, generator=generator))
         self.levels = nn.ModuleList(
-            Level(size, width, generator, is_correlated=sizes.is_correlated) for size in of_levels
+            DenseLevel(size, width, generator, is_correlated=sizes.is_correlated) for size in of_levels
         )
         self.norm = Normalise(width)
         self.outputs = linear(width, sizes.n_outputs, generator, gain=0.5)
@@ -193,7 +193,7 @@ class LadderNetwork(ConditionalNetwork):
         features = self.ascent(x, y)
         of_cells = [] if self.cells is None else self.cells.ascent(x)
         dtype = features[0].dtype  # that products have here
-        dense = [level.prepared(dtype) for level in self._levels[: self.n_dense]]
+        dense = [level.prepared(dtype) for level in self._levels if isinstance(level, DenseLevel)]
         spatial = self._levels[self.n_dense :]
         outputs = Affine(self.outputs.weight, self.outputs.bias).to(dtype)
         scale, shift = self.norm.scale_and_shift()

@@ -38,12 +38,17 @@ class LatentMethods:
         def _check(self, X: Any, y: ArrayLike) -> tuple[Rows, Tensor]: ...
         def _encode(self, y: ArrayLike) -> Tensor: ...
 
+    @property
+    def n_latents_(self) -> int:
+        """L, the latents of all levels together."""
+        return self.network_.n_latents
+
     def inverse_transform(self, Z: ArrayLike, y: ArrayLike) -> NDArray[np.float32]:
         """Return the means of the pixels, p(x | z, y), at given latents.
 
         Parameters
         ----------
-        Z : array-like of shape (N, n_latents)
+        Z : array-like of shape (N, n_latents_)
             Latents z, as ``transform`` gives them, from -1e6 to 1e6.
         y : array-like of shape (N,) or (N, C)
             Labels out of ``classes_``; or for each row the weights of all classes in their order,
@@ -62,10 +67,8 @@ class LatentMethods:
         """
         check_is_fitted(self)
         z = torch.from_numpy(_latents(check_array(Z, dtype="numeric"), "Z"))
-        if z.shape[1] != self.network_.n_latents:
-            raise ValueError(
-                f"Z has {z.shape[1]} columns, but the model has {self.network_.n_latents} latents"
-            )
+        if z.shape[1] != self.n_latents_:
+            raise ValueError(f"Z has {z.shape[1]} columns, but the model has {self.n_latents_} latents")
         classes = self._classes(y)
         check_consistent_length(z, classes)
         return to_numpy(pixel_means(self.network_, z, classes))
@@ -99,7 +102,7 @@ class LatentMethods:
         pixels : {"means", "drawn"}, default="means"
             The means of p(x | z, y), or draws of it, which is what the model says images are like:
             binary, of 256 grey values, or with Gaussian noise. The same seed gives both from the same z.
-        noise : array-like of shape (N, n_latents), optional
+        noise : array-like of shape (N, n_latents_), optional
             Standard normal numbers that z is the draw by, one style in every class; by default drawn as
             `random_state` says.
         random_state : int, RandomState instance or None, default=None
@@ -122,12 +125,14 @@ class LatentMethods:
             raise ValueError(f"pixels is {shown(pixels)}; allowed are 'means' and 'drawn'")
         codes = self._encode(y)
         state = check_random_state(self.random_state if random_state is None else random_state)
-        shape = len(codes), self.network_.n_latents
+        shape = len(codes), self.n_latents_
         if noise is None:
-            noise = state.standard_normal(shape)
+            given = state.standard_normal(shape)
         elif np.shape(noise) != shape:
             raise ValueError(f"noise is of shape {np.shape(noise)}, but must be {shape}")
-        rows = torch.from_numpy(_latents(check_array(noise, dtype="numeric"), "noise"))
+        else:
+            given = check_array(noise, dtype="numeric", ensure_min_samples=0, input_name="noise")
+        rows = torch.from_numpy(_latents(given, "noise"))
         drawn = drawn_images(self.network_, rows, codes, state if pixels == "drawn" else None)
         return to_numpy(drawn)
 
@@ -173,7 +178,7 @@ class LatentMethods:
             raise ValueError(f"steps is {steps}, but a path has at least its 2 ends")
         ends = [self._check(X, y) for X, y in ((X_from, y_from), (X_to, y_to))]
         check_consistent_length(X_from, X_to)
-        n_numbers = self.network_.n_latents + self.n_features_in_ + len(self.classes_)
+        n_numbers = self.n_latents_ + self.n_features_in_ + len(self.classes_)
         check_memory(
             {"steps": steps}, lambda steps: 4 * steps * len(ends[0][0]) * n_numbers, "images of such paths"
         )
@@ -227,7 +232,7 @@ class LatentMethods:
         y : array-like of shape (N,)
             Labels out of ``classes_``.
         latents : array-like of int, of shape (K,)
-            Which to move, 0 to n_latents - 1; ``latent_variances`` tells the most active.
+            Which to move, 0 to n_latents_ - 1; ``latent_variances`` tells the most active.
         values : array-like of shape (V,)
             Where to, in standard deviations of p(z | y), from -1e6 to 1e6.
 
@@ -244,7 +249,7 @@ class LatentMethods:
         check_is_fitted(self)
         codes, units = self._encode(y), np.asarray(latents)
         stops = torch.from_numpy(_latents(np.asarray(values), "values"))
-        n_latents = self.network_.n_latents
+        n_latents = self.n_latents_
         for unit in units:
             if not 0 <= unit < n_latents:
                 raise ValueError(f"latents has {unit}, but allowed are 0 to {n_latents - 1}")
@@ -256,7 +261,7 @@ class LatentMethods:
         return to_numpy(drawn_images(self.network_, noise.flatten(0, 2), classes).reshape(*shape, -1))
 
     def latent_variances(self, X: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-        """Return how much the mean of q(z | x, y) varies over the images, (n_latents,), the measure of activity.
+        """Return how much the mean of q(z | x, y) varies over the images, (n_latents_,), the measure of activity.
 
         The mean is taken in units of p(z | y), (m_q - m_p) / s_p, so that a learned prior that
         differs by class does not count. A latent near 0 tells nothing of the images; one that tells
@@ -288,7 +293,7 @@ class LatentMethods:
 
         Returns
         -------
-        ndarray of shape (n_latents,), bool
+        ndarray of shape (n_latents_,), bool
             Sum it for the number of active units.
 
         Raises
@@ -300,9 +305,9 @@ class LatentMethods:
         return active
 
     def class_priors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return means and standard deviations of p(z | y), each (C, n_latents), in the order of ``classes_``.
+        """Return means and standard deviations of p(z | y), each (C, l), in the order of ``classes_``.
 
-        Of a ladder they are those of its top level, the first latents; there is no one Gaussian for others.
+        Of a ladder they are those of its top level, the l first latents; there is no one Gaussian for others.
         """
         check_is_fitted(self)
         codes = torch.arange(len(self.classes_), device=self.network_.device)

@@ -78,6 +78,10 @@ class Level(nn.Module):
         below: Tensor = state + past + self.narrow(silu(hidden + inside))
         return below
 
+
+class DenseLevel(Level):
+    """A rung whose state is one vector, which can be prepared for many draws."""
+
     def prepared(self, dtype: torch.dtype) -> DescentLevel:
         """Return the same, for products in a type, and without gradients."""
         width = self.sizes[0]

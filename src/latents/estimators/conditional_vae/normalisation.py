@@ -33,7 +33,7 @@ class Normalise(nn.BatchNorm1d):
             return self._over(self.ranks, rows).view(values.shape)
         if len(rows) > 1 or not self.training:
             return super().forward(rows).view(values.shape)
-        # The last batch of an epoch may be a single image, which has no variance of its own.
+        # The last batch of an epoch may be a single image, which has no variance of its own; its cells have.
         alone = batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         return alone.view(values.shape)
 

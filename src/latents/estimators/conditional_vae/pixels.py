@@ -16,7 +16,7 @@ from latents.estimators.conditional_vae.logistics import clipped_mean, levels_of
 # Standard deviation of what rounding to 256 levels leaves out, 1 / (256 sqrt(12)): no 8-bit image says more.
 _LEAST_VARIANCE = 1 / (256**2 * 12)
 
-# Of the factors whose logarithm is wanted, each time by products of two: 2^4 times fewer logarithms.
+# How often factors are multiplied in pairs before a logarithm is taken: one does for 2^4 of them.
 _HALVINGS = 4
 
 # Logistic distributions that are mixed in a discretised pixel.

@@ -7,6 +7,7 @@ Kautz 2020, "NVAE").
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,7 @@ _EXPANSION = 2
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells that an image is cut into, squares of the same size; those on the rim may reach beyond it.
+    """The cells that an image is cut into, all of the same size; those on the rim may reach beyond it.
 
     Parameters
     ----------
@@ -38,14 +39,15 @@ class Grid:
     width: int
 
     @property
-    def side(self) -> int:
-        """Of a cell, in pixels."""
-        return -(-max(self.height, self.width) // _CELLS_A_SIDE)
+    def cell(self) -> tuple[int, int]:
+        """Height and width of a cell in pixels: a square, where the image is no narrower than that."""
+        side = -(-max(self.height, self.width) // _CELLS_A_SIDE)
+        return min(side, self.height), min(side, self.width)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Return how many cells there are down and across."""
-        return -(-self.height // self.side), -(-self.width // self.side)
+        """How many cells there are down and across."""
+        return -(-self.height // self.cell[0]), -(-self.width // self.cell[1])
 
     @property
     def n_cells(self) -> int:
@@ -54,33 +56,35 @@ class Grid:
 
     def n_of_cell(self, n_numbers: int) -> int:
         """Return how many of an image's numbers are of one cell."""
-        return self.side**2 * (n_numbers // (self.height * self.width))
+        return math.prod(self.cell) * (n_numbers // (self.height * self.width))
 
     def cut(self, x: Tensor) -> Tensor:
-        """Return the numbers of each cell, (..., cells, side^2 d), of an image's, (..., height width d).
+        """Return the numbers of each cell, (..., cells, n_of_cell), of an image's, (..., height width d).
 
         Beyond the rim they are 0.
         """
-        (down, across), side, lead = self.shape, self.side, x.shape[:-1]
+        (down, across), (high, wide), lead = self.shape, self.cell, x.shape[:-1]
+        d = x.shape[-1] // (self.height * self.width)
         above, left = self._beyond
-        below, right = down * side - self.height - above, across * side - self.width - left
-        whole = pad(x.reshape(*lead, self.height, self.width, -1), (0, 0, left, right, above, below))
-        apart = whole.reshape(*lead, down, side, across, side, -1).transpose(-4, -3)
-        return apart.reshape(*lead, down * across, -1)
+        below, right = down * high - self.height - above, across * wide - self.width - left
+        whole = pad(x.reshape(*lead, self.height, self.width, d), (0, 0, left, right, above, below))
+        apart = whole.reshape(*lead, down, high, across, wide, d).transpose(-4, -3)
+        return apart.reshape(*lead, down * across, high * wide * d)
 
     def join(self, cells: Tensor) -> Tensor:
         """Return the numbers of an image whose cells have these: the reverse of ``cut``."""
-        (down, across), side, lead = self.shape, self.side, cells.shape[:-2]
+        (down, across), (high, wide), lead = self.shape, self.cell, cells.shape[:-2]
+        d = cells.shape[-1] // (high * wide)
         above, left = self._beyond
-        apart = cells.reshape(*lead, down, across, side, side, -1).transpose(-4, -3)
-        whole = apart.reshape(*lead, down * side, across * side, -1)
+        apart = cells.reshape(*lead, down, across, high, wide, d).transpose(-4, -3)
+        whole = apart.reshape(*lead, down * high, across * wide, d)
         return whole[..., above : above + self.height, left : left + self.width, :].flatten(-3)
 
     @property
     def _beyond(self) -> tuple[int, int]:
         """How far the first cells reach beyond the image, above and to the left: half of what they do in all."""
-        (down, across), side = self.shape, self.side
-        return (down * side - self.height) // 2, (across * side - self.width) // 2
+        (down, across), (high, wide) = self.shape, self.cell
+        return (down * high - self.height) // 2, (across * wide - self.width) // 2
 
 
 def grid_of(sizes: Sizes) -> Grid | None:
@@ -90,6 +94,12 @@ def grid_of(sizes: Sizes) -> Grid | None:
     if sizes.image_shape is None:
         raise TypeError("spatial levels need an image_shape")
     return Grid(*sizes.image_shape[:2])
+
+
+def of_levels(image_shape: Sequence[int], spatial: Sequence[int], n_outputs: int) -> int:
+    """Return how many numbers of an image a step of training keeps for such levels, at least."""
+    grid = Grid(*image_shape[:2])
+    return grid.n_cells * (sum((2 + _EXPANSION) * width for width in spatial) + grid.n_of_cell(n_outputs))
 
 
 class Neighbours(nn.Module):
@@ -102,7 +112,8 @@ class Neighbours(nn.Module):
 
     def forward(self, cells: Tensor) -> Tensor:
         """Return cells (..., cells, width) and what they have heard."""
-        on_grid = cells.reshape(-1, *self.grid.shape, cells.shape[-1]).permute(0, 3, 1, 2)
+        n = math.prod(cells.shape[:-2])
+        on_grid = cells.reshape(n, *self.grid.shape, cells.shape[-1]).permute(0, 3, 1, 2)
         heard = conv2d(on_grid, self.weight.to(cells.dtype), padding=1, groups=cells.shape[-1])
         return cells + heard.permute(0, 2, 3, 1).reshape(cells.shape)
 
@@ -176,7 +187,8 @@ class Cells(nn.Module):
         super().__init__()
         width = sizes.spatial[0]
         self.shape = (grid.n_cells, width)
-        self.widest = grid.n_cells * _EXPANSION * width  # numbers of an image
+        # Numbers of an image in the widest layer.
+        self.widest = grid.n_cells * max(_EXPANSION * width, grid.n_of_cell(sizes.n_outputs))
         self.ascent = SpatialAscent(grid, sizes, generator)
         self.spread = linear(sizes.hidden[0], grid.n_cells * width, generator)
         self.block = SpatialBlock(grid, width, generator)
@@ -184,7 +196,10 @@ class Cells(nn.Module):
         self.outputs = linear(width, grid.n_of_cell(sizes.n_outputs), generator, gain=0.5)
 
     def begin(self, seen: Tensor) -> Tensor:
-        """Return the state of cells, (..., cells, width), given what is seen of the levels above, (..., n_in)."""
+        """Return the state of cells, (..., cells, width), given what is seen of the levels above, (..., n_in).
+
+        It stays in the type that products have: that of a ladder's many cells would leave the cache in another.
+        """
         spread: Tensor = self.spread(seen)
         return spread.view(*spread.shape[:-1], *self.shape)
 

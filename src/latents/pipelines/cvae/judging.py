@@ -36,10 +36,13 @@ def judge(
     pixels: Arrays,
     split: Rows,
     test: Arrays,
+    noise: NDArray[np.float64],
     params: EvaluateParameters,
     monitor: Monitor,
 ) -> tuple[dict[str, float], dict[str, NDArray[Any]]]:
     """Hold drawings against real images: by a classifier, and by the training images that lie nearest to them.
+
+    `noise` (C, n, L) is what n images of each class are drawn by in the figure of all classes.
 
     Returns
     -------
@@ -63,15 +66,13 @@ def judge(
     labels = in_proportion(model, params.n_drawn)
     drawn = model.sample(labels, pixels="drawn", random_state=state)
     places = evenly(len(classes), params.n_nearest_classes)
-    some, size = classes[places], (len(classes), params.n_generated, model.n_latents)
-    # That of the figure of all classes, of which only some are drawn once more.
-    noise = np.random.RandomState(params.random_state).standard_normal(size)[places]
+    some, n_each = classes[places], noise.shape[1]
     shown = model.sample(
-        np.repeat(some, params.n_generated),
+        np.repeat(some, n_each),
         pixels="drawn",
-        noise=noise.reshape(-1, size[2]),
+        noise=noise[places].reshape(len(some) * n_each, -1),
         random_state=params.random_state,
-    ).reshape(len(some), params.n_generated, -1)
+    ).reshape(len(some), n_each, -1)
     of_test = test["X"][evenly(len(test["X"]), params.n_drawn)]
 
     parts = [drawn, of_test, copies, shown.reshape(-1, X.shape[1])]

@@ -259,7 +259,7 @@ def evaluate(
         "n_importance_samples": params.n_importance_samples,
         "n_likelihood_images": int(table["log_likelihood"].notna().sum()),
         "n_marginal_images": len(known),
-        "n_latents": model.network_.n_latents,
+        "n_units": model.n_latents_,
         "active_units": int(model.active_units(X, y).sum()),
         "accuracy_bayes": float((known["predicted"] == known["label"]).mean()),
         **measuring.bits_per_dimension(model, float(table["lower_bound"].mean())),
@@ -277,15 +277,16 @@ def evaluate(
         logger.info("test bound %.3f bits per dimension", metrics["bits_per_dimension"])
 
     real = {"X": _probabilities(pixels), "y": pixels["y"]}
-    judgement, drawings = judging.judge(model, real, split, test, params, monitor)
-    n_drawn = params.n_generated
-    drawn = model.sample(np.repeat(model.classes_, n_drawn), random_state=params.random_state)
+    size = (len(model.classes_), params.n_generated, model.n_latents_)
+    noise = np.random.RandomState(params.random_state).standard_normal(size)
+    judgement, drawings = judging.judge(model, real, split, test, noise, params, monitor)
+    drawn = model.sample(np.repeat(model.classes_, size[1]), noise=noise.reshape(-1, size[2]))
     shown = evenly(len(X), params.n_reconstructions)
     hardest_table, hardest = measuring.hardest(model, test, images.get("names"), table, params)
     return {
         "latents": table,
         "class_table": measuring.by_class(table, model),
-        "generated": {"images": drawn.reshape(len(model.classes_), n_drawn, *shape)},
+        "generated": {"images": drawn.reshape(*size[:2], *shape)},
         "drawings": drawings,
         "reconstructions": {
             "originals": X[shown].reshape(-1, *shape),

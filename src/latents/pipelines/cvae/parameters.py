@@ -75,11 +75,12 @@ class FitParameters(Parameters):
 
     @model_validator(mode="after")
     def _levels_of_a_ladder(self) -> Self:
-        if self.spatial and (self.network != "ladder" or len(set(self.spatial)) != 1):
+        if self.spatial and self.network != "ladder":
             raise ValueError(
-                f"spatial is {shown(self.spatial)}, but a ladder alone has such levels, all of the same width; "
-                f"network is {self.network}"
+                f"spatial is {shown(self.spatial)}, but network is {self.network}, which has no levels"
             )
+        if len(set(self.spatial)) > 1:
+            raise ValueError(f"spatial is {shown(self.spatial)}, but these levels are all of the same width")
         if self.network != "ladder" or self.hidden == "auto":
             return self
         n_latents = None if self.n_latents == "auto" else self.n_latents
