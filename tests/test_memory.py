@@ -8,6 +8,7 @@ from scipy import sparse
 
 from latents import memory
 from latents.estimators import ConditionalVAE, MinimumErrorPCA, MultinomialMixture
+from latents.estimators.conditional_vae.evaluation import rows_at_once
 from latents.estimators.conditional_vae.networks import NETWORKS, POSTERIORS, build, n_weights
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS
 from latents.memory import check_memory, memory_bytes
@@ -141,3 +142,12 @@ def test_a_covariance_that_no_memory_holds(monkeypatch):
         with pytest.raises(ValueError, match=said):
             fit()
     assert MinimumErrorPCA(2, svd_solver="gram").fit(X).n_components_ == 2  # 30 x 30
+
+
+def test_large_images_go_through_a_network_few_at_a_time():
+    of_mnist, of_photographs = (
+        build("reference", "standard", n_pixels=p, n_classes=2, n_latents=1, hidden=[1], generator=seeded())
+        for p in (784, 10**6)
+    )
+    assert rows_at_once(of_mnist) == 4096
+    assert rows_at_once(of_photographs) == 3

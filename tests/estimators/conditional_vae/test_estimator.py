@@ -256,7 +256,7 @@ def test_samples_by_noise_that_is_given_are_those_of_the_seed_that_draws_it(mode
     )
     with pytest.raises(ValueError, match=r"noise is of shape \(8, \d+\), but must be \(9, \d+\)"):
         model.sample(y, noise=noise[1:])
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match=r"noise contains NaN"):
         model.sample(y, noise=np.full_like(noise, np.nan))
 
 

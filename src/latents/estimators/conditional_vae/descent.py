@@ -10,8 +10,8 @@ linear in norm(s), which after training is linear in s: one product, with the we
 
 for running means m and variances v, and the scale gamma and shift beta learned. In half precision s is rounded
 before m is taken away, which costs thousandths of a nat. What is added to a state is added by the product that
-makes it. And the densities take no more than u, the latents in standard deviations of their
-prior about its mean: with the posterior's Cholesky factor in these units, F = diag(r) + B,
+makes it. And the densities take no more than u, the latents in standard deviations of their prior about its mean:
+with the posterior's Cholesky factor in these units, F = diag(r) + B,
 
 .. math::
 

@@ -30,7 +30,7 @@ from latents.estimators.conditional_vae.networks import NETWORKS, POSTERIORS, bu
 from latents.estimators.conditional_vae.objective import OBJECTIVES, bayes
 from latents.estimators.conditional_vae.pixels import LIKELIHOODS, pixel_model
 from latents.estimators.conditional_vae.ranks import Ranks
-from latents.estimators.conditional_vae.spatial import of_levels
+from latents.estimators.conditional_vae.spatial import n_kept
 from latents.estimators.conditional_vae.steps import SCHEDULES, learner_with_adam
 from latents.estimators.conditional_vae.training import (
     PRECISIONS,
@@ -108,7 +108,7 @@ class ConditionalVAE(
         class, and by the latents above, in either case.
     posterior : {"correlated", "diagonal"}, default="correlated"
         q(z_t | z_<t, x, y) on each level of a ladder: a Gaussian of any covariance, by its Cholesky factor, or
-        one with independent latents. The reference's is diagonal, as the source's.
+        one with independent latents. On spatial levels, and in the reference, latents are independent.
     likelihood : {"bernoulli", "discretised", "gaussian"}, default="bernoulli"
         p(x | z, y): pixels of 0 and 1; of the 256 grey values k / 255, by a mixture of five discretised logistic
         distributions for each (Salimans et al. 2017), the colours of a place together where `image_shape` has
@@ -743,7 +743,7 @@ class ConditionalVAE(
         n_outputs = pixel_model(self.likelihood, self._shape).n_outputs(n_pixels)
 
         def of_step(n_particles: int, batch_size: int, spatial: Sequence[int]) -> int:
-            of_cells = of_levels(self._shape, spatial, n_outputs) if spatial and self._shape else 0
+            of_cells = n_kept(self._shape, spatial, n_outputs) if spatial and self._shape else 0
             return 4 * n_particles * min(batch_size, n_images) * (self.n_latents + n_outputs + of_cells)
 
         sizes = {"n_latents": self.n_latents, "hidden": self.hidden, "spatial": self.spatial}

@@ -14,7 +14,7 @@ from latents.estimators.conditional_vae.interface import BoundTerms, Conditional
 
 # Rows a network sees at once: enough for fast products, few enough to stay in cache.
 _ROWS = 4096
-# Numbers of a layer at once where it has several for a pixel: as many as so many rows of MNIST have.
+# Numbers of a layer at once: as many as so many rows of MNIST have pixels.
 _NUMBERS = _ROWS * 28 * 28
 # Of the noise, always the same: a model scores the same twice, and two models meet the same luck.
 _SEED = 0
@@ -118,8 +118,6 @@ def log_likelihood(
 
 def rows_at_once(network: ConditionalNetwork) -> int:
     """Return how many images, or draws of one, a network is given together."""
-    if network.pixels.n_per_place == 1 and network.widest == network.n_outputs:
-        return _ROWS
     return max(1, min(_ROWS, _NUMBERS // network.widest))
 
 

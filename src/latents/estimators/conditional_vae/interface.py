@@ -31,8 +31,8 @@ class Sizes(NamedTuple):
     n_latents: int
     hidden: Sequence[int]
     is_correlated: bool
-    spatial: Sequence[int] = ()
-    image_shape: Sequence[int] | None = None
+    spatial: Sequence[int]
+    image_shape: Sequence[int] | None
 
 
 class LatentLevel(NamedTuple):

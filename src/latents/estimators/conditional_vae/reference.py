@@ -96,9 +96,8 @@ class ReferenceNetwork(ConditionalNetwork):
         prior, posterior = self.prior(y), self.encoder(x, y)
 
         def draw(noise: Tensor) -> tuple[Tensor, Tensor]:
-            z = posterior.draw(noise)
-            log_ratio = prior.log_density(z) - posterior.log_density_of_draw(z, noise)
-            return self.decoder(z, y), log_ratio
+            level = LatentLevel(posterior.draw(noise), prior, posterior)
+            return self.decoder(level.z, y), level.log_ratio(noise)
 
         return draw
 

@@ -96,7 +96,7 @@ def grid_of(sizes: Sizes) -> Grid | None:
     return Grid(*sizes.image_shape[:2])
 
 
-def of_levels(image_shape: Sequence[int], spatial: Sequence[int], n_outputs: int) -> int:
+def n_kept(image_shape: Sequence[int], spatial: Sequence[int], n_outputs: int) -> int:
     """Return how many numbers of an image a step of training keeps for such levels, at least."""
     grid = Grid(*image_shape[:2])
     return grid.n_cells * (sum((2 + _EXPANSION) * width for width in spatial) + grid.n_of_cell(n_outputs))
@@ -198,7 +198,7 @@ class Cells(nn.Module):
     def begin(self, seen: Tensor) -> Tensor:
         """Return the state of cells, (..., cells, width), given what is seen of the levels above, (..., n_in).
 
-        It stays in the type that products have: that of a ladder's many cells would leave the cache in another.
+        It is of the type that products have: in single precision so many cells would leave the cache.
         """
         spread: Tensor = self.spread(seen)
         return spread.view(*spread.shape[:-1], *self.shape)
@@ -210,12 +210,13 @@ class Cells(nn.Module):
     @staticmethod
     def n_weights(grid: Grid, sizes: Sizes) -> int:
         """Return how many numbers this learns, and the spatial levels themselves."""
-        n_levels, width, e = len(sizes.spatial), max(sizes.spatial), _EXPANSION
+        n_levels, width, inside = len(sizes.spatial), max(sizes.spatial), _EXPANSION * max(sizes.spatial)
         seen = (2 + 9) * width
-        blocks = 2 * (seen + e * width + 2 * e * width**2)
-        ascent = (grid.n_of_cell(sizes.n_pixels) + grid.n_cells + 2) * width
+        block = seen + (width + 1) * inside + inside * width
+        ascent = (grid.n_of_cell(sizes.n_pixels) + grid.n_cells) * width + block + 2 * width
         ascent += (width + 1) * UNITS_PER_LATENT * n_levels
-        levels = seen + (width + 1) * (e * width + UNITS_PER_LATENT + 2) + e * width**2
-        levels += (e + 1) * width + 2 * (UNITS_PER_LATENT + 1)
-        blocks += (max(sizes.hidden) + 1) * grid.n_cells * width
-        return blocks + ascent + n_levels * levels + 2 * width + (width + 1) * grid.n_of_cell(sizes.n_outputs)
+        level = seen + (width + 1) * (inside + UNITS_PER_LATENT + 2) + inside * width
+        level += inside + width + 2 * (UNITS_PER_LATENT + 1)
+        spread = (max(sizes.hidden) + 1) * grid.n_cells * width
+        outputs = block + 2 * width + (width + 1) * grid.n_of_cell(sizes.n_outputs)
+        return ascent + spread + n_levels * level + outputs
