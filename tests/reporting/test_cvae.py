@@ -39,6 +39,20 @@ def test_bound_and_its_terms_per_epoch():
     assert "test \N{MINUS SIGN}92" in figure.layout.title.text
 
 
+def test_epochs_of_a_fall_do_not_flatten_the_rest():
+    history = make_history()
+    calm = cvae.bound_per_epoch(history)
+    assert calm.layout.yaxis.range is None
+    assert "Far outside" not in calm.layout.title.subtitle.text
+    history["lower_bound_test"][1] = -1.6e8
+    figure = cvae.bound_per_epoch(history)
+    lowest, highest = figure.layout.yaxis.range
+    rest = history["lower_bound"]
+    assert -1e4 < lowest < min(rest) < max(rest) < highest
+    assert figure.layout.yaxis2.range is None
+    assert "Far outside the frame: 1; a double click shows all." in figure.layout.title.subtitle.text
+
+
 def test_bound_without_test_has_no_test_curve():
     history = make_history()
     del history["lower_bound_test"]

@@ -23,6 +23,9 @@ _CURVES = {
     "reconstruction": ("reconstruction, train", style.BLUE, "solid", 1, 2),
     "kl": ("KL, train", style.BLUE, "solid", 2, 2),
 }
+# How many interquartile ranges beyond the quartiles leave the picture: a bound may fall by millions of nats for an
+# epoch or two, beside which the rest would be a straight line.
+_FAR = 25
 
 
 def bound_per_epoch(history: Mapping[str, Sequence[float]]) -> go.Figure:
@@ -87,6 +90,13 @@ def bound_per_epoch(history: Mapping[str, Sequence[float]]) -> go.Figure:
             row=row,
             col=column,
         )
+    n_outside = 0
+    for place in {curve[3:] for curve in _CURVES.values()}:
+        panel = np.concatenate([given[key] for key in given if _CURVES[key][3:] == place])
+        shown = _frame(panel)
+        if shown is not None:
+            n_outside += int(((panel < shown[0]) | (panel > shown[1])).sum())
+            figure.update_yaxes(range=shown, row=place[0], col=place[1])
     figure.update_xaxes(title_text="epoch", row=2)
     figure.update_xaxes(title_text="epoch", row=1, col=1)
     figure.update_yaxes(title_text="nats per image")
@@ -99,12 +109,26 @@ def bound_per_epoch(history: Mapping[str, Sequence[float]]) -> go.Figure:
     style.finish(
         figure,
         f"The lower bound after {epochs.size} epoch{'s' if epochs.size > 1 else ''}: {last} nats",
-        f"Bound = reconstruction {rounding.MINUS} divergence, per image; higher is better.",
+        f"Bound = reconstruction {rounding.MINUS} divergence, per image; higher is better."
+        + (f" Far outside the frame: {n_outside}; a double click shows all." if n_outside else ""),
         height=520,
         legend="top" if several else "none",
     )
     corner = {"x": 0.49, "y": 0.04, "xanchor": "right", "yanchor": "bottom", "orientation": "v"}
     return figure.update_layout(legend=corner)
+
+
+def _frame(values: npt.NDArray[np.float64]) -> list[float] | None:
+    """Return the range of values that lie near enough to be read; None where all do."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return None
+    low, high = np.quantile(known, [0.25, 0.75])
+    near = known[(known >= low - _FAR * (high - low)) & (known <= high + _FAR * (high - low))]
+    if near.size == known.size or np.ptp(near) == 0:
+        return None
+    room = 0.05 * float(np.ptp(near))
+    return [float(near.min()) - room, float(near.max()) + room]
 
 
 def learning(
