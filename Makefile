@@ -9,7 +9,7 @@ NOTEBOOKS_PORT := 8888
 # Neither Kedro nor MLflow reports usage from here.
 export DO_NOT_TRACK := true
 
-.PHONY: help run test test-all rehearsal lint docs cluster viz ui notebooks clean constraints
+.PHONY: help run test test-all rehearsal lint docs app cluster viz ui notebooks clean constraints
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -42,6 +42,9 @@ docs: .venv/installed-docs ## build the site of the pages and docstrings; a brok
 	@echo "==> sphinx"
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs/site --doctree-dir build/doctrees . build/site
 	@echo "==> done: open build/site/index.html"
+
+app: .venv/installed-app ## open a page to play with the models of the last run; of an environment: make app ENV=benchmark
+	@$(BIN)/python -m latents.app $(if $(ENV),--env $(ENV)) $(APP)
 
 cluster: .venv/installed-cluster ## fit all three models on a Ray cluster of this machine, begun and ended with the run
 	@echo "==> kedro run --env cluster: on a Ray cluster of this machine alone"
@@ -93,6 +96,11 @@ constraints: .venv/installed-dev ## resolve constraints.txt anew from pyproject.
 .venv/installed-docs: .venv/installed
 	@echo "==> installing Sphinx"
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[docs]"
+	touch $@
+
+.venv/installed-app: .venv/installed
+	@echo "==> installing NiceGUI"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[app]"
 	touch $@
 
 .venv/installed-cluster: .venv/installed

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from kedro.config import MissingConfigException
+from kedro.config import AbstractConfigLoader, MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines, settings
@@ -39,7 +39,7 @@ class ConfigurationHook:
         check_environment(context)
         warn_of_unread_files(context)
         register_places(Path(context.project_path))
-        remember_credentials(context)
+        remember_credentials(context.config_loader)
         return (yield)
 
 
@@ -101,15 +101,15 @@ def register_places(project: Path) -> None:
         OmegaConf.register_resolver(resolver.__name__, resolver, replace=True)
 
 
-def remember_credentials(context: KedroContext) -> None:
+def remember_credentials(config_loader: AbstractConfigLoader) -> None:
     """Let ``credentials`` in ``globals.yml`` hold for all that lies under ``data``, unless an entry has its own.
 
     Raises ``ConfigurationError`` where ``credentials.yml`` does not have them.
     """
-    values = context.config_loader["globals"]
+    values = config_loader["globals"]
     name = values.get("credentials")
     try:
-        known: Mapping[str, Any] = context.config_loader["credentials"]
+        known: Mapping[str, Any] = config_loader["credentials"]
     except MissingConfigException:
         known = {}
     if name is not None and name not in known:

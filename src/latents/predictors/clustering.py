@@ -4,6 +4,7 @@ from __future__ import annotations  # so that naming MultinomialMixture in a sig
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import isfinite
 from typing import Any, ClassVar, Self
 
@@ -13,8 +14,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from latents import estimators
-from latents.estimators.multinomial_mixture.reading import is_unfamiliar, log_odds_by_word, runners_up
+from latents.estimators.multinomial_mixture.reading import (
+    is_unfamiliar,
+    log_odds_by_word,
+    relevance,
+    runners_up,
+)
 from latents.features.numbering import Numbering, settled, with_room
+from latents.features.occurrences import occurrences
 from latents.features.tokens import compiled
 from latents.features.words import WordRules, composed, count_vocabulary, take_vocabulary
 from latents.messages import shown
@@ -114,6 +121,55 @@ class ClusteringPredictor(Predictor):
             where the model was trained without smoothing.
         """
         return self.predict_counts(self.count(texts), n_deciding_words=n_deciding_words)
+
+    def mark(self, text: str) -> pd.DataFrame:
+        r"""Say of each word of a text where it stands, and how much it speaks for the text's cluster.
+
+        Each time that a word w is there it adds :math:`\log \mu_{zw} - \log \mu_{ow}` to the log-odds of the
+        most probable cluster z against the second most probable one o; an n-gram adds to its words in equal parts.
+        All marks add up to the log-odds but for the two mixing weights.
+
+        Parameters
+        ----------
+        text : str
+            The document.
+
+        Returns
+        -------
+        DataFrame
+            A row for each word of the vocabulary in the order of the text: ``start`` and ``stop``, its first
+            character and the one after its last; ``log_odds``, in nats, above 0 where it speaks for z. No row
+            where the model has a single cluster.
+
+        Raises
+        ------
+        ValueError
+            As ``predict``.
+        """
+        counts = self.count([text])
+        log_odds: dict[tuple[int, int], float] = {}
+        if self.model.word_probabilities_.shape[0] > 1 and counts.nnz:
+            joint = self.model.predict_joint_log_proba(counts)
+            cluster = joint.argmax(axis=1)
+            second = runners_up(joint, cluster).clusters
+            once = sparse.csr_array(counts.astype(bool).astype(np.int32))
+            told = log_odds_by_word(once, self.model.word_probabilities_, cluster, second)
+            of_word = dict(zip(told.indices.tolist(), told.data.tolist(), strict=True))
+            for places, column in occurrences(text, self._columns, self.rules):
+                for place in places:
+                    log_odds[place] = log_odds.get(place, 0.0) + of_word[column] / len(places)
+        marked = [(*place, value) for place, value in sorted(log_odds.items()) if place[1] > place[0]]
+        return pd.DataFrame(marked, columns=["start", "stop", "log_odds"])
+
+    def telling_words(self, n: int) -> list[list[str]]:
+        """Return the `n` words that tell best of each cluster, by their relevance (``reading.relevance``)."""
+        p = self.model.word_frequencies()[np.newaxis]
+        best = np.argsort(-relevance(self.model.word_probabilities_, p), axis=1, kind="stable")[:, :n]
+        return [[self.vocabulary[word] for word in words] for words in best.tolist()]
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {word: column for column, word in enumerate(self.vocabulary)}
 
     def count(self, texts: Iterable[str] | pd.DataFrame) -> sparse.csr_array:
         """Return how often each text uses each word of the vocabulary, by the rules of training.

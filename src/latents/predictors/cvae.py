@@ -15,6 +15,10 @@ from latents.features.images import Shape, images_of_shape, scale_to_white
 from latents.messages import shown, some_of, unquoted
 from latents.predictors.interface import Predictor, check_model, check_shape
 
+# Those of the top levels come first, and each image of a latent is decoded: of thousands the first say most.
+_LOOKED_AT = 256
+_CLASSES_LOOKED_AT = 10
+
 
 @dataclass(frozen=True, eq=False)
 class CVAEPredictor(Predictor):
@@ -106,16 +110,22 @@ class CVAEPredictor(Predictor):
         )
 
     def generate(
-        self, labels: ArrayLike, *, random_state: int | np.random.RandomState | None = None
+        self,
+        labels: ArrayLike,
+        *,
+        noise: ArrayLike | None = None,
+        random_state: int | np.random.RandomState | None = None,
     ) -> NDArray[np.float32]:
         """Draw an image for each label: the means of its pixels, in input units (from 0 to `white`).
 
         Parameters
         ----------
-        labels : array-like of shape (N,)
-            Classes of the model, each as often as wanted.
+        labels : array-like of shape (N,) or (N, C)
+            Classes of the model, each as often as wanted; or weights of all classes, for what lies between them.
+        noise : array-like of shape (N, n_latents_), optional
+            Standard normal numbers that the latents are drawn by: equal ones are one style in every class.
         random_state : int, RandomState instance or None, default=None
-            Where the latents come from; None is the model's own seed.
+            Where the latents come from, without `noise`; None is the model's own seed.
 
         Returns
         -------
@@ -124,10 +134,82 @@ class CVAEPredictor(Predictor):
         Raises
         ------
         ValueError
-            If there is no label, or one is no class of the model.
+            If there is no label, or one is no class of the model; or if `noise` is of another shape or no numbers.
         """
-        means = self.model.sample(self.classes_of(labels), random_state=random_state)
+        means = self.model.sample(self._weighed(labels), noise=noise, random_state=random_state)
+        return self._images(means)
+
+    def reconstruct(self, images: ArrayLike, labels: ArrayLike) -> NDArray[np.float32]:
+        """Return what the latents of images make of them again, in input units and of the same shape.
+
+        Raises
+        ------
+        ValueError
+            As ``predict``.
+        """
+        return self._images(self.model.reconstruct(self.pixels(images), self.classes_of(labels)))
+
+    def restyle(self, images: ArrayLike, labels: ArrayLike, to: ArrayLike) -> NDArray[np.float32]:
+        """Keep what the latents say of images, and make images of other classes of it.
+
+        Parameters
+        ----------
+        images : array-like of shape (N, height, width[, 3])
+            As for ``predict``.
+        labels : array-like of shape (N,)
+            Their classes.
+        to : array-like of shape (N,) or (N, C)
+            The classes to have instead, or weights of all classes.
+
+        Returns
+        -------
+        ndarray of shape (N, height, width[, 3])
+            Means of the pixels, in input units.
+
+        Raises
+        ------
+        ValueError
+            As ``predict``.
+        """
+        return self._images(
+            self.model.restyle(self.pixels(images), self.classes_of(labels), self._weighed(to))
+        )
+
+    def traverse(self, labels: ArrayLike, *, latents: ArrayLike, values: ArrayLike) -> NDArray[np.float32]:
+        """Move one latent at a time, the others where p(z | y) has its mean (see ``ConditionalVAE.traverse``).
+
+        Returns
+        -------
+        ndarray of shape (N, K, V, height, width[, 3])
+            Means of the pixels for each label, latent and value, in input units.
+
+        Raises
+        ------
+        ValueError
+            If a label is no class of the model, there is no such latent, or a value is no number or too large.
+        """
+        means = self.model.traverse(self.classes_of(labels), latents=latents, values=values)
+        return self._images(means.reshape(-1, means.shape[-1])).reshape(*means.shape[:3], *self.shape)
+
+    def busiest_latents(self, n: int) -> NDArray[np.intp]:
+        """Return the latents that change images most, the busiest first; of many, among the first `_LOOKED_AT`.
+
+        The change is the mean over classes of the distance between the images that two standard deviations of
+        p(z | y) on either side of its mean make, the other latents at theirs. It needs no image.
+        """
+        latents = np.arange(min(self.model.n_latents_, _LOOKED_AT))
+        changes = np.zeros(len(latents))
+        for label in self.model.classes_[:_CLASSES_LOOKED_AT]:
+            ends = self.model.traverse([label], latents=latents, values=(-2.0, 2.0))[0]
+            changes += np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
+        return np.argsort(-changes, kind="stable")[:n]
+
+    def _images(self, means: NDArray[np.float32]) -> NDArray[np.float32]:
         return (self.white * means).astype(np.float32).reshape(-1, *self.shape)
+
+    def _weighed(self, labels: ArrayLike) -> NDArray[Any]:
+        """Return weights of classes as they are, and labels as classes of the model."""
+        return np.asarray(labels) if np.ndim(labels) == 2 else self.classes_of(labels)
 
     def pixels(self, images: ArrayLike) -> NDArray[Any]:
         """Return images as the model reads them, (N, p): from 0 to 1, and for Bernoulli pixels 0 or 1.

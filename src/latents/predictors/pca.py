@@ -90,8 +90,45 @@ class PCAPredictor(Predictor):
             table["outlying"] = table["error"] > self.model.error_cutoff_
         return table
 
-    def reconstruct(self, images: ArrayLike | pd.DataFrame) -> NDArray[np.floating[Any]]:
+    def reconstruct(
+        self, images: ArrayLike | pd.DataFrame, *, n_components: int | None = None
+    ) -> NDArray[np.floating[Any]]:
         """Return the images, or rows, rebuilt from their coordinates, in input units and of the same shape.
+
+        Parameters
+        ----------
+        images : array-like or DataFrame
+            As for ``predict``.
+        n_components : int, optional
+            How many of the coordinates, the first ones; by default all that the model has.
+
+        Raises
+        ------
+        ValueError
+            As ``predict``, or if the model has no such number of components.
+        """
+        rows = self._rows(images)
+        z = self.model.transform(rows)
+        most = z.shape[1]
+        kept = most if n_components is None else n_components
+        if not 0 <= kept <= most:
+            raise ValueError(f"n_components is {kept}; allowed are 0 to {most}")
+        z[:, kept:] = 0
+        return self.model.inverse_transform(z).reshape(len(rows), *(self.shape or rows.shape[1:]))
+
+    def error_curves(self, images: ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
+        """Return |x - x~|^2 of each image, or row, for every number of components, in squared input units.
+
+        Parameters
+        ----------
+        images : array-like or DataFrame
+            As for ``predict``.
+
+        Returns
+        -------
+        ndarray of shape (N, d + 1)
+            Column e is the error when the first e coordinates are kept: that at d and the squares of those
+            after e. The last is the ``error`` of ``predict``.
 
         Raises
         ------
@@ -99,8 +136,13 @@ class PCAPredictor(Predictor):
             As ``predict``.
         """
         rows = self._rows(images)
-        rebuilt = self.model.inverse_transform(self.model.transform(rows))
-        return rebuilt.reshape(len(rows), *(self.shape or rows.shape[1:]))
+        z = self.model.transform(rows).astype(np.float64)
+        if self.model.whiten:
+            z *= np.sqrt(self.model.explained_variance_)
+        beyond = np.cumsum(z[:, ::-1] ** 2, axis=1)[:, ::-1]
+        rest = self.model.reconstruction_errors(rows).astype(np.float64)[:, np.newaxis]
+        curves: NDArray[np.float64] = np.hstack([beyond + rest, rest])
+        return curves
 
     def impute(self, images: ArrayLike | pd.DataFrame) -> NDArray[np.floating[Any]]:
         """Return the images, or rows, with what is expected in place of missing numbers, and of the same shape.

@@ -97,8 +97,8 @@ class LatentMethods:
 
         Parameters
         ----------
-        y : array-like of shape (N,)
-            Labels out of ``classes_``.
+        y : array-like of shape (N,) or (N, C)
+            Labels out of ``classes_``, or weights of all classes, as in ``inverse_transform``.
         pixels : {"means", "drawn"}, default="means"
             The means of p(x | z, y), or draws of it, which is what the model says images are like:
             binary, of 256 grey values, or with Gaussian noise. The same seed gives both from the same z.
@@ -118,12 +118,13 @@ class LatentMethods:
         Raises
         ------
         ValueError
-            If a label is unknown, `pixels` is neither, or `noise` is not of that shape or no numbers.
+            If a label is unknown, weights are none, `pixels` is neither, or `noise` is not of that shape or no
+            numbers.
         """
         check_is_fitted(self)
         if pixels not in ("means", "drawn"):
             raise ValueError(f"pixels is {shown(pixels)}; allowed are 'means' and 'drawn'")
-        codes = self._encode(y)
+        codes = self._classes(y)
         state = check_random_state(self.random_state if random_state is None else random_state)
         shape = len(codes), self.n_latents_
         if noise is None:

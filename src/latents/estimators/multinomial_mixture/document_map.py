@@ -14,7 +14,7 @@ _ALIKE = 1e-9
 MIN_DOCUMENTS = 5
 
 
-def evidence(counts: Any, scores: Array) -> Array:
+def evidence(counts: Any, scores: Array, usual_length: float | None = None) -> Array:
     r"""Return what each document's words say for each cluster against the mean of the clusters.
 
     .. math::
@@ -35,6 +35,8 @@ def evidence(counts: Any, scores: Array) -> Array:
         T.
     scores : ndarray of shape (K, W)
         s.
+    usual_length : float, optional
+        n-bar, where the documents are to be held against others; by default theirs.
 
     Returns
     -------
@@ -43,12 +45,18 @@ def evidence(counts: Any, scores: Array) -> Array:
     """
     T = sp.csr_array(counts, dtype=np.float64)
     n_words = np.asarray(T.sum(axis=1))
-    usual = np.median(n_words[n_words > 0]) if T.nnz else 1.0
+    usual = median_length(T) if usual_length is None else usual_length
     against = scores.mean(axis=0) if len(scores) > 2 else np.zeros(scores.shape[1])
     ratios = T @ (scores - against).T / (n_words + usual)[:, np.newaxis]
     length = np.linalg.norm(ratios, axis=1, keepdims=True)
     x: Array = ratios / np.sqrt(np.where(length > 0, length, 1.0))
     return x
+
+
+def median_length(counts: sp.csr_array) -> float:
+    """Return the median number of words of the documents that have any; 1 where none has."""
+    n_words = np.asarray(counts.sum(axis=1))
+    return float(np.median(n_words[n_words > 0])) if counts.nnz else 1.0
 
 
 def plane(points: Array, random_state: int | np.random.RandomState | None = None) -> Array:

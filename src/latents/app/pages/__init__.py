@@ -1,0 +1,1 @@
+"""The pages, laid out with NiceGUI: what is where, and what happens when something is touched."""
