@@ -4,9 +4,9 @@ All but two train the network of section 3 of the source document (500-500 ReLU,
 Adam) on MNIST at the same batch size, binarising every image afresh; the two train the default network of
 ``ConditionalVAE`` and that of the environment ``large`` at their own. What is compared takes turns in one
 process; the first round, when torch compiles, is not counted. A loop of the source's network whose bound is not
-that of the others stops the program. Then log p(x | y) is estimated by importance sampling, its products in either
-precision. Where the processor emulates bfloat16, which is ten times slower than float32, what needs it is left out.
-Where MNIST is not to be had, random images stand in for it.
+that of the others stops the program. Then log p(x | y) is estimated by importance sampling, its products in
+either precision. Where the processor emulates bfloat16, which is ten times slower than float32, what needs it is
+left out. Where MNIST is not to be had, random images stand in for it.
 """
 
 import argparse

@@ -34,24 +34,35 @@ class _Hooks:
 
     @cached_property
     def _made(self) -> tuple[object, ...]:
-        from latents import hooks
+        from latents.hooks.artifacts import ArtifactHook
+        from latents.hooks.checkpoints import CheckpointHook
+        from latents.hooks.configuration import ConfigurationHook, ParameterHook
+        from latents.hooks.dead_runs import DeadRunHook
+        from latents.hooks.engines import EngineHook
+        from latents.hooks.locking import OutputLockHook
+        from latents.hooks.model_registry import ModelRegistryHook
+        from latents.hooks.places import PlaceHook
+        from latents.hooks.run_status import RunStatusHook
+        from latents.hooks.start import StartHook
+        from latents.hooks.store import StoreHook
+        from latents.hooks.summary import SummaryHook
 
         # Of hooks that go first, Kedro calls the last one first: models are registered while the run is still
         # current.
         return (
-            hooks.ConfigurationHook(),
-            hooks.ParameterHook(),
-            hooks.OutputLockHook(),
-            hooks.RunStatusHook(),
-            hooks.DeadRunHook(),
-            hooks.StoreHook(),
-            hooks.ArtifactHook(),
-            hooks.CheckpointHook(),
-            hooks.ModelRegistryHook(),
-            hooks.SummaryHook(),
-            hooks.EngineHook(),
-            hooks.StartHook(),
-            hooks.PlaceHook(),
+            ConfigurationHook(),
+            ParameterHook(),
+            OutputLockHook(),
+            RunStatusHook(),
+            DeadRunHook(),
+            StoreHook(),
+            ArtifactHook(),
+            CheckpointHook(),
+            ModelRegistryHook(),
+            SummaryHook(),
+            EngineHook(),
+            StartHook(),
+            PlaceHook(),
         )
 
 

@@ -6,7 +6,7 @@ from kedro.io import DatasetError
 from latents.datasets import CountBlocksDataset
 from latents.datasets.engine import engine_of
 from latents.engines import LocalEngine, close_all, named
-from latents.hooks import EngineHook
+from latents.hooks.engines import EngineHook
 from latents.pipelines.shared import EngineParameters
 
 

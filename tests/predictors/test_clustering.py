@@ -3,10 +3,13 @@
 # ruff: noqa: RUF001 - letters of other forms are what is tried here
 
 import json
+from math import log
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import sparse
 
 from latents.estimators import MultinomialMixture
@@ -234,3 +237,84 @@ def test_the_words_of_any_language_are_read_as_in_training(tmp_path):
     assert counts.toarray().tolist() == [[1, 1, 0, 1], [0, 0, 1, 0]]
     bag = loaded.count_bag(sparse.csr_array(np.array([[2, 3]])), ["ﬁne", "fine"])
     assert bag.toarray().tolist() == [[5, 0, 0, 0]]
+
+
+# Where words stand, and which tell of a cluster
+
+
+@given(st.lists(st.sampled_from([*TEXTS, "wind", "ship", "plane!", "ＳＡＩＬ", "unknown 😀"])).map(" ".join))
+def test_marks_add_up_to_the_log_odds_against_the_second_cluster(clustering_predictor, text):
+    table = clustering_predictor.mark(text)
+    counts = clustering_predictor.count([text])
+    joint = clustering_predictor.model.predict_joint_log_proba(counts)[0]
+    own, other = np.argsort(-joint, kind="stable")
+    log_weights = np.log(clustering_predictor.model.weights_)
+    expected = joint[own] - joint[other] - log_weights[own] + log_weights[other]
+    assert table["log_odds"].sum() == pytest.approx(expected, abs=1e-9)
+    assert len(table) == counts.sum()
+    assert (table["start"].to_numpy()[1:] >= table["stop"].to_numpy()[:-1]).all()
+
+
+def test_each_word_is_marked_where_it_stands(clustering_predictor):
+    text = "The Ship, the unknown wing and a ship"
+    table = clustering_predictor.mark(text)
+    assert [text[start:stop] for start, stop in zip(table["start"], table["stop"], strict=True)] == [
+        "Ship",
+        "wing",
+        "ship",
+    ]
+    words, mu = list(clustering_predictor.vocabulary), clustering_predictor.model.word_probabilities_
+    own = clustering_predictor.predict([text])["cluster"].item()
+    log_odds = np.log(mu[own]) - np.log(mu[1 - own])
+    expected = [log_odds[words.index(word)] for word in ("ship", "wing", "ship")]
+    np.testing.assert_allclose(table["log_odds"], expected)
+    assert expected[0] > 0 > expected[1]
+
+
+def test_an_n_gram_adds_to_its_words_in_equal_parts():
+    predictor = trained(rules=RULES._replace(ngram_range=(1, 2)), smoothing=0.1)
+    text = "ship, unknown; the sail and harbour"
+    table = predictor.mark(text)
+    words, mu = list(predictor.vocabulary), predictor.model.word_probabilities_
+    own = predictor.predict([text])["cluster"].item()
+    log_odds = dict(zip(words, np.log(mu[own]) - np.log(mu[1 - own]), strict=True))
+    pair = log_odds["sail harbour"]
+    assert pair > 0
+    np.testing.assert_allclose(
+        table["log_odds"], [log_odds["ship"], log_odds["sail"] + pair / 2, log_odds["harbour"] + pair / 2]
+    )
+
+
+@pytest.mark.parametrize("text", ["", "nothing of this is known", "the and", "\ud800"])
+def test_a_text_without_known_words_and_one_cluster_have_no_marks(clustering_predictor, text):
+    table = clustering_predictor.mark(text)
+    assert list(table) == ["start", "stop", "log_odds"]
+    assert len(table) == len(trained(n_clusters=1).mark(SEA)) == 0
+
+
+def test_a_word_that_the_second_cluster_rules_out_is_marked_without_bound():
+    predictor = trained([SEA, SKY] * 3, smoothing=0)
+    mu = predictor.model.word_probabilities_
+    mu[mu < 1e-6] = 0.0
+    assert predictor.mark("ship wind")["log_odds"].tolist() == [np.inf, pytest.approx(0, abs=1e-9)]
+
+
+def test_what_is_no_text_is_not_marked(clustering_predictor):
+    with pytest.raises(ValueError, match="text 0 is None; allowed are texts"):
+        clustering_predictor.mark(None)
+
+
+def test_the_words_that_tell_of_a_cluster_are_those_of_the_largest_relevance(clustering_predictor):
+    model, words = clustering_predictor.model, list(clustering_predictor.vocabulary)
+    mu, p = model.word_probabilities_, model.word_frequencies()
+    told = clustering_predictor.telling_words(3)
+    for k, best in enumerate(told):
+        score = {
+            word: 0.6 * log(mu[k, w]) + 0.4 * log(mu[k, w] / (p[w] / p.sum())) for w, word in enumerate(words)
+        }
+        order = sorted(score.values(), reverse=True)
+        np.testing.assert_allclose([score[word] for word in best], order[:3], rtol=1e-6)
+        assert len(set(best)) == 3
+    sea = told[clustering_predictor.cluster_names.index("sea")]
+    assert sorted(sea) == ["harbour", "sail", "ship"]
+    assert all(sorted(every) == sorted(words) for every in clustering_predictor.telling_words(99))

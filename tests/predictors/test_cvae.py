@@ -148,3 +148,92 @@ def test_pixels_outside_are_refused(cvae_predictor, digits):
 def test_parts_that_do_not_fit_together_are_refused(cvae_predictor, shape, white, said):
     with pytest.raises(ValueError, match=said):
         CVAEPredictor(cvae_predictor.model, shape, white)
+
+
+# Styles, and what lies between classes
+
+
+def test_equal_noise_is_one_style_in_every_class(cvae_predictor):
+    noise = np.random.default_rng(0).normal(size=(1, 4)).repeat(10, axis=0)
+    drawn = cvae_predictor.generate(range(10), noise=noise)
+    np.testing.assert_allclose(
+        drawn.reshape(10, 64), 16 * cvae_predictor.model.sample(range(10), noise=noise), rtol=1e-6
+    )
+    np.testing.assert_array_equal(drawn, cvae_predictor.generate(np.eye(10), noise=noise))
+    with pytest.raises(ValueError, match=r"noise is of shape \(10, 4\), but must be \(1, 4\)"):
+        cvae_predictor.generate([3], noise=noise)
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ([[0.5, 0.5]], r"labels have shape \(1, 2\); allowed is a list of one or more"),
+        ([[0.2] * 10], r"y\[0\] is .*; allowed are weights from 0 that sum to one"),
+        ([np.eye(10)[0], [2.0, -1.0] + [0.0] * 8], r"y\[1\] is .*; allowed are weights from 0"),
+        ([[np.nan] * 10], r"y\[0\] is .*; allowed are weights from 0"),
+    ],
+)
+def test_weights_that_are_none_are_refused_by_row(cvae_predictor, digits, weights, said):
+    with pytest.raises(ValueError, match=said):
+        cvae_predictor.generate(weights)
+    with pytest.raises(ValueError, match=said):
+        cvae_predictor.restyle(digits[0][: len(weights)], digits[1][: len(weights)], weights)
+
+
+def test_images_are_rebuilt_and_restyled_as_the_model_does_in_input_units(cvae_predictor, digits):
+    images, labels = digits[0][:6], digits[1][:6]
+    X, model = cvae_predictor.pixels(images), cvae_predictor.model
+    rebuilt = cvae_predictor.reconstruct(images, labels)
+    np.testing.assert_allclose(rebuilt.reshape(6, 64), 16 * model.reconstruct(X, labels), rtol=1e-6)
+    np.testing.assert_allclose(cvae_predictor.restyle(images, labels, labels), rebuilt, atol=1e-3)
+    to = ["3", "4", "5", "6", "7", "8"]
+    restyled = cvae_predictor.restyle(images, labels, to)
+    np.testing.assert_allclose(
+        restyled.reshape(6, 64), 16 * model.restyle(X, labels, [3, 4, 5, 6, 7, 8]), rtol=1e-6
+    )
+    np.testing.assert_array_equal(cvae_predictor.restyle(images, labels, np.eye(10)[3:9]), restyled)
+    assert rebuilt.shape == restyled.shape == (6, 8, 8)
+    with pytest.raises(ValueError, match="label 1 is 'ten', no class of the model"):
+        cvae_predictor.restyle(images, labels, [1, "ten", 1, 1, 1, 1])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        cvae_predictor.restyle(images, labels, [1, 2])
+
+
+def test_a_traversal_draws_by_noise_that_has_one_number(cvae_predictor):
+    drawn = cvae_predictor.traverse(["3", 8], latents=[2, 0], values=[-1.5, 0, 2])
+    assert drawn.shape == (2, 2, 3, 8, 8)
+    for row, label in enumerate([3, 8]):
+        for place, latent in enumerate([2, 0]):
+            for stop, value in enumerate([-1.5, 0, 2]):
+                expected = cvae_predictor.generate([label], noise=value * np.eye(4)[[latent]])[0]
+                np.testing.assert_allclose(drawn[row, place, stop], expected, atol=1e-4)
+    with pytest.raises(ValueError, match="latents has 4, but allowed are 0 to 3"):
+        cvae_predictor.traverse([3], latents=[4], values=[0])
+    with pytest.raises(ValueError, match="label 0 is 11, no class of the model"):
+        cvae_predictor.traverse([11], latents=[0], values=[0])
+
+
+def test_the_busiest_latents_are_those_whose_ends_lie_farthest_apart(cvae_predictor):
+    changes = np.zeros(4)
+    for latent in range(4):
+        low, high = (
+            cvae_predictor.generate(range(10), noise=np.tile(end * np.eye(4)[latent], (10, 1)))
+            for end in (-2, 2)
+        )
+        changes[latent] = sum(np.sqrt(((b - a) ** 2).sum()) for a, b in zip(low, high, strict=True))
+    busiest = cvae_predictor.busiest_latents(4)
+    assert (np.diff(changes[busiest]) <= 0).all()
+    assert sorted(busiest.tolist()) == [0, 1, 2, 3]
+    np.testing.assert_array_equal(cvae_predictor.busiest_latents(2), busiest[:2])
+    np.testing.assert_array_equal(cvae_predictor.busiest_latents(99), busiest)
+
+
+def test_colours_keep_their_shape_whatever_is_drawn():
+    images = np.random.default_rng(0).random((8, 2, 3, 3))
+    model = ConditionalVAE(**SMALL, random_state=0, likelihood="gaussian")
+    predictor = CVAEPredictor(model.fit(images.reshape(8, -1), [0, 1] * 4), (2, 3, 3), 255.0)
+    given = 255 * images[:2]
+    assert predictor.reconstruct(given, [0, 1]).shape == given.shape
+    assert predictor.restyle(given, [0, 1], [1, 0]).shape == given.shape
+    assert predictor.traverse([0], latents=[0], values=[-1, 1]).shape == (1, 1, 2, 2, 3, 3)
+    assert predictor.busiest_latents(5).tolist() == [0]

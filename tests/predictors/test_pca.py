@@ -121,3 +121,62 @@ def test_images_or_features(pca_predictor, parts):
 def test_a_shape_that_is_not_the_models(pca_predictor):
     with pytest.raises(ValueError, match="make 63 numbers a row; the model has 64"):
         PCAPredictor(pca_predictor.model, shape=(7, 9))
+
+
+# Some of the components
+
+
+@pytest.fixture(scope="module", params=[{}, {"whiten": True}], ids=["plain", "whitened"])
+def of_all(request, digits):
+    """A predictor of twelve components, and the components by numpy."""
+    rows = digits[0].reshape(-1, 64)
+    predictor = PCAPredictor(MinimumErrorPCA(12, **request.param).fit(rows), shape=(8, 8))
+    return predictor, np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][:12]
+
+
+@pytest.mark.parametrize("n_components", [0, 1, 5, 12])
+def test_the_first_components_rebuild_as_numpy_does(of_all, digits, n_components):
+    predictor, components = of_all
+    rows = digits[0].reshape(-1, 64)
+    kept, mean = components[:n_components], rows.mean(axis=0)
+    expected = mean + (rows - mean) @ kept.T @ kept
+    rebuilt = predictor.reconstruct(digits[0], n_components=n_components)
+    np.testing.assert_allclose(rebuilt.reshape(-1, 64), expected, atol=1e-8)
+    errors = ((rows - expected) ** 2).sum(axis=1)
+    np.testing.assert_allclose(predictor.error_curves(digits[0])[:, n_components], errors, atol=1e-8)
+
+
+def test_curves_fall_to_the_error_of_the_table(of_all, digits):
+    predictor, _ = of_all
+    curves = predictor.error_curves(digits[0])
+    assert curves.shape == (300, 13)
+    assert (np.diff(curves, axis=1) <= 0).all()
+    np.testing.assert_array_equal(curves[:, -1], predictor.predict(digits[0])["error"])
+    np.testing.assert_array_equal(
+        predictor.reconstruct(digits[0]), predictor.reconstruct(digits[0], n_components=12)
+    )
+
+
+def test_curves_of_rows_and_of_colours_are_those_of_their_reconstructions(feature_predictor):
+    predictor, rows = feature_predictor
+    for e in range(3):
+        rest = ((rows - predictor.reconstruct(rows, n_components=e)) ** 2).sum(axis=1)
+        np.testing.assert_allclose(predictor.error_curves(rows)[:, e], rest, atol=1e-12)
+    images = np.random.default_rng(0).random((20, 2, 3, 3))
+    coloured = PCAPredictor(MinimumErrorPCA(2).fit(images.reshape(20, -1)), shape=(2, 3, 3))
+    rebuilt = coloured.reconstruct(images[:4], n_components=1)
+    assert rebuilt.shape == (4, 2, 3, 3)
+    np.testing.assert_allclose(
+        coloured.error_curves(images[:4])[:, 1], ((images[:4] - rebuilt) ** 2).sum(axis=(1, 2, 3))
+    )
+
+
+@pytest.mark.parametrize("n_components", [-1, 5, 99])
+def test_a_number_of_components_that_the_model_does_not_have(pca_predictor, digits, n_components):
+    with pytest.raises(ValueError, match=f"n_components is {n_components}; allowed are 0 to 4"):
+        pca_predictor.reconstruct(digits[0], n_components=n_components)
+
+
+def test_images_that_are_none_have_no_curve(pca_predictor):
+    with pytest.raises(ValueError, match=r"images have shape \(4, 4\); the model was trained on images"):
+        pca_predictor.error_curves(np.ones((2, 4, 4)))

@@ -125,7 +125,9 @@ class Documents:
         row = table.iloc[0]
         cluster = int(row["cluster"])
         shares = table.filter(regex=r"^p_\d+$").to_numpy()[0]
-        order = np.argsort(-shares, kind="stable")[:_N_BARS].tolist()
+        # Shares of long texts are 0 or 1, and of others nobody could say which comes second.
+        joint = self.predictor.model.predict_joint_log_proba(counts)[0]
+        order = np.argsort(-joint, kind="stable")[:_N_BARS].tolist()
         names = self.predictor.cluster_names
         place, nearest = None, []
         n_words = int(row["n_tokens"])
@@ -184,8 +186,9 @@ class Documents:
 
     def _marks(self, text: str) -> list[tuple[str, float]]:
         pieces, begin = [], 0
-        for start, stop, value in self.predictor.mark(text).itertuples(index=False):
-            # Two words of one run of characters that rules spell in more, or fewer, have one place and one mark.
+        for place, stop, value in self.predictor.mark(text).itertuples(index=False):
+            # Words of a run of characters that rules spell in more, or fewer, all have the run for a place.
+            start = max(place, begin)
             pieces += [(text[begin:start], 0.0), (text[start:stop], float(value))]
             begin = stop
         pieces.append((text[begin:], 0.0))

@@ -1,12 +1,12 @@
 """Files that a page is given, into texts."""
 
 import json
-from io import BytesIO, StringIO
+from io import StringIO
 from typing import Any
 
 import pandas as pd
 
-_TABLES = {".csv": ",", ".tsv": "\t"}
+_TABLES = {".csv": ",;\t", ".tsv": "\t"}
 _LINES = (".jsonl", ".ndjson")
 
 
@@ -35,10 +35,15 @@ def texts_of(name: str, content: bytes) -> list[str]:
     if ending in _TABLES:
         return _column(name, _table(name, text, _TABLES[ending]))
     if ending in _LINES:
-        return _column(name, _lines(name, content))
+        return _column(name, _lines(name, text))
     if "\0" in text:
         raise ValueError(f"{name} is no text; this page reads .txt, .csv, .tsv and .jsonl")
     return [text]
+
+
+def sound(text: str) -> str:
+    """Return a text without halves of characters, which browsers and JSON allow and no encoding has."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _listed(name: str, text: str) -> list[str]:
@@ -48,34 +53,51 @@ def _listed(name: str, text: str) -> list[str]:
         raise ValueError(f"{name} is no JSON") from error
     if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
         raise ValueError(f"{name} is no list of texts")
-    return texts
+    return [sound(one) for one in texts]
 
 
-def _table(name: str, text: str, separator: str) -> pd.DataFrame:
+def _table(name: str, text: str, separators: str) -> pd.DataFrame:
+    first = text.partition("\n")[0]
+    separator = max(separators, key=first.count)
     try:
-        return pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False)
+        # Without an index, of rows that are longer than the first the rest is left out.
+        return pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{name} is no table: {' '.join(str(error).split())}") from error
 
 
-def _lines(name: str, content: bytes) -> pd.DataFrame:
-    try:
-        return pd.read_json(BytesIO(content), lines=True, dtype=False)
-    except ValueError as error:
-        raise ValueError(f"{name} is not JSON lines: {error}") from error
+def _lines(name: str, text: str) -> pd.DataFrame:
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{name} is not JSON lines: line {number} is no JSON") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"{name} is not JSON lines: line {number} is no object")
+        rows.append({key: _as_text(value) for key, value in row.items()})
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _as_text(value: Any) -> str:
+    """Return a value of JSON as a text; what is nested says nothing."""
+    if isinstance(value, str):
+        return sound(value)
+    return "" if value is None or isinstance(value, dict | list) else json.dumps(value)
 
 
 def _column(name: str, table: pd.DataFrame) -> list[str]:
-    named = {str(column).strip().lower(): column for column in table.columns}
-    if "text" in named:
-        chosen: Any = named["text"]
+    if "text" in table.columns:
+        chosen: Any = "text"
     else:
-        lengths = {
-            column: sum(len(value) for value in table[column] if isinstance(value, str)) for column in table
-        }
+        lengths = {column: table[column].fillna("").str.len().sum() for column in table.columns}
         if not any(lengths.values()):
             raise ValueError(
                 f"{name} has no column of texts; its columns are {list(map(str, table.columns))}"
             )
-        chosen = max(lengths, key=lambda column: lengths[column])
-    return [value if isinstance(value, str) else "" for value in table[chosen]]
+        named = {str(column).strip().lower(): column for column in reversed(table.columns)}
+        chosen = named.get("text", max(lengths, key=lambda column: lengths[column]))
+    texts: list[str] = table[chosen].fillna("").tolist()
+    return texts

@@ -48,7 +48,12 @@ class Guard:
             await self._refuse(scope, receive, send, 403, "this server answers its own pages alone")
             return
         size = headers.get(b"content-length", "0")
-        if not size.isdecimal() or int(size) > LARGEST_BODY or b"transfer-encoding" in headers:
+        if (
+            not size.isdecimal()
+            or len(size) > len(str(LARGEST_BODY))
+            or int(size) > LARGEST_BODY
+            or b"transfer-encoding" in headers
+        ):
             reason = f"a request has at most {LARGEST_BODY // 2**20} MiB, and says how many"
             await self._refuse(scope, receive, send, 413, reason)
             return

@@ -11,6 +11,7 @@ from latents.app.pictures import Frame, frame_of
 from latents.predictors import PCAPredictor
 
 _N_NEAREST = 8
+_ROUNDING = 1e-5
 # The grey values that images commonly have for white.
 _WHITES = (1.0, 16.0, 255.0, 65535.0)
 
@@ -85,7 +86,7 @@ class Images:
     def white(self) -> float:
         """The brightest value: that of the run's images, or of the usual ones the least above the mean image."""
         if self.gallery is not None:
-            return float(self.gallery.training.max()) or 1.0
+            return float(np.nanmax(self.gallery.training)) or 1.0
         return next((w for w in _WHITES if self.predictor.model.mean_.max() <= w), _WHITES[-1])
 
     @cached_property
@@ -95,13 +96,13 @@ class Images:
 
     def rebuild(self, image: NDArray[Any], n_components: int) -> Rebuilt:
         """Rebuild an image, in the units of training, from its first `n_components` numbers."""
-        one = image[np.newaxis]
+        one = image[np.newaxis].astype(np.float32)
         rebuilt = self.predictor.reconstruct(one, n_components=n_components)[0]
         curve = self.predictor.error_curves(one)[0]
         stranger, nearest = None, np.empty(0, dtype=np.intp)
         if self.gallery is not None:
-            stranger = float((self._errors[:, n_components] < curve[n_components]).mean())
-            z = self._coordinates(one)[0, :n_components]
+            stranger = float((self._errors[:, n_components] < (1 - _ROUNDING) * curve[n_components]).mean())
+            z = self.predictor.coordinates(one)[0, :n_components]
             distances = np.linalg.norm(self._training[:, :n_components] - z, axis=1)
             nearest = np.argsort(distances, kind="stable")[:_N_NEAREST] if n_components else nearest
         return Rebuilt(image, rebuilt, curve, stranger, nearest)
@@ -111,15 +112,11 @@ class Images:
         if self.gallery is not None:
             self.rebuild(np.asarray(self.gallery.training[0], dtype=np.float64), self.n_components)
 
-    def _coordinates(self, images: NDArray[Any]) -> NDArray[np.float32]:
-        table = self.predictor.predict(np.asarray(images, dtype=np.float32))
-        return table.filter(regex=r"^pc\d+$").to_numpy(np.float32)
-
     @cached_property
     def _training(self) -> NDArray[np.float32]:
-        return (
-            np.empty((0, 0), np.float32) if self.gallery is None else self._coordinates(self.gallery.training)
-        )
+        if self.gallery is None:
+            return np.empty((0, self.n_components), np.float32)
+        return self.predictor.coordinates(np.asarray(self.gallery.training, np.float32)).astype(np.float32)
 
     @cached_property
     def _errors(self) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ _LARGEST = 2**22  # bytes that a link may unpack to
 
 def packed(state: Mapping[str, Any]) -> str | None:
     """Return a state of JSON's values in characters that no program changes; None if it takes too many."""
-    told = zlib.compress(json.dumps(state, separators=(",", ":")).encode(), 9)
+    told = zlib.compress(json.dumps(state, separators=(",", ":"), allow_nan=False).encode(), 9)
     link = urlsafe_b64encode(told).decode().rstrip("=")
     return link if len(link) <= LONGEST else None
 
@@ -29,9 +29,13 @@ def unpacked(link: str) -> dict[str, Any]:
     try:
         unpacking = zlib.decompressobj()
         told = unpacking.decompress(urlsafe_b64decode(link + "=" * (-len(link) % 4)), _LARGEST)
-        state = json.loads(told) if unpacking.eof else None
+        state = json.loads(told, parse_constant=_refuse) if unpacking.eof else None
     except (binascii.Error, zlib.error, ValueError, RecursionError) as error:
         raise ValueError("the link is damaged: what comes after # is no state of this page") from error
     if not isinstance(state, dict):
         raise ValueError("the link is damaged: what comes after # is no state of this page")
     return state
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no value of JSON")

@@ -1,7 +1,9 @@
 """What a page is on: models of a run, a folder or MLflow's registry, and what a run left beside them."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable
+from contextlib import chdir
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +21,7 @@ from latents.app.documents import Corpus, Documents
 from latents.app.generation import Generation
 from latents.app.images import Gallery, Images
 from latents.features.block_counts import BlockCounts
-from latents.features.documents import excerpts
+from latents.features.documents import excerpts, told_of
 from latents.hooks.configuration import register_places, remember_credentials
 from latents.predictors.document_map import DocumentMap
 
@@ -72,15 +74,16 @@ def open_run(project: Path, env: str | None) -> Shown:
     OpeningError
         If there is no such environment, or it has no model at all.
     """
-    catalog = _catalog(project, env)
     shown = Shown(f"the last run of {env}" if env else "the last run")
-    for pipeline in PIPELINES:
-        try:
-            predictor = catalog.load(f"{pipeline}.predictor")
-        except (DatasetError, OSError, ValueError) as error:
-            shown.lacking[pipeline] = _sentence(error)
-            continue
-        shown = with_predictor(shown, predictor, catalog)
+    with chdir(project):  # to which paths of the catalog are relative
+        catalog = _catalog(project, env)
+        for pipeline in PIPELINES:
+            try:
+                predictor = catalog.load(f"{pipeline}.predictor")
+            except (DatasetError, OSError, ValueError) as error:
+                shown.lacking[pipeline] = _sentence(error)
+                continue
+            shown = with_predictor(shown, predictor, catalog)
     if len(shown.lacking) == len(PIPELINES):
         raise OpeningError(next(iter(shown.lacking.values())))
     return shown
@@ -116,7 +119,10 @@ def open_models(names: Iterable[str]) -> Shown:
             raise OpeningError(f"{name} is the second model for {taken[0]}; a page has one of each kind")
     reason = "no such model was named; the page is on those that were"
     given = {"clustering": shown.documents, "pca": shown.images, "cvae": shown.generation}
-    return replace(shown, lacking={name: reason for name, model in given.items() if model is None})
+    lacking = {name: reason for name, model in given.items() if model is None} | shown.lacking
+    if not any(given.values()):
+        raise OpeningError(next(iter(shown.lacking.values()), "no model was named"))
+    return replace(shown, lacking=lacking)
 
 
 def with_predictor(
@@ -140,7 +146,12 @@ def with_predictor(
 
 
 def _catalog(project: Path, env: str | None) -> DataCatalog:
-    bootstrap_project(project)
+    try:
+        bootstrap_project(project)
+    except RuntimeError as error:
+        raise OpeningError(
+            f"{project} is no folder of a Kedro project: it has no pyproject.toml of one"
+        ) from error
     register_places(project)
     loader = OmegaConfigLoader(str(project / settings.CONF_SOURCE), env=env, **settings.CONFIG_LOADER_ARGS)
     try:
@@ -158,6 +169,8 @@ def _catalog(project: Path, env: str | None) -> DataCatalog:
 def _predictor_of(name: str) -> predictors.Predictor:
     if Path(name).is_dir():
         return predictors.load(name)
+    if not name.startswith("models:/") and ("/" in name or os.sep in name):
+        raise ValueError("there is no such folder")
     import mlflow  # slow to load
 
     uri = name if name.startswith("models:/") else f"models:/{name if '@' in name else f'{name}@champion'}"
@@ -187,13 +200,13 @@ def _corpus(catalog: DataCatalog | None, predictor: predictors.ClusteringPredict
         return None
     counts = catalog.load("clustering.counts")[rows]
     T = counts.in_memory() if isinstance(counts, BlockCounts) else sparse.csr_array(counts)
-    assignments = catalog.load("clustering.assignments").iloc[rows]
-    named = "name" in assignments and assignments["name"].astype(str).str.strip().ne("").any()
+    told = told_of(documents).iloc[rows]
+    named = "name" in told and told["name"].astype(str).str.strip().ne("").any()
     return Corpus(
         map=DocumentMap(predictor.model, T, positions[["x", "y"]].to_numpy()),
         texts=excerpts(documents, rows, _EXCERPT) if "text" in _columns(documents) else [],
-        titles=assignments["name"].astype(str).tolist() if named else [f"document {row + 1}" for row in rows],
-        clusters=assignments["cluster"].to_numpy(np.intp),
+        titles=told["name"].astype(str).tolist() if named else [f"document {row + 1}" for row in rows],
+        clusters=predictor.clusters_of(T),
     )
 
 
@@ -213,6 +226,8 @@ def _gallery(catalog: DataCatalog | None, pipeline: str, shape: tuple[int, ...])
         np.sort(rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(np.intp)])
         for rows, most in ((split["train"], _MOST_TRAINING), (split["held_out"], _MOST_TEST))
     )
+    if not (len(training) and len(test)):
+        raise ValueError("there are none")
     labels = data["labels"][test] if "labels" in data else None
     return Gallery(np.asarray(images[training]), np.asarray(images[test]), labels)
 

@@ -14,6 +14,7 @@ Pixels = NDArray[np.float32]
 _LARGEST = (
     2**20
 )  # characters of a picture that a page sends: it draws what it is given on a small canvas first
+_LARGEST_SIDE = 2048  # pixels
 _INK = 0.25  # of white, from which a pixel counts as drawn on
 _PREFIX = "data:image/png;base64,"
 # What is missing, from too dark by way of nothing to too bright: the ends of the house's blue and orange.
@@ -48,6 +49,8 @@ def read_picture(url: str, shape: tuple[int, ...], frame: Frame | None = None) -
         raise ValueError("this is no picture that the page has drawn")
     try:
         with Image.open(BytesIO(b64decode(url[len(_PREFIX) :], validate=True)), formats=["PNG"]) as opened:
+            if max(opened.size) > _LARGEST_SIDE:
+                raise ValueError(f"it is {opened.size} pixels; allowed are {_LARGEST_SIDE} on a side")
             picture = opened.convert("RGB" if len(shape) == 3 else "L")
     except (
         binascii.Error,
@@ -73,14 +76,17 @@ def _framed(picture: Image.Image, frame: Frame, height: int, width: int) -> Imag
     if not len(inked):
         return picture
     (top, left), (bottom, right) = inked.min(axis=0), inked.max(axis=0) + 1
-    scale = max(bottom - top, right - left) / frame.side  # pixels of the picture for one of the image
+    # Pixels of the picture for one of the image.
+    scale = min(max(bottom - top, right - left) / frame.side, _LARGEST_SIDE / max(height, width))
     y, x = (top + bottom) / 2 - frame.middle[0] * scale, (left + right) / 2 - frame.middle[1] * scale
     return picture.crop((round(x), round(y), round(x + width * scale), round(y + height * scale)))
 
 
 def frame_of(images: NDArray[Any], white: float) -> Frame | None:
     """Return where images have their ink, if ink is what they have: bright on a dark edge."""
-    grey = images.reshape(*images.shape[:3], -1).mean(axis=3) / white
+    if not len(images):
+        return None
+    grey = np.nan_to_num(images).reshape(*images.shape[:3], -1).mean(axis=3) / white
     edges = np.concatenate([grey[:, [0, -1]].ravel(), grey[:, :, [0, -1]].ravel()])
     if np.median(edges) > _INK / 4 or grey.mean() > 0.5:
         return None
@@ -102,7 +108,7 @@ def _ends(inked: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]
 
 def url_of(image: NDArray[Any], white: float) -> str:
     """Return an image of greys or colours, from 0 to `white`, as a data URL."""
-    return _url(np.clip(np.asarray(image, dtype=np.float64) / white, 0, 1) * 255)
+    return _url(np.clip(np.nan_to_num(image).astype(np.float64) / white, 0, 1) * 255)
 
 
 def url_of_missing(difference: NDArray[Any], white: float) -> str:
@@ -110,7 +116,7 @@ def url_of_missing(difference: NDArray[Any], white: float) -> str:
 
     Of colours it is the mean.
     """
-    grey = difference.reshape(*difference.shape[:2], -1).mean(axis=2) / white
+    grey = np.nan_to_num(difference).reshape(*difference.shape[:2], -1).mean(axis=2) / white
     share = np.clip(np.abs(grey) * 1.5, 0, 1)[..., np.newaxis]
     return _url(255 + share * (np.where(grey[..., np.newaxis] > 0, _MORE, _LESS) - 255))
 

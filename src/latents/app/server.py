@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -51,20 +50,29 @@ def application(shown: Shown, port: int) -> FastAPI:
 
     @ui.page("/documents", title="Latents")
     async def documents_page(client: Client) -> None:
+        link = await frame.opened_at()
         if shown.documents is None:
             frame.absent("documents", shown.name, _why(shown, "clustering"))
             return
         page = opened[client.id] = documents.DocumentsPage(shown.documents, shown.name)
         client.on_delete(lambda: opened.pop(client.id, None))
-        await page.begin()
+        page.begin(link)
 
     @ui.page("/images", title="Latents")
     async def images_page() -> None:
-        await _begin("images", shown, "pca", shown.images, images.ImagesPage)
+        link = await frame.opened_at()
+        if shown.images is None:
+            frame.absent("images", shown.name, _why(shown, "pca"))
+        else:
+            images.ImagesPage(shown.images, shown.name).begin(link)
 
     @ui.page("/generate", title="Latents")
     async def generate_page() -> None:
-        await _begin("generate", shown, "cvae", shown.generation, generate.GeneratePage)
+        link = await frame.opened_at()
+        if shown.generation is None:
+            frame.absent("generate", shown.name, _why(shown, "cvae"))
+        else:
+            generate.GeneratePage(shown.generation, shown.name).begin(link)
 
     ui.run_with(
         app, title="Latents", dark=None, tailwind=False, favicon=frame.ICON, show_welcome_message=False
@@ -87,14 +95,8 @@ def serve(shown: Shown, port: int, ready: Callable[[str], None]) -> None:
             ready(f"http://{HOST}:{port}")
 
     server.startup = startup  # type: ignore[method-assign]
-    server.run()
-
-
-async def _begin(page: str, shown: Shown, pipeline: str, model: Any, lay_out: Any) -> None:
-    if model is None:
-        frame.absent(page, shown.name, _why(shown, pipeline))
-    else:
-        await lay_out(model, shown.name).begin()
+    with suppress(KeyboardInterrupt):  # by which it ends
+        server.run()
 
 
 def _first(shown: Shown) -> str:

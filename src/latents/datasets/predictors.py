@@ -15,7 +15,6 @@ from latents.places import Access, here, place
 from latents.predictors.interface import MODEL
 from latents.sealed import seal_of
 from latents.tracking.current_run import current_run
-from latents.tracking.model import log_model
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +81,8 @@ class PredictorDataset(Placed, AbstractDataset[predictors.Candidate, predictors.
         if current_run.run_id is None:
             logger.info("MLflow is off: no model is logged")
             return
+        from latents.tracking.model import log_model  # imports MLflow
+
         model_id = log_model(self._trained_by, data, folder)
         current_run.logged_models[self._trained_by] = (model_id, data.headline)
 

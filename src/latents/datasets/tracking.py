@@ -24,7 +24,7 @@ class FitMonitorDataset(ReadOnlyDataset[FitMonitor]):
     filepath : str, optional
         The checkpoint: a file that the fit writes to and reads from, again and again, while it runs. It outlives
         the fit, so that a run that ends while the fitted model is evaluated loses nothing; a run that ends well
-        discards it (``latents.hooks.CheckpointHook``).
+        discards it (``hooks.checkpoints.CheckpointHook``).
     credentials, fs_args : mapping, optional
         What a store is opened with, where the address is one of a store (see ``places``).
     metadata : dict, optional

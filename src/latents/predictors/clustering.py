@@ -149,9 +149,8 @@ class ClusteringPredictor(Predictor):
         counts = self.count([text])
         log_odds: dict[tuple[int, int], float] = {}
         if self.model.word_probabilities_.shape[0] > 1 and counts.nnz:
-            joint = self.model.predict_joint_log_proba(counts)
-            cluster = joint.argmax(axis=1)
-            second = runners_up(joint, cluster).clusters
+            cluster = self.model.predict_proba(counts).argmax(axis=1)
+            second = runners_up(self.model.predict_joint_log_proba(counts), cluster).clusters
             once = sparse.csr_array(counts.astype(bool).astype(np.int32))
             told = log_odds_by_word(once, self.model.word_probabilities_, cluster, second)
             of_word = dict(zip(told.indices.tolist(), told.data.tolist(), strict=True))
@@ -164,8 +163,12 @@ class ClusteringPredictor(Predictor):
     def telling_words(self, n: int) -> list[list[str]]:
         """Return the `n` words that tell best of each cluster, by their relevance (``reading.relevance``)."""
         p = self.model.word_frequencies()[np.newaxis]
-        best = np.argsort(-relevance(self.model.word_probabilities_, p), axis=1, kind="stable")[:, :n]
-        return [[self.vocabulary[word] for word in words] for words in best.tolist()]
+        told = relevance(self.model.word_probabilities_, p)
+        best = np.argsort(-told, axis=1, kind="stable")[:, :n]
+        return [
+            [self.vocabulary[word] for word in words if np.isfinite(told[cluster, word])]
+            for cluster, words in enumerate(best.tolist())
+        ]
 
     @cached_property
     def _columns(self) -> dict[str, int]:

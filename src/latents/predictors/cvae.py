@@ -209,7 +209,9 @@ class CVAEPredictor(Predictor):
 
     def _weighed(self, labels: ArrayLike) -> NDArray[Any]:
         """Return weights of classes as they are, and labels as classes of the model."""
-        return np.asarray(labels) if np.ndim(labels) == 2 else self.classes_of(labels)
+        n_classes = len(self.model.classes_)
+        is_weights = np.ndim(labels) == 2 and np.shape(labels)[1] == n_classes
+        return np.asarray(labels) if is_weights else self.classes_of(labels)
 
     def pixels(self, images: ArrayLike) -> NDArray[Any]:
         """Return images as the model reads them, (N, p): from 0 to 1, and for Bernoulli pixels 0 or 1.

@@ -14,7 +14,8 @@ from latents.estimators.multinomial_mixture.reading import log_lift
 from latents.features.nearest import Nearest, nearest
 
 _NEIGHBOURS = 15
-_ROUNDS = 50  # of the median, which then stands still to a thousandth of the map
+_ROUNDS = 500  # of the median, at most
+_SAME, _STILL = 1e-12, 1e-7  # of distances on the map, whose half-width is 1
 
 
 class DocumentMap:
@@ -83,9 +84,21 @@ class DocumentMap:
 
 
 def _median(places: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the point with the least sum of weighted distances (Weiszfeld 1937)."""
+    """Return the point with the least sum of weighted distances (Weiszfeld; at a place, Vardi and Zhang 2000)."""
     median = np.average(places, axis=0, weights=weights)
     for _ in range(_ROUNDS):
-        pull = weights / np.maximum(np.linalg.norm(places - median, axis=1), 1e-9)
-        median = np.average(places, axis=0, weights=pull)
+        away = places - median
+        distances = np.linalg.norm(away, axis=1)
+        others = distances > _SAME
+        if not others.any():
+            break
+        pull = weights[others] / distances[others]
+        step = pull @ away[others]
+        # A place that the median is at holds it back with its own weight.
+        held = float(weights[~others].sum())
+        share = max(0.0, 1 - held / max(float(np.linalg.norm(step)), _SAME))
+        moved = share * step / pull.sum()
+        median = median + moved
+        if np.linalg.norm(moved) < _STILL:
+            break
     return median

@@ -136,13 +136,21 @@ class PCAPredictor(Predictor):
             As ``predict``.
         """
         rows = self._rows(images)
-        z = self.model.transform(rows).astype(np.float64)
-        if self.model.whiten:
-            z *= np.sqrt(self.model.explained_variance_)
+        z = self._in_input_units(self.model.transform(rows))
         beyond = np.cumsum(z[:, ::-1] ** 2, axis=1)[:, ::-1]
         rest = self.model.reconstruction_errors(rows).astype(np.float64)[:, np.newaxis]
         curves: NDArray[np.float64] = np.hstack([beyond + rest, rest])
         return curves
+
+    def coordinates(self, images: ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
+        """Return (x - mean)' mu_i of images, or rows, (N, d), in input units though the model whitens.
+
+        Raises
+        ------
+        ValueError
+            As ``predict``.
+        """
+        return self._in_input_units(self.model.transform(self._rows(images)))
 
     def impute(self, images: ArrayLike | pd.DataFrame) -> NDArray[np.floating[Any]]:
         """Return the images, or rows, with what is expected in place of missing numbers, and of the same shape.
@@ -159,6 +167,11 @@ class PCAPredictor(Predictor):
     def may_lack(self) -> bool:
         """Whether rows may lack numbers, which are then NaN."""
         return bool(self.model.missing == "em")
+
+    def _in_input_units(self, z: NDArray[Any]) -> NDArray[np.float64]:
+        scale = np.sqrt(self.model.explained_variance_) if self.model.whiten else 1.0
+        unwhitened: NDArray[np.float64] = z.astype(np.float64) * scale
+        return unwhitened
 
     def _rows(self, given: Any) -> NDArray[Any]:
         """Return what is given as rows of numbers, (N, p), once checked."""

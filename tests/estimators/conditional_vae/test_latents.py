@@ -168,3 +168,44 @@ def test_an_unfitted_model_has_no_latents():
     ):
         with pytest.raises(NotFittedError):
             call()
+
+
+@pytest.mark.parametrize("pixels", ["means", "drawn"])
+def test_weights_at_the_corners_are_drawn_as_their_classes(model, pixels):
+    y = np.array(["two", "nil", "one", "two"])
+    corners = np.eye(3)[np.searchsorted(model.classes_, y)]
+    for given in (corners, corners.tolist(), corners.astype(int)):
+        np.testing.assert_allclose(
+            model.sample(given, pixels=pixels, random_state=5),
+            model.sample(y, pixels=pixels, random_state=5),
+            atol=1e-5,
+        )
+
+
+def test_weights_draw_what_lies_between_classes_with_one_style(model):
+    share = np.linspace(0, 1, 9)[:, np.newaxis]
+    weights = (1 - share) * [1, 0, 0] + share * [0, 0, 1]
+    noise = np.random.default_rng(0).normal(size=(1, 3)).repeat(9, axis=0)
+    way = model.sample(weights, noise=noise)
+    np.testing.assert_allclose(way[[0, -1]], model.sample(["nil", "two"], noise=noise[:2]), atol=1e-5)
+    steps, whole = np.abs(np.diff(way, axis=0)).mean(axis=1), np.abs(way[-1] - way[0]).mean()
+    assert whole > 0.01
+    assert steps.max() < whole / 2
+    assert steps.min() > 0
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        ([[1, 0]], "y has 2 columns, but there are 3 classes"),
+        (
+            [[1, 0, 0], [0.5, 0, 0]],
+            r"y\[1\] is \[0.5, 0.0, 0.0\]; allowed are weights from 0 that sum to one",
+        ),
+        ([[2, -1, 0]], r"y\[0\] is \[2.0, -1.0, 0.0\]"),
+        ([[np.nan, 0, 1]], r"y\[0\] is \[nan, 0.0, 1.0\]"),
+    ],
+)
+def test_weights_that_are_none_are_not_drawn(model, weights, said):
+    with pytest.raises(ValueError, match=said):
+        model.sample(weights)

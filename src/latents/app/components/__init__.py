@@ -5,6 +5,8 @@ from typing import Any
 
 from nicegui import ui
 
+from latents.app.files import sound
+
 
 class Part(ui.element):
     """An element whose properties are told to the browser together."""
@@ -41,7 +43,7 @@ class MarkedText(Part, component="marked_text.js"):
     ) -> None:
         super().__init__()
         self.tell(label=label, placeholder=placeholder, longest=longest, files=files, pieces=[], given="")
-        self.on("typed", lambda event: on_typed(_sound(event.args)))
+        self.on("typed", lambda event: on_typed(sound(str(event.args))))
         self.on("refused", lambda event: on_refused(str(event.args)))
 
     def show(self, text: str) -> None:
@@ -120,6 +122,23 @@ class PointMap(Part, component="point_map.js"):
         self.on("picked", lambda event: on_picked(int(event.args)))
 
 
+class Neighbours(Part, component="neighbours.js"):
+    """Documents one below the other, each a button.
+
+    Parameters
+    ----------
+    label : str
+        What they are.
+    on_picked : callable
+        Called with the row of one.
+    """
+
+    def __init__(self, label: str, on_picked: Callable[[int], Any]) -> None:
+        super().__init__()
+        self.tell(label=label, items=[])
+        self.on("picked", lambda event: on_picked(int(event.args)))
+
+
 class Thumbnails(Part, component="thumbnails.js"):
     """Small pictures in rows, each with a caption; buttons, where something happens when one is chosen.
 
@@ -170,8 +189,3 @@ class Curve(Part, component="curve.js"):
     def show(self, values: Sequence[float], at: int) -> None:
         """Show the values from 0 on, and mark one."""
         self.tell(values=list(values), at=at)
-
-
-def _sound(text: Any) -> str:
-    """Return a text without halves of characters, which a browser allows and no encoding has."""
-    return str(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

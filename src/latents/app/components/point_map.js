@@ -49,19 +49,11 @@ export default {
       [this.width, this.height] = [canvas.clientWidth, canvas.clientHeight];
       if (canvas.width !== Math.round(this.width * scale)) canvas.width = Math.round(this.width * scale);
       if (canvas.height !== Math.round(this.height * scale)) canvas.height = Math.round(this.height * scale);
-      const pen = canvas.getContext("2d"), size = this.clusters.length > 2000 ? 1.8 : 2.8;
+      const pen = canvas.getContext("2d");
+      pen.setTransform(1, 0, 0, 1, 0, 0);
+      pen.clearRect(0, 0, canvas.width, canvas.height);
+      pen.drawImage(this.layer(canvas, scale, style), 0, 0);
       pen.setTransform(scale, 0, 0, scale, 0, 0);
-      pen.clearRect(0, 0, this.width, this.height);
-      pen.globalAlpha = 0.7;
-      for (let i = 0; i < this.clusters.length; i++) {
-        const [x, y] = this.screen(this.xy[2 * i], this.xy[2 * i + 1]);
-        pen.fillStyle = this.colours[this.clusters[i]];
-        pen.beginPath();
-        pen.arc(x, y, size, 0, 7);
-        pen.fill();
-      }
-      pen.globalAlpha = 1;
-      this.drawNames(pen, style);
       const ink = style.getPropertyValue("--ink"), paper = style.getPropertyValue("--paper");
       for (const i of this.seen >= 0 ? [...this.near, this.seen] : this.near)
         this.ring(pen, this.screen(this.xy[2 * i], this.xy[2 * i + 1]), 5, ink);
@@ -74,6 +66,26 @@ export default {
         pen.fill();
         pen.stroke();
       }
+    },
+    // Points and names, which are drawn again when the size or the colours have changed alone.
+    layer(canvas, scale, style) {
+      const kind = [canvas.width, canvas.height, style.getPropertyValue("--ink")].join();
+      if (this.drawn?.kind === kind) return this.drawn.canvas;
+      const below = new OffscreenCanvas(canvas.width, canvas.height), pen = below.getContext("2d");
+      const size = this.clusters.length > 2000 ? 1.8 : 2.8;
+      pen.setTransform(scale, 0, 0, scale, 0, 0);
+      pen.globalAlpha = 0.7;
+      for (let i = 0; i < this.clusters.length; i++) {
+        const [x, y] = this.screen(this.xy[2 * i], this.xy[2 * i + 1]);
+        pen.fillStyle = this.colours[this.clusters[i]];
+        pen.beginPath();
+        pen.arc(x, y, size, 0, 7);
+        pen.fill();
+      }
+      pen.globalAlpha = 1;
+      this.drawNames(pen, style);
+      this.drawn = { kind, canvas: below };
+      return below;
     },
     ring(pen, [x, y], radius, ink) {
       pen.beginPath();

@@ -1,6 +1,7 @@
 """The page on which texts find their cluster."""
 
 import asyncio
+import html
 import random
 from base64 import b64encode
 from typing import Any
@@ -10,10 +11,10 @@ import pandas as pd
 from fastapi import Request, Response
 from nicegui import Client, background_tasks, ui
 
-from latents.app.components import Bars, MarkedText, PointMap
+from latents.app.components import Bars, MarkedText, Neighbours, PointMap
 from latents.app.documents import LONGEST, Corpus, Documents, Reading
 from latents.app.files import texts_of
-from latents.app.pages.frame import Address, Latest, button, head, heading, refuse
+from latents.app.pages.frame import Address, Latest, button, head, heading, refuse, rewrite, written
 from latents.features.documents import excerpt
 from latents.reporting import style
 from latents.reporting.clustering.placing import categories, heads
@@ -37,7 +38,7 @@ class DocumentsPage:
             "Which cluster does a text belong to, and why?",
             "Type, paste or drop a text. Change a word and see it move.",
         )
-        with ui.element("main").classes("two"):
+        with ui.element("div").classes("columns two"):
             with ui.element("div"):
                 self._lay_out_text()
             with ui.element("div"):
@@ -47,9 +48,9 @@ class DocumentsPage:
         self._address = Address(self._follow)
         self._read = Latest(documents.read, self._show)
 
-    async def begin(self) -> None:
-        """Show what the address asks for."""
-        await self._address.begin()
+    def begin(self, link: str) -> None:
+        """Show what the page's address asks for."""
+        self._address.begin(link)
 
     async def take_file(self, name: str, content: bytes) -> str | None:
         """Read a file of texts, and show a table of what they are; return a sentence if it cannot be done."""
@@ -88,9 +89,9 @@ class DocumentsPage:
             with ui.element("p").classes("legend") as self._legend:
                 self._for, self._against = ui.label("").classes("for"), ui.label("").classes("against")
         with ui.element("section").classes("card"):
-            self._cluster = ui.element("h2").classes("answer").props('aria-live="polite"')
+            self._cluster = written("h2").classes("answer").props('aria-live="polite"')
             self._sentence = ui.label("").classes("note")
-            self._words = ui.element("p").classes("chips")
+            self._words = ui.html(sanitize=False).classes("chips")
             self._bars = Bars("The most probable clusters")
 
     def _lay_out_place(self) -> None:
@@ -117,7 +118,7 @@ class DocumentsPage:
                 "Nearest documents",
                 "By the words they share, rare ones counting more: 100% is the same words.",
             )
-            self._nearest = ui.element("div").classes("list")
+            self._nearest = Neighbours("Nearest documents", self._pick)
 
     def _follow(self, state: dict[str, Any]) -> None:
         text = state.get("text")
@@ -147,32 +148,30 @@ class DocumentsPage:
 
     def _show(self, reading: Reading) -> None:
         known = reading.n_words > 0
-        self._cluster.props(
-            f'innerHTML="{_escaped(reading.name if known else "No word that the model knows")}"'
-        )
+        rewrite(self._cluster, reading.name if known else "No word that the model knows")
         self._cluster.style(f"--colour: {self._colours[reading.cluster] if known else 'transparent'}")
         self._sentence.text = _in_words(reading)
         self._legend.set_visibility(known and bool(reading.against))
         self._for.text, self._against.text = f"for {reading.name}", f"for {reading.against}"
-        self._words.clear()
-        if known:
-            with self._words:
-                for word in reading.telling_words:
-                    ui.label(word).classes("chip")
+        words = reading.telling_words if known else []
+        self._words.content = "".join(f"<span>{html.escape(word)}</span>" for word in words)
         self._bars.show([(bar.name, bar.probability, self._colours[bar.cluster]) for bar in reading.bars])
         self._box.show_marks([(piece, max(-1.0, min(1.0, value / _LOUD))) for piece, value in reading.marks])
         if self._corpus is None:
             return
         self._map.tell(place=reading.place, near=[neighbour.row for neighbour in reading.nearest])
-        self._nearest.clear()
-        with self._nearest:
-            for neighbour in reading.nearest:
-                with ui.element("button").props('type="button"').classes("item") as item:
-                    item.on("click", lambda _, row=neighbour.row: self._pick(row))
-                    item.style(f"--colour: {self._colours[neighbour.cluster]}")
-                    ui.label(neighbour.title).classes("item-title")
-                    ui.label(f"{neighbour.similarity:.0%}").classes("item-share")
-                    ui.label(neighbour.excerpt).classes("item-text")
+        self._nearest.tell(
+            items=[
+                {
+                    "row": neighbour.row,
+                    "title": neighbour.title,
+                    "share": f"{neighbour.similarity:.0%}",
+                    "text": neighbour.excerpt,
+                    "colour": self._colours[neighbour.cluster],
+                }
+                for neighbour in reading.nearest
+            ]
+        )
 
     def _show_table(self, table: pd.DataFrame) -> None:
         shown = table.head(_SHOWN)
@@ -251,7 +250,3 @@ def _csv(table: pd.DataFrame) -> bytes:
         }
     )
     return safe.to_csv(index=False).encode("utf-8-sig")
-
-
-def _escaped(text: str) -> str:
-    return style.plain(text).replace('"', "&quot;")

@@ -1,6 +1,7 @@
 """What all pages have: their head, their look, links that bring a state back, and work that does not block."""
 
 import asyncio
+import html
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,14 @@ ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" width="28"
 _STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 
 
+async def opened_at() -> str:
+    """Return what a page's address has after ``#``; nothing is laid out before that could be touched in vain."""
+    ui.add_css(_STYLE)
+    ui.colors(primary="#1f6fb5")
+    await ui.context.client.connected()
+    return str(await ui.run_javascript("return location.hash.slice(1)", timeout=10) or "")
+
+
 def head(page: str, name: str, title: str, lead: str) -> None:
     """Lay out the top of a page.
 
@@ -35,8 +44,6 @@ def head(page: str, name: str, title: str, lead: str) -> None:
         What can be done here, in words and in a sentence.
     """
     ui.page_title(f"{PAGES[page]} · Latents")
-    ui.add_css(_STYLE)
-    ui.colors(primary="#1f6fb5")
     dark = ui.dark_mode(None)
 
     def switch() -> None:
@@ -56,9 +63,19 @@ def head(page: str, name: str, title: str, lead: str) -> None:
             theme = button("Theme: system", switch)
             button("Copy link", _copy_link)
     with ui.element("div").classes("lead"):
-        ui.element("h1").props(f'innerHTML="{title}"')
+        written("h1", title)
         ui.label(lead).classes("subtitle")
         ui.label(f"Models of {name}.").classes("note")
+
+
+def written(tag: str, text: str = "") -> ui.html:
+    """Lay out an element of HTML that holds a text, to be changed by ``rewrite``."""
+    return ui.html(html.escape(text), sanitize=False, tag=tag)
+
+
+def rewrite(element: ui.html, text: str) -> None:
+    """Put another text in place of that of an element."""
+    element.content = html.escape(text)
 
 
 def button(label: str, on_click: Callable[[], Any], hint: str = "") -> ui.button:
@@ -69,7 +86,7 @@ def button(label: str, on_click: Callable[[], Any], hint: str = "") -> ui.button
 
 def heading(text: str, explained: str = "") -> None:
     """Lay out the heading of a figure, and the sentence that explains it."""
-    ui.element("h2").props(f'innerHTML="{text}"')
+    written("h2", text)
     if explained:
         ui.label(explained).classes("note")
 
@@ -138,15 +155,12 @@ class Address:
         self._follow = follow
         ui.on("address", lambda event: self._read(str(event.args or "")))
 
-    async def begin(self) -> None:
+    def begin(self, link: str) -> None:
         """Follow the address that the page was opened with."""
-        await ui.context.client.connected()
-        found = await ui.run_javascript(
-            "window.addEventListener('hashchange', () => emitEvent('address', location.hash.slice(1)));"
-            "return location.hash.slice(1)",
-            timeout=10,
+        ui.run_javascript(
+            "window.addEventListener('hashchange', () => emitEvent('address', location.hash.slice(1)))"
         )
-        self._read(str(found or ""))
+        self._read(link)
 
     def keep(self, **state: Any) -> None:
         """Put a state into the address; one that is too long leaves it without."""
@@ -163,7 +177,7 @@ class Address:
                 refuse(str(error))
         try:
             self._follow(state)
-        except (KeyError, TypeError, ValueError) as error:
+        except (ArithmeticError, KeyError, TypeError, ValueError) as error:
             logger.debug("a link's state is none: %r", error)
             refuse("the link is damaged, or of another model: its state cannot be shown here")
             self._follow({})

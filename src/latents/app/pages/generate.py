@@ -40,7 +40,7 @@ class GeneratePage:
             "What does the model think a class looks like?",
             "Choose a class, and move what the model has found to vary in it. None of these is a training image.",
         )
-        with ui.element("main").classes("two wide-right"):
+        with ui.element("div").classes("columns two wide-right"):
             with ui.element("div"):
                 self._lay_out_choices()
             with ui.element("div"):
@@ -50,9 +50,9 @@ class GeneratePage:
         self._draw = Latest(self._drawn, self._show)
         self._read = Latest(self._read_hand, self._show_hand)
 
-    async def begin(self) -> None:
-        """Show what the address asks for."""
-        await self._address.begin()
+    def begin(self, link: str) -> None:
+        """Show what the page's address asks for."""
+        self._address.begin(link)
 
     def _lay_out_choices(self) -> None:
         generation = self._generation

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from latents.app.components import Curve, Pad, Thumbnails
 from latents.app.images import Images, Rebuilt
-from latents.app.pages.frame import Address, Latest, button, head, heading, refuse
+from latents.app.pages.frame import Address, Latest, button, head, heading, refuse, rewrite, written
 from latents.app.pictures import read_picture, url_of, url_of_missing
 
 _N_TESTS = 24
@@ -27,7 +27,7 @@ class ImagesPage:
             "How many numbers does an image need?",
             "Draw, drop a picture or pick one, then move the slider: it is rebuilt from its first d numbers.",
         )
-        with ui.element("main").classes("two wide-right"):
+        with ui.element("div").classes("columns two wide-right"):
             with ui.element("div"):
                 self._lay_out_image()
             with ui.element("div"):
@@ -35,9 +35,9 @@ class ImagesPage:
         self._address = Address(self._follow)
         self._rebuild = Latest(self._rebuilt, self._show)
 
-    async def begin(self) -> None:
-        """Show what the address asks for."""
-        await self._address.begin()
+    def begin(self, link: str) -> None:
+        """Show what the page's address asks for."""
+        self._address.begin(link)
 
     def _lay_out_image(self) -> None:
         with ui.element("section").classes("card"):
@@ -65,16 +65,16 @@ class ImagesPage:
                     ("Missing", "orange: too dark, blue: too bright"),
                 ):
                     with ui.element("figure"):
-                        ui.element("figcaption").props(f'innerHTML="{title}"')
+                        written("figcaption", title)
                         self._pictures.append(ui.element("img").props(f'alt="{title}"').classes("pixels"))
                         note = ui.label(said).classes("note")
                         if title == "Rebuilt":
                             self._rebuilt_note = note
-            self._count = ui.element("h2").classes("count")
+            self._count = written("h2").classes("count")
             slider = ui.slider(min=0, max=most, value=most).props('aria-label="Number of components d" label')
             self._slider = slider.on_value_change(lambda event: self._move(int(event.value)))
         with ui.element("section").classes("card"):
-            self._error = ui.element("h2").classes("answer").props('aria-live="polite"')
+            self._error = written("h2").classes("answer").props('aria-live="polite"')
             self._place = ui.label("").classes("note")
             self._curve = Curve("The squared error for each number of components")
             ui.label(
@@ -145,10 +145,10 @@ class ImagesPage:
         for element, url in zip(self._pictures, urls, strict=True):
             element.props(f'src="{url}"')
         n_numbers = int(np.prod(self._images.shape))
-        self._count.props(f'innerHTML="d = {d}"')
+        rewrite(self._count, f"d = {d}")
         self._rebuilt_note.text = f"from {d} numbers in place of {n_numbers:,}"
         error = float(rebuilt.curve[d])
-        self._error.props(f'innerHTML="Error {error:,.4g}"')
+        rewrite(self._error, f"Error {error:,.4g}")
         kept = 1 - error / max(float(rebuilt.curve[0]), 1e-12)
         self._place.text = (
             f"Squared distance to the rebuilt image; {kept:.0%} of what sets it apart from the mean is kept."

@@ -1,0 +1,439 @@
+"""The pages in a browser, as a user types, draws, drags and follows links."""
+
+import json
+import os
+import re
+import shutil
+import sys
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from latents import predictors
+from tests.conftest import Project
+from tests.servers import LOCAL, free_port, served
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("nicegui", reason="the extra 'app' is not installed")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to open the pages in")
+
+PATIENCE = int(os.environ.get("PATIENCE", "120000"))
+expect = sync_api.expect
+expect.set_options(timeout=PATIENCE)
+PAGES = ("documents", "images", "generate")
+
+
+@pytest.fixture(scope="module")
+def address(finished: Project) -> Iterator[str]:
+    """The pages on the finished run."""
+    with app(finished, "--env", "test") as address:
+        yield address
+
+
+def path_of(link: str) -> str:
+    return link.partition(f"{LOCAL}:")[2].partition("/")[2]
+
+
+@contextmanager
+def app(project: Project, *options: str) -> Iterator[str]:
+    port = free_port()
+    words = [sys.executable, "-m", "latents.app", "--no-browser", "--port", str(port), *options]
+    address = f"http://{LOCAL}:{port}"
+    with served({f"{address}/documents": words}, project.path, project.environment):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["sync_api.Browser"]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Opens pages; in the end, none has asked another machine for anything, or complained."""
+    contexts, outside, complaints = [], [], []
+
+    def opened(path: str, server: str = address, **how) -> "sync_api.Page":
+        context = browser.new_context(
+            **{"viewport": {"width": 1280, "height": 900}, "accept_downloads": True, **how}
+        )
+        context.set_default_timeout(PATIENCE)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        contexts.append(context)
+        page = context.new_page()
+
+        def asked(request) -> None:
+            if not request.url.startswith((server, server.replace("http", "ws"), "data:", "blob:")):
+                outside.append(request.url)
+
+        page.on("request", asked)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console", lambda line: complaints.append(line.text) if "Content Security" in line.text else None
+        )
+        page.goto(f"{server}/{path}")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not outside
+    assert not complaints
+
+
+def typed(page, text: str):
+    page.get_by_role("textbox", name="Your text").fill(text)
+    return page
+
+
+def answer(page):
+    return page.locator(".answer").first
+
+
+def keys_of(slider):
+    """Return what takes the keys of one of Quasar's sliders: a part of what it calls a slider."""
+    return slider.locator("[tabindex]")
+
+
+def source(page, label: str) -> str:
+    """What a group of pictures shows, once it shows any."""
+    group = page.get_by_role("group", name=label)
+    expect(group.locator("img").first).to_have_attribute("src", re.compile("^data:"))
+    return json.dumps(group.locator("img").evaluate_all("all => all.map(one => one.src)"))
+
+
+def picture_of(url: str) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(b64decode(url.partition(",")[2]))))
+
+
+def png(image: Image.Image) -> dict:
+    file = BytesIO()
+    image.save(file, "PNG")
+    return {"name": "picture.png", "mimeType": "image/png", "buffer": file.getvalue()}
+
+
+def test_a_text_finds_its_cluster_and_words_are_marked(open_page, finished):
+    predictor = finished.predictor("clustering")
+    words = predictor.telling_words(3)
+    page = open_page("documents")
+    for cluster in (0, 1):
+        text = f"Zzyzx, {' '.join(words[cluster])}!"
+        (row,) = predictor.predict([text]).to_dict("records")
+        typed(page, text)
+        expect(answer(page)).to_have_text(row["cluster_name"])
+        expect(page.get_by_text(f"by the {row['n_tokens']} words that the model knows")).to_be_visible()
+        marked = page.locator(".marked-below span").all_inner_texts()
+        assert marked == words[cluster]
+        assert page.locator(".marked-below").inner_text().strip() == text
+
+
+def test_the_nearest_document_of_a_document_is_itself_and_a_click_reads_one(open_page, finished):
+    documents = pd.read_parquet(finished.data() / "02_intermediate" / "clustering" / "documents.parquet")
+    page = open_page("documents")
+    typed(page, " ".join(documents["text"][0].split())[:2900])
+    nearest = page.locator(".item")
+    expect(nearest.first.locator(".item-title")).to_have_text(documents["name"][0])
+    second = nearest.nth(1).locator(".item-title").inner_text()
+    nearest.nth(1).press("Enter")
+    expect(page.locator(".item-title").first).to_have_text(second)
+
+
+def test_a_link_brings_a_text_back(open_page, finished):
+    page = open_page("documents")
+    expect(answer(page)).not_to_be_empty()  # an example, which an address without a state begins with
+    before = page.url
+    typed(page, "eigenvalues of a matrix, Ünïcode 🙂")
+    page.wait_for_function("before => location.href !== before", arg=before)
+    page.get_by_role("button", name="Copy link").click()
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert "#" in link
+    assert "eigenvalues" not in link
+    again = open_page(path_of(link))
+    expect(again.get_by_role("textbox", name="Your text")).to_have_value(
+        "eigenvalues of a matrix, Ünïcode 🙂"
+    )
+    expect(answer(again)).to_have_text(answer(page).inner_text())
+
+
+def test_a_damaged_link_is_told_of(open_page):
+    page = open_page("documents#nonsense")
+    expect(page.get_by_text("the link is damaged")).to_be_visible()
+    expect(answer(page)).not_to_be_empty()
+
+
+def test_text_that_is_empty_or_unknown_is_answered_in_words(open_page):
+    page = open_page("documents")
+    for text in ("", "zzyzx"):
+        typed(page, text)
+        expect(answer(page)).to_have_text("No word that the model knows")
+
+
+def test_a_table_of_texts_gives_a_table_to_download(open_page, finished):
+    predictor = finished.predictor("clustering")
+    texts = [" ".join(words) for words in predictor.telling_words(4)] + ["=1+1"]
+    page = open_page("documents")
+    content = pd.DataFrame({"id": range(len(texts)), "text": texts}).to_csv(index=False)
+    chosen = page.locator("input[type=file]")
+    chosen.set_input_files({"name": "texts.csv", "mimeType": "text/csv", "buffer": content.encode()})
+    expect(page.get_by_role("heading", name=f"{len(texts)} texts")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").click()
+    table = pd.read_csv(download.value.path(), keep_default_na=False)
+    expected = predictor.predict(texts)
+    assert table["text"].tolist() == [*texts[:-1], "'=1+1"]
+    assert table["cluster_name"].tolist() == expected["cluster_name"].tolist()
+    np.testing.assert_allclose(table["probability"], expected["probability"])
+
+
+def test_several_files_are_several_texts(open_page):
+    page = open_page("documents")
+    files = [{"name": f"{n}.txt", "mimeType": "text/plain", "buffer": b"a matrix"} for n in range(3)]
+    page.locator("input[type=file]").set_input_files(files)
+    expect(page.get_by_role("heading", name="3 texts")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("texts.csv", b"\xff\xfe\x00", "texts.csv is no text in UTF-8: byte 1 is none of it"),
+        ("numbers.csv", b"a,b\n,\n", "numbers.csv has no column of texts; its columns are"),
+        ("picture.png", b"\x89PNG\r\n", "picture.png is no text in UTF-8"),
+        (
+            "long.txt",
+            b"word " * 50_000,
+            "The text has 250,000 characters; this page reads texts of up to 200,000",
+        ),
+    ],
+)
+def test_files_that_cannot_be_read_get_a_sentence(open_page, name, content, sentence):
+    page = open_page("documents")
+    expect(answer(page)).not_to_be_empty()
+    before = answer(page).inner_text()
+    page.locator("input[type=file]").set_input_files(
+        {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+    )
+    expect(page.get_by_text(sentence)).to_be_visible()
+    assert answer(page).inner_text() == before
+
+
+def test_a_file_that_is_dropped_is_read_unless_it_is_too_large(open_page):
+    drop = """(box, [name, size]) => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File(["a matrix ".repeat(size / 9)], name));
+        box.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+    }"""
+    page = open_page("documents")
+    box = page.locator(".marked")
+    box.evaluate(drop, ["huge.csv", 21e6])
+    expect(page.get_by_text("That is 21 MB; this page reads files of up to 20 MB together.")).to_be_visible()
+    box.evaluate(drop, ["small.txt", 9])
+    expect(page.get_by_role("textbox", name="Your text")).to_have_value("a matrix ")
+
+
+def test_an_answer_does_not_wait_for_that_of_others(open_page):
+    busy, page = open_page("documents"), open_page("documents")
+    expect(answer(page)).not_to_be_empty()
+    texts = "text\n" + "the eigenvalues of a matrix and other words of a long text\n" * 9_000
+    texts = texts.replace("text\n", "text\n", 1)
+    busy.locator("input[type=file]").set_input_files(
+        {"name": "many.csv", "mimeType": "text/csv", "buffer": texts.encode()}
+    )
+    typed(page, "zzyzx")
+    expect(answer(page)).to_have_text("No word that the model knows")
+    expect(busy.get_by_role("heading", name="9,000 texts")).to_be_visible()
+
+
+def test_a_drawing_is_rebuilt(open_page, finished):
+    predictor = finished.predictor("pca")
+    page = open_page("images")
+    error = page.locator(".answer")
+    expect(error).to_have_text(re.compile("^Error "))
+    before, link = error.inner_text(), page.url
+    page.get_by_role("button", name="Clear").click()
+    box = page.get_by_role("img", name="Draw here").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 4
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x, y + box["height"] / 2, steps=8)
+    page.mouse.up()
+    expect(error).not_to_have_text(before)
+    page.wait_for_function("link => location.href !== link", arg=link)
+    read = picture_of(page.get_by_role("img", name="As the model reads it").get_attribute("src"))
+    assert read.shape[:2] == predictor.shape
+    middle = read.shape[1] // 2
+    assert read[:, middle - 1 : middle + 1].max() > 128 > read[:, 0].max()
+
+
+def test_the_slider_moves_by_keys_and_errors_are_the_model_s(open_page, finished):
+    predictor = finished.predictor("pca")
+    images = np.load(finished.data() / "02_intermediate" / "pca" / "images" / "images.npy")
+    held_out = np.load(finished.data() / "05_model_input" / "pca" / "split.npz")["held_out"]
+    curve = predictor.error_curves(images[np.sort(held_out)[:1]])[0]
+    page = open_page("images")
+    slider = keys_of(page.get_by_role("slider", name="Number of components d"))
+    for _ in range(predictor.model.n_components_):
+        slider.press("ArrowLeft")
+    for d in range(3):
+        expect(page.get_by_text(f"d = {d}", exact=True)).to_be_visible()
+        expect(page.locator(".answer")).to_have_text(f"Error {curve[d]:,.4g}")
+        slider.press("ArrowRight")
+    expect(page.get_by_text("d = 3", exact=True)).to_be_visible()
+    again = open_page(path_of(page.url))
+    expect(again.get_by_text("d = 3", exact=True)).to_be_visible()
+
+
+def test_a_picture_is_read_as_in_training_and_a_test_image_by_a_key(open_page, finished):
+    shape = finished.predictor("pca").shape
+    page = open_page("images")
+    expect(page.locator(".answer")).not_to_be_empty()
+    halves = Image.new("RGB", (640, 640), "white")
+    halves.paste("black", (0, 0, 320, 640))
+    page.locator("input[type=file]").set_input_files(png(halves))
+    read = page.get_by_role("img", name="As the model reads it")
+    page.wait_for_function("location.hash.length > 1")
+    expect(page.locator(".thumbnail.chosen")).to_have_count(0)
+    pixels = picture_of(read.get_attribute("src"))
+    assert pixels.shape[:2] == shape
+    assert pixels[:, : shape[1] // 2].max() < 64 < 192 < pixels[:, -(shape[1] // 2) :].min()
+    second = page.get_by_role("group", name="Test images").get_by_role("button").nth(1)
+    second.press("Enter")
+    expect(second).to_have_class(re.compile("chosen"))
+    expect(read).to_have_attribute("src", second.locator("img").get_attribute("src"))
+
+
+@pytest.mark.parametrize("page_name", ["images", "generate"])
+def test_pictures_that_cannot_be_read_get_a_sentence(open_page, page_name):
+    page = open_page(page_name)
+    chosen = page.locator("input[type=file]")
+    chosen.set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"})
+    expect(page.get_by_text("notes.txt is no picture that this browser can read.")).to_be_visible()
+    chosen.set_input_files(png(Image.new("1", (8000, 6250))))
+    expect(
+        page.get_by_text("picture.png has 50 megapixels; this page takes pictures of up to 40.")
+    ).to_be_visible()
+
+
+def test_a_slider_moves_all_that_is_drawn_and_a_link_brings_it_back(open_page):
+    page = open_page("generate")
+    still = source(page, "Drawn images")
+    slider = keys_of(page.locator(".latent").first.get_by_role("slider"))
+    for _ in range(12):
+        slider.press("ArrowRight")
+    page.wait_for_function(
+        "still => document.querySelector('.large img').src !== still", arg=json.loads(still)[0]
+    )
+    page.wait_for_function("location.hash.length > 1")
+    page.get_by_role("button", name="Roll the dice").click()
+    expect(page.get_by_role("spinbutton", name="Seed")).to_have_value("1")
+    page.wait_for_timeout(500)
+    moved, link = source(page, "Drawn images"), page.url
+    again = open_page(path_of(link))
+    again.wait_for_function(
+        "one => document.querySelector('.large img')?.src === one", arg=json.loads(moved)[0]
+    )
+    assert source(again, "Drawn images") == moved
+    page.get_by_role("button", name="All to the middle").click()
+    page.get_by_role("spinbutton", name="Seed").fill("0")
+    page.wait_for_function(
+        "one => document.querySelector('.large img').src === one", arg=json.loads(still)[0]
+    )
+
+
+def test_the_way_ends_where_another_class_is_drawn(open_page, finished):
+    classes = finished.predictor("cvae").model.classes_
+    page = open_page("generate")
+    first = json.loads(source(page, "Drawn images"))[0]
+    way = json.loads(source(page, "On the way from one class to another"))
+    assert way[0] == first
+    page.get_by_role("button", name=str(classes[-1]), exact=True).click()
+    page.wait_for_function("last => document.querySelector('.large img').src === last", arg=way[-1])
+
+
+def test_a_drawing_is_written_in_every_class(open_page, finished):
+    classes = finished.predictor("cvae").model.classes_
+    page = open_page("generate")
+    before = source(page, "Every class in the style of the drawing")
+    assert len(json.loads(before)) == len(classes)
+    page.locator(".hand").get_by_role("group", name="Test images").get_by_role("button").nth(3).click()
+    page.wait_for_function(
+        "one => document.querySelector('.hand .thumbnails img').src !== one", arg=json.loads(before)[0]
+    )
+    shares = page.get_by_role("list", name="Probability of each class").locator(".bar-name").all_inner_texts()
+    assert shares == [str(label) for label in classes]
+    expect(page.get_by_role("group", name="Every class").locator("span").last).to_have_text(str(classes[-1]))
+
+
+def test_a_finger_draws(open_page):
+    page = open_page("generate", has_touch=True, viewport={"width": 390, "height": 844})
+    before = source(page, "Every class in the style of the drawing")
+    pad = page.get_by_role("img", name="Draw here")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 3)
+    page.wait_for_function(
+        "one => document.querySelector('.hand .thumbnails img').src !== one", arg=json.loads(before)[0]
+    )
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_phone_shows_all_of_a_page(open_page, name):
+    page = open_page(name, viewport={"width": 360, "height": 740})
+    page.wait_for_timeout(500)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_dark_where_the_system_is_or_the_user_says_so(open_page, name):
+    def background(page) -> int:
+        return sum(
+            map(int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))[:3])
+        )
+
+    assert background(open_page(name, color_scheme="dark")) < 150
+    page = open_page(name, color_scheme="light")
+    assert background(page) > 600
+    page.get_by_role("button", name="Theme: system").click()
+    expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
+    assert background(page) < 150
+
+
+def test_pages_without_a_model_say_why(open_page, finished, tmp_path):
+    folder = finished.data() / "06_models" / "pca" / "predictor"
+    with app(finished, "--model", str(folder)) as server:
+        page = open_page("", server)
+        expect(page.get_by_role("slider", name="Number of components d")).to_be_visible()
+        assert page.url.startswith(f"{server}/images")
+        page.get_by_role("link", name="Generate").click()
+        expect(page.get_by_text("no such model was named; the page is on those that were")).to_be_visible()
+
+
+def test_what_is_typed_stays_off_the_disk(open_page, finished):
+    before = {path for path in finished.path.rglob("*") if path.is_file()}
+    page = open_page("documents")
+    typed(page, "zzyzx is typed here")
+    expect(answer(page)).to_have_text("No word that the model knows")
+    content = b"text\n" + b"zzyzx is dropped here\n" * 9_000
+    page.locator("input[type=file]").set_input_files(
+        {"name": "a.csv", "mimeType": "text/csv", "buffer": content}
+    )
+    expect(page.get_by_role("heading", name="9,000 texts")).to_be_visible()
+    assert {path for path in finished.path.rglob("*") if path.is_file()} == before
+    assert not os.path.exists(finished.path / ".nicegui")
+
+
+def test_a_model_of_mlflow_is_shown_by_its_name(open_page, finished):
+    assert isinstance(finished.predictor("pca"), predictors.PCAPredictor)
+    with app(finished, "--model", "latents-pca-test") as server:
+        page = open_page("images", server)
+        expect(page.get_by_text("Models of latents-pca-test.")).to_be_visible()
+        expect(page.locator(".answer")).not_to_be_empty()
