@@ -48,6 +48,7 @@ CONTENTS = """
 
 docs/data
 docs/models
+docs/play
 docs/trained
 docs/serving
 docs/cluster

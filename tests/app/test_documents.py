@@ -3,15 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from latents.app.documents import LONGEST, MOST, Corpus, Documents
+from latents.app.files import sound
 from latents.estimators import MultinomialMixture
 from latents.features.nearest import nearest
-from latents.features.words import count_words
+from latents.features.tokens import words_of_any_language
+from latents.features.words import WordRules, composed, count_all, count_words
 from latents.predictors import ClusteringPredictor
 from latents.predictors.document_map import DocumentMap
+from tests.features.test_words import ODD
 from tests.predictors.examples import RULES, SEA, SKY, TEXTS
 
 
@@ -174,3 +177,79 @@ def test_warming_up_changes_no_answer(clustering_predictor, corpus):
     warm = Documents(clustering_predictor, corpus)
     warm.warm_up()
     assert warm.read(SKY) == Documents(clustering_predictor, corpus).read(SKY)
+
+
+def test_of_long_texts_the_second_cluster_is_that_of_the_next_likelihood():
+    """Their probabilities are 1 and 0, of which no other is the second."""
+    after = {"ship": "wing", "wing": "rail", "rail": "ship"}  # of a word, the cluster that has it second most
+    texts = [f"{word} " * 9 + second for second, word in after.items()] * 4
+    counted = count_words(texts, **RULES._asdict())
+    model = MultinomialMixture(3, smoothing=0.01, random_state=0).fit(counted.counts)
+    mu = model.word_probabilities_
+    names = [counted.words[word] for word in mu.argmax(axis=1)]
+    assert sorted(names) == sorted(after)
+    documents = Documents(ClusteringPredictor(model, counted.words, RULES, names))
+    for word, second in after.items():
+        text = f"{word} " * 2000
+        reading = documents.read(text)
+        assert (reading.name, reading.probability, reading.against) == (word, 1, second)
+        assert [bar.name for bar in reading.bars[:2]] == [word, second]
+        own, other = names.index(word), names.index(second)
+        column = counted.words.index(word)
+        expected = np.log(mu[own, column]) - np.log(mu[other, column])
+        np.testing.assert_allclose(documents.predictor.mark(text)["log_odds"], expected)
+        np.testing.assert_allclose([value for _, value in reading.marks if value], expected)
+
+
+def test_a_model_whose_clusters_rule_words_out_is_warmed_up():
+    documents = of_clusters(2)
+    mu = documents.predictor.model.word_probabilities_
+    mu[mu < 0.05] = 0.0
+    documents.warm_up()
+    for cluster, words in enumerate(documents.telling_words):
+        assert 0 < len(words) < len(documents.predictor.vocabulary)
+        reading = documents.read(" ".join(words))
+        assert (reading.cluster, reading.n_words) == (cluster, len(words))
+
+
+N_COLUMNS = 30
+PATTERNS = [
+    r"[a-z ]+",
+    r"[a-z ]*",
+    r"(?s).",
+    r"\w+\s\w+",
+    r"(\w+) ",
+    r"\S+",
+    r"[\W_]+",
+    words_of_any_language(),
+]
+
+
+@pytest.fixture(scope="module")
+def of_numbers():
+    """A mixture of words that are nothing but columns."""
+    counts = np.random.default_rng(0).integers(0, 9, (12, N_COLUMNS))
+    return MultinomialMixture(3, smoothing=0.1, random_state=0).fit(counts)
+
+
+@given(
+    st.text(st.sampled_from(ODD + "abAΣ\u03c3fi\u00ad\ufb01\u200b\u0301 \t\n\x1c\x85\u2028"), max_size=30),
+    st.sampled_from(PATTERNS),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([(1, 1), (1, 2)]),
+)
+@example("\ufb01Σb \u200ba\tba", r"[a-z ]+", True, True, (1, 1))
+@example("\ufb01Σb \u200ba\tba", r"[a-z ]+", True, False, (1, 2))
+@example("\ufb01 a\ufb01 \ufb01", r"[a-z ]+", True, True, (1, 1))
+def test_the_pieces_make_up_a_text_whatever_its_words_are(
+    of_numbers, text, pattern, lowercase, plain_letters, ngram_range
+):
+    rules = WordRules(pattern, lowercase, frozenset(), ngram_range, plain_letters)
+    found = count_all([composed(text)], rules)[1]
+    known = [word for word in found if sound(word) == word][:N_COLUMNS]
+    words = [*known, *(f"word {number}" for number in range(N_COLUMNS - len(known)))]
+    documents = Documents(ClusteringPredictor(of_numbers, words, rules, ["a", "b", "c"]))
+    marks = documents.read(text).marks
+    assert "".join(piece for piece, _ in marks) == text
+    assert all(piece for piece, _ in marks)

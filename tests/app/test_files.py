@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latents.app.files import texts_of
+from latents.app.files import sound, texts_of
 from tests.tables import write_table
 
 TEXTS = st.lists(
@@ -99,3 +99,92 @@ def test_what_cannot_be_read_says_why(name, content, said):
     with pytest.raises(ValueError, match=said) as raised:
         texts_of(name, content)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.filterwarnings("ignore:Length of header or names")
+def test_rows_that_are_longer_than_the_first_keep_their_columns():
+    assert texts_of("a.csv", b"id,text\n1,a,x\n2,b,y\n") == ["a", "b"]
+    assert texts_of("a.csv", b"id,text\n1,a,x\n2,b\n") == ["a", "b"]
+    assert texts_of("a.tsv", b"id\ttext\n1\ta\t\n2\tb\t\n") == ["a", "b"]
+    assert texts_of("a.csv", b"id,body\n1,first,a longer one\n") == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "chosen"),
+    [(["text", "Text"], 0), (["Text", "text"], 1), (["TEXT", "Text"], 0), ([" text", "Text", "text"], 2)],
+)
+def test_of_columns_that_differ_in_case_that_called_text_is_taken_or_the_first(columns, chosen):
+    rows = [[f"{row} of {column}" for column in range(len(columns))] for row in range(2)]
+    expected = [row[chosen] for row in rows]
+    table = pd.DataFrame(rows, columns=columns)
+    assert texts_of("a.csv", table.to_csv(index=False).encode()) == expected
+    lines = "\n".join(json.dumps(dict(zip(columns, row, strict=True))) for row in rows)
+    assert texts_of("a.jsonl", lines.encode()) == expected
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "ndjson"])
+def test_json_lines_may_begin_with_a_mark_of_byte_order_and_end_as_windows_ends_them(ending):
+    content = '{"text":"ä"}\r\n{"text":"b"}\r\n'.encode("utf-8-sig")
+    assert texts_of(f"a.{ending}", content) == ["ä", "b"]
+
+
+def test_numbers_and_truth_values_of_json_lines_become_texts():
+    values = [
+        "7",
+        "-1.5",
+        "1e5",
+        "true",
+        "false",
+        "null",
+        "[1]",
+        '{"a":"b"}',
+        "123456789012345678901234567890",
+    ]
+    expected = ["7", "-1.5", "100000.0", "true", "false", "", "", "", "123456789012345678901234567890"]
+    lines = "\n".join(f'{{"text":{value}}}' for value in values)
+    assert texts_of("a.jsonl", lines.encode()) == expected
+    assert texts_of("a.jsonl", b'{"n":123456789012345678901234567890}\n{"n":2}') == [
+        "123456789012345678901234567890",
+        "2",
+    ]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@given(texts=TEXTS)
+def test_tables_parted_by_semicolons_or_tabs_are_read(separator, texts):
+    table = pd.DataFrame({"id": range(len(texts)), "text": texts, "n": 0})
+    assert texts_of("a.csv", table.to_csv(index=False, sep=separator).encode()) == texts
+
+
+def test_commas_in_a_table_parted_by_semicolons_and_the_reverse_are_of_the_text():
+    assert texts_of("a.csv", b"id;text\n1;a, b, c\n2;d\n") == ["a, b, c", "d"]
+    assert texts_of("a.csv", b"id,text\n1,a; b; c\n2,d\n") == ["a; b; c", "d"]
+    assert texts_of("a.csv", b"text\na; b\n") == ["a; b"]
+
+
+# Halves of characters
+
+
+def test_halves_of_characters_in_json_are_replaced():
+    assert texts_of("a.json", rb'["\ud800", "a\udc00b", "\ud83d\ude00"]') == ["\ufffd", "a\ufffdb", "😀"]
+    assert texts_of("a.jsonl", rb'{"text":"\ud800"}' + b"\n" + rb'{"text":"\ud83d\ude00 \udfff"}') == [
+        "\ufffd",
+        "😀 \ufffd",
+    ]
+
+
+def test_half_a_character_is_replaced_and_two_halves_are_one():
+    assert sound("\ud800") == sound("\udc00") == "\ufffd"
+    assert sound("a\ud800b\udfff") == "a\ufffdb\ufffd"
+    assert sound("\ud800\ud800") == sound("\udc00\ud800") == "\ufffd\ufffd"
+    assert sound("\ud83d\ude00") == "😀"
+    assert sound("\ufeff\ud800") == "\ufeff\ufffd"
+
+
+@given(st.text(st.characters(exclude_categories=[])))
+def test_a_sound_text_has_an_encoding_and_what_has_one_stays(text):
+    found = sound(text)
+    assert found.encode().decode() == found
+    assert sound(found) == found
+    if not any("\ud800" <= character <= "\udfff" for character in text):
+        assert found == text

@@ -98,6 +98,8 @@ def test_other_hosts_and_origins_are_refused_over_http_and_websockets(headers, s
     [
         {"content-length": str(LARGEST_BODY + 1)},
         {"content-length": "9" * 20},
+        {"content-length": "9" * 5000},  # which Python makes no number of
+        {"content-length": "0" * 5000},
         {"content-length": "-1"},
         {"content-length": "many"},
         {"content-length": "\N{SUPERSCRIPT TWO}"},

@@ -135,3 +135,35 @@ def test_warming_up_changes_no_answer(pca_predictor, gallery, shown):
 def test_a_model_of_features_has_no_images(feature_predictor):
     with pytest.raises(ValueError, match="the model reads rows of numbers, and no images"):
         _ = Images(feature_predictor[0]).shape
+
+
+def test_training_images_that_lack_pixels_have_a_white_and_a_frame():
+    rng = np.random.default_rng(0)
+    images = np.zeros((40, 6, 7))
+    images[:, 1:5, 2:4] = rng.uniform(8, 16, (40, 4, 2))
+    images[rng.random(images.shape) < 0.1] = np.nan
+    shown = Images(of_images(images, 2, missing="em"), Gallery(images[:30], images[30:], None))
+    assert shown.white == np.nanmax(images[:30])
+    assert shown.frame == ((3, 3), 4)
+    shown.warm_up()
+    found = shown.rebuild(images[35], 2)
+    assert np.isfinite(found.rebuilt).all()
+    assert np.isfinite(found.curve).all()
+    assert 0 <= found.stranger_than < 1
+    assert len(found.nearest) == 8
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("kind", ["whole numbers", "fractions", "far from 0", "in the plane"])
+def test_a_test_image_is_never_stranger_than_itself(kind, whiten):
+    rng = np.random.default_rng(0)
+    images = {
+        "whole numbers": rng.integers(0, 256, (60, 4, 5)).astype(np.uint8),
+        "fractions": 255 * rng.random((60, 4, 5)),
+        "far from 0": 1e5 + rng.random((60, 4, 5)),
+        "in the plane": (rng.random((60, 3)) @ rng.random((3, 20))).reshape(60, 4, 5),
+    }[kind]
+    predictor = of_images(images[:40].astype(np.float64), 3, whiten=whiten)
+    for row in range(40, 60, 4):
+        alone = Images(predictor, Gallery(images[:40], images[row : row + 1], None))
+        assert [alone.rebuild(images[row], d).stranger_than for d in range(4)] == [0] * 4

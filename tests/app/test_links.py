@@ -78,6 +78,9 @@ def test_a_link_with_another_character_says_the_same_or_is_refused(state, data):
         link_of(b"null"),
         link_of(b'{"text":'),
         link_of(b'{"text":"\xff"}'),
+        link_of(b'{"a":NaN}'),
+        link_of(b'{"a":[1,Infinity]}'),
+        link_of(b'{"a":{"b":-Infinity}}'),
         link_of(b"[" * 200_000 + b"]" * 200_000),
     ],
 )

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -152,6 +153,70 @@ def test_a_model_of_feature_tables_has_no_page_and_the_reason_is_told(feature_pr
     shown = with_predictor(Shown("here"), feature_predictor[0])
     assert shown.images is None
     assert shown.lacking == {"pca": "the model reads rows of numbers; the page is for images"}
+
+
+def test_a_model_of_feature_tables_alone_is_refused_and_beside_another_its_reason_is_told(folders):
+    reason = "the model reads rows of numbers; the page is for images"
+    with pytest.raises(OpeningError) as raised:
+        open_models([folders["features"]])
+    assert str(raised.value) == reason
+    for names in (["features", "cvae"], ["cvae", "features"]):
+        shown = open_models([folders[name] for name in names])
+        assert shown.generation is not None
+        assert shown.images is None
+        assert shown.lacking["pca"] == reason
+        assert set(shown.lacking) == {"clustering", "pca"}
+
+
+def test_a_run_is_opened_from_another_folder(of_project, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = open_run(of_project.path, "test")
+    assert Path.cwd() == tmp_path
+    assert list(tmp_path.iterdir()) == []
+    assert found.lacking == {}
+    np.testing.assert_array_equal(found.images.gallery.test, run.images.gallery.test)
+    np.testing.assert_array_equal(found.generation.gallery.training, run.generation.gallery.training)
+    text = run.documents.corpus.texts[0]
+    assert found.documents.read(text) == run.documents.read(text)  # of what is read when it is asked for
+    image = found.images.gallery.test[0]
+    np.testing.assert_array_equal(
+        found.images.rebuild(image, 2).nearest, run.images.rebuild(image, 2).nearest
+    )
+
+
+@pytest.mark.parametrize("content", [None, "", "[project]\nname = 'a'\n", "no TOML"])
+def test_a_folder_of_no_project_is_refused(tmp_path, monkeypatch, content):
+    if content is not None:
+        (tmp_path / "pyproject.toml").write_text(content)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OpeningError) as raised:
+        open_run(tmp_path, None)
+    assert str(raised.value) == f"{tmp_path} is no folder of a Kedro project: it has no pyproject.toml of one"
+
+
+@pytest.mark.parametrize("name", ["x/nowhere", "./nowhere", "/nowhere/at/all"])
+def test_a_folder_that_is_not_there_is_refused_and_mlflow_is_not_asked(tmp_path, monkeypatch, name):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OpeningError) as raised:
+        open_models([name])
+    assert str(raised.value) == f"{name} cannot be shown: there is no such folder"
+    assert list(tmp_path.iterdir()) == []  # nor has it made a database
+
+
+def test_a_run_without_test_or_without_training_images_has_no_gallery(continued, monkeypatch, caplog):
+    monkeypatch.chdir(continued.path)
+    for pipeline, part in (("pca", "held_out"), ("cvae", "train")):
+        path = continued.data() / "05_model_input" / pipeline / "split.npz"
+        with np.load(path) as split:
+            rows = dict(split)
+        np.savez(path, **{**rows, part: rows[part][:0]})
+    shown = open_run(continued.path, "test")
+    assert shown.lacking == {}
+    assert (shown.images.gallery, shown.generation.gallery) == (None, None)
+    assert caplog.text.count("the images of the run cannot be shown: there are none") == 2
+    assert shown.images.rebuild(np.zeros((8, 8)), 1).stranger_than is None
+    shown.images.warm_up()
 
 
 # The port

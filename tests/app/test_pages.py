@@ -285,7 +285,7 @@ def test_the_slider_moves_by_keys_and_errors_are_the_model_s(open_page, finished
         slider.press("ArrowLeft")
     for d in range(3):
         expect(page.get_by_text(f"d = {d}", exact=True)).to_be_visible()
-        expect(page.locator(".answer")).to_have_text(f"Error {curve[d]:,.4g}")
+        expect(page.locator(".answer")).to_have_text(f"Error {curve[d]:,.0f}")
         slider.press("ArrowRight")
     expect(page.get_by_text("d = 3", exact=True)).to_be_visible()
     again = open_page(path_of(page.url))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from latents.app.pictures import Frame, frame_of, read_picture, url_of, url_of_missing
+from latents.app.pictures import Frame, _framed, frame_of, read_picture, url_of, url_of_missing
 
 PREFIX = "data:image/png;base64,"
 SHAPES = [(1, 1), (3, 7), (8, 2), (1, 1, 3), (4, 5, 3)]
@@ -135,6 +135,39 @@ def test_a_picture_without_ink_is_shown_whole():
     for value in (0, 63):
         image = read_picture(url(np.full((50, 90), value, dtype=np.uint8)), (8, 12), Frame((4, 6), 6))
         np.testing.assert_allclose(image, value / 255)
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (28, 28, 3), (3, 7), (500, 2)])
+@pytest.mark.parametrize("size", [(2048, 1), (1, 2048), (2048, 2048)])
+def test_a_long_thin_line_is_read_without_a_huge_picture(shape, size):
+    line = np.zeros(size, dtype=np.uint8)
+    line[:, 0] = 255
+    if size[0] == 1:
+        line[:] = 255
+    frame = Frame((shape[0] / 2, shape[1] / 2), 1)
+    assert max(_framed(Image.fromarray(line), frame, *shape[:2]).size) <= 2049
+    image = read_picture(url(line), shape, frame)
+    assert image.shape == shape
+    assert 0 <= image.min() <= image.max() <= 1
+
+
+@pytest.mark.parametrize("size", [(2049, 1), (1, 2049), (2049, 2049)])
+@pytest.mark.parametrize("frame", [None, Frame((4, 4), 4)])
+def test_pictures_of_more_than_2048_pixels_a_side_are_refused(size, frame):
+    with pytest.raises(ValueError, match=r"^the picture cannot be read$"):
+        read_picture(url(np.zeros(size, dtype=np.uint8)), (8, 8), frame)
+
+
+def test_no_images_have_no_frame():
+    assert frame_of(np.empty((0, 8, 8)), 1.0) is None
+    assert frame_of(np.empty((0, 8, 8, 3), dtype=np.uint8), 255.0) is None
+
+
+def test_missing_pixels_are_no_ink():
+    images = np.stack([ink((12, 10), 2, 3, 8, 6)] * 3) / 255
+    images[:, :2] = np.nan
+    assert frame_of(images, 1.0) == ((5, 4.5), 6)
+    assert frame_of(np.full((3, 8, 8), np.nan), 1.0) is None
 
 
 @pytest.mark.parametrize("white", [1.0, 16.0, 255.0])

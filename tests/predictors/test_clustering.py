@@ -318,3 +318,29 @@ def test_the_words_that_tell_of_a_cluster_are_those_of_the_largest_relevance(clu
     sea = told[clustering_predictor.cluster_names.index("sea")]
     assert sorted(sea) == ["harbour", "sail", "ship"]
     assert all(sorted(every) == sorted(words) for every in clustering_predictor.telling_words(99))
+
+
+def ruling_out(**rules):
+    """A predictor without smoothing, each of whose clusters rules words of the other out."""
+    predictor = trained([SEA, SKY] * 3, RULES._replace(**rules), smoothing=0)
+    mu = predictor.model.word_probabilities_
+    mu[mu < 1e-6] = 0.0
+    return predictor
+
+
+@pytest.mark.parametrize("ngram_range", [(1, 1), (1, 2)])
+def test_no_word_that_a_cluster_rules_out_tells_of_it(ngram_range):
+    predictor = ruling_out(ngram_range=ngram_range)
+    mu = predictor.model.word_probabilities_
+    for k, told in enumerate(predictor.telling_words(99)):
+        allowed = {word for word, share in zip(predictor.vocabulary, mu[k], strict=True) if share > 0}
+        assert set(told) == allowed
+        assert len(told) == len(allowed) < len(predictor.vocabulary)
+        assert predictor.telling_words(2)[k] == told[:2]
+
+
+def test_a_text_that_is_impossible_in_every_cluster_is_not_marked():
+    predictor = ruling_out()
+    with pytest.raises(ValueError, match="row 0 of X is impossible: no single component"):
+        predictor.mark("ship plane")
+    assert len(predictor.mark("ship wind")) == 2

@@ -237,3 +237,13 @@ def test_colours_keep_their_shape_whatever_is_drawn():
     assert predictor.restyle(given, [0, 1], [1, 0]).shape == given.shape
     assert predictor.traverse([0], latents=[0], values=[-1, 1]).shape == (1, 1, 2, 2, 3, 3)
     assert predictor.busiest_latents(5).tolist() == [0]
+
+
+def test_labels_in_a_table_of_one_column_are_labels_of_a_wrong_shape_and_no_weights(cvae_predictor, digits):
+    for labels in ([[3]], np.full((2, 9), 0.1), np.full((2, 11), 0.1)):
+        shape = np.shape(labels)
+        said = rf"^labels have shape \({shape[0]}, {shape[1]}\); allowed is a list of one or more$"
+        with pytest.raises(ValueError, match=said):
+            cvae_predictor.generate(labels)
+        with pytest.raises(ValueError, match=said):
+            cvae_predictor.restyle(digits[0][: shape[0]], digits[1][: shape[0]], labels)

@@ -122,6 +122,68 @@ def test_documents_in_two_parts_of_a_map_have_their_median_in_the_larger():
     assert places.mean(axis=0)[0] > -0.1
 
 
+def least_sum(places, weights):
+    """Return the least sum of distances that scipy finds, or that one of the places has."""
+    found = minimize(
+        sum_of_distances,
+        _median(places, weights),
+        (places, weights),
+        method="Nelder-Mead",
+        options={"xatol": 1e-10, "fatol": 1e-12},
+    )
+    return min(found.fun, *(sum_of_distances(place, places, weights) for place in places))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_median_is_exact_and_not_held_by_a_place_where_it_begins(seed):
+    rng = np.random.default_rng(seed)
+    places, weights = rng.uniform(-1, 1, (15, 2)), rng.uniform(0.1, 10, 15)
+    assert sum_of_distances(_median(places, weights), places, weights) <= (1 + 1e-6) * least_sum(
+        places, weights
+    )
+    places[0] = np.average(places[1:], axis=0, weights=weights[1:])  # which is the mean of all, too
+    assert sum_of_distances(_median(places, weights), places, weights) <= (1 + 1e-6) * least_sum(
+        places, weights
+    )
+
+
+def test_the_median_leaves_a_place_at_the_mean_that_is_not_it():
+    places, weights = np.array([[0, 0], [-1, 0], [-1, 0.1], [-1, -0.1], [3, 0]]), np.ones(5)
+    median = _median(places, weights)
+    assert sum_of_distances(median, places, weights) <= (1 + 1e-9) * least_sum(places, weights)
+    assert median[0] < -0.9
+    assert median[1] == pytest.approx(0, abs=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_median_is_the_place_whose_weight_outweighs_the_pull_of_the_others(seed):
+    rng = np.random.default_rng(seed)
+    places, weights = rng.uniform(-1, 1, (15, 2)), rng.uniform(0.1, 10, 15)
+    away = places[1:] - places[0]
+    pull = weights[1:] @ (away / np.linalg.norm(away, axis=1, keepdims=True))
+    weights[0] = 1.1 * np.linalg.norm(pull)
+    median = _median(places, weights)
+    assert sum_of_distances(median, places, weights) <= (1 + 1e-6) * sum_of_distances(
+        places[0], places, weights
+    )
+    np.testing.assert_allclose(median, places[0], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("places", "weights", "median"),
+    [
+        ([[0.3, -0.2]], [2], [0.3, -0.2]),
+        ([[0.3, -0.2]] * 4, [1, 2, 3, 4], [0.3, -0.2]),
+        ([[0, 0], [1, 1]], [3, 1], [0, 0]),
+        ([[-1, 0], [0, 0], [0.5, 0]], [1, 1, 1], [0, 0]),
+        ([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]], [1, 1, 1, 1, 1], [0, 0]),
+    ],
+)
+def test_the_median_of_few_places_is_one_of_them(places, weights, median):
+    found = _median(np.array(places, dtype=np.float64), np.array(weights, dtype=np.float64))
+    np.testing.assert_allclose(found, median, atol=1e-6)
+
+
 # Evidence beside a corpus
 
 

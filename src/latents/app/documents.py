@@ -177,7 +177,9 @@ class Documents:
 
     def warm_up(self) -> None:
         """Reckon what answers are held against, before the first is asked for."""
-        self.read(" ".join(self.telling_words[0]))
+        self.read("")
+        if self.corpus is not None:
+            self.corpus.map.place(self.predictor.count([""]))
 
     @cached_property
     def telling_words(self) -> list[list[str]]:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 _TABLES = {".csv": ",;\t", ".tsv": "\t"}
+_NONE = "\x1f"  # parts no columns
 _LINES = (".jsonl", ".ndjson")
 
 
@@ -58,7 +59,8 @@ def _listed(name: str, text: str) -> list[str]:
 
 def _table(name: str, text: str, separators: str) -> pd.DataFrame:
     first = text.partition("\n")[0]
-    separator = max(separators, key=first.count)
+    # Where the head has one name, commas are of the texts.
+    separator = max(separators, key=first.count) if any(one in first for one in separators) else _NONE
     try:
         # Without an index, of rows that are longer than the first the rest is left out.
         return pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False)
@@ -77,7 +79,7 @@ def _lines(name: str, text: str) -> pd.DataFrame:
             raise ValueError(f"{name} is not JSON lines: line {number} is no JSON") from error
         if not isinstance(row, dict):
             raise ValueError(f"{name} is not JSON lines: line {number} is no object")
-        rows.append({key: _as_text(value) for key, value in row.items()})
+        rows.append({sound(key): _as_text(value) for key, value in row.items()})
     return pd.DataFrame(rows, dtype=object)
 
 

@@ -74,7 +74,7 @@ def open_run(project: Path, env: str | None) -> Shown:
     OpeningError
         If there is no such environment, or it has no model at all.
     """
-    shown = Shown(f"the last run of {env}" if env else "the last run")
+    shown, project = Shown(f"the last run of {env}" if env else "the last run"), project.resolve()
     with chdir(project):  # to which paths of the catalog are relative
         catalog = _catalog(project, env)
         for pipeline in PIPELINES:

@@ -16,7 +16,7 @@ export default {
     </div>`,
   props: { ratio: Number, colours: Boolean },
   emits: ["drawn", "refused"],
-  data: () => ({ over: false, ink: "#ffffff", from: null, timer: null, byHand: true }),
+  data: () => ({ over: false, ink: "#ffffff", from: null, timer: null, byHand: true, isShown: false }),
   mounted() { this.clear(); window.addEventListener("paste", this.pasted); },
   unmounted() { window.removeEventListener("paste", this.pasted); },
   methods: {
@@ -26,6 +26,7 @@ export default {
       return [(event.clientX - box.left) * width / box.width, (event.clientY - box.top) * height / box.height];
     },
     begin(event) {
+      if (this.isShown) this.clear(); // what the page has put there is not drawn on
       this.$refs.canvas.setPointerCapture(event.pointerId);
       this.from = this.place(event);
       this.line(this.from);
@@ -55,7 +56,7 @@ export default {
     clear() {
       const { width, height } = this.$refs.canvas;
       Object.assign(this.pen(), { fillStyle: "#000", filter: "none" }).fillRect(0, 0, width, height);
-      this.byHand = true;
+      [this.byHand, this.isShown] = [true, false];
     },
     invert() {
       const { width, height } = this.$refs.canvas, pen = this.pen(), all = pen.getImageData(0, 0, width, height);
@@ -68,6 +69,7 @@ export default {
       picture.src = url;
       await picture.decode();
       this.cover(picture, picture.naturalWidth, picture.naturalHeight, false);
+      this.isShown = true;
     },
     // Fills the canvas; what juts out is cut off, as in training.
     cover(picture, w, h, smooth = true) {

@@ -148,7 +148,7 @@ class ImagesPage:
         rewrite(self._count, f"d = {d}")
         self._rebuilt_note.text = f"from {d} numbers in place of {n_numbers:,}"
         error = float(rebuilt.curve[d])
-        rewrite(self._error, f"Error {error:,.4g}")
+        rewrite(self._error, f"Error {error:,.0f}" if error >= 100 else f"Error {error:.3g}")
         kept = 1 - error / max(float(rebuilt.curve[0]), 1e-12)
         self._place.text = (
             f"Squared distance to the rebuilt image; {kept:.0%} of what sets it apart from the mean is kept."
