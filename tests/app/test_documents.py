@@ -161,9 +161,9 @@ def test_a_table_is_that_of_the_predictor_without_all_probabilities(documents, c
 
 
 def test_too_much_is_refused_and_as_much_as_allowed_is_not(documents):
-    with pytest.raises(ValueError, match=r"^the text has 200,001 characters; allowed are 200,000\. A part"):
+    with pytest.raises(ValueError, match=r"^the text has 100,001 characters; allowed are 100,000\. A part"):
         documents.read("a" * (LONGEST + 1))
-    with pytest.raises(ValueError, match=r"^text 2 has 200,001 characters; allowed are 200,000$"):
+    with pytest.raises(ValueError, match=r"^text 2 has 100,001 characters; allowed are 100,000$"):
         documents.table([SEA, "a" * (LONGEST + 1)])
     with pytest.raises(ValueError, match=r"^there are 10,001 texts; allowed at a time are 10,000$"):
         documents.table(["ship"] * (MOST + 1))

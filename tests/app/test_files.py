@@ -77,12 +77,24 @@ def test_a_table_of_a_head_alone_has_no_texts():
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.txt", "Bär".encode("latin-1"), r"^a\.txt is no text in UTF-8: byte 2 is none of it$"),
-        ("a.csv", "text\na\n".encode("utf-16"), r"a\.csv is no text in UTF-8: byte 1 is none"),
+        (
+            "a.txt",
+            "Bär".encode("latin-1"),
+            r"^a\.txt cannot be read: it is no text in UTF-8 \(byte 2 is none\)\. A PDF",
+        ),
+        (
+            "a.csv",
+            "text\na\n".encode("utf-16"),
+            r"a\.csv cannot be read: it is no text in UTF-8 .byte 1 is none",
+        ),
         ("a.pdf", b"%PDF\0", r"^a\.pdf is no text; this page reads \.txt, \.csv, \.tsv and \.jsonl$"),
-        ("a.csv", b"", r"^a\.csv is no table: No columns"),
-        ("a.csv", b"id,text\n1,a\n2,b,c\n", r"a\.csv is no table: .* Expected 2 fields in line 3, saw 3$"),
-        ("a.csv", b'text\n"a\n', r"a\.csv is no table: .* EOF inside string"),
+        ("a.csv", b"", r"^a\.csv cannot be read as a table: No columns"),
+        (
+            "a.csv",
+            b"id,text\n1,a\n2,b,c\n",
+            r"a\.csv cannot be read as a table: Expected 2 fields in line 3, saw 3$",
+        ),
+        ("a.csv", b'text\n"a\n', r"a\.csv cannot be read as a table: EOF inside string"),
         ("a.csv", b"a,b\n,\n", r"^a\.csv has no column of texts; its columns are \['a', 'b'\]$"),
         ("a.jsonl", b"", r"^a\.jsonl has no column of texts; its columns are \[\]$"),
         ("a.jsonl", b'{"n":null}\n{"n":[]}\n', r"a\.jsonl has no column of texts; its columns are \['n'\]"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from latents.app.generation import Generation
+from latents.app.generation import FARTHEST, Generation
 from latents.app.images import Gallery
 from latents.app.pictures import frame_of
 from latents.estimators import ConditionalVAE
@@ -56,13 +56,14 @@ def test_a_way_leads_from_a_class_to_another_with_one_style(generation):
     np.testing.assert_allclose(generation.way(3, 3, 4, **LIVELY), np.repeat(way[:1], 4, axis=0), atol=1e-4)
 
 
-def test_the_ends_are_the_mean_of_a_class_with_one_latent_moved(generation):
-    ends = generation.ends(5)
+def test_the_ends_are_the_first_image_with_one_latent_moved(generation):
+    ends = generation.ends(5, **LIVELY)
     assert ends.shape == (4, 2, 8, 8)
     assert sorted(generation.busiest) == [0, 1, 2, 3]
     for place, latent in enumerate(generation.busiest):
-        for end, by in enumerate((-2.5, 2.5)):
-            drawn = generation.draw(5, 1, **{**STILL, "moved": {latent: by}})[0]
+        for end, by in enumerate((-FARTHEST, FARTHEST)):
+            moved = {**LIVELY["moved"], latent: by}
+            drawn = generation.draw(5, 3, **{**LIVELY, "moved": moved})[0]
             np.testing.assert_allclose(ends[place, end], drawn, atol=1e-4)
 
 
@@ -90,7 +91,7 @@ def test_classes_of_any_kind_are_drawn_and_read(labels):
     assert generation.classes == sorted(labels)
     for label in generation.classes:
         assert generation.draw(label, 2, **STILL).shape == (2, 3, 5)
-        assert generation.ends(label).shape == (2, 2, 3, 5)
+        assert generation.ends(label, **STILL).shape == (2, 2, 3, 5)
     first, last = generation.classes
     np.testing.assert_allclose(
         generation.way(first, last, 3, **STILL)[-1], generation.draw(last, 1, **STILL)[0], atol=1e-3
@@ -106,7 +107,7 @@ def test_images_of_colours_are_drawn_in_units_of_their_white(likelihood):
     drawn = generation.draw(1, 4, **{**STILL, "temperature": 1.0})
     assert drawn.shape == (4, 2, 3, 3)
     assert drawn.max() > 1
-    assert generation.ends(0).shape == (2, 2, 2, 3, 3)
+    assert generation.ends(0, **STILL).shape == (2, 2, 2, 3, 3)
     assert generation.read(generation.gallery.test[0]).styled.shape == (2, 2, 3, 3)
 
 

@@ -26,7 +26,13 @@ PORT = 7860
     help="In its place: the folder of a predictor, or a name in MLflow's registry such as "
     "latents-pca-base@champion. Once for each model.",
 )
-@click.option("--port", default=PORT, show_default=True, help="The first port that is tried.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=PORT,
+    show_default=True,
+    help="The first port that is tried.",
+)
 @click.option("--browser/--no-browser", default=True, help="Whether the page is opened in a browser.")
 def main(env: str | None, models: tuple[str, ...], port: int, browser: bool) -> None:
     """Open a local page to play with trained models: documents, images, and images by class."""

@@ -14,11 +14,13 @@ from latents.features.documents import excerpt
 from latents.predictors import ClusteringPredictor
 from latents.predictors.document_map import DocumentMap
 
-LONGEST = 200_000  # characters of a text
+LONGEST = 100_000  # characters of a text
 MOST = 10_000  # texts at a time
 _N_BARS = 5
 _N_NEAREST = 5
 _N_WORDS = 10
+# Of an example: characters, words that are known, the share of its cluster; and the documents looked at for one.
+_EXAMPLE, _FEWEST, _CONTEST, _N_EXAMPLES = 320, 10, 0.8, 100
 _EXCERPT = 220
 
 
@@ -156,6 +158,32 @@ class Documents:
             place=place,
         )
 
+    def example(self, seed: int) -> str:
+        """Return a piece of a document, of those looked at the one between two clusters most nearly.
+
+        Parameters
+        ----------
+        seed : int
+            Which documents are looked at.
+        """
+        if self.corpus is None or not len(self.corpus.texts):
+            return ""
+        rng = np.random.default_rng(seed)
+        pieces = []
+        for row in rng.choice(
+            len(self.corpus.texts), min(_N_EXAMPLES, len(self.corpus.texts)), replace=False
+        ):
+            text = self.corpus.texts[row]
+            pieces += [text[begin : begin + _EXAMPLE] for begin in (0, len(text) // 2)]
+        # From a word's begin to a word's end.
+        whole = [" ".join(piece.split(" ")[1:-1]) for piece in pieces if len(piece) == _EXAMPLE]
+        pieces = list(filter(_reads_well, whole)) or whole or pieces
+        counts = self.predictor.count(pieces)
+        best = self.predictor.model.predict_proba(counts).max(axis=1)
+        has_words = np.asarray(counts.sum(axis=1)) >= _FEWEST
+        chosen: str = pieces[int(np.where(has_words, np.abs(best - _CONTEST), 1.0).argmin())]
+        return chosen
+
     def table(self, texts: Sequence[str]) -> pd.DataFrame:
         """Return a row for each of several texts, for people to read and spreadsheets to take.
 
@@ -202,3 +230,9 @@ class Documents:
         text = self.corpus.texts[row] if len(self.corpus.texts) else ""
         cluster = int(self.corpus.clusters[row])
         return Neighbour(row, self.corpus.titles[row], excerpt(text, _EXCERPT), cluster, similarity)
+
+
+def _reads_well(text: str) -> bool:
+    """Tell whether a text is mostly words: no head of a letter, no formula."""
+    letters = sum(character.isalpha() or character == " " for character in text)
+    return letters >= 0.93 * len(text) and "@" not in text

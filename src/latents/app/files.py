@@ -30,7 +30,10 @@ def texts_of(name: str, content: bytes) -> list[str]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is no text in UTF-8: byte {error.start + 1} is none of it") from error
+        raise ValueError(
+            f"{name} cannot be read: it is no text in UTF-8 (byte {error.start + 1} is none). A PDF or a Word "
+            "file has to be saved as text first."
+        ) from error
     if ending == ".json":
         return _listed(name, text)
     if ending in _TABLES:
@@ -45,6 +48,10 @@ def texts_of(name: str, content: bytes) -> list[str]:
 def sound(text: str) -> str:
     """Return a text without halves of characters, which browsers and JSON allow and no encoding has."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _first_sentence(error: Exception) -> str:
+    return " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
 
 
 def _listed(name: str, text: str) -> list[str]:
@@ -65,7 +72,7 @@ def _table(name: str, text: str, separators: str) -> pd.DataFrame:
         # Without an index, of rows that are longer than the first the rest is left out.
         return pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"{name} is no table: {' '.join(str(error).split())}") from error
+        raise ValueError(f"{name} cannot be read as a table: {_first_sentence(error)}") from error
 
 
 def _lines(name: str, text: str) -> pd.DataFrame:

@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latents.app.images import Gallery
-from latents.app.pictures import Frame, frame_of
+from latents.app.images import Gallery, Reader
 from latents.predictors import CVAEPredictor
 
 FARTHEST = 3.0  # standard deviations that a latent can be moved by
 _N_BUSIEST = 8
-_END = 2.5  # standard deviations, of the pictures beside a latent's slider
 _N_SAMPLES = 50  # by which p(y | x) is estimated
 
 
@@ -36,7 +34,7 @@ class Hand(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Generation:
+class Generation(Reader):
     """A class-conditioned VAE, and the images of its run.
 
     Parameters
@@ -59,10 +57,15 @@ class Generation:
         """The latents that change images most."""
         return [int(latent) for latent in self.predictor.busiest_latents(_N_BUSIEST)]
 
-    @cached_property
-    def frame(self) -> Frame | None:
-        """Where the training images have their ink, if they are of ink."""
-        return None if self.gallery is None else frame_of(self.gallery.training[:1000], self.predictor.white)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an image."""
+        return self.predictor.shape
+
+    @property
+    def white(self) -> float:
+        """The brightest value."""
+        return self.predictor.white
 
     def draw(
         self, label: Any, n: int, *, seed: int, temperature: float, moved: Mapping[int, float]
@@ -95,11 +98,25 @@ class Generation:
         noise = np.repeat(self._noise(1, seed, temperature, moved), n, axis=0)
         return self.predictor.generate(weights, noise=noise)
 
-    def ends(self, label: Any) -> NDArray[np.float32]:
-        """Return what each of the busiest latents does to a class: (K, 2, height, width[, 3]), low and high."""
-        both = self.predictor.traverse([label], latents=self.busiest, values=(-_END, _END))
-        ends: NDArray[np.float32] = both[0]
-        return ends
+    def ends(
+        self, label: Any, *, seed: int, temperature: float, moved: Mapping[int, float]
+    ) -> NDArray[np.float32]:
+        """Return the first image of ``draw`` with each of the busiest latents moved as far as it can be.
+
+        Returns
+        -------
+        ndarray of shape (K, 2, height, width[, 3])
+            For each of the busiest latents, moved down and up.
+        """
+        noise = np.concatenate(
+            [
+                self._noise(1, seed, temperature, {**moved, latent: by})
+                for latent in self.busiest
+                for by in (-FARTHEST, FARTHEST)
+            ]
+        )
+        drawn = self.predictor.generate([label] * len(noise), noise=noise)
+        return drawn.reshape(-1, 2, *self.shape)
 
     def read(self, image: NDArray[Any]) -> Hand:
         """Say which class an image is of, and write all classes in its hand."""

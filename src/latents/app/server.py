@@ -46,7 +46,7 @@ def application(shown: Shown, port: int) -> FastAPI:
 
     @app.post("/texts/{client}")
     async def texts(client: str, request: Request) -> Response:
-        return await documents.take_file(opened, client, request)
+        return await documents.take_files(opened, client, request)
 
     @ui.page("/documents", title="Latents")
     async def documents_page(client: Client) -> None:
@@ -74,8 +74,20 @@ def application(shown: Shown, port: int) -> FastAPI:
         else:
             generate.GeneratePage(shown.generation, shown.name).begin(link)
 
+    @ui.page("/{_:path}", title="Latents")
+    async def other_page(_: str) -> None:
+        await frame.opened_at()
+        frame.absent("", shown.name, "There is no such page; the three that there are stand above.")
+
     ui.run_with(
-        app, title="Latents", dark=None, tailwind=False, favicon=frame.ICON, show_welcome_message=False
+        app,
+        title="Latents",
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        favicon=frame.ICON,
+        show_welcome_message=False,
+        reconnect_timeout=60.0,  # seconds: a browser that lays out a long text is away for some
     )
     core.sio.eio.cors_allowed_origins = [f"http://{host}" for host in hosts]  # NiceGUI lets all in
     app.add_middleware(Guard, hosts=hosts)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from nicegui import ui
 
 from latents.app.files import sound
@@ -28,9 +29,16 @@ class MarkedText(Part, component="marked_text.js"):
         Characters that it takes.
     files : str
         The address that files are sent to.
-    on_typed, on_refused : callable
-        Called with the text, and with a sentence.
+    on_typed : callable
+        Called with a text and its version, to be given back with its marks.
+    on_long : callable
+        Called with the number of characters of a text that is too long.
+    on_refused : callable
+        Called with a sentence.
     """
+
+    LEVELS = 5
+    """Of strength, for and against."""
 
     def __init__(
         self,
@@ -38,21 +46,36 @@ class MarkedText(Part, component="marked_text.js"):
         placeholder: str,
         longest: int,
         files: str,
-        on_typed: Callable[[str], Any],
+        on_typed: Callable[[str, int], Any],
+        on_long: Callable[[int], Any],
         on_refused: Callable[[str], Any],
     ) -> None:
         super().__init__()
-        self.tell(label=label, placeholder=placeholder, longest=longest, files=files, pieces=[], given="")
-        self.on("typed", lambda event: on_typed(sound(str(event.args))))
-        self.on("refused", lambda event: on_refused(str(event.args)))
+        self.tell(label=label, placeholder=placeholder, longest=longest, files=files)
+        self.on("typed", lambda event: on_typed(sound(str(event.args["text"])), int(event.args["version"])))
+
+        def refused(told: dict[str, Any]) -> None:
+            if "length" in told:
+                on_long(int(told["length"]))
+            else:
+                on_refused(str(told["reason"]))
+
+        self.on("refused", lambda event: refused(event.args))
 
     def show(self, text: str) -> None:
-        """Put a text into the box."""
+        """Put a text into the box, as if it were typed."""
         self.run_method("show", text)
 
-    def show_marks(self, pieces: Sequence[tuple[str, float]]) -> None:
-        """Mark the text in the box, which the pieces make up: each from -1 to 1."""
-        self.tell(pieces=list(pieces))
+    def show_marks(self, version: int, pieces: Sequence[tuple[str, float]]) -> None:
+        """Mark the text of a version, unless another was typed since; the pieces make it up, each from -1 to 1."""
+        marks, start = [], 0
+        for piece, strength in pieces:
+            stop = start + len(piece.encode("utf-16-le")) // 2  # as browsers count characters
+            level = int(np.sign(strength) * np.ceil(abs(strength) * self.LEVELS))
+            if level:
+                marks.append((start, stop, level))
+            start = stop
+        self.run_method("mark", version, marks)
 
     def ask_for_files(self) -> None:
         """Let the user choose files."""
@@ -66,6 +89,8 @@ class Pad(Part, component="pad.js"):
     ----------
     shape : tuple of int
         Of the images that a model reads: (height, width), or with 3 colours last.
+    ink_on_dark : bool
+        Whether they are bright ink on a dark ground; pictures of dark ink are then made so.
     on_drawn : callable
         Called with the picture as a data URL, and whether it was drawn by hand.
     on_refused : callable
@@ -73,20 +98,30 @@ class Pad(Part, component="pad.js"):
     """
 
     def __init__(
-        self, shape: tuple[int, ...], on_drawn: Callable[[str, bool], Any], on_refused: Callable[[str], Any]
+        self,
+        shape: tuple[int, ...],
+        ink_on_dark: bool,
+        on_drawn: Callable[[str, bool], Any],
+        on_refused: Callable[[str], Any],
     ) -> None:
         super().__init__()
-        self.tell(ratio=shape[1] / shape[0], colours=len(shape) == 3)
-        self.on("drawn", lambda event: on_drawn(str(event.args["png"]), bool(event.args["byHand"])))
+        self.tell(ratio=shape[1] / shape[0], colours=len(shape) == 3, inkOnDark=ink_on_dark)
+        self._n_drawings = 0
+
+        def drawn(told: dict[str, Any]) -> None:
+            self._n_drawings = int(told["drawings"])
+            on_drawn(str(told["png"]), bool(told["byHand"]))
+
+        self.on("drawn", lambda event: drawn(event.args))
         self.on("refused", lambda event: on_refused(str(event.args)))
 
     def show(self, url: str) -> None:
-        """Put a picture on it, without telling of it."""
-        self.run_method("show", url)
+        """Put a picture on it, without telling of it, unless there is a drawing that was not told of yet."""
+        self.run_method("show", url, self._n_drawings)
 
     def wipe(self) -> None:
         """Make it black."""
-        self.run_method("clear")
+        self.run_method("wipe")
 
     def invert(self) -> None:
         """Exchange black and white."""
@@ -148,17 +183,22 @@ class Thumbnails(Part, component="thumbnails.js"):
         What they are.
     on_picked : callable, optional
         Called with the number of one.
+    each : str, optional
+        What one of them is, for those who do not see it; by default its caption.
     """
 
-    def __init__(self, label: str, on_picked: Callable[[int], Any] | None = None) -> None:
+    def __init__(self, label: str, on_picked: Callable[[int], Any] | None = None, each: str = "") -> None:
         super().__init__()
-        self.tell(label=label, items=[], pickable=on_picked is not None, chosen=-1)
+        self.tell(label=label, each=each, items=[], pickable=on_picked is not None, chosen=-1)
         if on_picked is not None:
             self.on("picked", lambda event: on_picked(int(event.args)))
 
-    def show(self, urls: Sequence[str], captions: Sequence[str]) -> None:
+    def show(self, urls: Sequence[str], captions: Sequence[str] | None = None) -> None:
         """Show pictures."""
-        self.tell(items=[{"src": url, "caption": text} for url, text in zip(urls, captions, strict=True)])
+        captions = [""] * len(urls) if captions is None else captions
+        items = [{"src": url, "caption": text} for url, text in zip(urls, captions, strict=True)]
+        if items != self._props["items"]:
+            self.tell(items=items)
 
 
 class Bars(Part, component="bars.js"):
@@ -174,18 +214,26 @@ class Bars(Part, component="bars.js"):
 
 
 class Curve(Part, component="curve.js"):
-    """A falling curve with a point on it.
+    """A curve, or steps, over a line from one end to another, and a mark.
 
     Parameters
     ----------
     label : str
         What it is of.
+    stepped : bool, default=False
+        Whether each value holds for a part of the line, and not for a point.
     """
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, stepped: bool = False) -> None:
         super().__init__()
-        self.tell(label=label, values=[], at=0)
+        self.tell(label=label, stepped=stepped, values=[], place=0.0, told="", ends=["", ""])
 
-    def show(self, values: Sequence[float], at: int) -> None:
-        """Show the values from 0 on, and mark one."""
-        self.tell(values=list(values), at=at)
+    def show(self, values: Sequence[float], place: float, told: str, ends: tuple[str, str]) -> None:
+        """Show values in even steps, a mark from 0 to 1 with what it tells, and what the ends are."""
+        self.tell(values=list(values), place=place, told=told, ends=list(ends))
+
+
+class Slider(ui.slider):
+    """A slider that does not wait for the server: what came back late would move it under the finger."""
+
+    LOOPBACK = False

@@ -1,4 +1,4 @@
-const told = (share) => share >= 0.9995 ? "100%" : share >= 0.001 ? (100 * share).toFixed(1) + "%" : "< 0.1%";
+const told = (share) => share > 0.9995 ? "> 99.9%" : share < 0.0005 ? "< 0.1%" : (100 * share).toFixed(1) + "%";
 
 export default {
   template: `

@@ -56,10 +56,10 @@ export default {
       pen.setTransform(scale, 0, 0, scale, 0, 0);
       const ink = style.getPropertyValue("--ink"), paper = style.getPropertyValue("--paper");
       for (const i of this.seen >= 0 ? [...this.near, this.seen] : this.near)
-        this.ring(pen, this.screen(this.xy[2 * i], this.xy[2 * i + 1]), 5, ink);
+        this.ring(pen, this.screen(this.xy[2 * i], this.xy[2 * i + 1]), 6, ink, paper);
       if (this.at) {
         const [x, y] = this.screen(...this.at);
-        this.ring(pen, [x, y], 13, ink);
+        this.ring(pen, [x, y], 13, ink, paper);
         pen.beginPath();
         pen.arc(x, y, 7, 0, 7);
         Object.assign(pen, { fillStyle: ink, strokeStyle: paper, lineWidth: 2 });
@@ -87,11 +87,13 @@ export default {
       this.drawn = { kind, canvas: below };
       return below;
     },
-    ring(pen, [x, y], radius, ink) {
+    ring(pen, [x, y], radius, ink, paper) {
       pen.beginPath();
       pen.arc(x, y, radius, 0, 7);
-      Object.assign(pen, { strokeStyle: ink, lineWidth: 1.5 });
-      pen.stroke();
+      for (const [strokeStyle, lineWidth] of [[paper, 5], [ink, 2]]) {
+        Object.assign(pen, { strokeStyle, lineWidth });
+        pen.stroke();
+      }
     },
     drawNames(pen, style) {
       const taken = [];

@@ -2,12 +2,14 @@
 
 import asyncio
 import html
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
-from nicegui import Client, ui
+from nicegui import Client, app, ui
 
 from latents.app import links
 
@@ -20,15 +22,24 @@ PAGES = {"documents": "Documents", "images": "Images", "generate": "Generate"}
 ICON = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32" width="28" height="28" aria-hidden="true">
 <g fill="none" stroke-width="2.4"><circle cx="11" cy="12" r="7" stroke="#3f90da"/>
 <circle cx="21" cy="12" r="7" stroke="#f08a00"/><circle cx="16" cy="20.5" r="7" stroke="#832db6"/></g></svg>"""
-_STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+_STYLE, _SCRIPT = (
+    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("style.css", "frame.js")
+)
+# Where the models of each page that is open come from.
+_names: WeakKeyDictionary[Client, str] = WeakKeyDictionary()
 
 
 async def opened_at() -> str:
-    """Return what a page's address has after ``#``; nothing is laid out before that could be touched in vain."""
+    """Return the state in a page's address, or what its tab has last shown of it.
+
+    Nothing is laid out before, that could be touched in vain.
+    """
     ui.add_css(_STYLE)
+    ui.add_body_html(f"<script>{_SCRIPT}</script>")
     ui.colors(primary="#1f6fb5")
     await ui.context.client.connected()
-    return str(await ui.run_javascript("return location.hash.slice(1)", timeout=10) or "")
+    link = str(await ui.run_javascript("return location.hash.slice(1)", timeout=10) or "")
+    return link or str(app.storage.tab.get(f"link of {_path()}", ""))
 
 
 def head(page: str, name: str, title: str, lead: str) -> None:
@@ -43,12 +54,14 @@ def head(page: str, name: str, title: str, lead: str) -> None:
     title, lead : str
         What can be done here, in words and in a sentence.
     """
-    ui.page_title(f"{PAGES[page]} · Latents")
-    dark = ui.dark_mode(None)
+    ui.page_title(f"{PAGES.get(page, 'Latents')} · Latents")
+    _names[ui.context.client] = name
+    themes = {None: "Theme: system", True: "Theme: dark", False: "Theme: light"}
+    dark = ui.dark_mode(app.storage.tab.get("theme"))
 
     def switch() -> None:
-        dark.value = {None: True, True: False, False: None}[dark.value]
-        theme.text = {None: "Theme: system", True: "Theme: dark", False: "Theme: light"}[dark.value]
+        dark.value = app.storage.tab["theme"] = {None: True, True: False, False: None}[dark.value]
+        theme.text = themes[dark.value]
 
     with ui.element("header").classes("top"):
         with ui.element("a").props('href="/" aria-label="Latents"').classes("brand"):
@@ -60,8 +73,10 @@ def head(page: str, name: str, title: str, lead: str) -> None:
                 if path == page:
                     link.props('aria-current="page"')
         with ui.element("div").classes("tools"):
-            theme = button("Theme: system", switch)
-            button("Copy link", _copy_link)
+            theme = button(themes[dark.value], switch)
+            # A browser lets a page copy while a click lasts: not once a server was asked.
+            button("Copy link").on("click", js_handler="() => latents.copy()")
+            ui.on("copied", lambda event: _say_copied(str(event.args)))
     with ui.element("div").classes("lead"):
         written("h1", title)
         ui.label(lead).classes("subtitle")
@@ -78,7 +93,7 @@ def rewrite(element: ui.html, text: str) -> None:
     element.content = html.escape(text)
 
 
-def button(label: str, on_click: Callable[[], Any], hint: str = "") -> ui.button:
+def button(label: str, on_click: Callable[[], Any] | None = None, hint: str = "") -> ui.button:
     """Lay out a button in the house's look."""
     made = ui.button(label, on_click=on_click).props("flat no-caps dense").classes("plain")
     return made.props(f'title="{hint}"') if hint else made
@@ -93,14 +108,36 @@ def heading(text: str, explained: str = "") -> None:
 
 def absent(page: str, name: str, reason: str) -> None:
     """Lay out a page that has no model."""
-    head(page, name, PAGES[page], "There is no model for this page yet.")
+    head(page, name, PAGES.get(page, "Latents"), "There is nothing to show here yet.")
     with ui.element("section").classes("card"):
         ui.label(reason)
 
 
 def refuse(reason: str) -> None:
-    """Show a friendly sentence for a while."""
-    ui.notify(reason, position="bottom", close_button="OK", timeout=9000, multi_line=True, classes="refusal")
+    """Show a friendly sentence for a while, in place of the one before."""
+    how: dict[str, Any] = {"group": "refusal", "badgeClass": "hidden", "classes": "refusal"}
+    ui.notify(reason, position="bottom", close_button="OK", timeout=9000, multi_line=True, **how)
+
+
+def share(of_one: float) -> str:
+    """Return a probability in words that do not round what is nearly sure to what is."""
+    if of_one > 0.9995:
+        return "more than 99.9%"
+    return "less than 0.1%" if of_one < 0.0005 else f"{of_one:.1%}"
+
+
+class Spoken:
+    """What a screen reader says of an answer, once answers have stopped to change."""
+
+    def __init__(self) -> None:
+        self._label = ui.label().classes("spoken").props('aria-live="polite"')
+        self._timer: ui.timer | None = None
+
+    def say(self, text: str) -> None:
+        """Say a text in a second, unless another comes before."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = ui.timer(1.0, lambda: self._label.set_text(text), once=True)
 
 
 class Latest(Generic[A, R]):
@@ -135,6 +172,13 @@ class Latest(Generic[A, R]):
                     with self._client:
                         refuse(str(error))
                     continue
+                except Exception:  # whatever it is, an answer of before does not stand for this one
+                    logger.exception("the page could not answer")
+                    with self._client:
+                        refuse(
+                            "Something went wrong here, which is our fault; the terminal of the page says what."
+                        )
+                    continue
                 if not self._client.is_deleted:
                     with self._client:
                         self._show(found)
@@ -153,20 +197,22 @@ class Address:
 
     def __init__(self, follow: Callable[[dict[str, Any]], None]) -> None:
         self._follow = follow
+        self._client = ui.context.client
         ui.on("address", lambda event: self._read(str(event.args or "")))
 
     def begin(self, link: str) -> None:
         """Follow the address that the page was opened with."""
-        ui.run_javascript(
-            "window.addEventListener('hashchange', () => emitEvent('address', location.hash.slice(1)))"
-        )
         self._read(link)
 
-    def keep(self, **state: Any) -> None:
-        """Put a state into the address; one that is too long leaves it without."""
-        link = links.packed(state) or ""
-        # Replacing makes no entry in the browser's history, and does not fire `hashchange`.
-        ui.run_javascript(f"history.replaceState(history.state, '', location.pathname + '#{link}')")
+    def keep(self, *, jumps: bool = False, **state: Any) -> None:
+        """Put a state into the address; one that is too long leaves it without.
+
+        Where it `jumps`, the browser's way back leads to the state before.
+        """
+        link = links.packed({**state, "of": _names[self._client]})
+        self._client.run_javascript(f"latents.keep({json.dumps(link)}, {json.dumps(jumps)})")
+        if self._client.has_socket_connection:
+            app.storage.tab[f"link of {_path()}"] = link or ""
 
     def _read(self, link: str) -> None:
         state: dict[str, Any] = {}
@@ -175,6 +221,11 @@ class Address:
                 state = links.unpacked(link)
             except ValueError as error:
                 refuse(str(error))
+        of, here = state.pop("of", None), _names[self._client]
+        if of is not None and of != here:
+            refuse(
+                f"The link was made on the models of {of}; these are those of {here}, and may say something else."
+            )
         try:
             self._follow(state)
         except (ArithmeticError, KeyError, TypeError, ValueError) as error:
@@ -183,6 +234,14 @@ class Address:
             self._follow({})
 
 
-def _copy_link() -> None:
-    ui.run_javascript("navigator.clipboard.writeText(location.href)")
-    ui.notify("The link is copied: it brings this very state back.", position="bottom", timeout=2500)
+def _say_copied(how: str) -> None:
+    if how == "done":
+        ui.notify("The link is copied: it brings this very state back.", position="bottom", timeout=2500)
+    elif how == "long":
+        refuse("What is on the page is too long for a link, which holds all of it. A shorter text has one.")
+    else:
+        refuse("The browser does not let this page copy; take the link from its address line.")
+
+
+def _path() -> str:
+    return str(ui.context.client.page.path)
