@@ -13,6 +13,8 @@ from latents.app.pages.frame import button, refuse
 from latents.app.pictures import url_of
 from latents.reporting import style
 
+_COARSE = 16  # pixels of a side, below which an image is told better by its shades than by its squares
+
 
 class Subject(NamedTuple):
     """The image that a page is asked about, if there is one.
@@ -66,6 +68,8 @@ class Canvas:
 
     def lay_out(self) -> None:
         """Lay out the canvas, and what can be done with it."""
+        if max(self._reader.shape[:2]) < _COARSE:
+            ui.query("body").classes("coarse")
         self._pad = Pad(self._reader.shape, self._reader.frame is not None, self._draw, refuse)
         with ui.element("div").classes("actions"):
             button("Clear", self._clear)
