@@ -95,7 +95,7 @@ def rewrite(element: ui.html, text: str) -> None:
 
 def button(label: str, on_click: Callable[[], Any] | None = None, hint: str = "") -> ui.button:
     """Lay out a button in the house's look."""
-    made = ui.button(label, on_click=on_click).props("flat no-caps dense").classes("plain")
+    made = ui.button(label, on_click=on_click, color=None).props("flat no-caps dense").classes("plain")
     return made.props(f'title="{hint}"') if hint else made
 
 
