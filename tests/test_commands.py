@@ -18,7 +18,16 @@ from tests.servers import DIRECT, LOCAL, free_port, served
 README = (ROOT / "README.md").read_text()
 MANUAL = {
     name: (ROOT / "docs" / name).read_text()
-    for name in ("cluster.md", "data.md", "kedro.md", "models.md", "notebooks.md", "serving.md", "trained.md")
+    for name in (
+        "cluster.md",
+        "data.md",
+        "kedro.md",
+        "models.md",
+        "notebooks.md",
+        "play.md",
+        "serving.md",
+        "trained.md",
+    )
 }
 COMMANDS = sorted(set(re.findall(r"^\| `((?:kedro|make) [^`]*)` \|", README, flags=re.MULTILINE)))
 BIN = Path(sys.executable).parent
@@ -255,7 +264,19 @@ def test_single_runs_can_be_removed(project):
 
 def test_make_help_lists_the_commands(project):
     said = make(project)
-    for target in ("run", "test", "test-all", "rehearsal", "lint", "docs", "viz", "ui", "notebooks", "clean"):
+    for target in (
+        "run",
+        "test",
+        "test-all",
+        "rehearsal",
+        "lint",
+        "docs",
+        "app",
+        "viz",
+        "ui",
+        "notebooks",
+        "clean",
+    ):
         assert f"make {target} " in said
 
 
@@ -263,6 +284,12 @@ def test_make_notebooks_installs_and_opens_them_on_this_machine_alone(project):
     said = project.command("make", "--dry-run", f"BIN={BIN}", "NOTEBOOKS_PORT=9", "notebooks")
     installed = said.index('--editable ".[notebooks]"')
     assert installed < said.index(f"{BIN}/kedro jupyter lab --ip=127.0.0.1 --port=9 notebooks")
+
+
+def test_make_app_installs_its_extra_and_opens_an_environment(project):
+    said = project.command("make", "--dry-run", f"BIN={BIN}", "ENV=test", "APP=--port 9", "app")
+    installed = said.index('--editable ".[app]"')
+    assert installed < said.index(f"{BIN}/python -m latents.app --env test --port 9")
 
 
 def test_refuses_an_old_python(project, tmp_path):
@@ -317,6 +344,6 @@ def test_the_readmes_own_data_is_among_the_documented():
 
 def test_pictures_of_the_readme_are_there():
     pictures = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", README)
-    assert len(pictures) == 3
+    assert len(pictures) == 6
     for picture in pictures:
         assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")

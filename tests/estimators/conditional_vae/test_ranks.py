@@ -164,8 +164,11 @@ def assert_same(found, expected, **tolerance):
 def test_two_processes_make_the_steps_of_one(case, both, monkeypatch):
     monkeypatch.setattr(steps.torch, "compile", as_python_has_it)
     expected = state_after(*case)
+    # Adam divides a gradient by its own size, which magnifies the rounding of one that is next to nothing; sums
+    # over cells have such, on some processors. A wrong share of a batch moves weights by a hundred times as much.
+    near = 1e-5 if case[0] == "spatial" else 1e-6
     for found in both.found:
-        assert_same(found[case], expected, rtol=1e-6, atol=1e-6)
+        assert_same(found[case], expected, rtol=near, atol=near)
     assert_same(both.found[0][case], both.found[1][case], rtol=0, atol=0)
 
 
