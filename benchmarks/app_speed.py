@@ -1,9 +1,9 @@
 """Time the page to play with, through a browser, on the models of an environment's last run.
 
 Start-up goes from the command to a page that has answered, the models' loading included. An answer goes from a
-key, in the browser, to the first picture or mark that has changed there: of a letter typed, of the number of
-components, of a latent's slider, and of a stroke drawn. All this happens one after another, with nobody else on
-the page.
+key, in the browser, to the first picture or bar that has changed there: of a text that takes another's place, of
+the number of components, of a latent's slider, and of a stroke drawn. All this happens one after another, with
+nobody else on the page.
 """
 
 import argparse
@@ -31,10 +31,11 @@ _WATCH = """
     watcher.disconnect();
     requestAnimationFrame(() => done((performance.now() - window.begun) / 1000));
   });
-  const options = {subtree: true, childList: true, characterData: true, attributeFilter: ['src']};
+  const options = {subtree: true, childList: true, characterData: true, attributeFilter: ['src', 'style']};
   watcher.observe(document.querySelector(selector), options);
   const begin = () => { window.begun = performance.now(); };
-  for (const kind of ['keydown', 'pointerdown']) window.addEventListener(kind, begin, {once: true, capture: true});
+  for (const kind of ['keydown', 'input', 'pointerdown'])
+    window.addEventListener(kind, begin, {once: true, capture: true});
 }); }
 """
 
@@ -77,6 +78,20 @@ def times_of_keys(page: Page, focus: str, keys: Sequence[str], watched: str, n: 
     for number in range(n + 1):
         page.evaluate(_WATCH, watched)
         page.keyboard.press(keys[number % len(keys)])
+        found.append(float(page.evaluate("window.watched")))
+        page.wait_for_timeout(_PAUSE)
+    return found[1:]
+
+
+def times_of_texts(page: Page, words: Sequence[Sequence[str]], n: int) -> list[float]:
+    """Return the seconds from a text of some hundred words, put in another's place, to a change of the bars."""
+    page.wait_for_timeout(1000)
+    box = page.locator("textarea")
+    found = []
+    for number in range(n + 1):
+        box.select_text()
+        page.evaluate(_WATCH, ".bars")
+        page.keyboard.insert_text(" ".join([*words[number % len(words)], f"text {number}"] * 10))
         found.append(float(page.evaluate("window.watched")))
         page.wait_for_timeout(_PAUSE)
     return found[1:]
@@ -135,8 +150,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         process, address = start(options.env)
         try:
             page.goto(f"{address}/documents")
-            found = times_of_keys(page, "textarea", ("a", "Backspace"), ".marked-below", n)
-            rows["a letter typed: marks"] = found, TARGETS["text"]
+            found = times_of_texts(
+                page, [page.locator(".chips span").all_inner_texts(), ["matrix", "game"]], n
+            )
+            rows["a text: cluster, marks, neighbours, place"] = found, TARGETS["text"]
             page.goto(f"{address}/images")
             keys = ("ArrowLeft", "ArrowRight")
             found = times_of_keys(page, ".q-slider [tabindex]", keys, ".three", n)

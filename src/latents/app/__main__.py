@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from latents.app.opening import Shown
 
 PORT = 7860
+_WARM_UP = 2.0  # seconds until what other pages need is reckoned: the first page goes first
 
 
 @click.command()
@@ -62,7 +63,9 @@ def main(env: str | None, models: tuple[str, ...], port: int, browser: bool) -> 
 
     def ready(address: str) -> None:
         print(f"==> Latents on {address} (Ctrl-C ends it)", flush=True)
-        threading.Thread(target=lambda: _warm_up(shown), daemon=True).start()
+        later = threading.Timer(_WARM_UP, lambda: _warm_up(shown))
+        later.daemon = True
+        later.start()
         if browser:
             webbrowser.open(address)
 
