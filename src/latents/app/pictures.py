@@ -1,13 +1,12 @@
 """Pictures from a browser into the pixels that a model reads, and pixels into pictures for a browser."""
 
-import binascii
 from base64 import b64decode, b64encode
 from io import BytesIO
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 Pixels = NDArray[np.float32]
 
@@ -52,13 +51,7 @@ def read_picture(url: str, shape: tuple[int, ...], frame: Frame | None = None) -
             if max(opened.size) > _LARGEST_SIDE:
                 raise ValueError(f"it is {opened.size} pixels; allowed are {_LARGEST_SIDE} on a side")
             picture = opened.convert("RGB" if len(shape) == 3 else "L")
-    except (
-        binascii.Error,
-        OSError,
-        UnidentifiedImageError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError("the picture cannot be read") from error
     height, width = shape[:2]
     if frame is not None:
