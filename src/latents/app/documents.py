@@ -127,9 +127,7 @@ class Documents:
         row = table.iloc[0]
         cluster = int(row["cluster"])
         shares = table.filter(regex=r"^p_\d+$").to_numpy()[0]
-        # Shares of long texts are 0 or 1, and of others nobody could say which comes second.
-        joint = self.predictor.model.predict_joint_log_proba(counts)[0]
-        order = np.argsort(-joint, kind="stable")[:_N_BARS].tolist()
+        order = self.predictor.ranking(counts)[0, :_N_BARS].tolist()
         names = self.predictor.cluster_names
         place, nearest = None, []
         n_words = int(row["n_tokens"])
@@ -179,7 +177,7 @@ class Documents:
         whole = [" ".join(piece.split(" ")[1:-1]) for piece in pieces if len(piece) == _EXAMPLE]
         pieces = list(filter(_reads_well, whole)) or whole or pieces
         counts = self.predictor.count(pieces)
-        best = self.predictor.model.predict_proba(counts).max(axis=1)
+        best = self.predictor.predict_counts(counts)["probability"].to_numpy()
         has_words = np.asarray(counts.sum(axis=1)) >= _FEWEST
         chosen: str = pieces[int(np.where(has_words, np.abs(best - _CONTEST), 1.0).argmin())]
         return chosen

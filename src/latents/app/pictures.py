@@ -12,7 +12,7 @@ Pixels = NDArray[np.float32]
 
 _LARGEST = (
     2**20
-)  # characters of a picture that a page sends: it draws what it is given on a small canvas first
+)  # characters of a picture: a page draws what it is given on a small canvas before it sends it
 _LARGEST_SIDE = 2048  # pixels
 _INK = 0.25  # of white, from which a pixel counts as drawn on
 _PREFIX = "data:image/png;base64,"

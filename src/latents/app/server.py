@@ -3,10 +3,11 @@
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from nicegui import Client, core, ui
+from nicegui import core, ui
 from starlette.responses import RedirectResponse
 
 from latents.app.guard import Guard
@@ -15,6 +16,12 @@ from latents.app.pages import documents, frame, generate, images
 
 HOST = "127.0.0.1"
 _TRIED = 100  # ports
+# Each page's address, the pipeline whose models it is on, and what lays it out.
+_PAGES: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
+    "documents": ("clustering", documents.DocumentsPage),
+    "images": ("pca", images.ImagesPage),
+    "generate": ("cvae", generate.GeneratePage),
+}
 
 
 def free_port(first: int) -> int:
@@ -38,41 +45,19 @@ def application(shown: Shown, port: int) -> FastAPI:
     """Return the pages on what is shown, to be served at a port of this machine."""
     hosts = [f"{name}:{port}" for name in (HOST, "localhost")]
     app = FastAPI(openapi_url=None)
-    opened: dict[str, documents.DocumentsPage] = {}
+    models = (shown.documents, shown.images, shown.generation)
+    first_page = next(page for page, model in zip(_PAGES, models, strict=True) if model is not None)
 
     @app.get("/")
     def first() -> RedirectResponse:
-        return RedirectResponse(f"/{_first(shown)}")
+        return RedirectResponse(f"/{first_page}")
 
     @app.post("/texts/{client}")
     async def texts(client: str, request: Request) -> Response:
-        return await documents.take_files(opened, client, request)
+        return await documents.take_files(client, request)
 
-    @ui.page("/documents", title="Latents")
-    async def documents_page(client: Client) -> None:
-        link = await frame.opened_at()
-        if shown.documents is None:
-            frame.absent("documents", shown.name, _why(shown, "clustering"))
-            return
-        page = opened[client.id] = documents.DocumentsPage(shown.documents, shown.name)
-        client.on_delete(lambda: opened.pop(client.id, None))
-        page.begin(link)
-
-    @ui.page("/images", title="Latents")
-    async def images_page() -> None:
-        link = await frame.opened_at()
-        if shown.images is None:
-            frame.absent("images", shown.name, _why(shown, "pca"))
-        else:
-            images.ImagesPage(shown.images, shown.name).begin(link)
-
-    @ui.page("/generate", title="Latents")
-    async def generate_page() -> None:
-        link = await frame.opened_at()
-        if shown.generation is None:
-            frame.absent("generate", shown.name, _why(shown, "cvae"))
-        else:
-            generate.GeneratePage(shown.generation, shown.name).begin(link)
+    for (page, (pipeline, lay_out)), model in zip(_PAGES.items(), models, strict=True):
+        _serve_page(page, shown, pipeline, model, lay_out)
 
     @ui.page("/{_:path}", title="Latents")
     async def other_page(_: str) -> None:
@@ -111,10 +96,13 @@ def serve(shown: Shown, port: int, ready: Callable[[str], None]) -> None:
         server.run()
 
 
-def _first(shown: Shown) -> str:
-    there = {"documents": shown.documents, "images": shown.images, "generate": shown.generation}
-    return next((page for page, model in there.items() if model is not None), "documents")
-
-
-def _why(shown: Shown, pipeline: str) -> str:
-    return shown.lacking.get(pipeline, f"there is no model of the pipeline {pipeline}")
+def _serve_page(
+    page: str, shown: Shown, pipeline: str, model: Any, lay_out: Callable[[Any, str], Any]
+) -> None:
+    @ui.page(f"/{page}", title="Latents")
+    async def laid_out() -> None:
+        link = await frame.opened_at()
+        if model is None:
+            frame.absent(page, shown.name, shown.lacking[pipeline])
+        else:
+            lay_out(model, shown.name).begin(link)

@@ -149,8 +149,8 @@ class ClusteringPredictor(Predictor):
         counts = self.count([text])
         log_odds: dict[tuple[int, int], float] = {}
         if self.model.word_probabilities_.shape[0] > 1 and counts.nnz:
-            cluster = self.model.predict_proba(counts).argmax(axis=1)
-            second = runners_up(self.model.predict_joint_log_proba(counts), cluster).clusters
+            self.model.predict_proba(counts)  # or it raises: no cluster may allow the words
+            cluster, second = self.ranking(counts)[:, :2].T
             once = sparse.csr_array(counts.astype(bool).astype(np.int32))
             told = log_odds_by_word(once, self.model.word_probabilities_, cluster, second)
             of_word = dict(zip(told.indices.tolist(), told.data.tolist(), strict=True))
@@ -159,6 +159,13 @@ class ClusteringPredictor(Predictor):
                     log_odds[place] = log_odds.get(place, 0.0) + of_word[column] / len(places)
         marked = [(*place, value) for place, value in sorted(log_odds.items()) if place[1] > place[0]]
         return pd.DataFrame(marked, columns=["start", "stop", "log_odds"])
+
+    def ranking(self, counts: sparse.csr_array) -> NDArray[np.intp]:
+        """Return the clusters of each row of counts, (n, K), from the most probable one on.
+
+        They are told apart where probabilities are not, which of long texts are 0 but for one.
+        """
+        return np.argsort(-self.model.predict_joint_log_proba(counts), axis=1, kind="stable")
 
     def telling_words(self, n: int) -> list[list[str]]:
         """Return the `n` words that tell best of each cluster, by their relevance (``reading.relevance``)."""

@@ -7,6 +7,7 @@ import random
 from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import pandas as pd
@@ -43,6 +44,7 @@ class DocumentsPage:
 
     def __init__(self, documents: Documents, name: str) -> None:
         self._documents, self._client = documents, ui.context.client
+        _opened[self._client.id] = self
         self._corpus = documents.corpus
         self._text = ""
         self._jumps = False
@@ -266,9 +268,13 @@ class DocumentsPage:
         ui.run_javascript(f"getElement({self._table_at.id}).scrollIntoView()")
 
 
-async def take_files(pages: dict[str, DocumentsPage], client: str, request: Request) -> Response:
+# Those that are open, by their clients.
+_opened: WeakValueDictionary[str, DocumentsPage] = WeakValueDictionary()
+
+
+async def take_files(client: str, request: Request) -> Response:
     """Give files that a page sends to it; what is answered is a sentence, where they were refused."""
-    page = pages.get(client)
+    page = _opened.get(client)
     if page is None or client not in Client.instances:
         return Response("This page is not open any more; load it again.", status_code=409)
     body = await request.body()
