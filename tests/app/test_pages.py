@@ -404,6 +404,16 @@ def test_a_picture_is_read_as_in_training_and_a_test_image_by_a_key(open_page, f
     expect(read).to_have_attribute("src", second.locator("img").get_attribute("src"))
 
 
+def test_test_images_are_of_all_that_were_held_out(open_page, finished):
+    held_out = np.sort(np.load(finished.data() / "05_model_input" / "cvae" / "split.npz")["held_out"])
+    labels = np.load(finished.data() / "02_intermediate" / "cvae" / "images" / "labels.npy")[held_out]
+    page = open_page("generate")
+    shown = page.locator(".hand").get_by_role("group", name="Test images").locator("button span")
+    expect(shown.first).to_be_visible()
+    told = shown.all_inner_texts()
+    assert [told[0], told[-1]] == [str(labels[0]), str(labels[-1])]
+
+
 @pytest.mark.parametrize("page_name", ["images", "generate"])
 def test_pictures_that_cannot_be_read_get_a_sentence(open_page, page_name):
     page = open_page(page_name)

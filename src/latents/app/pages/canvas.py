@@ -62,6 +62,9 @@ class Canvas:
         self._reader, self._key, self._on_changed = reader, key, on_changed
         gallery = reader.gallery
         self.n_tests = 0 if gallery is None else min(n_tests, len(gallery.test))
+        # Evenly from all of them: files of a folder come class by class.
+        n_held_out = 0 if gallery is None else len(gallery.test)
+        self._rows = np.linspace(0, max(n_held_out - 1, 0), self.n_tests).astype(np.intp)
         self.subject = Subject()
         self.linked: dict[str, Any] = {}
         self._strip: Thumbnails | None = None
@@ -81,8 +84,8 @@ class Canvas:
         gallery = self._reader.gallery
         if gallery is None:
             return
-        urls = [url_of(image, self._reader.white) for image in gallery.test[: self.n_tests]]
-        labels = None if gallery.labels is None else gallery.labels[: self.n_tests]
+        urls = [url_of(image, self._reader.white) for image in gallery.test[self._rows]]
+        labels = None if gallery.labels is None else gallery.labels[self._rows]
         captions = None if labels is None else [style.shorten(label, 12) for label in labels.tolist()]
         self._strip = Thumbnails("Test images", self._pick, each="Test image")
         self._strip.classes("scrolls").show(urls, captions)
@@ -125,7 +128,7 @@ class Canvas:
     def _test(self, number: int) -> NDArray[np.float64]:
         if self._reader.gallery is None:
             raise ValueError("there are no test images")
-        return np.asarray(self._reader.gallery.test[number], dtype=np.float64)
+        return np.asarray(self._reader.gallery.test[self._rows[number]], dtype=np.float64)
 
     def _take(self, subject: Subject) -> None:
         self.subject = subject
